@@ -1,0 +1,72 @@
+"""``paperkit``, the command that looks at all packages: README tables, scoreboard, badges, report page."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from paperkit import report
+from paperkit.claims import Record
+from paperkit.cli import run_verbs
+from paperkit.errors import InputError
+
+DESCRIPTION = "Turn recorded results into README tables, badges and the report page."
+
+
+def readme(root: Path = Path(), check: bool = False) -> None:
+    """Write the generated tables of all READMEs from the recorded results.
+
+    Args:
+        root: Root of the workspace.
+        check: Change nothing; exit 1 when a README and its results differ.
+    """
+    packages = _packages(root)
+    records = _recorded(packages)
+    stale = []
+    for folder in packages:
+        mine = [r for r in records if r.package == folder.name]
+        if report.update_block(folder / "README.md", "claims", report.claims_table(mine), check):
+            stale.append(folder / "README.md")
+    board = report.scoreboard(records, lambda p: f"[{p}](packages/{p})")
+    if report.update_block(root / "README.md", "scoreboard", board, check):
+        stale.append(root / "README.md")
+    for file in stale:
+        print(f"{file}: {'differs from the recorded results; run: paperkit readme' if check else 'updated'}")
+    sys.exit(bool(check and stale))
+
+
+def page(root: Path = Path(), fresh: Path = Path("report/results"), out: Path = Path("report"), link: str = "") -> None:
+    """Print the scoreboard, and write index.html and the badges from the recorded and the freshly measured results.
+
+    Args:
+        root: Root of the workspace.
+        fresh: Folder with one folder of new records a package; where it has a claim, it wins at equal preset.
+        out: Folder of the page.
+        link: Address under which the repository's files are shown, such as https://HOST/OWNER/NAME/blob/main.
+    """
+    from paperkit.page import write_page
+
+    packages = _packages(root)
+    new = [fresh / p.name for p in packages]
+    records = [*_recorded(packages), *report.gather(*new)]
+    sources = {p.name: f"{link.rstrip('/')}/packages/{p.name}/src" for p in packages} if link else {}
+    path = write_page(records, [*(p / "results" for p in packages), *new], out, sources)
+    for p in packages:
+        report.write_badge(p.name, records, out / "badges")
+    print(report.scoreboard(records))
+    print(f"\n{path}")
+
+
+def _packages(root: Path) -> list[Path]:
+    folders = sorted(p.parent for p in (root / "packages").glob("*/pyproject.toml"))
+    if not folders:
+        raise InputError(f"{root.resolve()} holds no packages/*/pyproject.toml: give --root the root of the workspace")
+    return folders
+
+
+def _recorded(packages: Sequence[Path]) -> list[Record]:
+    return report.gather(*(p / "results" for p in packages))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    run_verbs({"readme": readme, "page": page}, "paperkit", DESCRIPTION, argv)

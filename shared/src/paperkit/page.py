@@ -1,0 +1,58 @@
+"""The static report page: every claim with its verdict, numbers, picture and circumstances; no external assets."""
+
+import importlib.resources
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from paperkit.claims import VERDICTS, Record, best
+from paperkit.files import write_atomic
+from paperkit.report import COLOURS
+from paperkit.run import machine
+
+
+def write_page(
+    records: Sequence[Record], pictures: Sequence[Path], out: Path, sources: Mapping[str, str] | None = None
+) -> Path:
+    """Write ``out/index.html`` and copy the pictures beside it.
+
+    Args:
+        records: Everything measured; the best record of each claim is shown.
+        pictures: Folders in which the records' pictures may lie, the preferred one last.
+        out: Folder of the page.
+        sources: Package to the address its code is linked under, if any.
+
+    Returns:
+        Path of the page.
+    """
+    from jinja2 import Environment
+
+    chosen = best(records)
+    copied = {(r.package, r.claim.id): _copy(r, pictures, out) for r in chosen if r.picture}
+    template = importlib.resources.files("paperkit").joinpath("page.html.j2").read_text(encoding="utf-8")
+    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
+    html = page.render(
+        records=chosen,
+        packages=sorted({r.package for r in chosen}),
+        verdicts=VERDICTS,
+        colours=COLOURS,
+        count=Counter(r.verdict.kind for r in chosen),
+        pictures=copied,
+        machine=machine,
+        sources=sources or {},
+    )
+    write_atomic(out / "index.html", html)
+    return out / "index.html"
+
+
+def _copy(record: Record, folders: Sequence[Path], out: Path) -> str | None:
+    """Copy a record's picture under a name of its own; its relative address, or None where it is missing."""
+    name = f"pictures/{record.package}-{record.picture}"
+    for folder in reversed(folders):
+        source = folder / str(record.picture)
+        if record.package in folder.parts and source.is_file():
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, out / name)
+            return name
+    return None

@@ -1,0 +1,256 @@
+"""Running claims: every (claim, seed) is an independent job, on this machine or on a cluster.
+
+Jobs go through joblib, so ``with joblib.parallel_config(backend="dask"): reproduce(...)`` moves the same call to a
+cluster. A finished seed is written at once; a killed run resumes at the first unfinished seed.
+"""
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paperkit import run
+from paperkit.assets import Assets
+from paperkit.claims import PRESETS, Evidence, Preset, Record, SeedResult, Verdict
+from paperkit.errors import InputError, NotAvailableError
+from paperkit.experiment import Experiment, Job, load_experiments, package_folder, source_digest
+from paperkit.files import atomic_path, write_atomic
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one claim in a run: a record, or the traceback of what broke."""
+
+    claim: str
+    record: Record | None = None
+    error: str | None = None
+    reused: bool = False
+
+
+def reproduce(
+    package: str,
+    only: Sequence[str] = (),
+    preset: Preset = "small",
+    seeds: int | None = None,
+    out: Path = Path("reproduced"),
+    device: str = "auto",
+    jobs: int | None = None,
+    data: Path | None = None,
+    fresh: bool = False,
+    command: str | None = None,
+) -> Iterator[Outcome]:
+    """Measure claims and yield what became of each, in order; records, pictures and finished seeds are in ``out``.
+
+    Args:
+        package: Name of the package; its ``claims`` module lists the experiments.
+        only: Identifiers of claims; all of them when empty.
+        preset: How large.
+        seeds: How many seeds, instead of the preset's number.
+        out: Folder of the records.
+        device: ``auto``, ``cpu``, ``cuda`` ...
+        jobs: Processes; None is joblib's active backend (one process, unless a ``parallel_config`` says otherwise).
+        data: Folder of data sets.
+        fresh: Measure again what is already measured by the same code with the same settings.
+        command: What the record calls the command that made it; by default, the one a user would type.
+
+    Raises:
+        InputError: No such claim or preset, or numbers out of range; nothing was run.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"preset {preset!r} is none of {', '.join(PRESETS)}")
+    for name, number in (("seeds", seeds), ("jobs", jobs)):
+        if number is not None and number < 1 and not (name == "jobs" and number == -1):
+            raise InputError(f"--{name} {number} is not a positive number")
+    experiments = load_experiments(package)
+    known = [e.claim.id for e in experiments]
+    if unknown := [c for c in only if c not in known]:
+        raise InputError(f"{package} has no claim {unknown[0]!r}: it has {', '.join(known)}")
+    data = None if data is None else data.resolve()
+    Assets(data)  # refuses a folder that is not there
+    device = run.choose_device(device)
+    chosen = [e for e in experiments if not only or e.claim.id in only]
+    typed = command or f"{package} reproduce {{}} --preset {preset}"
+    plans = [_Plan(package, e, preset, seeds, out, device, data, fresh, typed.format(e.claim.id)) for e in chosen]
+    yield from _run(plans, jobs)
+
+
+@dataclass
+class _Plan:
+    """One claim at one preset: which seeds are wanted, which are done."""
+
+    package: str
+    experiment: Experiment
+    preset: Preset
+    seed_count: int | None
+    out: Path
+    device: str
+    data: Path | None
+    fresh: bool
+    command: str
+
+    def __post_init__(self) -> None:
+        self.settings: Any = self.experiment.presets.get(self.preset)
+        self.results: dict[int, SeedResult] = {}
+        self.failure: Outcome | None = None
+        self.fingerprint = ""
+        self.finished: Record | None = None
+        if self.settings is None:
+            reason = f"measured at preset {', '.join(self.experiment.presets)}, not at {self.preset}"
+            self.failure = Outcome(self.id, _not_run(self.package, self.experiment, reason))
+            return
+        if self.seed_count is not None:
+            self.settings = dataclasses.replace(self.settings, seeds=self.seed_count)
+        text = source_digest(self.package) + json.dumps([dataclasses.asdict(self.settings), self.device], default=str)
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
+        if not self.fresh:
+            self._recall()
+
+    @property
+    def id(self) -> str:
+        return self.experiment.claim.id
+
+    @property
+    def pending(self) -> list[int]:
+        """Seeds still to run."""
+        if self.finished or self.failure:
+            return []
+        return [s for s in range(self.settings.seeds) if s not in self.results]
+
+    def _partial(self, seed: int) -> Path:
+        return self.out / ".partial" / f"{self.id}.{self.preset}.{seed}.json"
+
+    def _recall(self) -> None:
+        """Take up what an earlier run of the same code and settings finished."""
+        path = self.out / f"{self.id}.{self.preset}.json"
+        try:
+            record = Record.from_json(path.read_text(encoding="utf-8"))
+            if record.evidence and record.evidence.fingerprint == self.fingerprint:
+                self.finished = record
+                return
+        except (OSError, InputError):
+            pass
+        for seed in range(self.settings.seeds):
+            try:
+                saved = json.loads(self._partial(seed).read_text(encoding="utf-8"))
+            except (OSError, json.JSONDecodeError):
+                continue
+            if saved["fingerprint"] == self.fingerprint:
+                self.results[seed] = SeedResult(**saved["result"])
+
+    def job(self, seed: int) -> tuple[Any, ...]:
+        """Arguments of :func:`_measure`; names rather than functions, so that any backend can carry them."""
+        return self.package, self.id, self.settings, seed, self.device, self.data
+
+    def take(self, seed: int, result: SeedResult | Outcome) -> None:
+        """Keep a finished seed, on disk at once; or remember why the claim cannot be finished."""
+        if isinstance(result, Outcome):
+            self.failure = self.failure or result
+            return
+        self.results[seed] = result
+        text = json.dumps({"fingerprint": self.fingerprint, "result": dataclasses.asdict(result)})
+        write_atomic(self._partial(seed), text)
+
+    def outcome(self) -> Outcome:
+        """Judge, draw, write the record and drop the partial files."""
+        if self.finished:
+            return Outcome(self.id, self.finished, reused=True)
+        if self.failure:
+            if self.failure.record:
+                self.failure.record.save(self.out)
+            return self.failure
+        results = [self.results[s] for s in sorted(self.results)]
+        values = [r.values for r in results]
+        try:
+            verdict = self.experiment.judge(values)
+            picture = None
+            if self.experiment.draw:
+                picture = f"{self.id}.{self.preset}.png"
+                with atomic_path(self.out / picture) as temporary:
+                    self.experiment.draw(values, temporary)
+        except Exception:
+            return Outcome(self.id, error=traceback.format_exc())
+        evidence = Evidence(
+            preset=self.preset,
+            config=dataclasses.asdict(self.settings),
+            seeds=tuple(results),
+            environment=run.environment(self.package, self.device),
+            commit=run.commit(package_folder(self.package)),
+            fingerprint=self.fingerprint,
+            command=self.command,
+            date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        )
+        record = Record(
+            package=self.package,
+            claim=self.experiment.claim,
+            verdict=verdict,
+            evidence=evidence,
+            picture=picture,
+            code=self.experiment.code,
+        )
+        record.save(self.out)
+        for seed in self.results:
+            self._partial(seed).unlink(missing_ok=True)
+        return Outcome(self.id, record)
+
+
+def _run(plans: list[_Plan], jobs: int | None) -> Iterator[Outcome]:
+    """Yield each claim as soon as it and those before it are complete."""
+    tasks = [(plan, seed) for plan in plans for seed in plan.pending]
+    results = iter(run.progress(_results(tasks, jobs), total=len(tasks), unit="seed"))
+    for plan in plans:
+        while plan.pending:
+            index, result = next(results)
+            done, seed = tasks[index]
+            done.take(seed, result)
+        yield plan.outcome()
+    for index, result in results:  # the other seeds of a claim that broke
+        tasks[index][0].take(tasks[index][1], result)
+
+
+def _results(tasks: list[tuple[_Plan, int]], jobs: int | None) -> Iterator[tuple[int, SeedResult | Outcome]]:
+    """Results as they come; a backend that cannot stream them (dask) hands them over round by round."""
+    from joblib import Parallel, delayed, effective_n_jobs
+    from joblib.parallel import get_active_backend
+
+    backend: Any = get_active_backend()[0]
+    streams = jobs is not None or backend.supports_return_generator
+    size = max(1, len(tasks) if streams else effective_n_jobs())
+    parallel = Parallel(n_jobs=jobs, return_as="generator_unordered" if streams else "list")
+    for start in range(0, len(tasks), size):
+        chunk = enumerate(tasks[start : start + size], start)
+        done: Any = parallel(delayed(_measure)(i, *plan.job(seed)) for i, (plan, seed) in chunk)
+        yield from done
+
+
+def _measure(
+    index: int, package: str, claim: str, settings: Any, seed: int, device: str, data: Path | None
+) -> tuple[int, SeedResult | Outcome]:
+    """One job: measure one seed of one claim, and never raise for what is the claim's own fault."""
+    experiment = next(e for e in load_experiments(package) if e.claim.id == claim)
+    job = Job(seed, device, Assets(data, package))
+    run.seed_everything(seed)
+    start = time.perf_counter()
+    try:
+        values = experiment.measure(settings, job)
+        json.dumps(values, allow_nan=False)
+    except NotAvailableError as e:
+        return index, Outcome(claim, _not_run(package, experiment, str(e)))
+    except Exception:
+        return index, Outcome(claim, error=traceback.format_exc())
+    return index, SeedResult(
+        seed=seed,
+        values=values,
+        wall_seconds=round(time.perf_counter() - start, 3),
+        peak_memory_mb=round(run.peak_memory_mb(), 1),
+        data=job.assets.used,
+    )
+
+
+def _not_run(package: str, experiment: Experiment, reason: str) -> Record:
+    return Record(package=package, claim=experiment.claim, verdict=Verdict("not run", reason), code=experiment.code)

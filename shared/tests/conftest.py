@@ -1,0 +1,62 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from paperkit.claims import Claim, Estimate, Evidence, Record, SeedResult, Verdict
+
+TOY = Path(__file__).parent / "toy"
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """Make the package ``toypaper`` importable here and in child processes; return the log of its runs."""
+    monkeypatch.syspath_prepend(str(TOY))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TOY), os.environ.get("PYTHONPATH", "")]))
+    log = tmp_path / "log"
+    log.touch()
+    monkeypatch.setenv("TOY_LOG", str(log))
+    for name in ("TOY_KILL_AT", "TOY_BREAK", "PAPERKIT_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    yield log
+    for name in [m for m in sys.modules if m.startswith("toypaper")]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def claim():
+    return Claim(
+        id="M3",
+        title="Order",
+        paper="1906.07405",
+        where="Theorem 1",
+        statement="Order one.",
+        criterion="Slope in [0.9, 1.15].",
+        tolerance="Two s.e.",
+    )
+
+
+@pytest.fixture
+def record(claim):
+    """Make a record that differs from the usual one in what is named."""
+
+    def make(preset="small", kind="reproduced", values=None, package="msgd", id="M3"):
+        values = values or {"slope": 1.0}
+        evidence = Evidence(
+            preset=preset,
+            config={"seeds": 1},
+            seeds=(SeedResult(seed=0, values=values, wall_seconds=2.0, peak_memory_mb=100.0, data={"d": "00"}),),
+            environment={"cores": 2, "device": "cpu", "processor": "p", "memory_gb": 4},
+            commit="abc",
+            fingerprint="f",
+            command="msgd reproduce M3",
+            date="2026-01-01",
+        )
+        verdict = Verdict(kind, "Because.", Estimate("slope", 1.0, 0.9, 1.1))
+        named = Claim(**{**claim.__dict__, "id": id})
+        return Record(
+            package=package, claim=named, verdict=verdict, evidence=evidence, picture="M3.small.png", code="m:f"
+        )
+
+    return make

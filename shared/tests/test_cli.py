@@ -1,0 +1,110 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from paperkit import cli
+from paperkit.errors import InputError
+
+
+def demo(size: int = 3) -> None:
+    """Show it.
+
+    Args:
+        size: How large.
+    """
+    if size < 0:
+        raise InputError(f"size {size} is negative: give a positive one")
+    print("size", size)
+
+
+def call(*argv):
+    """Exit code of the toy's command line."""
+    try:
+        cli.main("toypaper", "A toy.", {"demo": demo}, "@article{toy}", argv)
+    except SystemExit as e:
+        return e.code
+    return 0
+
+
+def test_own_and_common_verbs_are_listed(capsys):
+    assert call("--help") == 0
+    out = capsys.readouterr().out
+    assert all(verb in out for verb in ("demo", "reproduce", "list", "cite"))
+
+
+def test_bad_input_is_one_sentence_and_exit_2(capsys):
+    assert call("demo", "--size", "-1") == 2
+    assert capsys.readouterr().err == "toypaper: size -1 is negative: give a positive one\n"
+    assert call("demo", "--size", "many") == 2
+
+
+def test_reproduce_list_and_cite(toy, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call("cite") == 0
+    assert capsys.readouterr().out == "@article{toy}\n"
+    assert call("list") == 0
+    assert "no recorded run" in capsys.readouterr().out
+    assert call("reproduce", "T1", "T2", "--seeds", "2") == 0
+    out = capsys.readouterr().out
+    assert "✔ T1   Mean: reproduced. The mean is" in out
+    assert Path("reproduced/toypaper/T1.small.json").exists()
+    assert call("reproduce", "T1", "--seeds", "2") == 0
+    assert "already measured" in capsys.readouterr().out
+    assert call("reproduce", "T7") == 2
+    assert "has no claim 'T7'" in capsys.readouterr().err
+
+
+def test_a_broken_claim_is_told_at_the_end_with_exit_1(toy, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TOY_BREAK", "1")
+    assert call("reproduce", "--out", str(tmp_path)) == 1
+    captured = capsys.readouterr()
+    assert "ZeroDivisionError" in captured.err and "T2 could not be measured" in captured.err
+    assert "✔ T1" in captured.out
+
+
+def test_smoke_says_that_it_means_nothing(toy, tmp_path, capsys):
+    assert call("reproduce", "T1", "--preset", "smoke", "--out", str(tmp_path)) == 0
+    assert "its verdicts mean nothing" in capsys.readouterr().out
+
+
+def test_list_shows_where_and_how_a_claim_was_measured(toy, tmp_path, capsys, monkeypatch):
+    call("reproduce", "--out", str(tmp_path))
+    monkeypatch.setattr("paperkit.report.results_folder", lambda package: tmp_path)
+    capsys.readouterr()
+    call("list")
+    out = capsys.readouterr().out
+    assert "small, 4 seed(s)" in out and "GB, cpu" in out and "– T10" in out
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file or directory", "x.png"), OSError("disk full")])
+def test_what_the_system_says_is_the_sentence(error, capsys):
+    def breaks() -> None:
+        """Break."""
+        raise error
+
+    with pytest.raises(SystemExit) as e:
+        cli.run_verbs({"breaks": breaks, "demo": demo}, "toy", "A toy.", ["breaks"])
+    assert e.value.code == 2
+    assert capsys.readouterr().err in ("toy: No such file or directory: x.png\n", "toy: disk full\n")
+
+
+def test_interrupting_says_that_the_work_is_kept(capsys):
+    def long() -> None:
+        """Take long."""
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as e:
+        cli.run_verbs({"long": long, "demo": demo}, "toy", "A toy.", ["long"])
+    assert e.value.code == 130
+    assert "goes on from there" in capsys.readouterr().err
+
+
+def test_the_house_command_answers(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", "from paperkit.house import main; main()", "readme", "--root", str(tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "holds no packages" in done.stderr

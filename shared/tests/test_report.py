@@ -1,0 +1,92 @@
+import json
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from paperkit import house, report
+from paperkit.claims import Claim, Record, Verdict
+from paperkit.errors import InputError
+from paperkit.page import write_page
+
+
+@pytest.fixture
+def workspace(record, tmp_path):
+    """A root with two packages and their records."""
+    (tmp_path / "README.md").write_text("# Root\n<!-- scoreboard:begin -->\n<!-- scoreboard:end -->\nend\n")
+    for name, kind in (("msgd", "reproduced"), ("delta", "not reproduced")):
+        folder = tmp_path / "packages" / name
+        (folder / "results").mkdir(parents=True)
+        (folder / "pyproject.toml").touch()
+        (folder / "README.md").write_text("before\n<!-- claims:begin -->\nold\n<!-- claims:end -->\nafter\n")
+        record(kind=kind, package=name).save(folder / "results")
+        (folder / "results" / "M3.small.png").write_bytes(b"png")
+    return tmp_path
+
+
+def exit_code(function, *args):
+    with pytest.raises(SystemExit) as e:
+        function(*args)
+    return e.value.code
+
+
+def test_readme_tables_are_generated_then_checked(workspace, capsys):
+    assert exit_code(house.readme, workspace, True) == 1
+    assert "packages/msgd/README.md" in capsys.readouterr().out
+    assert exit_code(house.readme, workspace) == 0
+    assert exit_code(house.readme, workspace, True) == 0
+    text = (workspace / "packages/msgd/README.md").read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert "slope 1 [0.9, 1.1]" in text
+    assert "[delta](packages/delta) | · | · | 1 | ·" in (workspace / "README.md").read_text()
+
+
+def test_a_changed_number_is_noticed(workspace):
+    exit_code(house.readme, workspace)
+    path = workspace / "packages/msgd/results/M3.small.json"
+    path.write_text(path.read_text().replace('"value": 1.0', '"value": 1.25'))
+    assert exit_code(house.readme, workspace, True) == 1
+
+
+def test_a_readme_without_markers_is_named(workspace):
+    (workspace / "README.md").write_text("nothing")
+    with pytest.raises(InputError, match=r"README\.md must hold"):
+        house.readme(workspace)
+
+
+def test_the_page_holds_every_claim_escaped_and_needs_nothing_from_elsewhere(record, workspace, capsys):
+    odd = Claim(**{**record().claim.__dict__, "id": "M4", "title": "<script>alert(1)</script>"})
+    Record(package="msgd", claim=odd, verdict=Verdict("not run", "needs data")).save(
+        workspace / "packages/msgd/results"
+    )
+    house.page(workspace, workspace / "none", workspace / "report")
+    html = (workspace / "report/index.html").read_text()
+    assert "<script>alert" not in html and "&lt;script&gt;alert" in html
+    assert not re.search(r"""(src|href)=["'](https?:)?//""", html)
+    assert (workspace / "report/pictures/msgd-M3.small.png").read_bytes() == b"png"
+    for words in ("needs data", "not reproduced", "slope 1 [0.9, 1.1]", "Slope in [0.9, 1.15].", "2 x p"):
+        assert words in html
+    assert "| msgd |" in capsys.readouterr().out
+
+
+def test_a_fresh_record_wins_over_the_recorded_one_at_equal_preset(record, workspace):
+    record(kind="direction reproduced").save(workspace / "fresh/msgd")
+    house.page(workspace, workspace / "fresh", workspace / "report")
+    badge = json.loads((workspace / "report/badges/msgd.json").read_text())
+    assert badge["message"] == "0 of 1 claims reproduced"
+
+
+def test_pictures_come_from_their_own_package(workspace):
+    records = report.gather(workspace / "packages/msgd/results", workspace / "packages/delta/results")
+    (workspace / "packages/delta/results/M3.small.png").write_bytes(b"other")
+    write_page(records, [workspace / f"packages/{p}/results" for p in ("msgd", "delta")], workspace / "out")
+    assert (workspace / "out/pictures/delta-M3.small.png").read_bytes() == b"other"
+    assert (workspace / "out/pictures/msgd-M3.small.png").read_bytes() == b"png"
+
+
+def test_the_badge_follows_the_published_schema_and_its_svg_is_wellformed(record):
+    b = report.badge("msgd", [record(), record(kind="not reproduced", id="M4"), record(kind="not run", id="M5")])
+    assert b == {"schemaVersion": 1, "label": "msgd", "message": "1 of 2 claims reproduced", "color": "b3261e"}
+    svg = ET.fromstring(report.badge_svg("a<b", "1 of 2", "b3261e"))
+    assert svg.tag.endswith("svg")
+    assert report.badge("msgd", [])["message"] == "not run"
