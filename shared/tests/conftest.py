@@ -55,8 +55,6 @@ def record(claim):
         )
         verdict = Verdict(kind, "Because.", Estimate("slope", 1.0, 0.9, 1.1))
         named = Claim(**{**claim.__dict__, "id": id})
-        return Record(
-            package=package, claim=named, verdict=verdict, evidence=evidence, picture="M3.small.png", code="m:f"
-        )
+        return Record(package=package, claim=named, verdict=verdict, evidence=evidence, picture="M3.small.png", code="m:f")
 
     return make

@@ -8,10 +8,7 @@ from paperkit.claims import VERDICTS, Claim, Record, Verdict, best, load_records
 from paperkit.errors import InputError
 
 json_values = st.recursive(
-    st.floats(allow_nan=False, allow_infinity=False)
-    | st.integers(-(2**53), 2**53)
-    | st.text(max_size=8)
-    | st.booleans(),
+    st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53) | st.text(max_size=8) | st.booleans(),
     lambda inner: st.lists(inner, max_size=4),
     max_leaves=8,
 )

@@ -56,9 +56,7 @@ def test_a_readme_without_markers_is_named(workspace):
 
 def test_the_page_holds_every_claim_escaped_and_needs_nothing_from_elsewhere(record, workspace, capsys):
     odd = Claim(**{**record().claim.__dict__, "id": "M4", "title": "<script>alert(1)</script>"})
-    Record(package="msgd", claim=odd, verdict=Verdict("not run", "needs data")).save(
-        workspace / "packages/msgd/results"
-    )
+    Record(package="msgd", claim=odd, verdict=Verdict("not run", "needs data")).save(workspace / "packages/msgd/results")
     house.page(workspace, workspace / "none", workspace / "report")
     html = (workspace / "report/index.html").read_text()
     assert "<script>alert" not in html and "&lt;script&gt;alert" in html

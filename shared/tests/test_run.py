@@ -57,9 +57,7 @@ def test_the_environment_names_versions_and_no_path():
 
 def test_the_commit_of_a_checkout_is_marked_when_it_has_changes(tmp_path):
     def git(*args):
-        subprocess.run(
-            ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.example", *args], check=True
-        )
+        subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.example", *args], check=True)
 
     assert run.commit(tmp_path) is None
     git("init", "-q")

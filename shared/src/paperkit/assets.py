@@ -47,14 +47,10 @@ class Assets:
             if (path := place / name).exists():
                 found = sha256(path)
                 if digest is not None and found != digest:
-                    raise InputError(
-                        f"{name} has sha256 {found[:12]}..., expected {digest[:12]}...: get the file again"
-                    )
+                    raise InputError(f"{name} has sha256 {found[:12]}..., expected {digest[:12]}...: get the file again")
                 self.used[name] = found
                 return path
-        raise NotAvailableError(
-            f"needs the data set {name!r}: give the folder that holds it with --data or PAPERKIT_DATA"
-        )
+        raise NotAvailableError(f"needs the data set {name!r}: give the folder that holds it with --data or PAPERKIT_DATA")
 
     def note(self, name: str, digest: str) -> None:
         """Remember data that came with a library or was generated."""
@@ -65,7 +61,5 @@ def download(url: str, digest: str, name: str) -> Path:
     """Fetch a file once into the user's cache and check its sha256; called only where the user asked for it by name."""
     import pooch
 
-    path = pooch.retrieve(
-        url, known_hash=f"sha256:{digest}", fname=name, path=pooch.os_cache("paperkit"), progressbar=True
-    )
+    path = pooch.retrieve(url, known_hash=f"sha256:{digest}", fname=name, path=pooch.os_cache("paperkit"), progressbar=True)
     return Path(path)

@@ -21,9 +21,8 @@ PRESETS: tuple[Preset, ...] = get_args(Preset)
 VerdictKind = Literal["reproduced", "direction reproduced", "not reproduced", "not run"]
 VERDICTS: tuple[VerdictKind, ...] = get_args(VerdictKind)
 
-Value = float | int | str | bool | None | list["Value"] | dict[str, "Value"]
-Values = Mapping[str, Value]
-"""What one seed measured: names to numbers, or to (nested) lists of them; JSON as it stands."""
+Values = Mapping[str, Any]
+"""What one seed measured, JSON as it stands: names to numbers, text, lists or objects of these."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +105,9 @@ class Evidence:
     """Everything needed to believe a verdict or to measure it again."""
 
     preset: Preset
-    config: Mapping[str, Value]
+    config: Mapping[str, Any]
     seeds: tuple[SeedResult, ...]
-    environment: Mapping[str, Value]
+    environment: Mapping[str, Any]
     commit: str | None
     """Commit of the source tree, with ``+`` where it had changes; None outside a checkout."""
     fingerprint: str
@@ -165,9 +164,7 @@ class Record:
         try:
             d = json.loads(text)
             if d["schema"] != SCHEMA:
-                raise InputError(
-                    f"the record has schema {d['schema']}, this paperkit reads {SCHEMA}: run the claim again"
-                )
+                raise InputError(f"the record has schema {d['schema']}, this paperkit reads {SCHEMA}: run the claim again")
             effect, evidence = d["verdict"]["effect"], d["evidence"]
             if evidence is not None:
                 evidence = Evidence(**evidence | {"seeds": tuple(SeedResult(**s) for s in evidence["seeds"])})

@@ -87,7 +87,7 @@ def pooled(values: Sequence[Values], name: str) -> list[float]:
     flat: list[float] = []
     for v in values:
         x = v[name]
-        flat.extend(x if isinstance(x, list) else [x])  # type: ignore[arg-type]
+        flat.extend(x if isinstance(x, list) else [x])
     if not all(math.isfinite(x) for x in flat):
         raise InputError(f"{name} is not finite in some seed")
     return flat

@@ -83,7 +83,8 @@ def badge(package: str, records: Sequence[Record]) -> dict[str, str | int]:
     mine = [r for r in best(records) if r.package == package]
     count = Counter(r.verdict.kind for r in mine)
     ran = len(mine) - count["not run"]
-    worst = max((k for k in count if k != "not run"), key=VERDICTS.index, default="not run")
+    ranked: list[VerdictKind] = [v for v in VERDICTS if count[v] and v != "not run"]
+    worst: VerdictKind = ranked[-1] if ranked else "not run"
     return {
         "schemaVersion": 1,
         "label": package,

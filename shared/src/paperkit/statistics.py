@@ -29,9 +29,7 @@ def mean_interval(values: ArrayLike, name: str = "mean", unit: str = "", confide
 
     x = np.asarray(values, dtype=float)
     if x.ndim != 1 or x.size < 2 or not np.isfinite(x).all():
-        raise InputError(
-            f"an interval needs a vector of at least two finite values, not shape {x.shape}: run more seeds"
-        )
+        raise InputError(f"an interval needs a vector of at least two finite values, not shape {x.shape}: run more seeds")
     mean = float(x.mean())
     if np.ptp(x) == 0:
         return Estimate(name, mean, mean, mean, unit)
@@ -76,9 +74,7 @@ def non_inferiority(a: ArrayLike, b: ArrayLike, margin: float) -> float:
     from scipy.stats import ttest_1samp
 
     if margin <= 0:
-        raise InputError(
-            f"a non-inferiority margin is positive, not {margin}: state how much worse is still acceptable"
-        )
+        raise InputError(f"a non-inferiority margin is positive, not {margin}: state how much worse is still acceptable")
     test: Any = ttest_1samp(_paired(a, b), -margin, alternative="greater")
     return float(test.pvalue)
 

@@ -1,0 +1,13 @@
+"""What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""
+
+from msgd.claims import algebra, bias, convergence, cost, fashion, rademacher, second_order
+
+EXPERIMENTS = [
+    *algebra.EXPERIMENTS,
+    *convergence.EXPERIMENTS,
+    *bias.EXPERIMENTS,
+    *second_order.EXPERIMENTS,
+    *fashion.EXPERIMENTS,
+    *cost.EXPERIMENTS,
+    *rademacher.EXPERIMENTS,
+]
