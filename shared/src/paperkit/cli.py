@@ -112,10 +112,13 @@ def _reproduce(package: str, claim: Sequence[str], preset: Preset, seeds: int | 
         e, v = o.record.evidence, o.record.verdict
         again = ", already measured" if o.reused else ""
         cost = f"  ({e.wall_seconds:.0f} s, {e.peak_memory_mb:.0f} MB{again})" if e else ""
-        print(f"{MARKS[v.kind]} {o.claim:<4} {o.record.claim.title}: {v.kind}. {v.reason}{cost}", flush=True)
+        measured = f"{v.effect}. " if v.effect else ""
+        title = f"{o.claim:<4} {o.record.claim.title}"
+        line = f"· {title}: ran" if e and preset == "smoke" else f"{MARKS[v.kind]} {title}: {v.kind}. {measured}{v.reason}"
+        print(line + cost, flush=True)
     print(f"records and pictures: {out}")
     if preset == "smoke":
-        print("preset smoke shows that the wiring works; its verdicts mean nothing and enter no table")
+        print("preset smoke shows that everything runs; it proves nothing and enters no table")
     if broken:
         print(f"{package}: {', '.join(broken)} could not be measured, see above", file=sys.stderr)
     return 1 if broken else 0

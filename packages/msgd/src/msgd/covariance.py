@@ -4,6 +4,7 @@ With ``G = [grad l_1, ..., grad l_n]`` (d x n): ``F = G G'/n`` and ``C = G (I - 
 one weighted backward pass and ``G' v`` one forward-mode derivative of the losses; G itself is never formed.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -69,7 +70,11 @@ class GradientMatrix:
         """G' v: the derivative of every loss along v, by forward mode."""
         parameters = self._parameters()
         tangent = self._unflat(v)
-        parts = [jvp(lambda p, x=x, y=y: self._losses(p, x, y), (parameters,), (tangent,))[1] for _, x, y in self._chunks()]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`torch.jit", category=FutureWarning)  # torch's own, on first use
+            parts = [
+                jvp(lambda p, x=x, y=y: self._losses(p, x, y), (parameters,), (tangent,))[1] for _, x, y in self._chunks()
+            ]
         return torch.cat(parts)
 
     def gradient(self) -> Float[Tensor, " d"]:

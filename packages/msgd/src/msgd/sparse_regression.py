@@ -18,7 +18,6 @@ from msgd.noise import (
     MiniBatch,
     MiniBatchCov,
     MiniBatchFisher,
-    Multinomial,
     Noise,
     SparseGaussianCov,
     SparseGaussianFisher,
@@ -65,11 +64,13 @@ def sparse_regression(replicas: int, n: int = 40, d: int = 100, sparsity: int = 
 
 
 def matched_classes(n: int, batch: int, size: int) -> dict[str, Noise]:
-    """GD, SGD at ``batch``, and every other class at SGD's noise level; ``size`` rows where a class draws some."""
+    """GD, SGD at ``batch``, and every class that can have SGD's noise level, at that level.
+
+    ``size`` is the number of rows of the classes that draw some. (With replacement only whole batches exist, at 1/batch.)
+    """
     return {
         "gd": GradientDescent(n),
         "sgd": MiniBatch(n, batch),
-        "sgd-replacement": Multinomial(n, batch),
         "bernoulli": match(Bernoulli(n, batch), batch),
         "gauss-fisher": match(GaussianFisher(n), batch),
         "gauss-cov": match(GaussianCov(n), batch),

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy, softplus
 
 from msgd.covariance import GradientMatrix
 from msgd.loss import weighted_loss
-from msgd.noise import Bernoulli, MiniBatchCov, MiniBatchFisher, Noise, match, sgd_level
+from msgd.noise import Bernoulli, MiniBatchCov, MiniBatchFisher, Multinomial, Noise, match, sgd_level
 from msgd.sparse_regression import matched_classes
 from paperkit.claims import Claim, Estimate, Values, Verdict
 from paperkit.experiment import Experiment, Job, Settings, pooled
@@ -36,7 +36,7 @@ def moments(s: Moments, job: Job) -> Values:
     c = g @ g.T / s.n - mean @ mean.T
     errors = {}
     for name, law in matched_classes(s.n, batch=2, size=4).items():
-        if name in ("gd", "sgd-replacement"):
+        if name == "gd":
             continue
         level = sgd_level(s.n, 2)
         excess = g @ law.covariance @ g.T - level * c - law.fisher * mean @ mean.T
@@ -48,6 +48,7 @@ def classes(n: int) -> dict[str, Noise]:
     """All classes at levels that are not matched, ghost batches and fractional sizes included."""
     return {
         **matched_classes(n, batch=3, size=4),
+        "sgd-replacement": Multinomial(n, 3),
         "batch-fisher, std 2": MiniBatchFisher(n, 4, 2.0),
         "batch-cov, ghost 2": MiniBatchCov(n, 4, 2.0, ghost=2),
         "bernoulli, size 2.5": Bernoulli(n, 2.5),

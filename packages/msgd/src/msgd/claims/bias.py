@@ -95,7 +95,7 @@ def judge_large(values: Sequence[Values]) -> Verdict:
     if abs(plain) < GAP:
         reason = f"Large and small batch differ by {plain:.1f} standard errors: no gap at this scale."
         return Verdict("not run", reason, effect)
-    reason = f"Against SGD with the small batch, in standard errors: plain large batch {plain:+.1f}, noisy large batch {noisy:+.1f}."
+    reason = f"Standard errors from SGD with the small batch: plain large batch {plain:+.1f}, noisy {noisy:+.1f}."
     return Verdict("reproduced" if abs(noisy) <= GAP else "not reproduced", reason, effect)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from msgd import plots
 from msgd.data import load
@@ -22,24 +23,26 @@ GAP, SHARE = 4.0, 0.25
 class Fashion(Settings):
     """The protocol of the authors' code: swapped split, pixels in [0, 255], learning rate 0.01, no momentum, no decay."""
 
-    classes: tuple[str, ...] = ("gd", "sgd", "bernoulli", "gauss-fisher", "gauss-cov", "sparse-fisher", "sparse-cov")
+    classes: tuple[str, ...] = ("gd", "sgd", "bernoulli", "gauss-fisher", "gauss-cov")
     steps: int = 10_000
     batch: int = 50
     size: int = 100
     learning_rate: float = 0.01
     rows: int = 1_000
+    part: int = 250
+    """Rows a forward pass: gradients are added, so that this changes the time and nothing else."""
 
 
 def train(s: Fashion, job: Job) -> Values:
     """Train every class from the same initialisation; the test set is all 60,000 official training images."""
     folder = job.assets.find("fashion_mnist")
     data = load("fashion-mnist", folder, "paper", s.rows).to(job.device)
-    settings = Training(s.steps, s.learning_rate, evaluate_every=max(s.steps // 20, 1), seed=job.seed)
+    settings = Training(s.steps, s.learning_rate, ghost=s.part, evaluate_every=max(s.steps // 10, 1), seed=job.seed)
     accuracy: dict[str, float] = {}
     loss: dict[str, float] = {}
     curves: dict[str, list[list[float]]] = {}
     for name in s.classes:
-        model = make_model("conv-small", (1, 28, 28), 10, job.seed).to(job.device)
+        model = make_model("conv-small", (1, 28, 28), 10, job.seed).to(job.device).to(memory_format=torch.channels_last)
         rows = s.size if name.startswith(("sparse", "batch")) else s.batch
         trainer = Trainer(model, data, make(name, s.rows, rows, s.batch), settings)
         for _ in trainer.run():
@@ -96,7 +99,7 @@ EXPERIMENTS = [
             "no gap at this scale), and every class within 25 % of that gap of SGD.",
             tolerance="As for M4.",
         ),
-        {"full": Fashion(seeds=8)},
+        {"full": Fashion(seeds=3), "paper": Fashion(seeds=8, classes=(*Fashion.classes, "sparse-fisher", "sparse-cov"))},
         train,
         judge,
         draw,

@@ -25,7 +25,7 @@ class OneStep(Settings):
     n: int = 20
     batch: int = 4
     size: int = 10
-    etas: tuple[float, ...] = (0.4, 0.2, 0.1, 0.05)
+    etas: tuple[float, ...] = (0.1, 0.05, 0.025, 0.0125)
     draws: int = 100_000
     steps: int = 50
     eta: float = 0.1
