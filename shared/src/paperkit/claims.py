@@ -111,7 +111,7 @@ class Evidence:
     commit: str | None
     """Commit of the source tree, with ``+`` where it had changes; None outside a checkout."""
     fingerprint: str
-    """sha256 of the package's code and the settings: equal fingerprints need not be measured twice."""
+    """sha256 of the package's code and the settings but for the number of seeds: what need not be measured twice."""
     command: str
     date: str
 
