@@ -48,7 +48,7 @@ def test_reproduce_list_and_cite(toy, tmp_path, capsys, monkeypatch):
     assert "no recorded run" in capsys.readouterr().out
     assert call("reproduce", "T1", "T2", "--seeds", "2") == 0
     out = capsys.readouterr().out
-    assert "✔ T1   Mean: reproduced. The mean is" in out
+    assert "✔ T1   Mean: reproduced. mean 1" in out
     assert Path("reproduced/toypaper/T1.small.json").exists()
     assert call("reproduce", "T1", "--seeds", "2") == 0
     assert "already measured" in capsys.readouterr().out

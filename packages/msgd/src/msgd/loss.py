@@ -12,7 +12,7 @@ from msgd.noise import Noise, Weights
 from paperkit.errors import InputError
 
 
-def weighted_loss(losses: Float[Tensor, " rows"], weights: Weights | Float[Tensor, " rows"]) -> Float[Tensor, ""]:
+def weighted_loss(losses: Float[Tensor, "..."], weights: Weights | Float[Tensor, " rows"]) -> Float[Tensor, ""]:
     """``sum_i W_i l_i``, whose gradient is G W.
 
     Args:
@@ -60,7 +60,7 @@ class NoisyMean:
         self.seed = seed
         self.generators: dict[torch.device, Generator] = {}
 
-    def __call__(self, losses: Float[Tensor, " rows"]) -> Float[Tensor, ""]:
+    def __call__(self, losses: Float[Tensor, "..."]) -> Float[Tensor, ""]:
         """The weighted sum of the losses of a batch, shape ``(rows,)``.
 
         Raises:

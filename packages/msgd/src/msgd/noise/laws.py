@@ -66,7 +66,7 @@ class Multinomial(Noise):
 class Bernoulli(Noise):
     """Each row with probability ``size/n``, of weight 1/size; size need not be whole. p = (1 - size/n) / size."""
 
-    size: float
+    size: int | float
     nonnegative: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -1,0 +1,24 @@
+import pytest
+from jaxtyping import install_import_hook
+
+with install_import_hook("msgd", "beartype.beartype"):
+    import msgd
+
+    for name in ("noise", "covariance", "langevin", "loss", "replicas", "sde"):
+        getattr(msgd, name)
+
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Small tensors: more threads only wait for each other."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request):
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    return request.param

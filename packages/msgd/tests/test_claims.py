@@ -1,0 +1,115 @@
+"""Every claim runs at preset smoke; judges say what their criterion says, on values made up for it."""
+
+import numpy as np
+import pytest
+
+from msgd.claims import EXPERIMENTS, bias, convergence, cost, fashion
+from paperkit.runner import reproduce
+
+
+@pytest.mark.slow
+def test_every_claim_runs_at_smoke_or_says_why_not(tmp_path):
+    outcomes = {o.claim: o for o in reproduce("msgd", preset="smoke", out=tmp_path)}
+    assert list(outcomes) == [f"M{i}" for i in range(1, 10)]
+    assert not [o.error for o in outcomes.values() if o.record is None]
+    assert [c for c, o in outcomes.items() if o.record.evidence is None] == ["M7"]
+    for o in outcomes.values():
+        assert (o.record.picture is None) or (tmp_path / o.record.picture).stat().st_size > 5_000
+
+
+def test_every_claim_is_measured_at_small_or_needs_data():
+    missing = [e.claim.id for e in EXPERIMENTS if "small" not in e.presets]
+    assert missing == ["M7"]
+
+
+def classes(gap, worst, n=64):
+    rng = np.random.default_rng(0)
+    gd = 1 + 0.1 * rng.standard_normal(n)
+    noise = 0.01 * rng.standard_normal(n)
+    sgd = gd - gap + noise
+    return [{"test_error": {"gd": list(gd), "sgd": list(sgd), "bernoulli": list(sgd + worst * gap), "gauss-cov": list(sgd)}}]
+
+
+@pytest.mark.parametrize(
+    ("gap", "worst", "kind"),
+    [
+        (0.2, 0.1, "reproduced"),
+        (0.2, 0.4, "not reproduced"),
+        (0.2, -0.4, "not reproduced"),
+        (0.0, 0.0, "not run"),
+        (-0.2, 0.0, "not run"),
+    ],
+)
+def test_classes_are_judged_against_the_gap_and_without_a_gap_nothing_is_claimed(gap, worst, kind):
+    verdict = bias.judge_classes(classes(gap, worst))
+    assert verdict.kind == kind
+    if gap <= 0:
+        assert "no gap at this scale" in verdict.reason
+
+
+def test_a_noisy_large_batch_must_be_at_sgd_while_the_plain_one_is_not():
+    rng = np.random.default_rng(0)
+    sgd = rng.standard_normal(64)
+
+    def values(plain, noisy):
+        spread = [0.1 * rng.standard_normal(64) for _ in range(2)]
+        e = {
+            "gd": sgd + 1,
+            "sgd": sgd,
+            "sgd, large batch": sgd + plain + spread[0],
+            "noisy large batch": sgd + noisy + spread[1],
+        }
+        return [{"test_error": {k: list(v) for k, v in e.items()}}]
+
+    assert bias.judge_large(values(0.5, 0.0)).kind == "reproduced"
+    assert bias.judge_large(values(0.5, 0.3)).kind == "not reproduced"
+    assert bias.judge_large(values(0.0, 0.0)).kind == "not run"
+
+
+@pytest.mark.parametrize(
+    ("strong", "control", "weak", "kind"),
+    [
+        (1, 0.5, 1, "reproduced"),
+        (0.5, 0.5, 1, "not reproduced"),
+        (1, 1, 1, "not reproduced"),
+        (1, 0.5, 0.6, "not reproduced"),
+    ],
+)
+def test_orders_are_judged_with_their_control(strong, control, weak, kind):
+    etas = [0.1, 0.05, 0.025]
+    series = {k: [e**s for e in etas] for k, s in (("s", strong), ("c", control), ("w", weak))}
+    values = [{"etas": etas, "strong": series["s"], "fixed_intensity": series["c"], "weak": {"bernoulli": series["w"]}}]
+    assert convergence.judge(values).kind == kind
+
+
+def test_cost_is_judged_by_medians():
+    ratios = {"batch-fisher / sgd": [1.0, 1.01, 9.0], "gauss-fisher / gd": [1.0] * 3, "bernoulli / sgd": [1.2] * 3}
+    assert cost.judge([{"ratio": ratios}]).kind == "reproduced"
+    assert cost.judge([{"ratio": ratios | {"bernoulli / sgd": [1.3] * 3}}]).kind == "not reproduced"
+
+
+def test_fashion_needs_seeds_and_a_gap():
+    def values(gap, seeds=8):
+        rng = np.random.default_rng(0)
+        for _ in range(seeds):
+            gd = 0.75 + 0.01 * rng.standard_normal()
+            yield {"test_accuracy": {"gd": gd, "sgd": gd + gap + 0.001 * rng.standard_normal(), "bernoulli": gd + gap}}
+
+    assert fashion.judge(list(values(0.02))).kind == "reproduced"
+    assert fashion.judge(list(values(0.0))).kind == "not run"
+    assert fashion.judge(list(values(0.02, seeds=1))).kind == "not run"
+
+
+@pytest.mark.data
+def test_fashion_runs_on_the_real_files(tmp_path):
+    import os
+    from pathlib import Path
+
+    folder = os.environ.get("PAPERKIT_DATA")
+    if not folder or not (Path(folder) / "fashion_mnist").is_dir():
+        pytest.skip("needs PAPERKIT_DATA with a folder fashion_mnist")
+    from paperkit.assets import Assets
+    from paperkit.experiment import Job
+
+    out = fashion.train(fashion.Fashion(classes=("sgd",), steps=20), Job(0, assets=Assets()))
+    assert 0.05 < out["test_accuracy"]["sgd"] < 1

@@ -1,0 +1,142 @@
+"""Every verb, end to end, as a user types it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from msgd.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def call(*argv):
+    """Exit code of the command line."""
+    try:
+        main(argv)
+    except SystemExit as e:
+        return e.code
+    return 0
+
+
+def test_help_does_not_import_torch():
+    code = """
+import sys
+from msgd.cli import main
+try:
+    main(["--help"])
+finally:
+    assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(verb in done.stdout for verb in ("demo", "train", "compare", "reproduce", "list", "cite"))
+
+
+def test_demo_writes_a_picture(capsys):
+    assert call("demo", "--replicas", "4", "--steps", "200") == 0
+    assert Path("msgd-demo.png").read_bytes().startswith(b"\x89PNG")
+    assert "batch-cov" in capsys.readouterr().out
+
+
+def test_train_then_resume(capsys):
+    arguments = [
+        "train",
+        "--noise",
+        "batch-fisher",
+        "--batch",
+        "100",
+        "--match",
+        "10",
+        "--out",
+        "run",
+        "--evaluate-every",
+        "20",
+    ]
+    assert call(*arguments, "--steps", "40") == 0
+    assert call(*arguments, "--steps", "40") == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert call(*arguments, "--steps", "60", "--resume") == 0
+    assert [line.split(",")[0] for line in Path("run/log.csv").read_text().splitlines()] == ["step", "0", "20", "40", "60"]
+    summary = json.loads(Path("run/summary.json").read_text())
+    assert summary["last"]["step"] == 60 and "MiniBatchFisher" in summary["noise"]
+    assert call(*arguments, "--steps", "80", "--resume", "--learning-rate", "0.3") == 2
+    assert "of another run" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_interrupting_loses_at_most_one_checkpoint_interval():
+    command = [
+        sys.executable,
+        "-c",
+        "from msgd.cli import main; main()",
+        "train",
+        "--steps",
+        "1000000",
+        "--checkpoint-every",
+        "10",
+    ]
+    running = subprocess.Popen(
+        [*command, "--evaluate-every", "50"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert running.stdout is not None
+    for line in running.stdout:
+        if line.startswith("step     100"):
+            break
+    running.send_signal(signal.SIGINT)
+    rest = running.communicate(timeout=60)[0]
+    assert running.returncode == 130, rest
+    import torch
+
+    saved = torch.load("msgd-run/checkpoint.pt", weights_only=True)
+    told = int(rest.split("interrupted at step ")[1].split(";")[0])
+    assert told - 10 <= saved["step"] <= told and saved["step"] >= 90
+    assert call("train", "--steps", str(saved["step"] + 5), "--resume", "--evaluate-every", "50") == 0
+
+
+def test_compare_says_when_there_is_no_gap(capsys):
+    assert call("compare", "bernoulli", "--steps", "20", "--seeds", "2", "--rows", "60") == 0
+    out = capsys.readouterr().out
+    assert "standard errors" in out
+    assert {p.name for p in Path("msgd-compare").iterdir()} == {"compare.csv", "compare.json", "compare.png"}
+    assert Path("msgd-compare/compare.csv").read_text().startswith("noise,seed 0,seed 1,mean\ngd,")
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["train", "--batch", "5000"], "msgd: size = 5000 is not between 1 and the n = 1000 samples: draw fewer"),
+        (["train", "--dataset", "mnist"], "msgd: mnist does not come with the package"),
+        (["train", "--dataset", "mnist", "--data", "."], "msgd: . does not hold the file train-images-idx3-ubyte"),
+        (["train", "--resume"], "msgd: msgd-run/checkpoint.pt does not exist"),
+        (["train", "--steps", "0"], "msgd: steps = 0"),
+        (["train", "--checkpoint-every", "0"], "msgd: checkpoint_every = 0"),
+        (["train", "--device", "cuda:99x"], "msgd: device 'cuda:99x'"),
+        (["train", "--noise", "batch-fisher", "--batch", "10", "--match", "50"], "msgd: MiniBatchFisher of size 10 cannot"),
+        (["demo", "--replicas", "1"], "msgd: replicas = 1"),
+        (["demo", "--out", "picture.txt"], "msgd: picture.txt is no name of a picture"),
+        (["compare", "--seeds", "1"], "msgd: seeds = 1"),
+        (["reproduce", "M77"], "msgd: msgd has no claim 'M77'"),
+        (["reproduce", "--data", "nowhere"], "msgd: the data folder"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_2(argv, sentence, capsys):
+    assert call(*argv) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(sentence) and err.count("\n") == 1
+    assert not list(Path().rglob("*")), "something was left behind"
+
+
+def test_cite_and_list(capsys):
+    assert call("cite") == 0
+    assert "1906.07405" in capsys.readouterr().out
+    assert call("list") == 0
+    out = capsys.readouterr().out
+    assert all(f"M{i}" in out for i in range(1, 10))

@@ -1,0 +1,141 @@
+"""Data, models, and a training run that can be interrupted."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+import torch
+
+import msgd
+from msgd.data import load
+from msgd.models import make_model
+from msgd.training import Trainer, Training
+from paperkit.errors import InputError
+
+
+def trainer(noise=None, **options):
+    data = load("digits", rows=100)
+    settings = Training(**{"steps": 30, "learning_rate": 0.1, "evaluate_every": 10, **options})
+    return Trainer(make_model("auto", (1, 8, 8), 10), data, noise or msgd.match(msgd.MiniBatchFisher(100, 40), 10), settings)
+
+
+def parameters(t):
+    return torch.cat([p.detach().flatten() for p in t.model.parameters()])
+
+
+def finish(t):
+    for _ in t.run():
+        pass
+    return t
+
+
+def test_a_resumed_run_ends_where_the_whole_run_ends(tmp_path):
+    whole = finish(trainer(momentum=0.9, decay_at=(15,)))
+    first = trainer(momentum=0.9, decay_at=(15,))
+    run = first.run()
+    for _ in range(13):
+        next(run)
+    first.save(tmp_path / "c.pt")
+    second = trainer(momentum=0.9, decay_at=(15,))
+    second.load(tmp_path / "c.pt")
+    finish(second)
+    torch.testing.assert_close(parameters(second), parameters(whole), rtol=0, atol=0)
+    assert second.log == whole.log
+    assert [r.step for r in whole.log] == [0, 10, 20, 30]
+    assert whole.log[-1].train_loss < whole.log[0].train_loss
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    trainer().save(tmp_path / "c.pt")
+    with pytest.raises(InputError, match="of another run"):
+        trainer(learning_rate=0.2).load(tmp_path / "c.pt")
+    (tmp_path / "bad.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        trainer().load(tmp_path / "bad.pt")
+
+
+def test_ghost_batches_change_nothing_without_batchnorm():
+    torch.testing.assert_close(parameters(finish(trainer())), parameters(finish(trainer(ghost=7))), rtol=1e-3, atol=1e-5)
+
+
+def test_a_draw_without_rows_is_a_step_without_gradient():
+    t = trainer(msgd.Bernoulli(100, 1e-9), momentum=0.9)
+    before = parameters(t)
+    t.advance()
+    torch.testing.assert_close(parameters(t), before, rtol=0, atol=0)
+
+
+def test_divergence_is_told():
+    with pytest.raises(InputError, match="lower the learning rate"):
+        finish(trainer(learning_rate=1e30))
+
+
+@pytest.mark.parametrize(
+    "bad", [{"steps": 0}, {"learning_rate": -1.0}, {"momentum": 1.0}, {"ghost": 0}, {"learning_rate": float("nan")}]
+)
+def test_numbers_that_cannot_train_are_refused(bad):
+    with pytest.raises(InputError, match="expected"):
+        trainer(**bad)
+
+
+def test_noise_for_another_number_of_samples_is_refused():
+    with pytest.raises(InputError, match="n = 50 samples, the training set has 100"):
+        trainer(msgd.GaussianFisher(50))
+
+
+def idx(path, values, packed=False):
+    """Write an array in the format of the MNIST files."""
+    content = struct.pack(">HBB", 0, 8, values.ndim) + struct.pack(f">{values.ndim}I", *values.shape) + values.tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if packed:
+        path.with_name(path.name + ".gz").write_bytes(gzip.compress(content))
+    else:
+        path.write_bytes(content)
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "gzip"])
+def fashion(request, tmp_path):
+    rng = np.random.default_rng(0)
+    for prefix, rows in (("train", 30), ("t10k", 20)):
+        images = rng.integers(0, 256, (rows, 28, 28), dtype=np.uint8)
+        labels = np.arange(rows, dtype=np.uint8) % 10
+        idx(tmp_path / f"deep/FashionMNIST/raw/{prefix}-images-idx3-ubyte", images, request.param)
+        idx(tmp_path / f"deep/FashionMNIST/raw/{prefix}-labels-idx1-ubyte", labels, request.param)
+    return tmp_path
+
+
+def test_fashion_mnist_is_read_and_the_papers_split_is_swapped(fashion):
+    standard = load("fashion-mnist", fashion)
+    assert standard.train_x.shape == (30, 1, 28, 28) and standard.test_x.shape == (20, 1, 28, 28)
+    assert 0.9 < standard.train_x.max() <= 1
+    paper = load("fashion-mnist", fashion, "paper", rows=10)
+    assert paper.train_x.shape == (10, 1, 28, 28) and paper.test_x.shape == (30, 1, 28, 28)
+    torch.testing.assert_close(paper.test_x, standard.train_x * 255)
+    torch.testing.assert_close(paper.train_x, standard.test_x[:10] * 255)
+    with pytest.raises(InputError, match="does not hold the file"):
+        load("mnist", fashion)
+
+
+def test_files_that_are_no_data_set_are_refused(fashion, tmp_path):
+    for file in (fashion / "deep/FashionMNIST/raw").iterdir():
+        file.write_bytes(b"\x00" * 10)
+    with pytest.raises(InputError, match="does not hold a readable fashion-mnist"):
+        load("fashion-mnist", fashion)
+    with pytest.raises(InputError, match="is not a folder"):
+        load("svhn", tmp_path / "none")
+    with pytest.raises(InputError, match="with --data"):
+        load("cifar10")
+    with pytest.raises(InputError, match="5000 training rows"):
+        load("digits", rows=5000)
+
+
+def test_the_networks_take_their_images_and_start_alike():
+    assert sum(p.numel() for p in make_model("auto", (1, 28, 28), 10).parameters()) == 11_330
+    for name, shape in (("mlp", (1, 8, 8)), ("conv-small", (1, 28, 28)), ("vgg11", (3, 32, 32)), ("resnet18", (3, 32, 32))):
+        a, b = make_model(name, shape, 10, seed=1), make_model(name, shape, 10, seed=1)
+        assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+        a.eval()
+        assert a(torch.zeros(2, *shape)).shape == (2, 10)
+    with pytest.raises(InputError, match="does not take 32x32"):
+        make_model("conv-small", (3, 32, 32), 10)
