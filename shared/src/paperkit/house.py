@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from paperkit import report
+from paperkit import bench, report
 from paperkit.claims import Record
 from paperkit.cli import run_verbs
 from paperkit.errors import InputError
@@ -26,10 +26,13 @@ def readme(root: Path = Path(), check: bool = False) -> None:
         mine = [r for r in records if r.package == folder.name]
         if report.update_block(folder / "README.md", "claims", report.claims_table(mine), check):
             stale.append(folder / "README.md")
+        benchmarks = folder / "results" / "benchmarks"
+        if benchmarks.is_dir() and report.update_block(folder / "README.md", "benchmarks", bench.table(benchmarks), check):
+            stale.append(folder / "README.md")
     board = report.scoreboard(records, lambda p: f"[{p}](packages/{p})")
     if report.update_block(root / "README.md", "scoreboard", board, check):
         stale.append(root / "README.md")
-    for file in stale:
+    for file in dict.fromkeys(stale):
         print(f"{file}: {'differs from the recorded results; run: paperkit readme' if check else 'updated'}")
     sys.exit(bool(check and stale))
 

@@ -94,7 +94,7 @@ def commit(folder: Path) -> str | None:
         return done.stdout.strip() if done.returncode == 0 else ""
 
     try:
-        if not git("ls-files", "--", "."):
+        if not folder.is_dir() or not git("ls-files", "--", "."):
             return None
         return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.TimeoutExpired):

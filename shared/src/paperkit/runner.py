@@ -182,7 +182,7 @@ class _Plan:
             config=dataclasses.asdict(self.settings),
             seeds=tuple(results),
             environment=run.environment(self.package, self.device),
-            commit=run.commit(package_folder(self.package)),
+            commit=run.commit(package_folder(self.package)) or run.commit(Path("packages") / self.package),
             fingerprint=self.fingerprint,
             command=self.command,
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),

@@ -35,7 +35,7 @@ Model = Literal["auto", "conv-small", "mlp", "vgg11", "resnet18"]
 Split = Literal["standard", "paper"]
 
 
-def demo(out: Path = Path("msgd-demo.png"), replicas: int = 16, steps: int = 6000, seed: int = 0) -> None:
+def demo(out: Path = Path("msgd-demo.png"), replicas: int = 16, steps: int = 5000, seed: int = 0) -> None:
     """Train a diagonal linear network without noise, with SGD and with every noise class; write one picture.
 
     Args:

@@ -1,0 +1,155 @@
+"""Every automated job of the house, one session each. Packages are found in packages/: a new one needs no edit here.
+
+``nox -s reproduce`` runs the session for all packages, ``nox -s "reproduce(msgd)"`` for one. What follows ``--`` goes to the
+command that the session runs: ``nox -s "reproduce(msgd)" -- M4 --jobs 2``.
+"""
+
+import re
+import shutil
+import tempfile
+import tomllib
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PACKAGES = sorted(p.parent.name for p in (ROOT / "packages").glob("*/pyproject.toml"))
+FOLDERS = {"paperkit": Path("shared"), **{p: Path("packages") / p for p in PACKAGES}}
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.error_on_missing_interpreters = True
+
+each_package = nox.parametrize("package", [nox.param(p, id=p) for p in PACKAGES])
+each_folder = nox.parametrize("package", [nox.param(p, id=p) for p in FOLDERS])
+
+
+def extras(package: str) -> set[str]:
+    """Extras that a package offers."""
+    project = tomllib.loads((ROOT / FOLDERS[package] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return set(project.get("optional-dependencies", {}))
+
+
+def target(package: str, *wanted: str) -> str:
+    """A package's folder with those of the wanted extras that it has, as pip spells it."""
+    chosen = sorted(extras(package).intersection(wanted))
+    return f"./{FOLDERS[package].as_posix()}" + (f"[{','.join(chosen)}]" if chosen else "")
+
+
+def install(session: nox.Session, *targets: str, lowest: bool = False) -> None:
+    """Install folders as a stranger would: from their metadata alone, without the workspace's shortcuts."""
+    options: list[str] = []
+    if session.venv_backend == "uv":  # uv would otherwise take wheels that it built of these folders earlier
+        options = ["--no-sources", *(f"--reinstall-package={p}" for p in FOLDERS)]
+        options += ["--resolution=lowest-direct"] if lowest else []
+    elif lowest:
+        session.error("the lowest versions are resolved by uv: pip install uv")
+    session.install(*options, *targets)
+
+
+def with_paperkit(package: str, *wanted: str) -> list[str]:
+    """Targets of a package and of paperkit below it."""
+    return [target("paperkit", "test"), *([target(package, *wanted)] if package != "paperkit" else [])]
+
+
+def pytest(session: nox.Session, package: str, *options: str) -> None:
+    """Tests of the folder, and the doctests of what was installed."""
+    tests = (FOLDERS[package] / "tests").as_posix()
+    session.run("pytest", tests, "--pyargs", package, *options, *session.posargs)
+
+
+@nox.session
+@each_folder
+def tests(session: nox.Session, package: str) -> None:
+    """Run the tests of a package against its installed wheel."""
+    install(session, *with_paperkit(package, "test"))
+    pytest(session, package)
+
+
+@nox.session
+@each_folder
+def lowest(session: nox.Session, package: str) -> None:
+    """The same with the oldest versions that the metadata allow; their own deprecation warnings are not errors."""
+    install(session, *with_paperkit(package, "test"), lowest=True)
+    pytest(session, package, "-W", "default")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, formatting, and README tables that agree with the recorded results."""
+    install(session, target("paperkit"), "ruff>=0.12")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("paperkit", "readme", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Static types of all packages."""
+    install(session, *(target(p, "test", "plots", "report") for p in FOLDERS), "pyright[nodejs]>=1.1.400")
+    session.run("pyright", "--pythonpath", shutil.which("python", path=session.bin) or "python")
+
+
+@nox.session(venv_backend="venv")
+@each_package
+def readme(session: nox.Session, package: str) -> None:
+    """What a newcomer does: the README's install command with plain pip, then its first example, in an empty folder."""
+    text = (ROOT / FOLDERS[package] / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(console|python)\n(.*?)```", text, re.DOTALL)
+    command = next(body for kind, body in blocks if kind == "console").strip().splitlines()[0]
+    example = next(body for kind, body in blocks if kind == "python")
+    if not command.startswith("pip install "):
+        session.error(f"the first console block of {package}'s README is not its install command")
+    session.run("python", "-m", *command.split())
+    with tempfile.TemporaryDirectory() as empty, session.chdir(empty):
+        Path("example.py").write_text(example, encoding="utf-8")
+        session.run("python", "example.py")
+        session.run(package, "--help", silent=True)
+
+
+@nox.session
+@each_folder
+def build(session: nox.Session, package: str) -> None:
+    """Build sdist and wheel, and check their metadata strictly."""
+    session.install("build[uv]", "twine")
+    out = ROOT / "dist" / package
+    shutil.rmtree(out, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(out), str(FOLDERS[package]), silent=True)
+    files = sorted(out.iterdir())
+    session.run("twine", "check", "--strict", *map(str, files))
+    for file in files:
+        session.log(f"{file.name}: {file.stat().st_size / 1e3:.0f} kB")
+
+
+@nox.session
+@each_package
+def reproduce(session: nox.Session, package: str) -> None:
+    """Measure a package's claims at preset small; afterwards the scoreboard and the report page."""
+    session.notify("report")
+    install(session, target("paperkit"), target(package, "reproduce", "plots"))
+    session.run(package, "reproduce", "--out", f"report/results/{package}", *session.posargs)
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """Print the scoreboard; write report/index.html and the badges from recorded and fresh results."""
+    install(session, target("paperkit", "report"))
+    options = session.posargs if session.posargs and session.posargs[0].startswith("--link") else []
+    session.run("paperkit", "page", *options)
+
+
+@nox.session
+@each_package
+def bench(session: nox.Session, package: str) -> None:
+    """Run a package's benchmarks, which print ratios against its peers; for a quiet machine."""
+    install(session, target("paperkit"), target(package, "test", "bench", "plots"))
+    for script in sorted((FOLDERS[package] / "benchmarks").glob("*.py")):
+        session.run("python", script.as_posix(), *session.posargs)
+
+
+@nox.session
+def gpu(session: nox.Session) -> None:
+    """The tests that need a CUDA device, of all packages."""
+    install(session, *(target(p, "test") for p in FOLDERS))
+    folders = [(f / "tests").as_posix() for f in FOLDERS.values()]
+    session.run("pytest", "-m", "gpu", *folders, *session.posargs, success_codes=[0, 5])

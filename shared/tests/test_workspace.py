@@ -1,0 +1,66 @@
+"""The workspace around the packages; nothing to test where paperkit stands alone."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(not (ROOT / "noxfile.py").exists(), reason="paperkit stands alone here")
+
+
+def packages():
+    return sorted(p.parent for p in ROOT.glob("packages/*/pyproject.toml"))
+
+
+def test_workflows_follow_the_published_schema():
+    files = sorted((ROOT / ".github/workflows").glob("*.yml"))
+    assert {f.stem for f in files} == {"ci", "reproduce", "gpu", "release"}
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_broken_workflow_would_be_noticed(tmp_path):
+    broken = tmp_path / "w.yml"
+    broken.write_text("on: push\njobs:\n  a:\n    steps: []\n")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(broken)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    first, second = re.findall(r"```console\n(.*)\n", readme)[:2]
+    assert first == "pip install nox uv && nox -s reproduce"
+    assert second in (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("folder", packages(), ids=lambda p: p.name)
+def test_every_package_keeps_the_layout_of_the_house(folder):
+    name = folder.name
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["name"] == name
+    assert project["project"]["requires-python"] == ">=3.11"
+    assert project["tool"]["uv"]["sources"]["paperkit"] == {"workspace": True}
+    assert (folder / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+    for file in ("README.md", f"src/{name}/py.typed", f"src/{name}/cli.py"):
+        assert (folder / file).exists(), file
+    assert (folder / f"src/{name}/claims.py").exists() or (folder / f"src/{name}/claims/__init__.py").exists()
+    for part in ("tests", "benchmarks", "results"):
+        assert any((folder / part).iterdir()), part
+    bounds = re.search(r"\ndependencies = \[\n(.*?)\n\]", (folder / "pyproject.toml").read_text(encoding="utf-8"), re.S)
+    assert bounds
+    for line in bounds[1].splitlines():
+        assert re.search(r'",\s+# \S', line), f"{name}: a bound without its reason: {line.strip()}"
+
+
+@pytest.mark.parametrize("folder", packages(), ids=lambda p: p.name)
+def test_no_package_imports_another(folder):
+    allowed = {folder.name, "paperkit", *({"photonet"} if folder.name == "stylenas" else ())}
+    others = {p.name for p in packages()} - allowed
+    for file in (folder / "src").rglob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        assert not {m for m in re.findall(r"^\s*(?:from|import) (\w+)", text, re.M) if m in others}, file
