@@ -26,6 +26,16 @@ def test_torch_is_seeded_where_it_is_imported(monkeypatch):
     assert seen == [3]
 
 
+def test_threads_are_limited_and_given_back(monkeypatch):
+    threads = [4]
+    fake = types.SimpleNamespace(get_num_threads=lambda: threads[-1], set_num_threads=threads.append)
+    monkeypatch.setitem(sys.modules, "torch", fake)
+    monkeypatch.setattr(run, "_own_threads", {})
+    run.limit_threads(1)
+    run.limit_threads(None)
+    assert threads == [4, 1, 4]
+
+
 def test_devices_are_checked(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     assert run.choose_device("auto") == run.choose_device("cpu") == "cpu"

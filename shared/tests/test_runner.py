@@ -33,7 +33,7 @@ def test_every_claim_gets_a_record_in_natural_order(toy, tmp_path):
     assert [o.record.verdict.kind for o in outcomes] == ["reproduced", "reproduced", "not run"]
     evidence = outcomes[0].record.evidence
     assert [s.seed for s in evidence.seeds] == [0, 1, 2, 3]
-    assert evidence.config == {"seeds": 4, "n": 10}
+    assert evidence.config == {"seeds": 4, "threads": None, "n": 10}
     assert outcomes[0].record.code == "toypaper.claims:measure"
     assert (tmp_path / "out" / "T1.small.png").exists()
     assert [r.claim.id for r in load_records(tmp_path / "out")] == ["T1", "T2", "T10"]

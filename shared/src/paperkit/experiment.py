@@ -20,6 +20,8 @@ class Settings:
     """What a preset fixes; a package's experiments subclass it with their own sizes. One code path for all presets."""
 
     seeds: int = 1
+    threads: int | None = None
+    """Threads that torch uses for a seed: one is fastest where tensors are small; None leaves torch's own number."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import psutil
 from paperkit.errors import InputError
 
 T = TypeVar("T")
+_own_threads: dict[str, int] = {}
 
 
 def seed_everything(seed: int) -> None:
@@ -37,6 +38,13 @@ def seed_worker(_worker: int) -> None:
     """``DataLoader(worker_init_fn=seed_worker)``: python and numpy follow torch's seed of the worker."""
     torch = sys.modules["torch"]
     seed_everything(torch.initial_seed() % 2**32)
+
+
+def limit_threads(threads: int | None) -> None:
+    """Make torch, where imported, use so many threads from now on; None is the number that it started with."""
+    if torch := sys.modules.get("torch"):
+        _own_threads.setdefault("torch", torch.get_num_threads())
+        torch.set_num_threads(threads or _own_threads["torch"])
 
 
 def choose_device(device: str = "auto") -> str:

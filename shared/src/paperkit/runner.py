@@ -237,6 +237,7 @@ def _measure(
     experiment = next(e for e in load_experiments(package) if e.claim.id == claim)
     job = Job(seed, device, Assets(data, package))
     run.seed_everything(seed)
+    run.limit_threads(settings.threads)
     start = time.perf_counter()
     try:
         values = experiment.measure(settings, job)

@@ -28,6 +28,7 @@ def demo(out: Path, replicas: int, steps: int, seed: int) -> None:
     _picture_name(out)
     if replicas < 2 or steps < 20:
         raise InputError(f"replicas = {replicas}, steps = {steps}: the demo needs at least 2 replicas and 20 steps")
+    run.limit_threads(1)  # small tensors: more threads only wait for each other
     problem = sparse_regression(replicas, seed=seed)
     marks = np.unique(np.geomspace(10, steps, 30).astype(int))
     curves: dict[str, np.ndarray] = {}

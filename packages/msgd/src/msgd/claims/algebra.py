@@ -19,6 +19,7 @@ from paperkit.experiment import Experiment, Job, Settings, pooled
 class Moments(Settings):
     """Samples, and draws of each class."""
 
+    threads: int | None = 1
     n: int = 8
     draws: int = 200_000
 
@@ -80,6 +81,7 @@ def judge_moments(values: Sequence[Values]) -> Verdict:
 class Passes(Settings):
     """Rows of the random data."""
 
+    threads: int | None = 1
     rows: int = 64
 
 

@@ -25,6 +25,7 @@ SHARE = 0.25
 class Descent(Settings):
     """The diagonal linear network of the spec's pilot: 40 samples, 100 weights, 5 of them real."""
 
+    threads: int | None = 1
     replicas: int = 64
     n: int = 40
     d: int = 100

@@ -22,6 +22,7 @@ from paperkit.statistics import power_law
 class Paths(Settings):
     """Logistic regression in two dimensions with 20 samples, noise of SGD at batch 4, until time 1."""
 
+    threads: int | None = 1
     n: int = 20
     batch: int = 4
     horizon: float = 1.0

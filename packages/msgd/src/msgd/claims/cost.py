@@ -20,6 +20,7 @@ from paperkit.experiment import Experiment, Job, Settings
 class Steps(Settings):
     """The FashionMNIST network on random images of the same size; times do not depend on what they show."""
 
+    threads: int | None = 1
     n: int = 1_000
     batch: int = 50
     repeats: int = 50

@@ -16,6 +16,7 @@ from paperkit.experiment import Experiment, Job, Settings, pooled
 class Signs(Settings):
     """Samples (all 2^n signs are enumerated), and the grid over the ball of the two parameters."""
 
+    threads: int | None = 1
     n: int = 12
     radius: float = 1.5
     angles: int = 180

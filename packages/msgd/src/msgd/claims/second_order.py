@@ -22,6 +22,7 @@ from paperkit.statistics import power_law
 class OneStep(Settings):
     """Logistic regression in two dimensions, all classes at the noise of SGD with batch 4."""
 
+    threads: int | None = 1
     n: int = 20
     batch: int = 4
     size: int = 10
