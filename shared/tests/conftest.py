@@ -2,10 +2,13 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from paperkit.claims import Claim, Estimate, Evidence, Record, SeedResult, Verdict
 
+hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("house")
 TOY = Path(__file__).parent / "toy"
 
 

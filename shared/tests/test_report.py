@@ -56,13 +56,22 @@ def test_a_readme_without_markers_is_named(workspace):
 
 def test_the_page_holds_every_claim_escaped_and_needs_nothing_from_elsewhere(record, workspace, capsys):
     odd = Claim(**{**record().claim.__dict__, "id": "M4", "title": "<script>alert(1)</script>"})
+    values = {"error": {"gd": [0.5] * 9, "sgd": 0.25}, "text": "one"}
+    record(values=values, id="M5").save(workspace / "packages/msgd/results")
     Record(package="msgd", claim=odd, verdict=Verdict("not run", "needs data")).save(workspace / "packages/msgd/results")
     house.page(workspace, workspace / "none", workspace / "report")
     html = (workspace / "report/index.html").read_text()
     assert "<script>alert" not in html and "&lt;script&gt;alert" in html
     assert not re.search(r"""(src|href)=["'](https?:)?//""", html)
     assert (workspace / "report/pictures/msgd-M3.small.png").read_bytes() == b"png"
-    for words in ("needs data", "not reproduced", "slope 1 [0.9, 1.1]", "Slope in [0.9, 1.15].", "2 x p"):
+    for words in (
+        "needs data",
+        "not reproduced",
+        "slope 1 [0.9, 1.1]",
+        "Slope in [0.9, 1.15].",
+        "2 x p",
+        "0.5, 0.5 … (9 values); sgd: 0.25",
+    ):
         assert words in html
     assert "| msgd |" in capsys.readouterr().out
 

@@ -1,3 +1,4 @@
+import hypothesis
 import pytest
 from jaxtyping import install_import_hook
 
@@ -8,6 +9,9 @@ with install_import_hook("msgd", "beartype.beartype"):
         getattr(msgd, name)
 
 import torch
+
+hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("house")
 
 
 @pytest.fixture(autouse=True)

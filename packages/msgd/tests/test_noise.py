@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from msgd import noise
@@ -65,7 +65,6 @@ def test_only_the_stated_classes_are_never_negative(name):
 
 
 @given(n=st.integers(3, 500), data=st.data())
-@settings(deadline=None)
 def test_matched_classes_have_the_level_of_sgd(n, data):
     batch = data.draw(st.integers(1, n - 1))
     size = data.draw(st.integers(max(2, batch), n))

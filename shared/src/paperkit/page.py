@@ -40,10 +40,25 @@ def write_page(
         count=Counter(r.verdict.kind for r in chosen),
         pictures=copied,
         machine=machine,
+        brief=brief,
         sources=sources or {},
     )
     write_atomic(out / "index.html", html)
     return out / "index.html"
+
+
+def brief(value: object, most: int = 6) -> str:
+    """A value of the evidence in a line: numbers shortened, long lists cut.
+
+    >>> brief({"gd": [0.123456, 2, 3, 4, 5, 6, 7], "sgd": 1e-12})
+    'gd: 0.1235, 2, 3, 4, 5, 6 … (7 values); sgd: 1e-12'
+    """
+    if isinstance(value, Mapping):
+        return "; ".join(f"{k}: {brief(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        rest = f" … ({len(value)} values)" if len(value) > most else ""
+        return ", ".join(brief(v) for v in value[:most]) + rest
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _copy(record: Record, folders: Sequence[Path], out: Path) -> str | None:

@@ -40,7 +40,13 @@ def demo(steps: np.ndarray, curves: Mapping[str, np.ndarray], path: Path) -> Non
     for name, errors in curves.items():
         thick = name in COLOURS
         left.plot(steps, errors.mean(1), color=paint[name], lw=2.5 if thick else 1.2, label=name, zorder=3 if thick else 2)
-    left.set(xscale="log", xlabel="step", ylabel="test error", title="Same data, same start: noise changes the solution")
+    left.set(
+        xscale="log",
+        yscale="log",
+        xlabel="step",
+        ylabel="test error",
+        title="Same data, same start: noise changes the solution",
+    )
     left.legend(fontsize=7)
     names = list(curves)
     base = curves["gd"][-1]
