@@ -117,6 +117,35 @@ def test_fashion_mnist_is_read_and_the_papers_split_is_swapped(fashion):
         load("mnist", fashion)
 
 
+def test_cifar10_and_svhn_folders_are_read(tmp_path, monkeypatch):
+    """Files in the layout of the originals; torchvision's check of their digests is left out."""
+    import pickle
+
+    from scipy.io import savemat
+    from torchvision.datasets import cifar, svhn
+
+    monkeypatch.setattr(cifar, "check_integrity", lambda *_: True)
+    monkeypatch.setattr(svhn, "check_integrity", lambda *_: True)
+    rng = np.random.default_rng(0)
+    batches = tmp_path / "cifar" / "cifar-10-batches-py"
+    batches.mkdir(parents=True)
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        part = {"data": rng.integers(0, 256, (4, 3072), dtype=np.uint8), "labels": [0, 1, 2, 9]}
+        (batches / name).write_bytes(pickle.dumps(part))
+    (batches / "batches.meta").write_bytes(pickle.dumps({"label_names": [str(i) for i in range(10)]}))
+    data = load("cifar10", tmp_path)
+    assert data.train_x.shape == (20, 3, 32, 32) and data.test_x.shape == (4, 3, 32, 32) and data.classes == 10
+    folder = tmp_path / "svhn"
+    folder.mkdir()
+    for part, rows in (("train", 6), ("test", 5)):
+        images = rng.integers(0, 256, (32, 32, 3, rows), dtype=np.uint8)
+        savemat(folder / f"{part}_32x32.mat", {"X": images, "y": np.array([[10], *[[i] for i in range(1, rows)]])})
+    standard, paper = load("svhn", tmp_path), load("svhn", tmp_path, "paper")
+    assert standard.train_x.shape == (6, 3, 32, 32) and int(standard.train_y[0]) == 0, "class 10 is the digit 0"
+    torch.testing.assert_close(paper.train_x, standard.test_x)
+    torch.testing.assert_close(paper.test_x, standard.train_x)
+
+
 def test_files_that_are_no_data_set_are_refused(fashion, tmp_path):
     for file in (fashion / "deep/FashionMNIST/raw").iterdir():
         file.write_bytes(b"\x00" * 10)

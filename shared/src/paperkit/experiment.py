@@ -15,7 +15,7 @@ from paperkit.claims import Claim, Preset, Values, Verdict, natural
 from paperkit.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """What a preset fixes; a package's experiments subclass it with their own sizes. One code path for all presets."""
 

@@ -74,7 +74,9 @@ def judge_moments(values: Sequence[Values]) -> Verdict:
     exact = max(max(v["match_error"].values()) for v in values)
     good = z <= 4.5 and exact < 1e-10
     reason = f"The largest deviation is {z:.1f} standard errors and the matched covariances agree to {exact:.0e}."
-    return Verdict("reproduced" if good else "not reproduced", reason, Estimate("largest deviation", z, unit="s.e."))
+    return Verdict(
+        "reproduced" if good else "not reproduced", reason, Estimate("largest deviation", z, unit="standard errors")
+    )
 
 
 @dataclass(frozen=True)
