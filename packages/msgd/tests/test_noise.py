@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from msgd import noise
-from msgd.claims.algebra import classes, dense
+from msgd.claims.algebra import classes
 from msgd.noise import Bernoulli, GaussianCov, GaussianFisher, MiniBatch, MiniBatchCov, MiniBatchFisher, Multinomial, match
 from msgd.sparse_regression import matched_classes
 from paperkit.errors import InputError
@@ -22,7 +22,7 @@ NONNEGATIVE = {"gd", "sgd", "sgd-replacement", "bernoulli", "bernoulli, size 2.5
 def test_mean_and_covariance_of_the_draws_are_the_stated_ones(name):
     """n = 8, 40,000 draws, seed 0; 8 + 36 entries, each within 5 standard errors."""
     law = ALL[name]
-    w = dense(law, 40_000, torch.Generator().manual_seed(0)).double()
+    w = law.dense(40_000, torch.Generator().manual_seed(0)).double()
     v = w - law.mean
     products = v[:, :, None] * v[:, None, :]
     for samples, truth in ((w, law.mean), (products.flatten(1), law.covariance.flatten())):
@@ -54,14 +54,14 @@ def test_sample_and_draw_have_one_law(name):
 
 @pytest.mark.parametrize("name", ["gauss-cov", "sparse-cov", "batch-cov", "batch-cov, ghost 2", "sgd", "sgd-replacement"])
 def test_cov_classes_sum_to_one_in_every_draw(name):
-    torch.testing.assert_close(dense(ALL[name], 100, None).sum(1), torch.ones(100))
+    torch.testing.assert_close(ALL[name].dense(100, None).sum(1), torch.ones(100))
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_only_the_stated_classes_are_never_negative(name):
     law = dataclasses.replace(ALL[name], std=5.0) if hasattr(ALL[name], "std") else ALL[name]
     assert law.nonnegative == (name in NONNEGATIVE)
-    assert bool((dense(law, 1000, None) >= 0).all()) == law.nonnegative
+    assert bool((law.dense(1000, None) >= 0).all()) == law.nonnegative
 
 
 @given(n=st.integers(3, 500), data=st.data())

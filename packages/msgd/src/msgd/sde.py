@@ -94,9 +94,5 @@ def run_paths(
     """Independent runs of M-SGD with any noise class: where they end."""
     x = start.expand(paths, -1).clone()
     for _ in range(steps):
-        weight, index = noise.draw(paths, generator)
-        weight = weight.to(start)
-        if index is not None:
-            weight = weight.new_zeros(paths, noise.n).scatter_add_(1, index, weight)
-        x = x - eta * weighted_gradient(losses, x, weight)
+        x = x - eta * weighted_gradient(losses, x, noise.dense(paths, generator).to(start))
     return x.detach()

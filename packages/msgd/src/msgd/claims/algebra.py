@@ -28,7 +28,7 @@ def moments(s: Moments, job: Job) -> Values:
     """Largest deviation of the empirical moments in standard errors, and the algebra of the matched levels."""
     worst: dict[str, float] = {}
     for name, law in classes(s.n).items():
-        w = dense(law, s.draws, Generator().manual_seed(job.seed)).double()
+        w = law.dense(s.draws, Generator().manual_seed(job.seed)).double()
         v = w - law.mean
         products = v[:, :, None] * v[:, None, :]
         worst[name] = max(_largest_z(w, law.mean), _largest_z(products.flatten(1), law.covariance.flatten()))
@@ -54,12 +54,6 @@ def classes(n: int) -> dict[str, Noise]:
         "batch-cov, ghost 2": MiniBatchCov(n, 4, 2.0, ghost=2),
         "bernoulli, size 2.5": Bernoulli(n, 2.5),
     }
-
-
-def dense(law: Noise, draws: int, generator: Generator) -> Tensor:
-    """Draws as vectors of all n weights, shape ``(draws, n)``."""
-    weight, index = law.draw(draws, generator)
-    return weight if index is None else weight.new_zeros(draws, law.n).scatter_add_(1, index, weight)
 
 
 def _largest_z(samples: Tensor, truth: Tensor) -> float:
@@ -95,7 +89,7 @@ def passes(s: Passes, job: Job) -> Values:
     plain, normed = network(False), network(True)
     explicit = GradientMatrix(plain, lambda o, t: cross_entropy(o, t, reduction="none"), x, y).explicit()
     law = match(MiniBatchFisher(s.rows, s.rows), 8)
-    w = dense(law, 1, generator)[0].double()
+    w = law.dense(1, generator)[0].double()
     sparse = Bernoulli(s.rows, 8).sample(generator)
     truth = explicit @ w
     gathered = gradient(plain, sparse.take(x), sparse.take(y), sparse.weight)

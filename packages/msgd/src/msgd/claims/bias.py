@@ -72,19 +72,33 @@ def _errors(values: Sequence[Values]) -> dict[str, np.ndarray]:
     return {name: np.array(pooled(flat, name)) for name in flat[0]}
 
 
-def judge_classes(values: Sequence[Values]) -> Verdict:
-    """A gap first; then every class within a quarter of it."""
-    e = _errors(values)
-    gap = e["sgd"] - e["gd"]
-    effect = paired_difference(e["sgd"], e["gd"], "SGD - GD")
-    if (z := in_standard_errors(gap)) > -GAP:
-        return Verdict("not run", f"SGD and GD differ by {z:.1f} standard errors: no gap at this scale.", effect)
-    shares = {k: abs(float((v - e["sgd"]).mean() / gap.mean())) for k, v in e.items() if k not in ("gd", "sgd")}
+def judge_against_gap(scores: Mapping[str, np.ndarray], sign: int, unit: str = "") -> Verdict:
+    """A gap first; then every class within a quarter of it.
+
+    Args:
+        scores: Paired scores by class, ``gd`` and ``sgd`` among them, shape ``(n,)`` each.
+        sign: -1 where low scores are good, 1 where high ones are.
+        unit: Of the scores.
+    """
+    gap = scores["sgd"] - scores["gd"]
+    effect = paired_difference(scores["sgd"], scores["gd"], "SGD - GD", unit)
+    z = sign * in_standard_errors(gap) if np.ptp(gap) > 0 else 0.0
+    means = ", ".join(f"{k} {v.mean():.4g}" for k, v in scores.items())
+    if z < GAP:
+        return Verdict(
+            "not run", f"SGD gains {z:.1f} standard errors over GD: no gap at this scale (means: {means}).", effect
+        )
+    shares = {k: abs(float((v - scores["sgd"]).mean() / gap.mean())) for k, v in scores.items() if k not in ("gd", "sgd")}
     worst = max(shares, key=lambda k: shares[k])
     reason = (
-        f"The gap is {-z:.0f} standard errors; the class farthest from SGD is {worst}, by {shares[worst]:.1%} of the gap."
+        f"The gap is {z:.0f} standard errors; {worst} is farthest from SGD, by {shares[worst]:.0%} of it (means: {means})."
     )
     return Verdict("reproduced" if shares[worst] <= SHARE else "not reproduced", reason, effect)
+
+
+def judge_classes(values: Sequence[Values]) -> Verdict:
+    """M4, on test errors."""
+    return judge_against_gap(_errors(values), -1)
 
 
 def judge_large(values: Sequence[Values]) -> Verdict:

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.func import jacrev
 
 from msgd import plots
-from msgd.claims.algebra import dense, logistic_losses
+from msgd.claims.algebra import logistic_losses
 from msgd.noise import Bernoulli, GaussianCov, Multinomial, Noise, match
 from msgd.sde import Losses, coupled_paths, weighted_gradient
 from paperkit.claims import Claim, Values, Verdict
@@ -78,7 +78,7 @@ def _expected_loss(
     x, centre = start.expand(paths, -1), start
     deviation = torch.zeros_like(x)
     for _ in range(steps):
-        weight = dense(law, paths, generator).double()
+        weight = law.dense(paths, generator).double()
         g, h = jacrev(lambda t: losses(t[None])[0])(centre), jacrev(jacrev(loss))(centre)
         deviation = deviation - eta * (deviation @ h + (weight - 1 / law.n) @ g)
         x = x - eta * weighted_gradient(losses, x, weight)

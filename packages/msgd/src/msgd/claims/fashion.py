@@ -8,15 +8,13 @@ import numpy as np
 import torch
 
 from msgd import plots
+from msgd.claims.bias import judge_against_gap
 from msgd.data import load
 from msgd.models import make_model
 from msgd.noise import make
 from msgd.training import Trainer, Training
 from paperkit.claims import Claim, Values, Verdict
 from paperkit.experiment import Experiment, Job, Settings
-from paperkit.statistics import in_standard_errors, paired_difference
-
-GAP, SHARE = 4.0, 0.25
 
 
 @dataclass(frozen=True)
@@ -59,19 +57,10 @@ def _accuracies(values: Sequence[Values]) -> dict[str, np.ndarray]:
 
 
 def judge(values: Sequence[Values]) -> Verdict:
-    """As M4: a gap first, then every class within a quarter of it."""
-    a = _accuracies(values)
+    """As M4, on test accuracies."""
     if len(values) < 2:
         return Verdict("not run", "One seed shows the wiring only: a gap needs at least two.")
-    gap = a["sgd"] - a["gd"]
-    effect = paired_difference(a["sgd"], a["gd"], "SGD - GD", "points of test accuracy")
-    means = ", ".join(f"{k} {v.mean():.2f}" for k, v in a.items())
-    if np.ptp(gap) == 0 or (z := in_standard_errors(gap)) < GAP:
-        return Verdict("not run", f"No gap at this scale between SGD and GD (mean accuracies: {means}).", effect)
-    shares = {k: abs(float((v - a["sgd"]).mean() / gap.mean())) for k, v in a.items() if k not in ("gd", "sgd")}
-    worst = max(shares, key=lambda k: shares[k])
-    reason = f"The gap is {z:.0f} standard errors; {worst} is farthest from SGD, by {shares[worst]:.0%} of it ({means})."
-    return Verdict("reproduced" if shares[worst] <= SHARE else "not reproduced", reason, effect)
+    return judge_against_gap(_accuracies(values), 1, "points of test accuracy")
 
 
 def draw(values: Sequence[Values], path: Path) -> None:

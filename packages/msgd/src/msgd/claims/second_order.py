@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.func import jacrev
 
 from msgd import plots
-from msgd.claims.algebra import dense, logistic_losses
+from msgd.claims.algebra import logistic_losses
 from msgd.sde import run_paths
 from msgd.sparse_regression import matched_classes
 from paperkit.claims import Claim, Estimate, Values, Verdict
@@ -53,7 +53,7 @@ def expand(s: OneStep, job: Job) -> Values:
     ends: dict[str, list[float]] = {}
     for name, law in matched_classes(s.n, s.batch, s.size).items():
         generator = Generator().manual_seed(job.seed + 1)
-        steps = dense(law, s.draws, generator).double() @ g.T
+        steps = law.dense(s.draws, generator).double() @ g.T
         mean, centred = steps.mean(0), steps - steps.mean(0)
         trace = torch.einsum("ij,ki,kj->", h, centred, centred) / s.draws
         residuals[name] = [

@@ -70,6 +70,11 @@ class Noise(ABC):
     ) -> tuple[Float[Tensor, "draws rows"], Int[Tensor, "draws rows"] | None]:
         """Independent draws: weights, and their rows (None: all n rows). float32, on the generator's device."""
 
+    def dense(self, draws: int, generator: Generator | None = None) -> Float[Tensor, "draws n"]:
+        """Independent draws as vectors of all n weights."""
+        weight, index = self.draw(draws, generator)
+        return weight if index is None else weight.new_zeros(draws, self.n).scatter_add_(1, index, weight)
+
     @property
     def mean(self) -> Float[Tensor, " n"]:
         """E W = 1/n, exact, float64."""
