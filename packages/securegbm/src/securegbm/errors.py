@@ -1,0 +1,13 @@
+"""The errors of this package: each message says what was wrong, what was expected and what to do."""
+
+
+class SecureGBMError(ValueError):
+    """The input, the configuration or the peer's message cannot be used."""
+
+
+class ProtocolError(SecureGBMError):
+    """A message was tampered with, replayed, reordered or does not fit the agreed session."""
+
+
+class SessionLostError(SecureGBMError):
+    """The peer no longer knows this session (it was restarted): greet it again and continue from the last tree."""

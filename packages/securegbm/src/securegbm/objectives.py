@@ -1,0 +1,125 @@
+"""Gradients, hessians, starting scores and metrics of the objectives, as LightGBM defines them, and their fixed point."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from securegbm.errors import SecureGBMError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+ObjectiveName = Literal["binary", "regression", "multiclass"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """An objective of boosting.
+
+    Args:
+        name: `binary` (labels 0 and 1), `regression` (squared error) or `multiclass` (labels 0 to num_class - 1).
+        num_class: Classes of `multiclass`, 1 otherwise; scores have shape `(num_class, rows)`.
+    """
+
+    name: ObjectiveName
+    num_class: int = 1
+
+    def __post_init__(self) -> None:
+        if self.name not in ("binary", "regression", "multiclass"):
+            raise SecureGBMError(f"objective {self.name!r} is not supported; use binary, regression or multiclass")
+        if (self.name == "multiclass") != (self.num_class > 1):
+            raise SecureGBMError(f"objective {self.name} does not go with num_class={self.num_class}")
+
+    def check_labels(self, labels: Floats) -> None:
+        """Refuse labels that do not fit the objective.
+
+        Raises:
+            SecureGBMError: With the label that does not fit.
+        """
+        if not np.isfinite(labels).all():
+            raise SecureGBMError("labels hold NaN or infinite values; remove these rows at both parties")
+        allowed = {"binary": {0.0, 1.0}, "multiclass": set(map(float, range(self.num_class)))}.get(self.name)
+        if allowed is not None and not set(np.unique(labels).tolist()) <= allowed:
+            raise SecureGBMError(f"labels of a {self.name} objective must be 0 to {len(allowed) - 1}")
+
+    def initial(self, labels: Floats, weights: Floats) -> Floats:
+        """LightGBM's boost_from_average: the best constant scores, `(num_class,)`."""
+        if self.name == "regression":
+            return np.array([np.average(labels, weights=weights)])
+        classes = [1.0] if self.name == "binary" else [float(c) for c in range(self.num_class)]
+        share = np.array([np.average(labels == c, weights=weights) for c in classes]).clip(1e-15, 1 - 1e-15)
+        return np.log(share / (1 - share)) if self.name == "binary" else np.log(share)
+
+    def derivatives(self, scores: Floats, labels: Floats, weights: Floats) -> tuple[Floats, Floats]:
+        """First and second derivative of the loss by the scores, both `(num_class, rows)`."""
+        if self.name == "regression":
+            return (scores - labels) * weights, np.broadcast_to(weights, scores.shape)
+        p = self.transform(scores)
+        if self.name == "binary":
+            return (p - labels) * weights, p * (1.0 - p) * weights
+        target = np.arange(self.num_class)[:, None] == labels
+        factor = self.num_class / (self.num_class - 1.0)
+        return (p - target) * weights, factor * p * (1.0 - p) * weights
+
+    def transform(self, scores: Floats) -> Floats:
+        """Scores to probabilities (or, for regression, to predictions), `(num_class, rows)`."""
+        if self.name == "regression":
+            return scores
+        if self.name == "binary":
+            return 1.0 / (1.0 + np.exp(-scores))
+        shifted = np.exp(scores - scores.max(axis=0))
+        return shifted / shifted.sum(axis=0)
+
+    def loss(self, scores: Floats, labels: Floats, weights: Floats) -> float:
+        """Mean log loss, or root mean squared error; what early stopping watches."""
+        if self.name == "regression":
+            return float(np.sqrt(np.average((scores[0] - labels) ** 2, weights=weights)))
+        if self.name == "binary":
+            return float(np.average(np.logaddexp(0.0, scores[0]) - labels * scores[0], weights=weights))
+        top = scores.max(axis=0)
+        log_total = top + np.log(np.exp(scores - top).sum(axis=0))
+        own = np.take_along_axis(scores, labels.astype(np.int64)[None], axis=0)[0]
+        return float(np.average(log_total - own, weights=weights))
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """Integers that stand for real numbers: value = integer * 2^(exponent - bits), |integer| <= 2^bits."""
+
+    integers: Ints
+    exponent: int
+    bits: int
+
+    @property
+    def step(self) -> float:
+        """The value of one unit."""
+        return 2.0 ** (self.exponent - self.bits)
+
+    @property
+    def values(self) -> Floats:
+        """The rounded real numbers; with bits <= 23 they are exact in float32."""
+        return self.integers * self.step
+
+
+def to_fixed_point(values: Floats, bits: int, least: int | None = None) -> FixedPoint:
+    """Round `values` to `bits` fractional bits, after division by the power of two that covers the largest of them.
+
+    The power of two is 1 where all values are within [-1, 1], so plain gradients are multiples of 2^-bits. Only the
+    label party knows it.
+
+    Args:
+        values: Any finite numbers.
+        bits: Fractional bits, 4 to 23.
+        least: The smallest integer allowed (1 for hessians, which must stay positive).
+    """
+    if not 4 <= bits <= 23:
+        raise SecureGBMError(f"privacy_bits is {bits}; give a number from 4 to 23 (23 is lossless)")
+    if not np.isfinite(values).all():
+        raise SecureGBMError("gradients are not finite; the labels or the weights are too large")
+    largest = float(np.abs(values).max(initial=0.0))
+    exponent = max(0, int(np.ceil(np.log2(largest)))) if largest > 1.0 else 0
+    integers = np.rint(np.ldexp(values, bits - exponent)).astype(np.int64)
+    if least is not None:
+        integers = np.maximum(integers, least)
+    return FixedPoint(integers, exponent, bits)
