@@ -66,6 +66,11 @@ class BinLayout:
         if not fits or not 0 <= self.most_freq_bin < self.num_bin or self.missing not in ("none", "nan", "zero"):
             raise SecureGBMError(f"the other party describes an impossible column ({self}); its software is not ours")
 
+    @property
+    def entries(self) -> npt.NDArray[np.int64]:
+        """The bins whose sums are ever asked for: LightGBM derives the most frequent one from the leaf's totals."""
+        return np.delete(np.arange(self.num_bin), self.most_freq_bin)
+
     def goes_left(self, bins: Bins, threshold: int, default_left: bool) -> npt.NDArray[np.bool_]:
         """Which of `bins` a split at `threshold` sends to the left child; missing ones follow `default_left`."""
         left = bins <= threshold
@@ -181,3 +186,28 @@ def find_bins(column: npt.ArrayLike, config: BinConfig, name: str = "column") ->
     if counts[most_freq] / len(values) < SPARSE_RATE:
         most_freq = default_bin
     return ColumnBins(upper, BinLayout(num_bin, missing, default_bin, most_freq))
+
+
+class EntryIndex:
+    """The flat list of (feature, bin) pairs a party's histograms are made of.
+
+    Args:
+        layouts: The party's columns.
+
+    Attributes:
+        size: Pairs in all.
+        feature: `(size,)` feature of each pair.
+        bin: `(size,)` bin of each pair.
+    """
+
+    def __init__(self, layouts: list[BinLayout]) -> None:
+        entries = [layout.entries for layout in layouts]
+        self.feature = np.repeat(np.arange(len(layouts)), [len(bins) for bins in entries])
+        self.bin = np.concatenate([*entries, np.empty(0, dtype=np.int64)]).astype(np.int64)
+        self.size = len(self.bin)
+        self._of = np.full((len(layouts), max([layout.num_bin for layout in layouts], default=1)), -1, dtype=np.int64)
+        self._of[self.feature, self.bin] = np.arange(self.size)
+
+    def __call__(self, bins: Bins) -> npt.NDArray[np.int32]:
+        """`(rows, features)` bin numbers to pair numbers; -1 where the bin is the most frequent one."""
+        return self._of[np.arange(bins.shape[1]), bins].astype(np.int32)

@@ -25,6 +25,8 @@ def check_stride(stride: int, degree: int) -> None:
 def adaptive_stride(n_rows: int, n_entries: int, degree: int, merge: bool) -> int:
     """The stride that sends fewest ciphertexts: sqrt(rows N / entries), as a power of two.
 
+    Between two powers the smaller one is taken: it means fewer replies, and a reply costs three times an upload.
+
     Args:
         n_rows: Rows in the request.
         n_entries: Sums asked for, per vector.
@@ -35,7 +37,7 @@ def adaptive_stride(n_rows: int, n_entries: int, degree: int, merge: bool) -> in
     if merge:
         return int(min(512, degree, longest))
     ideal = np.sqrt(max(n_rows, 1) * degree / max(n_entries, 1))
-    return int(min(degree, longest, 2 ** max(0, round(float(np.log2(ideal))))))
+    return int(min(degree, longest, 2 ** max(0, round(float(np.log2(ideal) - 0.2)))))
 
 
 def merge_factor(n_entries: int, stride: int, degree: int) -> int:
@@ -70,18 +72,18 @@ def mask_positions(entries: Ints, stride: int, degree: int) -> Iterator[tuple[in
     """The masks of one block that are not empty.
 
     Args:
-        entries: `(rows of the block, features)` entry index of each row's bin per feature.
+        entries: `(rows of the block, features)` entry index of each row's bin per feature; -1 for none.
         stride: M, at least the number of rows.
         degree: N.
 
     Yields:
         Output index, coefficient indices with +1, coefficient indices with -1.
     """
-    if entries.size == 0:
-        return
     per_output = degree // stride
-    flat = entries.ravel()
-    row = np.repeat(np.arange(len(entries)), entries.shape[1])
+    row, column = np.nonzero(entries >= 0)
+    if row.size == 0:
+        return
+    flat = entries[row, column].astype(np.int64)
     output = flat // per_output
     position = (flat - output * per_output) * stride - row
     order = np.argsort(output, kind="stable")

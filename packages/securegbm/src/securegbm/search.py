@@ -97,7 +97,7 @@ class SplitSearch:
         self.width = int(self.num_bin.max())
         bins = np.arange(self.width)
         self.stored = bins < self.num_bin[:, None]
-        self.entries = self.stored & (self.num_bin[:, None] > 1)
+        self.entries = self.stored & (bins != self.most_freq[:, None])
         self.last = self.num_bin - 1 - self.nan_apart
         self._not_default = ~(self.zero_apart[:, None] & (bins == self.default[:, None]))
         self._reverse = (bins >= 1) & (bins <= self.last[:, None]) & self._not_default
@@ -108,17 +108,16 @@ class SplitSearch:
         self._skips_first = skips_first
 
     def pad(self, entries: Floats) -> Floats:
-        """`(entries,)` sums of the flat list of (feature, bin) pairs to `(features, widest)`; constants have none."""
+        """Flat sums of all (feature, bin) pairs but the most frequent bins, `(entries,)`, to `(features, widest)`."""
         table = np.zeros(self.stored.shape)
         table[self.entries] = entries
         return table
 
     def fix(self, table: Floats, total: float) -> Floats:
-        """Replace each most frequent bin (when it is not bin 0) by `total` minus the other bins, as LightGBM does."""
+        """Fill each most frequent bin (when it is not bin 0) with `total` minus the other bins, as LightGBM does."""
         rows = np.flatnonzero(self.most_freq > 0)
         if len(rows):
             columns = self.most_freq[rows]
-            table[rows, columns] = 0.0
             terms = np.concatenate([np.full((len(rows), 1), total), -table[rows]], axis=1)
             table[rows, columns] = np.cumsum(terms, axis=1)[:, -1]
         return table

@@ -102,6 +102,32 @@ class Tree:
             active = active[at[active] >= 0]
         return ~at
 
+    def first_unknown(
+        self, goes_left: npt.NDArray[np.bool_], answered: dict[int, npt.NDArray[np.bool_]]
+    ) -> list[tuple[npt.NDArray[np.int64], int]]:
+        """Walk every row down to the first node whose decision is not answered.
+
+        Args:
+            goes_left: `(rows, inner nodes)`.
+            answered: For the nodes that need an answer, `(rows,)` whether it is there.
+
+        Returns:
+            (rows, node) pairs of where rows wait.
+        """
+        waiting: list[tuple[npt.NDArray[np.int64], int]] = []
+        open_ = [(np.arange(len(goes_left)), 0)] if self.num_nodes else []
+        while open_:
+            rows, node = open_.pop()
+            if node in answered:
+                missing = ~answered[node][rows]
+                if missing.any():
+                    waiting.append((rows[missing], node))
+                rows = rows[~missing]
+            for child, side in ((self.left[node], goes_left[rows, node]), (self.right[node], ~goes_left[rows, node])):
+                if child >= 0 and side.any():
+                    open_.append((rows[side], child))
+        return waiting
+
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, for JSON (floats keep every bit)."""
         return dict(vars(self))

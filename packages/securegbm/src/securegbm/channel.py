@@ -1,0 +1,90 @@
+"""How encoded messages reach the feature party: `call` sends one and returns the answer."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from securegbm.errors import ProtocolError, SessionLostError
+from securegbm.messages import Endpoint, Kind, Log, Message, session_of
+
+
+class Channel(Protocol):
+    """A way to the feature party."""
+
+    def call(self, data: bytes) -> bytes:
+        """Send one encoded request, return the encoded reply."""
+        ...
+
+
+class Party(Protocol):
+    """Whatever answers encoded messages."""
+
+    def handle(self, data: bytes) -> bytes:
+        """Answer one."""
+        ...
+
+
+@dataclass
+class LocalChannel:
+    """Both parties in one process, with the same bytes as over the network.
+
+    Args:
+        party: The feature party.
+        record: Keep every message in `sent` and `received`.
+    """
+
+    party: Party
+    record: bool = False
+    sent: list[bytes] = field(default_factory=list)
+    received: list[bytes] = field(default_factory=list)
+
+    def call(self, data: bytes) -> bytes:
+        """Hand the message over."""
+        reply = self.party.handle(data)
+        if self.record:
+            self.sent.append(data)
+            self.received.append(reply)
+        return reply
+
+
+class Conversation:
+    """Questions and answers over a channel, with digests, transcript and byte counts.
+
+    Args:
+        channel: The way to the other party.
+        job: Name of the training run.
+        key: Shared secret.
+        log: Called with every message.
+    """
+
+    def __init__(self, channel: Channel, job: str, key: bytes = b"", log: Log | None = None) -> None:
+        self._channel, self._session = channel, session_of(job)
+        self._endpoint = Endpoint(key, log)
+        self.bytes_sent = self.bytes_received = 0
+
+    def ask(
+        self,
+        kind: Kind,
+        tree: int = -1,
+        node: int = -1,
+        fields: dict[str, Any] | None = None,
+        parts: list[bytes] | None = None,
+    ) -> Message:
+        """Send a request and check its answer.
+
+        Raises:
+            SessionLostError: If the other party has lost the session.
+            ProtocolError: If it refused, or if its answer does not fit.
+        """
+        if kind == Kind.HELLO:
+            self._endpoint.restart()
+        data = self._endpoint.encode(Message(kind, self._session, tree, node, fields or {}, parts or []))
+        answer = self._channel.call(data)
+        self.bytes_sent += len(data)
+        self.bytes_received += len(answer)
+        reply = self._endpoint.decode(answer)
+        if reply.kind == Kind.ABORT:
+            reason = f"the feature party ended the session: {reply.fields.get('reason')}"
+            raise (SessionLostError if reply.fields.get("lost") else ProtocolError)(reason)
+        if (reply.kind, reply.tree, reply.node, reply.session) != (kind, tree, node, self._session):
+            raise ProtocolError("the feature party answered another question; the session ends")
+        return reply

@@ -1,0 +1,90 @@
+"""What the label party decides about a training run; all of it but the seed is public between the parties."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from securegbm.binning import BinConfig
+from securegbm.errors import SecureGBMError
+from securegbm.growth import GrowthConfig
+from securegbm.objectives import Objective
+from securegbm.search import SplitRules
+
+Encryption = Literal["standard", "strong", "toy", "none"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run.
+
+    Args:
+        objective: What is learned.
+        n_estimators: Boosting iterations.
+        learning_rate: Shrinkage of the leaf values, in (0, 1].
+        rules: LightGBM's regularisation.
+        growth: LightGBM's limits of a tree.
+        bins: Binning, the same at both parties.
+        boost_from_average: Start from the best constant instead of 0.
+        row_fraction: Stochastic mode (the paper's approximation): each tree sees this share of the rows, (0, 1].
+        goss: (top, other) shares of LightGBM's gradient-based one-side sampling, or none.
+        hide_instances: The feature party never learns which rows are in a node.
+        first_local_trees: Iterations that use the label party's columns only.
+        privacy_bits: Fractional bits of the gradients that are sent, 4 to 23; 23 is lossless.
+        validation_fraction: Share of the rows held out for early stopping.
+        early_stopping_rounds: Stop after so many iterations without progress (0: never).
+        encryption: `standard`, `strong`, `toy` (tests, demonstrations) or `none` (no secrecy at all).
+        merge_replies: Merge reply ciphertexts: fewer bytes for slow links, more work for the feature party.
+        stride: Fixed rows per ciphertext; none chooses for the fewest bytes.
+        seed: Of row sampling and of the held-out rows.
+    """
+
+    objective: Objective = field(default_factory=lambda: Objective("binary"))
+    n_estimators: int = 100
+    learning_rate: float = 0.1
+    rules: SplitRules = field(default_factory=SplitRules)
+    growth: GrowthConfig = field(default_factory=GrowthConfig)
+    bins: BinConfig = field(default_factory=BinConfig)
+    boost_from_average: bool = True
+    row_fraction: float = 1.0
+    goss: tuple[float, float] | None = None
+    hide_instances: bool = False
+    first_local_trees: int = 0
+    privacy_bits: int = 23
+    validation_fraction: float = 0.0
+    early_stopping_rounds: int = 0
+    encryption: Encryption = "standard"
+    merge_replies: bool = False
+    stride: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n_estimators < 1:
+            raise SecureGBMError(f"n_estimators is {self.n_estimators}; give at least 1")
+        if not 0.0 < self.learning_rate <= 1.0:
+            raise SecureGBMError(f"learning_rate is {self.learning_rate}; give a number above 0, at most 1")
+        if not 0.0 < self.row_fraction <= 1.0:
+            raise SecureGBMError(f"row_fraction is {self.row_fraction}; give a number above 0, at most 1")
+        if not 4 <= self.privacy_bits <= 23:
+            raise SecureGBMError(f"privacy_bits is {self.privacy_bits}; give a number from 4 to 23 (23 is lossless)")
+        if self.goss is not None:
+            top, other = self.goss
+            if not (0 < top < 1 and 0 < other < 1 and top + other <= 1):
+                raise SecureGBMError(f"goss is {self.goss}; give two positive shares whose sum is at most 1")
+            if self.row_fraction < 1.0:
+                raise SecureGBMError("goss and row_fraction both draw rows; use one of them")
+            if self.hide_instances:
+                raise SecureGBMError("goss tells the feature party which gradients are large; it cannot hide instances")
+        if not 0.0 <= self.validation_fraction < 1.0:
+            raise SecureGBMError(f"validation_fraction is {self.validation_fraction}; give a number from 0 to below 1")
+        if self.early_stopping_rounds and not self.validation_fraction:
+            raise SecureGBMError("early_stopping_rounds needs a validation_fraction above 0")
+        if self.encryption not in ("standard", "strong", "toy", "none"):
+            raise SecureGBMError(f"encryption {self.encryption!r} is unknown; use standard, strong, toy or none")
+
+    @property
+    def exact_sampling(self) -> bool:
+        """Every row of the training part is in every tree."""
+        return self.row_fraction == 1.0 and self.goss is None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)

@@ -1,0 +1,354 @@
+"""The label party A: owns labels and the secret key, grows the trees, asks the feature party for sums and decisions."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from securegbm.binning import BinLayout, Bins, ColumnBins, EntryIndex
+from securegbm.channel import Channel, Conversation
+from securegbm.config import TrainConfig
+from securegbm.errors import SecureGBMError, SessionLostError
+from securegbm.growth import Grower, Rows
+from securegbm.messages import Kind, Log
+from securegbm.model import LabelHalf
+from securegbm.objectives import FixedPoint, Floats, to_fixed_point
+from securegbm.parameters import BFVParameters
+from securegbm.sampling import draw_rows, held_out
+from securegbm.search import Flags, Split, SplitSearch
+from securegbm.store import TreeStore, dump_json, write_atomically
+from securegbm.sums import EncryptedLabelSums, LabelSums, PlainLabelSums
+from securegbm.table import Table, pack_rows, unpack_bits
+from securegbm.tree import Tree
+
+MAX_GREETINGS = 5
+"""How often one training run greets a feature party that lost its session before it gives up."""
+
+
+@dataclass(frozen=True)
+class TreeReport:
+    """What one tree cost: wall seconds, bytes to and from the feature party, leaves."""
+
+    tree: int
+    seconds: float
+    bytes_sent: int
+    bytes_received: int
+    leaves: int
+
+
+class OwnColumns:
+    """Sums and decisions on the label party's own columns, in the clear."""
+
+    def __init__(self, layouts: list[BinLayout], bins: Bins) -> None:
+        self.layouts, self.bins = layouts, bins
+        self._index = EntryIndex(layouts)
+        self._bounds = np.searchsorted(self._index.feature, np.arange(len(layouts) + 1))
+
+    def load(self, gradient: FixedPoint, hessian: FixedPoint) -> None:
+        """Begin a tree with these derivatives of all rows."""
+        self.vectors = (gradient, hessian)
+
+    def totals(self, rows: Rows) -> tuple[float, float]:
+        """Sums over `rows`."""
+        gradient, hessian = (float(v.integers[rows].sum() * v.step) for v in self.vectors)
+        return gradient, hessian
+
+    def sums(self, node: int, rows: Rows) -> tuple[Floats, Floats]:
+        """Sums over `rows` per (feature, bin)."""
+        out = np.zeros((2, self._index.size))
+        for vector, total in zip(self.vectors, out, strict=True):
+            weights = vector.integers[rows].astype(np.float64)
+            for feature, layout in enumerate(self.layouts):
+                start, stop = self._bounds[feature : feature + 2]
+                counted = np.bincount(self.bins[rows, feature], weights, layout.num_bin)
+                total[start:stop] = counted[self._index.bin[start:stop]]
+            total *= vector.step
+        return out[0], out[1]
+
+    def decide(self, node: int, split: Split, rows: Rows) -> Flags:
+        """Who goes left."""
+        layout = self.layouts[split.feature]
+        return layout.goes_left(self.bins[rows, split.feature], split.threshold, split.default_left)
+
+
+class BothColumns:
+    """Own columns, then the feature party's columns through the protocol (P2 to P6)."""
+
+    def __init__(
+        self, own: OwnColumns, talk: Conversation, sums: LabelSums, tree: int, sampled: Rows, n_rows: int, hides: bool
+    ) -> None:
+        self._own, self._talk, self._hidden = own, talk, sums
+        self._tree, self._sampled, self._n_rows, self._hides = tree, sampled, n_rows, hides
+
+    def totals(self, rows: Rows) -> tuple[float, float]:
+        """Sums over `rows`."""
+        return self._own.totals(rows)
+
+    def sums(self, node: int, rows: Rows) -> tuple[Floats, Floats]:
+        """Own sums in the clear, then the feature party's sums, decrypted."""
+        vectors = [vector.integers for vector in self._own.vectors]
+        if self._hides:
+            member = np.zeros(self._n_rows, dtype=np.int64)
+            member[rows] = 1
+            sent = [(vector * member)[self._sampled] for vector in vectors]
+            naming: list[bytes] = []
+        else:
+            sent = [vector[rows] for vector in vectors]
+            naming = [pack_rows(rows, self._n_rows)]
+        header, parts = self._hidden.hide(sent)
+        fields = header | ({"all_rows": True} if self._hides else {})
+        reply = self._talk.ask(Kind.SUMS, self._tree, node, fields, naming + parts)
+        found = self._hidden.reveal(header, reply.parts, len(sent))
+        mine = self._own.sums(node, rows)
+        gradient, hessian = (
+            np.concatenate([own, other * vector.step])
+            for own, other, vector in zip(mine, found, self._own.vectors, strict=True)
+        )
+        return gradient, hessian
+
+    def decide(self, node: int, split: Split, rows: Rows) -> Flags:
+        """Own decision, or the feature party's bits."""
+        n_own = len(self._own.layouts)
+        if split.feature < n_own:
+            return self._own.decide(node, split, rows)
+        fields = {
+            "feature": split.feature - n_own,
+            "threshold": split.threshold,
+            "default_left": split.default_left,
+        }
+        if self._hides:
+            reply = self._talk.ask(Kind.SPLIT, self._tree, node, fields | {"all_rows": True})
+            return unpack_bits(reply.parts[0], self._n_rows)[rows]
+        reply = self._talk.ask(Kind.SPLIT, self._tree, node, fields, [pack_rows(rows, self._n_rows)])
+        return unpack_bits(reply.parts[0], len(rows))
+
+
+class LabelParty:
+    """Trains with a feature party, or alone.
+
+    Args:
+        table: This party's columns.
+        labels: `(rows,)`.
+        config: The run.
+        channel: The way to the feature party; none trains on the own columns alone.
+        weights: `(rows,)` positive sample weights.
+        label_name: Name of the label column; the feature party checks that it does not hold it.
+        job: Name of the run, the same in every restart.
+        key: Secret shared with the feature party.
+        state: Folder for checkpoints; none keeps them in memory.
+        workers: Processes for the arithmetic (0: this one).
+        log: Called with every message.
+        on_tree: Called after every committed tree.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        labels: npt.ArrayLike,
+        config: TrainConfig,
+        channel: Channel | None,
+        weights: npt.ArrayLike | None = None,
+        label_name: str = "label",
+        job: str = "securegbm",
+        key: bytes = b"",
+        state: Path | None = None,
+        workers: int = 0,
+        log: Log | None = None,
+        on_tree: Callable[[TreeReport], None] | None = None,
+    ) -> None:
+        n_rows = len(table.ids)
+        self.labels = np.asarray(labels, dtype=np.float64)
+        self.weights = np.ones(n_rows) if weights is None else np.asarray(weights, dtype=np.float64)
+        if self.labels.shape != (n_rows,) or self.weights.shape != (n_rows,):
+            raise SecureGBMError(f"{n_rows} rows need {n_rows} labels and weights; give one each per row")
+        if not (np.isfinite(self.weights).all() and (self.weights > 0).all()):
+            raise SecureGBMError("sample weights must be positive and finite; drop the rows of weight 0")
+        config.objective.check_labels(self.labels)
+        self.table, self.config, self.job, self._key = table, config, job, key
+        self._label_name, self._workers, self._on_tree = label_name, workers, on_tree
+        self._talk = Conversation(channel, job, key, log) if channel is not None else None
+        self._store = TreeStore(state)
+        self._store.bind("job.json", {
+            "job": job,
+            "settings": _jsonable(config),
+            "table": table.digest(),
+            "labels": _digest(self.labels, self.weights),
+        })
+        self._columns, bins = table.bin(config.bins)
+        self._own = OwnColumns([column.layout for column in self._columns], bins)
+        self._others: list[BinLayout] = []
+        self._merges_bins = False
+        self._sums: LabelSums | None = None
+
+    def train(self) -> LabelHalf:
+        """Grow the trees, continuing after the last one both parties committed.
+
+        Raises:
+            SecureGBMError: If the other party refuses, or cannot be reached.
+        """
+        greetings = 0
+        while True:
+            try:
+                greetings += 1
+                self._greet()
+                return self._boost()
+            except SessionLostError:
+                if greetings >= MAX_GREETINGS:
+                    raise
+            finally:
+                if self._sums is not None:
+                    self._sums.close()
+                    self._sums = None
+
+    def _greet(self) -> None:
+        if self._talk is None:
+            return
+        config, n_rows = self.config, len(self.table.ids)
+        parameters = None
+        if config.encryption != "none":
+            parameters = BFVParameters.choose(n_rows, config.privacy_bits, config.encryption, config.merge_replies)
+        reply = self._talk.ask(Kind.HELLO, fields={
+            "purpose": "train",
+            "rows": n_rows,
+            "ids": self.table.id_digest(self._key),
+            "label": self._label_name,
+            "trees": config.n_estimators * config.objective.num_class,
+            "bins": vars(config.bins),
+            "hide_instances": config.hide_instances,
+            "privacy_bits": config.privacy_bits,
+            "encryption": config.encryption,
+            "parameters": parameters.to_dict() if parameters else None,
+        }).fields
+        self._others = [BinLayout(**layout) for layout in reply["layouts"]]
+        self._merges_bins = reply["min_bin_rows"] > 1
+        self._store.truncate(min(len(self._store.records), int(reply["committed"])))
+        n_entries = EntryIndex(self._others).size
+        if n_entries == 0:
+            raise SecureGBMError("every column of the feature party is constant; there is nothing to learn from them")
+        if parameters is None:
+            self._sums = PlainLabelSums()
+        else:
+            self._sums = EncryptedLabelSums(
+                parameters, n_entries, config.privacy_bits, self._workers, config.stride
+            )
+            self._talk.ask(Kind.KEYS, parts=self._sums.keys())
+
+    def _boost(self) -> LabelHalf:
+        config, objective = self.config, self.config.objective
+        n_rows, classes = len(self.table.ids), objective.num_class
+        held = held_out(n_rows, config)
+        train = ~held
+        initial = np.zeros(classes)
+        if config.boost_from_average:
+            initial = objective.initial(self.labels[train], self.weights[train])
+        scores = np.repeat(initial[:, None], n_rows, axis=1)
+        trees: list[Tree] = []
+        self._store.truncate(len(self._store.records) // classes * classes)
+        for record, where in zip(self._store.records, self._store.arrays, strict=True):
+            assert where is not None
+            self._add(trees, scores, Tree.from_dict(record["tree"]), where)
+        history = [float(record["loss"]) for record in self._store.records[classes - 1 :: classes]] if held.any() else []
+        for iteration in range(len(trees) // classes, config.n_estimators):
+            if _stopped(history, config.early_stopping_rounds) or _is_dead(trees, classes, config):
+                break
+            gradient, hessian = objective.derivatives(scores, self.labels, self.weights)
+            sampled, factor = draw_rows(config, iteration, train, gradient, hessian)
+            grown = []
+            for c in range(classes):
+                begun, sent, received = time.perf_counter(), *self._traffic()
+                tree, where = self._grow(iteration * classes + c, gradient[c] * factor, hessian[c] * factor, sampled)
+                grown.append((tree, where))
+                if c + 1 == classes:
+                    for number, (finished, leaves) in enumerate(grown):
+                        scores[number] += np.array(finished.value)[leaves]
+                loss = 0.0
+                if held.any() and c + 1 == classes:
+                    loss = objective.loss(scores[:, held], self.labels[held], self.weights[held])
+                    history.append(loss)
+                self._commit(tree, where, loss)
+                trees.append(tree)
+                if self._on_tree is not None:
+                    now = self._traffic()
+                    report = (time.perf_counter() - begun, now[0] - sent, now[1] - received, tree.num_nodes + 1)
+                    self._on_tree(TreeReport(len(trees) - 1, *report))
+        return self._finish(trees, initial, history)
+
+    def _traffic(self) -> tuple[int, int]:
+        return (self._talk.bytes_sent, self._talk.bytes_received) if self._talk else (0, 0)
+
+    def _add(self, trees: list[Tree], scores: Floats, tree: Tree, where: npt.NDArray[np.int32]) -> None:
+        scores[len(trees) % len(scores)] += np.array(tree.value)[where]
+        trees.append(tree)
+
+    def _grow(
+        self, number: int, gradient: Floats, hessian: Floats, sampled: Flags
+    ) -> tuple[Tree, npt.NDArray[np.int32]]:
+        config, bits = self.config, self.config.privacy_bits
+        self._own.load(
+            to_fixed_point(np.where(sampled, gradient, 0.0), bits),
+            to_fixed_point(np.where(sampled, hessian, 0.0), bits, least=1),
+        )
+        everyone = np.arange(len(sampled))
+        local = self._talk is None or number < config.first_local_trees * config.objective.num_class
+        if self._talk is not None:
+            naming = [pack_rows(np.flatnonzero(sampled), len(sampled))] if config.hide_instances else []
+            self._talk.ask(Kind.TREE, number, parts=naming)
+        if local or self._talk is None or self._sums is None:
+            grower = Grower(SplitSearch(self._own.layouts, config.rules), config.growth)
+            return grower.grow(self._own, everyone, sampled, config.learning_rate)
+        layouts = [*self._own.layouts, *self._others]
+        grower = Grower(SplitSearch(layouts, config.rules), config.growth, subtract=not self._merges_bins)
+        both = BothColumns(
+            self._own, self._talk, self._sums, number, np.flatnonzero(sampled), len(sampled), config.hide_instances
+        )
+        return grower.grow(both, everyone, sampled, config.learning_rate)
+
+    def _commit(self, tree: Tree, where: npt.NDArray[np.int32], loss: float) -> None:
+        if self._talk is not None:
+            self._talk.ask(Kind.COMMIT, len(self._store.records))
+        self._store.append({"tree": tree.to_dict(), "loss": loss}, where)
+
+    def _finish(self, trees: list[Tree], initial: Floats, history: list[float]) -> LabelHalf:
+        classes = self.config.objective.num_class
+        kept = len(trees)
+        if self.config.early_stopping_rounds and history:
+            kept = (int(np.argmin(history)) + 1) * classes
+        if self._talk is not None:
+            self._talk.ask(Kind.FINISH, fields={"trees": kept})
+        used = {feature for tree in trees[:kept] for feature in tree.feature if feature < len(self._columns)}
+        columns: dict[int, ColumnBins] = {feature: self._columns[feature] for feature in sorted(used)}
+        half = LabelHalf(
+            self.job, self.config.objective, initial, self.table.names, columns, len(self._others), trees[:kept],
+            history, self.config.rules.min_gain_to_split,
+        )
+        if self._store.folder is not None:
+            write_atomically(self._store.folder / "model.json", dump_json(half.to_dict()))
+        return half
+
+
+def _stopped(history: list[float], rounds: int) -> bool:
+    return bool(rounds and history and len(history) - 1 - int(np.argmin(history)) >= rounds)
+
+
+def _is_dead(trees: list[Tree], classes: int, config: TrainConfig) -> bool:
+    """LightGBM stops when no tree of an iteration could split; with sampling the next draw may."""
+    last = trees[-classes:] if trees else []
+    return config.exact_sampling and bool(last) and all(tree.num_nodes == 0 for tree in last)
+
+
+def _digest(*arrays: Floats) -> str:
+    import hashlib
+
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def _jsonable(config: TrainConfig) -> dict[str, object]:
+    import json
+
+    return json.loads(json.dumps(config.to_dict()))

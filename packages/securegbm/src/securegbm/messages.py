@@ -1,0 +1,179 @@
+"""The messages of the protocol: one binary form, a keyed digest, a running transcript hash at both ends.
+
+`digest = HMAC(key, header, transcript, body)` and after every request and reply `transcript = SHA-256(transcript,
+digest)`; a message that was changed, repeated, dropped or moved does not fit the receiver's transcript and ends the
+session. A request whose digest equals the last one is a retry and gets the same answer again.
+"""
+
+import hashlib
+import hmac
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from securegbm.errors import ProtocolError
+
+VERSION = 1
+_HEAD = struct.Struct("<4sHH16siiQQ")
+_SIZE = _HEAD.size + 64
+_START = bytes(32)
+
+
+class Kind(IntEnum):
+    """What a message is about; requests come from the label party, replies have the same kind."""
+
+    HELLO = 1
+    KEYS = 2
+    TREE = 3
+    SUMS = 4
+    SPLIT = 5
+    COMMIT = 6
+    FINISH = 7
+    EVALUATE = 8
+    ABORT = 9
+
+
+@dataclass(frozen=True)
+class Message:
+    """One request or reply.
+
+    Args:
+        kind: What it is about.
+        session: 16 bytes that name the job.
+        tree: Tree index or -1.
+        node: Node index or -1.
+        fields: Small values, JSON.
+        parts: Binary payloads (ciphertexts, bit vectors).
+    """
+
+    kind: Kind
+    session: bytes
+    tree: int = -1
+    node: int = -1
+    fields: dict[str, Any] = field(default_factory=dict)
+    parts: list[bytes] = field(default_factory=list)
+
+    def body(self) -> bytes:
+        """Fields and parts, each with its length."""
+        text = json.dumps(self.fields, sort_keys=True).encode()
+        pieces = [struct.pack("<II", len(text), len(self.parts)), text]
+        for part in self.parts:
+            pieces += [struct.pack("<Q", len(part)), part]
+        return b"".join(pieces)
+
+
+def session_of(job: str) -> bytes:
+    """The 16 bytes that name a job in every message."""
+    return hashlib.sha256(b"securegbm job " + job.encode()).digest()[:16]
+
+
+def _parse(head: tuple[Any, ...], body: bytes) -> Message:
+    _magic, _version, kind, session, tree, node, _seq, _size = head
+    length, count = struct.unpack_from("<II", body)
+    at = 8 + length
+    fields = json.loads(body[8:at])
+    parts = []
+    for _ in range(count):
+        (size,) = struct.unpack_from("<Q", body, at)
+        at += 8
+        if at + size > len(body):
+            raise ValueError("a part is longer than the message")
+        parts.append(body[at : at + size])
+        at += size
+    if at != len(body) or not isinstance(fields, dict):
+        raise ValueError("its length or its fields are wrong")
+    return Message(Kind(kind), session, tree, node, fields, parts)
+
+
+def peek(data: bytes) -> tuple[Kind, int, int]:
+    """Kind, tree and node of an encoded message, unchecked."""
+    _magic, _version, kind, _session, tree, node, _seq, _size = _HEAD.unpack_from(data)
+    return Kind(kind), tree, node
+
+
+Log = Callable[[str, Message, int], None]
+
+
+class Endpoint:
+    """One end of a conversation: numbers, signs and checks messages.
+
+    Args:
+        key: Secret both parties hold; it makes the digest an authentication.
+        log: Called with `sent` or `received`, the message, and its bytes.
+    """
+
+    def __init__(self, key: bytes = b"", log: Log | None = None) -> None:
+        self._key = key
+        self._log = log
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new conversation (a greeting does)."""
+        self.transcript = _START
+        self._sequence = 0
+
+    def _digest(self, head: bytes, transcript: bytes, body: bytes) -> bytes:
+        return hmac.digest(self._key, head + transcript + body, "sha256")
+
+    def _advance(self, digest: bytes) -> None:
+        self.transcript = hashlib.sha256(self.transcript + digest).digest()
+        self._sequence += 1
+
+    def encode(self, message: Message) -> bytes:
+        """The bytes of a message; the transcript advances (an abort stands outside of it)."""
+        body = message.body()
+        outside = message.kind == Kind.ABORT
+        transcript = _START if outside else self.transcript
+        head = _HEAD.pack(
+            b"SGBM", VERSION, message.kind, message.session, message.tree, message.node, self._sequence, len(body)
+        )
+        digest = self._digest(head, transcript, body)
+        if not outside:
+            self._advance(digest)
+        data = head + digest + transcript + body
+        if self._log:
+            self._log("sent", message, len(data))
+        return data
+
+    def decode(self, data: bytes) -> Message:
+        """Check and read a message.
+
+        Raises:
+            ProtocolError: If it was changed, repeated, moved, cut, or made by another version.
+        """
+        if len(data) < _SIZE or data[:4] != b"SGBM":
+            raise ProtocolError("what arrived is not a SecureGBM message; check the address of the other party")
+        head = _HEAD.unpack_from(data)
+        if head[1] != VERSION:
+            raise ProtocolError(f"the other party speaks protocol version {head[1]}, this one {VERSION}; update one")
+        digest, transcript = data[_HEAD.size : _HEAD.size + 32], data[_HEAD.size + 32 : _SIZE]
+        body = data[_SIZE:]
+        if not hmac.compare_digest(self._digest(data[: _HEAD.size], transcript, body), digest):
+            raise ProtocolError(
+                "a message was changed on its way, or the parties' shared secrets differ; the session ends, start again "
+                "to continue after the last whole tree"
+            )
+        try:
+            message = _parse(head, body)
+        except (ValueError, struct.error) as error:
+            raise ProtocolError(f"a message is malformed ({error}); the session ends") from error
+        if message.kind != Kind.ABORT:
+            if message.kind == Kind.HELLO and head[6] == 0:
+                self.restart()
+            if transcript != self.transcript or head[6] != self._sequence:
+                raise ProtocolError(
+                    "a message was repeated, lost or moved; the session ends, start again to continue after the last "
+                    "whole tree"
+                )
+            self._advance(digest)
+        if self._log:
+            self._log("received", message, len(data))
+        return message
+
+
+def digest_of(data: bytes) -> bytes:
+    """The digest an encoded message carries."""
+    return data[_HEAD.size : _HEAD.size + 32]

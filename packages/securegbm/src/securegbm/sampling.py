@@ -1,0 +1,56 @@
+"""Which rows a tree sees: a fresh uniform subset (the paper's stochastic mode) or LightGBM's GOSS."""
+
+import numpy as np
+import numpy.typing as npt
+
+from securegbm.config import TrainConfig
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+def held_out(n_rows: int, config: TrainConfig) -> Flags:
+    """Rows kept from training, for early stopping; drawn from the seed."""
+    out = np.zeros(n_rows, dtype=bool)
+    count = int(round(n_rows * config.validation_fraction))
+    out[np.random.default_rng([config.seed, 1]).permutation(n_rows)[:count]] = True
+    return out
+
+
+def draw_rows(
+    config: TrainConfig, iteration: int, train: Flags, gradient: Floats, hessian: Floats
+) -> tuple[Flags, Floats]:
+    """The rows of one iteration.
+
+    The draw depends on the seed and the iteration only, so a resumed run draws the same rows.
+
+    Args:
+        config: The run.
+        iteration: Boosting iteration.
+        train: `(rows,)` rows that may be drawn.
+        gradient: `(classes, rows)`.
+        hessian: `(classes, rows)`.
+
+    Returns:
+        `(rows,)` which rows are in, and `(rows,)` the factor on their gradients and hessians (GOSS amplifies the
+        small ones to keep the sums unbiased).
+    """
+    factor = np.ones(len(train))
+    if config.exact_sampling:
+        return train, factor
+    generator = np.random.default_rng([config.seed, 2, iteration])
+    rows = np.flatnonzero(train)
+    chosen = np.zeros(len(train), dtype=bool)
+    if config.goss is None:
+        count = max(1, int(round(len(rows) * config.row_fraction)))
+        chosen[generator.permutation(rows)[:count]] = True
+        return chosen, factor
+    top, other = config.goss
+    size = np.abs(gradient * hessian).sum(axis=0)[rows]
+    order = rows[np.argsort(-size, kind="stable")]
+    n_top, n_other = max(1, int(len(rows) * top)), max(1, int(len(rows) * other))
+    rest = generator.permutation(order[n_top:])[:n_other]
+    chosen[order[:n_top]] = True
+    chosen[rest] = True
+    factor[rest] = (len(rows) - n_top) / max(len(rest), 1)
+    return chosen, factor
