@@ -7,7 +7,7 @@ trees. We let it grow, for each column, the one tree that separates every bin, a
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -100,6 +100,15 @@ class ColumnBins:
         if self.layout.missing == "nan":
             bins[missing] = self.layout.num_bin - 1
         return bins
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; edges keep every bit, the last one too."""
+        return {"upper": [repr(edge) for edge in self.upper.tolist()], "layout": vars(self.layout)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "ColumnBins":
+        """The inverse of `to_dict`."""
+        return cls(np.array([float(edge) for edge in data["upper"]]), BinLayout(**data["layout"]))
 
     def goes_left(self, column: Floats, threshold: float, default_left: bool) -> npt.NDArray[np.bool_]:
         """LightGBM's decision on raw values, as its predictor takes it."""

@@ -1,6 +1,7 @@
 """The feature party B: owns columns, answers requests, remembers which of its splits were chosen, and nothing else."""
 
 import secrets
+import struct
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,10 @@ import numpy.typing as npt
 from securegbm.binning import BinConfig, Bins, ColumnBins, EntryIndex
 from securegbm.blanking import merge_small_bins
 from securegbm.errors import ProtocolError, SecureGBMError, SessionLostError
-from securegbm.messages import Endpoint, Kind, Log, Message, digest_of
+from securegbm.messages import Endpoint, Kind, Log, Message, digest_of, peek
 from securegbm.model import FeatureHalf, FeatureSplit
 from securegbm.parameters import BFVParameters
-from securegbm.store import TreeStore, dump_json, write_atomically
+from securegbm.store import TreeStore, dump_json, read_json, write_atomically
 from securegbm.sums import EncryptedFeatureSums, FeatureSums, PlainFeatureSums
 from securegbm.table import Table, unpack_bits
 
@@ -86,6 +87,7 @@ class FeatureParty:
         self._retry: tuple[bytes, bytes] | None = None
         self._binned: tuple[BinConfig, list[ColumnBins], Bins] | None = None
         self._stores: dict[bytes, TreeStore] = {}
+        self._finished: dict[bytes, int] = {}
         self._pending: list[FeatureSplit] = []
 
     def serve(self, table: Table) -> None:
@@ -112,6 +114,8 @@ class FeatureParty:
                 return self._retry[1]
             session = bytes(16)
             try:
+                if self._run is None and peek(data)[0] != Kind.HELLO:
+                    raise SessionLostError("the feature party was restarted; greet it again")
                 message = self._endpoint.decode(data)
                 session = message.session
                 reply = self._endpoint.encode(self._answer(message))
@@ -120,7 +124,7 @@ class FeatureParty:
                 return self._abort(session, str(error), lost=True)
             except SecureGBMError as error:
                 return self._abort(session, str(error), lost=False)
-            except (KeyError, TypeError, ValueError, IndexError):
+            except (KeyError, TypeError, ValueError, IndexError, struct.error):
                 return self._abort(session, "a message lacks a field or has a wrong one; the session ends", lost=False)
             return reply
 
@@ -157,17 +161,19 @@ class FeatureParty:
 
     def half(self, session: bytes) -> FeatureHalf:
         """This party's half of the model of a job."""
-        columns = [] if self._binned is None else self._binned[1]
-        splits = [FeatureSplit(**split) for record in self.store(session).records for split in record["splits"]]
+        store = self.store(session)
+        path = store.file("model.json")
+        if path is not None and path.exists():
+            return FeatureHalf.from_dict(read_json(path))
+        records = store.records[: self._finished.get(session, len(store.records))]
+        splits = [FeatureSplit(**split) for record in records for split in record["splits"]]
+        columns = self._bin(BinConfig(**records[0]["bins"]), store)[0] if records else []
         used = sorted({split.feature for split in splits})
-        if self._binned is None and splits:
-            config = BinConfig(**self.store(session).records[0]["bins"])
-            columns = self._bin(config)[0]
         return FeatureHalf(self.table.names, {feature: columns[feature] for feature in used}, splits)
 
-    def _bin(self, config: BinConfig) -> tuple[list[ColumnBins], Bins]:
+    def _bin(self, config: BinConfig, store: TreeStore) -> tuple[list[ColumnBins], Bins]:
         if self._binned is None or self._binned[0] != config:
-            self._binned = (config, *self.table.bin(config))
+            self._binned = (config, *self.table.bin(config, store.file("edges.json")))
         return self._binned[1], self._binned[2]
 
     def _hello(self, message: Message) -> dict[str, Any]:
@@ -194,17 +200,17 @@ class FeatureParty:
             )
         self._check_policy(fields)
         config = BinConfig(**fields["bins"])
-        columns, bins = self._bin(config)
+        store = self.store(message.session)
+        store.bind(
+            "job.json", {"table": self.table.digest(), "bins": fields["bins"], "min_bin_rows": self.policy.min_bin_rows}
+        )
+        columns, bins = self._bin(config, store)
         parameters = None
         if fields["encryption"] != "none":
             parameters = BFVParameters.from_dict(fields["parameters"])
             if parameters.toy and not self.policy.allow_toy:
                 raise SecureGBMError("the label party asks for toy encryption; this party accepts standard and strong")
             parameters.check(len(self.table.ids), len(self.table.names), int(fields["privacy_bits"]))
-        store = self.store(message.session)
-        store.bind(
-            "job.json", {"table": self.table.digest(), "bins": fields["bins"], "min_bin_rows": self.policy.min_bin_rows}
-        )
         self._run = _Run(message.session, bool(fields["hide_instances"]), None, parameters)
         self._index = EntryIndex([column.layout for column in columns])
         self._bins_of_rows = bins
@@ -239,6 +245,9 @@ class FeatureParty:
         if not 0 <= message.tree <= len(store.records):
             raise ProtocolError(f"tree {message.tree} cannot begin after {len(store.records)} trees; the session ends")
         store.truncate(message.tree)
+        self._finished.pop(run.session, None)
+        if (path := store.file("model.json")) is not None:
+            path.unlink(missing_ok=True)
         self._pending = []
         run.tree, run.rows = message.tree, None
         if run.hides:
@@ -300,9 +309,11 @@ class FeatureParty:
 
     def _finish(self, message: Message, run: _Run) -> tuple[dict[str, Any], list[bytes]]:
         store = self.store(run.session)
-        store.truncate(int(message.fields["trees"]))
-        if store.folder is not None:
-            write_atomically(store.folder / "model.json", dump_json(self.half(run.session).to_dict()))
+        self._finished[run.session] = int(message.fields["trees"])
+        path = store.file("model.json")
+        if path is not None:
+            path.unlink(missing_ok=True)
+            write_atomically(path, dump_json(self.half(run.session).to_dict()))
         return {}, []
 
     def _evaluate(self, message: Message, run: _Run) -> tuple[dict[str, Any], list[bytes]]:

@@ -25,7 +25,7 @@ from securegbm.table import Table, pack_rows, unpack_bits
 from securegbm.tree import Tree
 
 MAX_GREETINGS = 5
-"""How often one training run greets a feature party that lost its session before it gives up."""
+"""How often a feature party that lost its session is greeted again for one tree before the run gives up."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class LabelParty:
             "table": table.digest(),
             "labels": _digest(self.labels, self.weights),
         })
-        self._columns, bins = table.bin(config.bins)
+        self._columns, bins = table.bin(config.bins, self._store.file("edges.json"))
         self._own = OwnColumns([column.layout for column in self._columns], bins)
         self._others: list[BinLayout] = []
         self._merges_bins = False
@@ -189,13 +189,15 @@ class LabelParty:
         Raises:
             SecureGBMError: If the other party refuses, or cannot be reached.
         """
-        greetings = 0
+        greetings, committed = 0, -1
         while True:
             try:
                 greetings += 1
                 self._greet()
                 return self._boost()
             except SessionLostError:
+                if len(self._store.records) > committed:
+                    greetings, committed = 0, len(self._store.records)
                 if greetings >= MAX_GREETINGS:
                     raise
             finally:
@@ -324,8 +326,9 @@ class LabelParty:
             self.job, self.config.objective, initial, self.table.names, columns, len(self._others), trees[:kept],
             history, self.config.rules.min_gain_to_split,
         )
-        if self._store.folder is not None:
-            write_atomically(self._store.folder / "model.json", dump_json(half.to_dict()))
+        path = self._store.file("model.json")
+        if path is not None:
+            write_atomically(path, dump_json(half.to_dict()))
         return half
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from securegbm.binning import BinLayout, ColumnBins
+from securegbm.binning import ColumnBins
 from securegbm.errors import SecureGBMError
 from securegbm.objectives import Objective
 from securegbm.tree import Tree
@@ -16,17 +16,11 @@ Flags = npt.NDArray[np.bool_]
 
 
 def _columns_to_dict(columns: dict[int, ColumnBins]) -> dict[str, Any]:
-    return {
-        str(index): {"upper": [repr(edge) for edge in column.upper.tolist()], "layout": vars(column.layout)}
-        for index, column in columns.items()
-    }
+    return {str(index): column.to_dict() for index, column in columns.items()}
 
 
 def _columns_from_dict(data: dict[str, Any]) -> dict[int, ColumnBins]:
-    return {
-        int(index): ColumnBins(np.array([float(edge) for edge in held["upper"]]), BinLayout(**held["layout"]))
-        for index, held in data.items()
-    }
+    return {int(index): ColumnBins.from_dict(held) for index, held in data.items()}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import secrets
 import numpy as np
 
 from securegbm.channel import Channel, Conversation
-from securegbm.errors import SecureGBMError
+from securegbm.errors import SecureGBMError, SessionLostError
 from securegbm.messages import Kind, Log
 from securegbm.model import Flags, Floats, LabelHalf
 from securegbm.table import Table, unpack_bits
@@ -47,6 +47,13 @@ class Predictor:
         """
         if table.names != self.half.names:
             raise SecureGBMError(f"the model was trained on columns {', '.join(self.half.names)}; give these, in order")
+        try:
+            return self._scores(table)
+        except SessionLostError:
+            self._greeted = False
+            return self._scores(table)
+
+    def _scores(self, table: Table) -> Floats:
         self._greet()
         tokens = b"".join(table.id_tokens(self._key))
         count, n_splits = len(table.ids), len(self.half.other_nodes)

@@ -104,6 +104,10 @@ class TreeStore:
                 self._path(len(self.records)).unlink(missing_ok=True)
                 self._path(len(self.records)).with_suffix(".npy").unlink(missing_ok=True)
 
+    def file(self, name: str) -> Path | None:
+        """A file beside the trees; none when they are kept in memory."""
+        return self.folder / name if self.folder is not None else None
+
     def bind(self, name: str, content: dict[str, Any]) -> None:
         """Write a description once; later runs must bring the same one.
 

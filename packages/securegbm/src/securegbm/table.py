@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from securegbm.binning import BinConfig, Bins, ColumnBins, Floats, find_bins
 from securegbm.errors import SecureGBMError
+from securegbm.store import dump_json, read_json, write_atomically
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,19 @@ class Table:
         """16 keyed bytes per id, to name rows of a request."""
         return [hmac.digest(key, row.encode(), "sha256")[:16] for row in self.ids]
 
-    def bin(self, config: BinConfig) -> tuple[list[ColumnBins], Bins]:
-        """Edges of every column and the bin of every value."""
-        columns = [
-            find_bins(self.values[:, i], config, f"column {name!r}") for i, name in enumerate(self.names)
-        ]
+    def bin(self, config: BinConfig, kept: Path | None = None) -> tuple[list[ColumnBins], Bins]:
+        """Edges of every column and the bin of every value.
+
+        Args:
+            config: How to bin.
+            kept: File the edges are kept in, so that a resumed run has the same ones at once.
+        """
+        if kept is not None and kept.exists():
+            columns = [ColumnBins.from_dict(column) for column in read_json(kept)]
+        else:
+            columns = [find_bins(self.values[:, i], config, f"column {name!r}") for i, name in enumerate(self.names)]
+            if kept is not None:
+                write_atomically(kept, dump_json([column.to_dict() for column in columns]))
         bins = [column.transform(self.values[:, i]) for i, column in enumerate(columns)]
         return columns, np.column_stack(bins) if bins else np.zeros((len(self.ids), 0), dtype=np.uint16)
 

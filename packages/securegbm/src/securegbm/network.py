@@ -1,0 +1,184 @@
+"""The protocol over gRPC: mutual TLS with pinned certificates, chunks of one mebibyte, deadlines, retries."""
+
+import struct
+import time
+from collections.abc import Iterable, Iterator
+from concurrent import futures
+from typing import Any
+
+import grpc
+
+from securegbm.certificates import Identity, fingerprint, host_name
+from securegbm.channel import Party
+from securegbm.errors import SecureGBMError
+
+CHUNK = 1 << 20
+METHOD = "Exchange"
+SERVICE = "securegbm.FeatureParty"
+MAX_MESSAGE = 1 << 33
+_OPTIONS = [
+    ("grpc.max_receive_message_length", 2 * CHUNK),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.so_reuseport", 0),
+]
+_LOOPBACK = ("127.0.0.1:", "localhost:", "[::1]:")
+
+
+def to_chunks(data: bytes) -> Iterator[bytes]:
+    """A message as its length and pieces of at most one mebibyte."""
+    yield struct.pack("<Q", len(data)) + data[: CHUNK - 8]
+    for start in range(CHUNK - 8, len(data), CHUNK):
+        yield data[start : start + CHUNK]
+
+
+def from_chunks(chunks: Iterable[bytes], limit: int = MAX_MESSAGE) -> bytes:
+    """The message again.
+
+    Raises:
+        SecureGBMError: If it is longer than `limit`, or cut.
+    """
+    out = bytearray()
+    expected = -1
+    for chunk in chunks:
+        if expected < 0:
+            if len(chunk) < 8:
+                raise SecureGBMError("what arrived is not a SecureGBM message; check the address of the other party")
+            (expected,) = struct.unpack_from("<Q", chunk)
+            chunk = chunk[8:]
+            if expected > limit:
+                raise SecureGBMError(f"a message of {expected} bytes is longer than the {limit} allowed")
+        out += chunk
+        if len(out) > expected:
+            break
+    if len(out) != expected:
+        raise SecureGBMError("a message was cut on its way; it is sent again")
+    return bytes(out)
+
+
+def _refuse_plaintext(address: str, insecure_loopback: bool) -> None:
+    if not insecure_loopback:
+        raise SecureGBMError("without certificates nothing is served or called; run `securegbm certs`, or pass "
+                             "--insecure-loopback for a trial on this machine")
+    if not address.startswith(_LOOPBACK):
+        raise SecureGBMError(f"--insecure-loopback is for this machine only, not for {address}; use certificates")
+
+
+class Server:
+    """Serves a feature party.
+
+    Args:
+        party: Who answers.
+        address: `host:port`; port 0 picks a free one.
+        identity: Certificates; none serves in plaintext, which only the loopback address may.
+        insecure_loopback: Permit that.
+    """
+
+    def __init__(
+        self, party: Party, address: str, identity: Identity | None = None, insecure_loopback: bool = False
+    ) -> None:
+        self._party = party
+        self._pinned = fingerprint(identity.peer) if identity else None
+        handler = grpc.method_handlers_generic_handler(
+            SERVICE, {METHOD: grpc.stream_stream_rpc_method_handler(self._exchange)}
+        )
+        self._server = grpc.server(futures.ThreadPoolExecutor(4), options=_OPTIONS, handlers=[handler])
+        try:
+            if identity is None:
+                _refuse_plaintext(address, insecure_loopback)
+                self.port = self._server.add_insecure_port(address)
+            else:
+                credentials = grpc.ssl_server_credentials(
+                    [(identity.private_key, identity.certificate)], identity.peer, require_client_auth=True
+                )
+                self.port = self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise SecureGBMError(f"cannot listen on {address}; choose a free port") from error
+        self._server.start()
+
+    def _exchange(self, chunks: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        if self._pinned is not None:
+            shown = context.auth_context().get("x509_pem_cert", [b""])[0]
+            if not shown or fingerprint(shown) != self._pinned:
+                context.abort(grpc.StatusCode.UNAUTHENTICATED, "this certificate is not the pinned one")
+        try:
+            data = from_chunks(chunks)
+        except SecureGBMError as error:
+            context.abort(grpc.StatusCode.DATA_LOSS, str(error))
+            return
+        yield from to_chunks(self._party.handle(data))
+
+    def wait(self) -> None:
+        """Serve until stopped."""
+        self._server.wait_for_termination()
+
+    def stop(self) -> None:
+        """End at once."""
+        self._server.stop(None).wait()
+
+
+class NetworkChannel:
+    """Reaches a feature party over gRPC; a call that fails on the way is repeated with the same bytes.
+
+    Args:
+        address: `host:port`.
+        identity: Certificates; none speaks plaintext, which only the loopback address may.
+        insecure_loopback: Permit that.
+        deadline: Seconds a call may take.
+        patience: Seconds to keep trying when the other party cannot be reached.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        identity: Identity | None = None,
+        insecure_loopback: bool = False,
+        deadline: float = 600.0,
+        patience: float = 60.0,
+    ) -> None:
+        self._address, self._deadline, self._patience = address, deadline, patience
+        if identity is None:
+            _refuse_plaintext(address, insecure_loopback)
+            self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        else:
+            credentials = grpc.ssl_channel_credentials(identity.peer, identity.private_key, identity.certificate)
+            named: list[tuple[str, Any]] = [*_OPTIONS, ("grpc.ssl_target_name_override", host_name(identity.peer))]
+            self._channel = grpc.secure_channel(address, credentials, options=named)
+        self._call = self._channel.stream_stream(f"/{SERVICE}/{METHOD}")
+
+    def call(self, data: bytes) -> bytes:
+        """Send one request, return the reply.
+
+        Raises:
+            SecureGBMError: If the other party cannot be reached, is not the pinned one, or takes too long.
+        """
+        give_up = time.monotonic() + self._patience
+        pause = 0.05
+        while True:
+            try:
+                return from_chunks(self._call(to_chunks(data), timeout=self._deadline))
+            except grpc.RpcError as error:
+                code, details = error.code(), str(error.details())  # type: ignore[attr-defined]
+                if code == grpc.StatusCode.UNAUTHENTICATED:
+                    raise SecureGBMError(f"{self._address} refuses us: {details}; exchange certificates again") from error
+                if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise SecureGBMError(f"{self._address} did not answer within {self._deadline:.0f} s; raise the "
+                                         "deadline, or start again to continue after the last whole tree") from error
+                if _is_tls(details):
+                    raise SecureGBMError(f"{self._address} could not be authenticated (unknown or expired certificate); "
+                                         "exchange .crt files again") from error
+                if code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS) or time.monotonic() > give_up:
+                    raise SecureGBMError(f"{self._address} cannot be reached or does not accept our certificate; start "
+                                         "the feature party and check both .crt files, then start again to continue "
+                                         "after the last whole tree") from error
+            time.sleep(pause)
+            pause = min(1.0, 2 * pause)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._channel.close()
+
+
+def _is_tls(details: str) -> bool:
+    return any(word in details.lower() for word in ("ssl", "tls", "certificate", "handshake"))
