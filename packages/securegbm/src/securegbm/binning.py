@@ -1,4 +1,4 @@
-"""Bin edges exactly as LightGBM makes them, found by each party alone for its own columns (spec of LightGBM, `bin.cpp`).
+"""Bin edges exactly as LightGBM makes them, found by each party alone for its own columns (its `bin.cpp`).
 
 A column's edges depend on that column, the number of rows and the binning settings only, so edges made by each party
 for itself equal the edges of a joint data set. LightGBM does not expose the edges; it does write them as thresholds of

@@ -49,7 +49,7 @@ class Identity:
         for pem, path in ((found.certificate, paths[0]), (found.peer, paths[2])):
             check_dates(pem, path.name)
         if pinned is not None and fingerprint(found.peer) != pinned.replace(":", "").lower():
-            raise SecureGBMError(f"{paths[2].name} has another fingerprint than the one pinned; ask the peer for its own")
+            raise SecureGBMError(f"{paths[2].name} has another fingerprint than the pinned one; ask the other party")
         return found
 
 
@@ -61,8 +61,10 @@ def check_dates(pem: bytes, name: str) -> None:
         raise SecureGBMError(f"{name} is no PEM certificate; give the .crt file `securegbm certs` made") from error
     now = datetime.datetime.now(datetime.UTC)
     if now > certificate.not_valid_after_utc:
-        raise SecureGBMError(f"{name} expired on {certificate.not_valid_after_utc:%Y-%m-%d}; make a new one with "
-                             "`securegbm certs` and send the .crt file to the other party")
+        raise SecureGBMError(
+            f"{name} expired on {certificate.not_valid_after_utc:%Y-%m-%d}; make a new one with "
+            "`securegbm certs` and send the .crt file to the other party"
+        )
     if now < certificate.not_valid_before_utc:
         raise SecureGBMError(f"{name} is valid from {certificate.not_valid_before_utc:%Y-%m-%d} on; check the clock")
 

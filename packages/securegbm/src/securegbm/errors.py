@@ -1,7 +1,9 @@
 """The errors of this package: each message says what was wrong, what was expected and what to do."""
 
+from paperkit.errors import InputError
 
-class SecureGBMError(ValueError):
+
+class SecureGBMError(InputError):
     """The input, the configuration or the peer's message cannot be used."""
 
 

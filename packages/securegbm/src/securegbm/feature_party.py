@@ -229,8 +229,9 @@ class FeatureParty:
         if fields["encryption"] == "none" and not self.policy.allow_plain:
             raise SecureGBMError("the label party asks to work without encryption; this party refuses that")
         if fields["trees"] > self.policy.max_trees:
-            raise SecureGBMError(f"{fields['trees']} trees were asked for; this party takes part in at most "
-                                 f"{self.policy.max_trees}")
+            raise SecureGBMError(
+                f"{fields['trees']} trees were asked for; this party takes part in at most {self.policy.max_trees}"
+            )
 
     def _keys(self, message: Message, run: _Run) -> tuple[dict[str, Any], list[bytes]]:
         if run.parameters is None or run.sums is not None:

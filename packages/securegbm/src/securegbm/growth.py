@@ -3,7 +3,7 @@
 Only the smaller child of a split is ever histogrammed; the larger one is parent minus smaller (P4 of the protocol).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from securegbm.search import Flags, Floats, Split, SplitSearch
 from securegbm.tree import Tree
 
 Rows = npt.NDArray[np.int64]
+LeafOf = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,8 @@ class Grower:
     search: SplitSearch
     config: GrowthConfig
     subtract: bool = True
-    _nodes: int = field(default=0, init=False)
 
-    def grow(self, columns: Columns, rows: Rows, sampled: Flags, shrinkage: float) -> tuple[Tree, npt.NDArray[np.int32]]:
+    def grow(self, columns: Columns, rows: Rows, sampled: Flags, shrinkage: float) -> tuple[Tree, LeafOf]:
         """Grow one tree.
 
         Args:
@@ -148,9 +148,7 @@ class Grower:
                 larger.table = self._build(columns, tree, larger)
         for leaf in (smaller, larger):
             if leaf is not None and leaf.table is not None:
-                leaf.best, leaf.splittable = self.search.best(
-                    *leaf.table, leaf.totals, len(leaf.sampled), allowed
-                )
+                leaf.best, leaf.splittable = self.search.best(*leaf.table, leaf.totals, len(leaf.sampled), allowed)
 
     def _build(self, columns: Columns, tree: Tree, leaf: _Leaf) -> tuple[Floats, Floats]:
         node = 2 * (leaf.parent + 1) + (0 if leaf.is_left else 1)

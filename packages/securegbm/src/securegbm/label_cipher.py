@@ -1,5 +1,7 @@
 """The label party's half of the encryption: fresh seeded ciphertexts out, sums of the sanitised replies in."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as sealapi
@@ -92,7 +94,7 @@ class LabelCipher:
             out += [int(plain.data(int(at))) * back % modulus if at < count else 0 for at in positions]
         return self._centre(np.array(out, dtype=np.int64))
 
-    def _decrypt(self, cipher: sealapi.Ciphertext) -> sealapi.Plaintext:
+    def _decrypt(self, cipher: Any) -> Any:
         plain = sealapi.Plaintext()
         self._decryptor.decrypt(cipher, plain)
         return plain

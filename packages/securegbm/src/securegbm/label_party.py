@@ -104,7 +104,7 @@ class BothColumns:
         found = self._hidden.reveal(header, reply.parts, len(sent))
         mine = self._own.sums(node, rows)
         gradient, hessian = (
-            np.concatenate([own, other * vector.step])
+            np.concatenate([own, other.astype(np.float64) * vector.step])
             for own, other, vector in zip(mine, found, self._own.vectors, strict=True)
         )
         return gradient, hessian
@@ -171,12 +171,15 @@ class LabelParty:
         self._label_name, self._workers, self._on_tree = label_name, workers, on_tree
         self._talk = Conversation(channel, job, key, log) if channel is not None else None
         self._store = TreeStore(state)
-        self._store.bind("job.json", {
-            "job": job,
-            "settings": _jsonable(config),
-            "table": table.digest(),
-            "labels": _digest(self.labels, self.weights),
-        })
+        self._store.bind(
+            "job.json",
+            {
+                "job": job,
+                "settings": _jsonable(config),
+                "table": table.digest(),
+                "labels": _digest(self.labels, self.weights),
+            },
+        )
         self._columns, bins = table.bin(config.bins, self._store.file("edges.json"))
         self._own = OwnColumns([column.layout for column in self._columns], bins)
         self._others: list[BinLayout] = []
@@ -212,18 +215,21 @@ class LabelParty:
         parameters = None
         if config.encryption != "none":
             parameters = BFVParameters.choose(n_rows, config.privacy_bits, config.encryption, config.merge_replies)
-        reply = self._talk.ask(Kind.HELLO, fields={
-            "purpose": "train",
-            "rows": n_rows,
-            "ids": self.table.id_digest(self._key),
-            "label": self._label_name,
-            "trees": config.n_estimators * config.objective.num_class,
-            "bins": vars(config.bins),
-            "hide_instances": config.hide_instances,
-            "privacy_bits": config.privacy_bits,
-            "encryption": config.encryption,
-            "parameters": parameters.to_dict() if parameters else None,
-        }).fields
+        reply = self._talk.ask(
+            Kind.HELLO,
+            fields={
+                "purpose": "train",
+                "rows": n_rows,
+                "ids": self.table.id_digest(self._key),
+                "label": self._label_name,
+                "trees": config.n_estimators * config.objective.num_class,
+                "bins": vars(config.bins),
+                "hide_instances": config.hide_instances,
+                "privacy_bits": config.privacy_bits,
+                "encryption": config.encryption,
+                "parameters": parameters.to_dict() if parameters else None,
+            },
+        ).fields
         self._others = [BinLayout(**layout) for layout in reply["layouts"]]
         self._merges_bins = reply["min_bin_rows"] > 1
         self._store.truncate(min(len(self._store.records), int(reply["committed"])))
@@ -233,9 +239,7 @@ class LabelParty:
         if parameters is None:
             self._sums = PlainLabelSums()
         else:
-            self._sums = EncryptedLabelSums(
-                parameters, n_entries, config.privacy_bits, self._workers, config.stride
-            )
+            self._sums = EncryptedLabelSums(parameters, n_entries, config.privacy_bits, self._workers, config.stride)
             self._talk.ask(Kind.KEYS, parts=self._sums.keys())
 
     def _boost(self) -> LabelHalf:
@@ -252,7 +256,9 @@ class LabelParty:
         for record, where in zip(self._store.records, self._store.arrays, strict=True):
             assert where is not None
             self._add(trees, scores, Tree.from_dict(record["tree"]), where)
-        history = [float(record["loss"]) for record in self._store.records[classes - 1 :: classes]] if held.any() else []
+        history = (
+            [float(record["loss"]) for record in self._store.records[classes - 1 :: classes]] if held.any() else []
+        )
         for iteration in range(len(trees) // classes, config.n_estimators):
             if _stopped(history, config.early_stopping_rounds) or _is_dead(trees, classes, config):
                 break
@@ -323,8 +329,15 @@ class LabelParty:
         used = {feature for tree in trees[:kept] for feature in tree.feature if feature < len(self._columns)}
         columns: dict[int, ColumnBins] = {feature: self._columns[feature] for feature in sorted(used)}
         half = LabelHalf(
-            self.job, self.config.objective, initial, self.table.names, columns, len(self._others), trees[:kept],
-            history, self.config.rules.min_gain_to_split,
+            self.job,
+            self.config.objective,
+            initial,
+            self.table.names,
+            columns,
+            len(self._others),
+            trees[:kept],
+            history,
+            self.config.rules.min_gain_to_split,
         )
         path = self._store.file("model.json")
         if path is not None:

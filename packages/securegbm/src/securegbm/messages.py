@@ -153,8 +153,8 @@ class Endpoint:
         body = data[_SIZE:]
         if not hmac.compare_digest(self._digest(data[: _HEAD.size], transcript, body), digest):
             raise ProtocolError(
-                "a message was changed on its way, or the parties' shared secrets differ; the session ends, start again "
-                "to continue after the last whole tree"
+                "a message was changed on its way, or the parties' shared secrets differ; the session ends, start "
+                "again to continue after the last whole tree"
             )
         try:
             message = _parse(head, body)

@@ -118,8 +118,12 @@ class LabelHalf:
     def other_nodes(self) -> list[tuple[int, int]]:
         """(tree, node) of every split on the feature party's columns, in that party's order."""
         own = len(self.names)
-        return [(t, node) for t, tree in enumerate(self.trees) for node in range(tree.num_nodes)
-                if tree.feature[node] >= own]
+        return [
+            (t, node)
+            for t, tree in enumerate(self.trees)
+            for node in range(tree.num_nodes)
+            if tree.feature[node] >= own
+        ]
 
     def _decisions(self, number: int, values: Floats, other: Flags) -> tuple[Flags, dict[int, int]]:
         """Every node's decision in tree `number`, and which column of `other` each of the other party's nodes has."""

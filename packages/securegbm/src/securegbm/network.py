@@ -59,8 +59,10 @@ def from_chunks(chunks: Iterable[bytes], limit: int = MAX_MESSAGE) -> bytes:
 
 def _refuse_plaintext(address: str, insecure_loopback: bool) -> None:
     if not insecure_loopback:
-        raise SecureGBMError("without certificates nothing is served or called; run `securegbm certs`, or pass "
-                             "--insecure-loopback for a trial on this machine")
+        raise SecureGBMError(
+            "without certificates nothing is served or called; run `securegbm certs`, or pass "
+            "--insecure-loopback for a trial on this machine"
+        )
     if not address.startswith(_LOOPBACK):
         raise SecureGBMError(f"--insecure-loopback is for this machine only, not for {address}; use certificates")
 
@@ -99,7 +101,7 @@ class Server:
 
     def _exchange(self, chunks: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         if self._pinned is not None:
-            shown = context.auth_context().get("x509_pem_cert", [b""])[0]
+            shown = bytes(next(iter(context.auth_context().get("x509_pem_cert", [])), b""))
             if not shown or fingerprint(shown) != self._pinned:
                 context.abort(grpc.StatusCode.UNAUTHENTICATED, "this certificate is not the pinned one")
         try:
@@ -161,17 +163,23 @@ class NetworkChannel:
             except grpc.RpcError as error:
                 code, details = error.code(), str(error.details())  # type: ignore[attr-defined]
                 if code == grpc.StatusCode.UNAUTHENTICATED:
-                    raise SecureGBMError(f"{self._address} refuses us: {details}; exchange certificates again") from error
+                    raise SecureGBMError(f"{self._address} refuses us: {details}; exchange .crt files") from error
                 if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-                    raise SecureGBMError(f"{self._address} did not answer within {self._deadline:.0f} s; raise the "
-                                         "deadline, or start again to continue after the last whole tree") from error
+                    raise SecureGBMError(
+                        f"{self._address} did not answer within {self._deadline:.0f} s; raise the "
+                        "deadline, or start again to continue after the last whole tree"
+                    ) from error
                 if _is_tls(details):
-                    raise SecureGBMError(f"{self._address} could not be authenticated (unknown or expired certificate); "
-                                         "exchange .crt files again") from error
+                    raise SecureGBMError(
+                        f"{self._address} could not be authenticated (unknown or expired certificate): "
+                        "exchange .crt files again"
+                    ) from error
                 if code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS) or time.monotonic() > give_up:
-                    raise SecureGBMError(f"{self._address} cannot be reached or does not accept our certificate; start "
-                                         "the feature party and check both .crt files, then start again to continue "
-                                         "after the last whole tree") from error
+                    raise SecureGBMError(
+                        f"{self._address} cannot be reached or does not accept our certificate; start "
+                        "the feature party and check both .crt files, then start again to continue "
+                        "after the last whole tree"
+                    ) from error
             time.sleep(pause)
             pause = min(1.0, 2 * pause)
 

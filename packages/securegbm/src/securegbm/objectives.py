@@ -1,4 +1,4 @@
-"""Gradients, hessians, starting scores and metrics of the objectives, as LightGBM defines them, and their fixed point."""
+"""Gradients, hessians, starting scores and losses of the objectives, as LightGBM has them, and their fixed point."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -49,7 +49,7 @@ class Objective:
             return np.array([np.average(labels, weights=weights)])
         classes = [1.0] if self.name == "binary" else [float(c) for c in range(self.num_class)]
         share = np.array([np.average(labels == c, weights=weights) for c in classes]).clip(1e-15, 1 - 1e-15)
-        return np.log(share / (1 - share)) if self.name == "binary" else np.log(share)
+        return np.asarray(np.log(share / (1 - share)) if self.name == "binary" else np.log(share), dtype=np.float64)
 
     def derivatives(self, scores: Floats, labels: Floats, weights: Floats) -> tuple[Floats, Floats]:
         """First and second derivative of the loss by the scores, both `(num_class, rows)`."""

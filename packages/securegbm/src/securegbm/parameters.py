@@ -67,7 +67,7 @@ class BFVParameters:
         Args:
             n_rows: Rows of the training table.
             bits: Fractional bits of gradients; |g| <= 1.
-            strength: `standard` (about 2^-34 per reply at 32,768 rows), `strong` (2^-54 at twice the switches) or `toy`.
+            strength: `standard` (see `log2_distance`), `strong` (a switch more) or `toy`.
             merge: Replies are merged.
         """
         if strength not in _STRENGTHS:
@@ -82,7 +82,7 @@ class BFVParameters:
 
     @property
     def plain_modulus(self) -> int:
-        """t."""
+        """T."""
         return (1 << self.plain_bits) + int(self.merge)
 
     @property
@@ -118,7 +118,7 @@ class BFVParameters:
         distance = self.log2_distance(n_rows, n_features)
         if not self.toy and distance > WORST_DISTANCE:
             raise SecureGBMError(
-                f"replies would be distinguishable with about 2^{distance:.0f}; use strength='strong' for this many rows"
+                f"replies would be distinguishable with about 2^{distance:.0f}; use the strong parameters for so many rows"
             )
 
     def to_dict(self) -> dict[str, Any]:

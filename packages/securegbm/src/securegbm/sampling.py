@@ -12,7 +12,7 @@ Flags = npt.NDArray[np.bool_]
 def held_out(n_rows: int, config: TrainConfig) -> Flags:
     """Rows kept from training, for early stopping; drawn from the seed."""
     out = np.zeros(n_rows, dtype=bool)
-    count = int(round(n_rows * config.validation_fraction))
+    count = round(n_rows * config.validation_fraction)
     out[np.random.default_rng([config.seed, 1]).permutation(n_rows)[:count]] = True
     return out
 
@@ -42,7 +42,7 @@ def draw_rows(
     rows = np.flatnonzero(train)
     chosen = np.zeros(len(train), dtype=bool)
     if config.goss is None:
-        count = max(1, int(round(len(rows) * config.row_fraction)))
+        count = max(1, round(len(rows) * config.row_fraction))
         chosen[generator.permutation(rows)[:count]] = True
         return chosen, factor
     top, other = config.goss

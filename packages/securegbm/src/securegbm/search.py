@@ -228,8 +228,10 @@ class SplitSearch:
         rules = self.rules
         enough = (near_n >= rules.min_data_in_leaf) & (near_h >= rules.min_sum_hessian_in_leaf)
         stops = candidate & enough & ((far_n < rules.min_data_in_leaf) | (far_h < rules.min_sum_hessian_in_leaf))
-        stopped = np.logical_or.accumulate(stops[:, ::-1], axis=1)[:, ::-1] if reverse else np.logical_or.accumulate(
-            stops, axis=1
+        stopped = (
+            np.logical_or.accumulate(stops[:, ::-1], axis=1)[:, ::-1]
+            if reverse
+            else np.logical_or.accumulate(stops, axis=1)
         )
         return np.where(candidate & enough & ~stopped & (gains > floor), gains, -np.inf)
 

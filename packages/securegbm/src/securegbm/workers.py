@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 _held: Any = None
@@ -36,9 +37,7 @@ class Workers:
         """Results of `object.method(*call)` for every call, in order."""
         if not self._pools:
             return [getattr(self._local, method)(*call) for call in calls]
-        futures = [
-            self._pools[number % self.count].submit(_call, method, call) for number, call in enumerate(calls)
-        ]
+        futures = [self._pools[number % self.count].submit(_call, method, call) for number, call in enumerate(calls)]
         return [future.result() for future in futures]
 
     def close(self) -> None:
@@ -52,4 +51,4 @@ def shares(total: int, count: int, unit: int = 1) -> list[range]:
     """`range(total)` cut into at most `count` runs of whole units, in order."""
     units = -(-total // unit)
     bounds = [min(total, unit * (units * part // count)) for part in range(count + 1)]
-    return [range(start, stop) for start, stop in zip(bounds[:-1], bounds[1:], strict=True) if stop > start]
+    return [range(start, stop) for start, stop in pairwise(bounds) if stop > start]
