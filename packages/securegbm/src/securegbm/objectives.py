@@ -67,9 +67,9 @@ class Objective:
         if self.name == "regression":
             return scores
         if self.name == "binary":
-            return 1.0 / (1.0 + np.exp(-scores))
+            return np.asarray(1.0 / (1.0 + np.exp(-scores)), dtype=np.float64)
         shifted = np.exp(scores - scores.max(axis=0))
-        return shifted / shifted.sum(axis=0)
+        return np.asarray(shifted / shifted.sum(axis=0), dtype=np.float64)
 
     def loss(self, scores: Floats, labels: Floats, weights: Floats) -> float:
         """Mean log loss, or root mean squared error; what early stopping watches."""

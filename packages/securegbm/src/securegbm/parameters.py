@@ -118,7 +118,7 @@ class BFVParameters:
         distance = self.log2_distance(n_rows, n_features)
         if not self.toy and distance > WORST_DISTANCE:
             raise SecureGBMError(
-                f"replies would be distinguishable with about 2^{distance:.0f}; use the strong parameters for so many rows"
+                f"replies would be distinguishable with about 2^{distance:.0f}; use strength strong for so many rows"
             )
 
     def to_dict(self) -> dict[str, Any]:
