@@ -1,0 +1,265 @@
+"""What each side can read in everything it received (section 6 of the threat model in the README)."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from securegbm.binning import BinConfig
+from securegbm.errors import ProtocolError, SecureGBMError
+from securegbm.growth import GrowthConfig
+from securegbm.messages import Endpoint, Kind, Message, peek
+from securegbm.objectives import to_fixed_point
+from securegbm.seal import Scratch
+
+
+@pytest.fixture(scope="module")
+def columns():
+    from conftest import make_columns
+
+    return make_columns(300, 11)
+
+
+@pytest.fixture(scope="module")
+def hidden_run(columns):
+    """An encrypted run that hides instances."""
+    return _run(columns[0], columns[1], hide_instances=True)
+
+
+@pytest.fixture(scope="module")
+def shown_run(columns):
+    """An encrypted run that shows which rows are in a node."""
+    return _run(columns[0], columns[1])
+
+
+def _run(values, labels, **changes):
+    from conftest import run_pair
+
+    from securegbm.config import TrainConfig
+
+    config = TrainConfig(n_estimators=1, encryption="toy", growth=GrowthConfig(4), bins=BinConfig(7), **changes)
+    return run_pair(values, labels, config, record=True)
+
+
+def requests(run):
+    endpoint = Endpoint(b"shared secret of the tests")
+    return [(peek(data)[0], data, endpoint) for data in run.channel.sent]
+
+
+def encodings(number, bits):
+    """Ways a value could stand in a message: floats, fixed point, and fixed point mod t."""
+    fixed = round(number * 2**bits)
+    return [struct.pack("<d", number), struct.pack("<f", number), struct.pack("<q", fixed)]
+
+
+@pytest.mark.parametrize("run", ["hidden_run", "shown_run"])
+def test_no_gradient_label_or_leaf_value_is_readable_in_what_the_feature_party_received(run, request, columns):
+    run, labels = request.getfixturevalue(run), columns[1]
+    inbound = b"".join(run.channel.sent)
+    party = run.label
+    initial = party.config.objective.initial(labels, party.weights)
+    scores = np.repeat(initial[:, None], len(labels), axis=1)
+    gradient, hessian = party.config.objective.derivatives(scores, labels, party.weights)
+    secrets = set(np.unique(to_fixed_point(gradient[0], 23).values)) | set(np.unique(hessian)) | set(initial)
+    secrets |= {value for tree in run.half.trees for value in tree.value}
+    assert not [x for x in secrets for code in encodings(x, 23) if x and code in inbound]
+    assert labels.astype("<f8").tobytes()[:64] not in inbound
+    assert np.packbits(labels.astype(bool)).tobytes() not in inbound
+
+
+def test_the_same_scan_finds_gradients_that_are_sent_in_the_clear(columns):
+    """Without this, the scan could pass by looking for the wrong thing."""
+    from conftest import run_pair
+
+    from securegbm.config import TrainConfig
+
+    config = TrainConfig(n_estimators=1, encryption="none", growth=GrowthConfig(4), bins=BinConfig(7))
+    run = run_pair(columns[0], columns[1], config, record=True)
+    initial = config.objective.initial(columns[1], np.ones(300))
+    gradient, _ = config.objective.derivatives(np.repeat(initial[:, None], 300, axis=1), columns[1], np.ones(300))
+    code = encodings(to_fixed_point(gradient[0], 23).values[0], 23)[2]
+    assert code in b"".join(run.channel.sent)
+
+
+def test_the_secret_key_is_never_sent(hidden_run, monkeypatch, columns):
+    from securegbm.label_cipher import LabelCipher
+
+    keys = []
+    real = LabelCipher.secret_key
+    monkeypatch.setattr(LabelCipher, "secret_key", lambda self: keys.append((self, real(self))) or keys[-1][1])
+    run = _run(*columns[:2])
+    cipher, saved = keys[0]
+    inbound = b"".join(run.channel.sent)
+    plain = np.array([cipher._secret.data().data(i) for i in range(64)], dtype="<u8").tobytes()
+    assert saved[100:160] not in inbound
+    assert plain not in inbound
+    assert Scratch().dump(cipher._secret.data())[100:160] not in inbound
+
+
+def test_with_hiding_all_requests_for_sums_are_alike_whatever_the_labels(columns):
+    """Two label vectors, same shapes: in hiding mode every request of a kind has one length and one set of fields."""
+    values, labels, _ = columns
+    other = np.random.default_rng(0).permutation(labels)
+
+    def shape(run):
+        endpoint = Endpoint(b"shared secret of the tests")
+        out = []
+        for data in run.channel.sent:
+            kind = peek(data)[0]
+            message = endpoint.decode(data)
+            endpoint._advance(_digest(run, data))
+            if kind == Kind.SUMS:
+                out.append((len(message.parts), sorted(message.fields)))
+        return out
+
+    hidden = [shape(_run(values, y, hide_instances=True)) for y in (labels, other)]
+    assert len(hidden[0]) == len(hidden[1]) == 3
+    assert len({str(item) for items in hidden for item in items}) == 1
+
+
+def _digest(run, data):
+    """Digest of the reply to `data`, so that the transcript of the requests can be followed."""
+    from securegbm.messages import digest_of
+
+    return digest_of(run.channel.received[run.channel.sent.index(data)])
+
+
+def test_hiding_requests_name_no_rows(hidden_run, shown_run):
+    def bitmaps(run):
+        endpoint = Endpoint(b"shared secret of the tests")
+        found = 0
+        for data in run.channel.sent:
+            message = endpoint.decode(data)
+            endpoint._advance(_digest(run, data))
+            if message.kind in (Kind.SUMS, Kind.SPLIT):
+                found += any(len(part) == -(-300 // 8) for part in message.parts)
+        return found
+
+    assert bitmaps(hidden_run) == 0
+    assert bitmaps(shown_run) > 0
+
+
+def test_hidden_requests_cannot_tell_labels_apart(columns):
+    """A nearest-mean classifier on byte histograms of ciphertexts guesses which labels were encrypted: at chance.
+
+    60 ciphertexts of each of two gradient vectors, half for training; four standard errors around 1/2.
+    """
+    from securegbm.label_cipher import LabelCipher
+    from securegbm.parameters import BFVParameters
+
+    cipher = LabelCipher(BFVParameters.choose(300, 23, "toy"))
+    zeros, ones = np.zeros(256, dtype=np.int64), np.full(256, 2**23)
+    features = []
+    for vector in (zeros, ones):
+        made = cipher.encrypt([vector] * 60)
+        features.append(np.array([np.bincount(np.frombuffer(d[1000:], np.uint8), minlength=256) for d in made]))
+    means = [f[:30].mean(axis=0) for f in features]
+    right = 0
+    for label, held in enumerate(f[30:] for f in features):
+        distance = np.array([((held - mean) ** 2).sum(axis=1) for mean in means])
+        right += int((distance.argmin(axis=0) == label).sum())
+    assert abs(right / 60 - 0.5) < 4 * np.sqrt(0.25 / 60)
+
+
+@pytest.mark.parametrize("field", ["body", "digest", "transcript", "head"])
+def test_tampered_messages_end_the_session(field, columns, quick, pair):
+    values, labels, _ = columns
+
+    class Tampering:
+        def __init__(self, party):
+            self.party, self.count = party, 0
+
+        def call(self, data):
+            self.count += 1
+            if self.count == 4:
+                at = {"head": 30, "digest": 60, "transcript": 90, "body": len(data) - 1}[field]
+                data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+            return self.party.handle(data)
+
+    run = pair(values, labels, quick())
+    from securegbm.label_party import LabelParty
+
+    party = LabelParty(run.label.table, labels, quick(), Tampering(run.feature), key=b"shared secret of the tests")
+    with pytest.raises(ProtocolError, match=r"changed|message"):
+        party.train()
+
+
+def greet(party, talk, session, label_party):
+    """A live greeting; the endpoint of the label party follows the reply."""
+    fields = {
+        "purpose": "train", "rows": 300, "ids": label_party.table.id_digest(b"shared secret of the tests"),
+        "label": "label", "trees": 3, "bins": vars(label_party.config.bins), "hide_instances": False,
+        "privacy_bits": 23, "encryption": "none", "parameters": None,
+    }  # fmt: skip
+    talk.restart()
+    talk.decode(party.handle(talk.encode(Message(Kind.HELLO, session, fields=fields))))
+
+
+@pytest.mark.parametrize("attack", ["an old conversation", "an earlier message", "a skipped message"])
+def test_replayed_and_reordered_messages_are_refused(attack, columns, quick, pair):
+    run = pair(*columns[:2], quick(), record=True)
+    from securegbm.messages import session_of
+
+    party, talk, session = run.feature, Endpoint(b"shared secret of the tests"), session_of("securegbm")
+    if attack == "an old conversation":
+        party.handle(run.channel.sent[0])
+        answer = party.handle(run.channel.sent[1])
+    else:
+        greet(party, talk, session, run.label)
+        first = talk.encode(Message(Kind.TREE, session, 0))
+        if attack == "an earlier message":
+            talk.decode(party.handle(first))
+            talk.decode(party.handle(talk.encode(Message(Kind.COMMIT, session, 0))))
+            answer = party.handle(first)
+        else:
+            answer = party.handle(talk.encode(Message(Kind.COMMIT, session, 0)))
+    assert peek(answer)[0] == Kind.ABORT
+    talk.restart()
+    assert "repeated, lost or moved" in talk.decode(answer).fields["reason"]
+
+
+def test_a_retry_of_the_last_request_gets_the_same_bytes(columns, quick, pair):
+    run = pair(*columns[:2], quick())
+    talk = Endpoint(b"shared secret of the tests")
+    from securegbm.messages import session_of
+
+    hello = talk.encode(Message(Kind.HELLO, session_of("securegbm"), fields={"purpose": "predict", "nonce": "x"}))
+    assert run.feature.handle(hello) == run.feature.handle(hello)
+
+
+def test_a_message_of_another_session_or_secret_is_refused(columns, quick, pair):
+    from securegbm.channel import Conversation, LocalChannel
+
+    run = pair(*columns[:2], quick())
+    with pytest.raises(ProtocolError, match="secrets differ"):
+        Conversation(run.channel, "securegbm", b"wrong").ask(Kind.HELLO, fields={"purpose": "predict"})
+    talk = Conversation(LocalChannel(run.feature), "another job", b"shared secret of the tests")
+    with pytest.raises(ProtocolError, match="no model of that job"):
+        talk.ask(Kind.HELLO, fields={"purpose": "predict"})
+
+
+def test_small_bins_are_merged_before_they_are_summed(columns):
+    from securegbm.binning import BinLayout
+    from securegbm.blanking import merge_small_bins
+
+    rng = np.random.default_rng(0)
+    for trial in range(50):
+        n_bins = int(rng.integers(2, 12))
+        weights = rng.dirichlet(np.full(n_bins, 0.3))
+        bins = rng.choice(n_bins, (60, 1), p=weights).astype(np.uint16)
+        layout = BinLayout(n_bins, "nan" if trial % 2 else "none", 0, 0)
+        merged = merge_small_bins(bins, [layout], 7)
+        counts = np.bincount(merged[:, 0])
+        assert set(counts[counts > 0] >= 7) == {True}
+        order = np.argsort(bins[:, 0], kind="stable")
+        if layout.missing == "none":
+            assert (np.diff(merged[order, 0].astype(int)) >= 0).all()
+
+
+def test_a_feature_party_that_requires_hiding_refuses_other_runs(columns, quick, pair):
+    from securegbm.feature_party import FeaturePolicy
+
+    policy = FeaturePolicy(require_hiding=True, allow_plain=True)
+    with pytest.raises(SecureGBMError, match="requires hide_instances"):
+        pair(*columns[:2], quick(), policy)
+    assert pair(*columns[:2], quick(hide_instances=True), policy).half.trees
