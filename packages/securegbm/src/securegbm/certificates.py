@@ -8,6 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.x509.oid import NameOID
 
 from securegbm.errors import SecureGBMError
@@ -51,6 +52,20 @@ class Identity:
         if pinned is not None and fingerprint(found.peer) != pinned.replace(":", "").lower():
             raise SecureGBMError(f"{paths[2].name} has another fingerprint than the pinned one; ask the other party")
         return found
+
+
+def shared_secret(identity: Identity) -> bytes:
+    """The secret both parties derive from their own private key and the other's certificate (static ECDH, HKDF).
+
+    Raises:
+        SecureGBMError: If the peer's certificate carries no key of the same kind.
+    """
+    own = serialization.load_pem_private_key(identity.private_key, None)
+    peer = x509.load_pem_x509_certificate(identity.peer).public_key()
+    if not isinstance(own, ec.EllipticCurvePrivateKey) or not isinstance(peer, ec.EllipticCurvePublicKey):
+        raise SecureGBMError("the certificates must carry P-256 keys; make them with `securegbm certs`")
+    shared = own.exchange(ec.ECDH(), peer)
+    return HKDF(hashes.SHA256(), 32, None, b"securegbm shared secret").derive(shared)
 
 
 def check_dates(pem: bytes, name: str) -> None:

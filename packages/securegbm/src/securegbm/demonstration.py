@@ -1,0 +1,120 @@
+"""The demo: a clinic with three weak columns and a laboratory with the rest, as two processes over mutual TLS."""
+
+import multiprocessing
+import tempfile
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from securegbm.binning import BinConfig
+from securegbm.certificates import Identity, make_certificate, shared_secret
+from securegbm.config import TrainConfig
+from securegbm.feature_party import FeatureParty, FeaturePolicy
+from securegbm.growth import GrowthConfig
+from securegbm.label_party import LabelParty, TreeReport
+from securegbm.network import NetworkChannel, Server
+from securegbm.predict import Predictor
+from securegbm.table import Table
+
+OWN = (8, 9, 18, 19)
+"""Columns of breast cancer that the label party holds: symmetry and fractal dimension, which say little alone."""
+
+
+def _serve(ready: Connection, train: Table, test: Table, identity: Identity, workers: int) -> None:
+    with tempfile.TemporaryDirectory() as state:
+        party = FeatureParty(train, FeaturePolicy(workers=workers), shared_secret(identity), Path(state), None, test)
+        server = Server(party, "127.0.0.1:0", identity)
+        ready.send(server.port)
+        ready.recv()
+        server.stop()
+        party.close()
+
+
+def demonstrate(out: Path, trees: int, workers: int) -> Iterator[str]:
+    """Run the demo and draw it; yields lines to print.
+
+    Args:
+        out: The picture.
+        trees: Boosting iterations.
+        workers: Processes of each party for the arithmetic.
+    """
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.metrics import roc_auc_score
+
+    values, labels = load_breast_cancer(return_X_y=True)
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(labels))
+    fit, held = order[:380], order[380:]
+    other = [i for i in range(values.shape[1]) if i not in OWN]
+    config = TrainConfig(n_estimators=trees, growth=GrowthConfig(8), bins=BinConfig(31))
+
+    def table(rows: Any, columns: Any) -> Table:
+        return Table(values[np.ix_(rows, columns)], tuple(f"x{i}" for i in columns), tuple(f"p{i}" for i in rows))
+
+    certificate_a, key_a = make_certificate("party-a")
+    certificate_b, key_b = make_certificate("party-b")
+    spawn = multiprocessing.get_context("spawn")
+    here, there = spawn.Pipe()
+    identity_b = Identity(certificate_b, key_b, certificate_a)
+    process = spawn.Process(target=_serve, args=(there, table(fit, other), table(held, other), identity_b, workers))
+    process.start()
+    reports: list[TreeReport] = []
+    try:
+        identity = Identity(certificate_a, key_a, certificate_b)
+        channel, secret = NetworkChannel(f"127.0.0.1:{here.recv()}", identity), shared_secret(identity)
+        yield f"label party: {len(fit)} patients, 4 columns and the labels; feature party: the other 26 columns"
+        party = LabelParty(
+            table(fit, OWN), labels[fit], config, channel, key=secret, workers=workers, on_tree=reports.append
+        )
+        half = party.train()
+        secure = Predictor(half, channel, secret).scores(table(held, OWN))[0]
+        channel.close()
+    finally:
+        here.send("stop")
+        process.join()
+    auc = {
+        "label party alone": roc_auc_score(labels[held], _lightgbm(values[:, OWN], labels, fit, held, config)),
+        "joint LightGBM": roc_auc_score(labels[held], _lightgbm(values, labels, fit, held, config)),
+        "SecureGBM": roc_auc_score(labels[held], secure),
+    }
+    for name, value in auc.items():
+        yield f"  {name:<18} AUC {value:.4f}"
+    seconds = float(np.median([report.seconds for report in reports]))
+    volume = np.array([(report.bytes_sent, report.bytes_received) for report in reports]) / 1e6
+    yield f"a tree: {seconds:.2f} s, {volume[:, 0].mean():.1f} MB up, {volume[:, 1].mean():.1f} MB down"
+    _draw(auc, volume, reports, out)
+    yield str(out)
+
+
+def _lightgbm(values: Any, labels: Any, fit: Any, held: Any, config: TrainConfig) -> Any:
+    import lightgbm
+
+    from securegbm.parity import lightgbm_settings
+
+    data = lightgbm.Dataset(values[fit], labels[fit])
+    model = lightgbm.train(lightgbm_settings(config) | {"objective": "binary"}, data, config.n_estimators)
+    return model.predict(values[held])
+
+
+def _draw(auc: dict[str, float], volume: Any, reports: list[TreeReport], out: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from paperkit.files import atomic_path
+
+    canvas = Figure(figsize=(9, 3.4), layout="constrained", dpi=120)
+    left, right = canvas.subplots(1, 2)
+    left.bar(range(len(auc)), list(auc.values()), color=["#999999", "#0072b2", "#c1272d"], width=0.6)
+    left.set_xticks(range(len(auc)), list(auc))
+    left.set(ylim=(0.5, 1.02), ylabel="AUC of held-out patients", title="Alone, together, and without showing anything")
+    for place, value in enumerate(auc.values()):
+        left.annotate(f"{value:.3f}", (place, value), ha="center", va="bottom")
+    number = np.arange(len(reports))
+    right.bar(number, volume[:, 0], color="#0072b2", label="label to feature party")
+    right.bar(number, volume[:, 1], bottom=volume[:, 0], color="#e69f00", label="feature to label party")
+    right.set(xlabel="tree", ylabel="MB", title="What crossed the wire", ylim=(0, 1.25 * volume.sum(axis=1).max()))
+    right.legend(fontsize=8, ncols=2)
+    with atomic_path(out) as temporary:
+        canvas.savefig(temporary)

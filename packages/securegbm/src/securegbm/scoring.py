@@ -1,0 +1,86 @@
+"""The label party's scoring service: JSON over HTTP, one round trip to the feature party per request."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+
+from securegbm.errors import SecureGBMError
+from securegbm.predict import Predictor
+from securegbm.table import Table
+
+MAX_BODY = 1 << 24
+
+
+def score(predictor: Predictor, request: dict[str, Any]) -> dict[str, Any]:
+    """Answer one request.
+
+    Args:
+        predictor: Both halves.
+        request: `{"rows": [{"id": ..., "values": {column: number or null}}, ...]}`; columns left out are missing.
+
+    Returns:
+        `{"predictions": [...]}`, one number per row, or one list of class probabilities per row.
+
+    Raises:
+        SecureGBMError: If the request does not fit.
+    """
+    names = predictor.half.names
+    try:
+        rows = request["rows"]
+        ids = [str(row["id"]) for row in rows]
+        unknown = {name for row in rows for name in row["values"]} - set(names)
+        values = [[row["values"].get(name) for name in names] for row in rows]
+        array = np.array([[np.nan if v is None else float(v) for v in row] for row in values], dtype=np.float64)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SecureGBMError('send {"rows": [{"id": ..., "values": {column: number or null}}]}') from error
+    if unknown:
+        raise SecureGBMError(f"unknown column {sorted(unknown)[0]!r}; the model has {', '.join(names)}")
+    found = predictor.predict(Table(array.reshape(len(rows), len(names)), names, tuple(ids)))
+    return {"predictions": found[0].tolist() if len(found) == 1 else found.T.tolist()}
+
+
+class ScoringServer(ThreadingHTTPServer):
+    """Serves `POST /score`.
+
+    Args:
+        address: Host and port (0: a free one).
+        predictor: Both halves; used by one request at a time.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], predictor: Predictor) -> None:
+        self.predictor, self.turn = predictor, threading.Lock()
+        super().__init__(address, _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ScoringServer
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        if self.path != "/score" or length > MAX_BODY:
+            self._answer(404 if self.path != "/score" else 413, {"error": "POST at most 16 MiB to /score"})
+            return
+        try:
+            request = json.loads(self.rfile.read(length))
+            with self.server.turn:
+                answer = score(self.server.predictor, request)
+        except ValueError as error:
+            self._answer(400, {"error": str(error)})
+            return
+        self._answer(200, answer)
+
+    def _answer(self, code: int, content: dict[str, Any]) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Requests hold personal data; nothing is logged."""

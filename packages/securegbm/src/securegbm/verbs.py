@@ -1,0 +1,190 @@
+"""What the verbs of the command line do."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+from paperkit.files import write_atomic
+from paperkit.run import progress
+from securegbm.audit import MessageLog, describe, read_log
+from securegbm.certificates import Identity, shared_secret, write_certificate
+from securegbm.config import TrainConfig
+from securegbm.errors import SecureGBMError
+from securegbm.export import to_lightgbm_text
+from securegbm.feature_party import FeatureParty, FeaturePolicy
+from securegbm.label_party import LabelParty, TreeReport
+from securegbm.model import FeatureHalf, LabelHalf
+from securegbm.network import NetworkChannel, Server
+from securegbm.predict import Predictor
+from securegbm.store import read_json
+from securegbm.table import Table
+
+LOOPBACK_SECRET = b"securegbm insecure loopback"
+
+
+@dataclass(frozen=True)
+class Link:
+    """How to reach or be reached by the other party."""
+
+    address: str
+    certs: Path
+    own: str
+    peer: str
+    pin: str | None = None
+    insecure_loopback: bool = False
+    deadline: float = 600.0
+    patience: float = 60.0
+
+    def identity(self) -> Identity | None:
+        """The certificates; none on the loopback address when that was asked for."""
+        return None if self.insecure_loopback else Identity.read(self.certs, self.own, self.peer, self.pin)
+
+    def open(self) -> tuple[NetworkChannel, bytes]:
+        """A channel to the feature party, and the secret shared with it."""
+        identity = self.identity()
+        channel = NetworkChannel(self.address, identity, self.insecure_loopback, self.deadline, self.patience)
+        return channel, shared_secret(identity) if identity else LOOPBACK_SECRET
+
+    def serve(self, party_of: Any) -> Server:
+        """A server of the feature party that `party_of(secret)` makes."""
+        identity = self.identity()
+        secret = shared_secret(identity) if identity else LOOPBACK_SECRET
+        return Server(party_of(secret), self.address, identity, self.insecure_loopback)
+
+
+def certs(name: str, out: Path, days: int) -> None:
+    """Make a certificate; see the command's help."""
+    if name not in ("party-a", "party-b"):
+        raise SecureGBMError(f"--name {name!r} is neither party-a nor party-b")
+    if days < 1:
+        raise SecureGBMError(f"--days {days} is not positive; give the validity in days")
+    found = write_certificate(out, name, days)
+    print(f"{out / name}.crt  give this file to the other party\n{out / name}.key  keep this file")
+    print(f"fingerprint {found}  tell it to the other party over another channel; it passes it as --pin")
+
+
+def party_b_serve(
+    data: Path, id_column: str, serving: Path | None, link: Link, state: Path, policy: FeaturePolicy
+) -> None:
+    """Serve the feature party; see the command's help."""
+    table, _ = Table.read(data, id_column)
+    served = Table.read(serving, id_column)[0] if serving else None
+    log = MessageLog(state / "messages.jsonl", "feature")
+    server = link.serve(lambda secret: FeatureParty(table, policy, secret, state, log, served))
+    print(
+        f"feature party: {len(table.ids)} rows, {len(table.names)} columns, listening on port {server.port}", flush=True
+    )
+    try:
+        server.wait()
+    finally:
+        server.stop()
+
+
+def party_a_train(
+    data: Path, id_column: str, label_column: str, weight_column: str | None, link: Link, state: Path, job: str,
+    config: TrainConfig, workers: int,
+) -> None:  # fmt: skip
+    """Train as the label party; see the command's help."""
+    taken = (label_column, *((weight_column,) if weight_column else ()))
+    table, dropped = Table.read(data, id_column, taken)
+    labels = _numbers(dropped[label_column], label_column)
+    weights = _numbers(dropped[weight_column], weight_column) if weight_column else None
+    channel, secret = link.open()
+    log = MessageLog(state / "messages.jsonl", "label")
+    total = config.n_estimators * config.objective.num_class
+    bar = iter(progress(range(total), "trees", total=total, unit="tree"))
+    reports: list[TreeReport] = []
+
+    def on_tree(report: TreeReport) -> None:
+        reports.append(report)
+        next(bar, None)
+        up, down = report.bytes_sent / 1e6, report.bytes_received / 1e6
+        print(f"tree {report.tree:>4}  {report.seconds:6.2f} s  up {up:8.2f} MB  down {down:8.2f} MB  "
+              f"{report.leaves} leaves", flush=True)  # fmt: skip
+
+    party = LabelParty(
+        table, labels, config, channel, weights, label_column, job, secret, state, workers, log, on_tree
+    )  # fmt: skip
+    half = party.train()
+    channel.close()
+    sent, received = (sum(getattr(r, name) for r in reports) / 1e6 for name in ("bytes_sent", "bytes_received"))
+    print(f"{len(half.trees)} trees, {sent:.1f} MB sent, {received:.1f} MB received; {state / 'model.json'}")
+    shares = half.importance()["by_party"]
+    total_gain = sum(shares.values()) or 1.0
+    print(f"gain by party: label {shares['label'] / total_gain:.1%}, feature {shares['feature'] / total_gain:.1%}")
+
+
+def _numbers(texts: list[str], name: str) -> Any:
+    try:
+        return np.array(texts, dtype=np.float64)
+    except ValueError as error:
+        raise SecureGBMError(f"column {name!r} holds text; give numbers (classes as 0, 1, ...)") from error
+
+
+def _label_half(path: Path) -> LabelHalf:
+    return LabelHalf.from_dict(read_json(path))
+
+
+def party_a_predict(data: Path, out: Path, model: Path, id_column: str, link: Link, path_only: bool) -> None:
+    """Predict a CSV; see the command's help."""
+    half = _label_half(model)
+    import pandas
+
+    columns = pandas.read_csv(data, nrows=0).columns if data.exists() else []
+    extra = tuple(name for name in columns if name not in half.names and name != id_column)
+    table, _ = Table.read(data, id_column, extra)
+    channel, secret = link.open()
+    found = Predictor(half, channel, secret, path_only=path_only).predict(table)
+    channel.close()
+    names = ["prediction"] if len(found) == 1 else [f"class_{c}" for c in range(len(found))]
+    frame = pandas.DataFrame(found.T, columns=pandas.Index(names))
+    frame.insert(0, id_column, list(table.ids))
+    write_atomic(out, frame.to_csv(index=False))
+    print(f"{len(table.ids)} predictions: {out}")
+
+
+def party_a_serve(model: Path, listen: str, link: Link) -> None:
+    """Serve scores over HTTP; see the command's help."""
+    from securegbm.scoring import ScoringServer
+
+    host, _, port = listen.rpartition(":")
+    if not port.isdigit():
+        raise SecureGBMError(f"--listen {listen!r} is no HOST:PORT")
+    channel, secret = link.open()
+    server = ScoringServer((host, int(port)), Predictor(_label_half(model), channel, secret))
+    print(f"scoring on http://{host}:{server.server_address[1]}/score", flush=True)
+    try:
+        server.serve_forever()
+    finally:
+        server.server_close()
+        channel.close()
+
+
+def export(label_half: Path, feature_half: Path, out: Path, consent: bool) -> None:
+    """Join both halves; see the command's help."""
+    text = to_lightgbm_text(_label_half(label_half), FeatureHalf.from_dict(read_json(feature_half)), consent)
+    write_atomic(out, text)
+    print(out)
+
+
+def audit(log: Path, messages: bool) -> None:
+    """Say what a side learned; see the command's help."""
+    for line in describe(read_log(log), messages):
+        print(line)
+
+
+def demo(out: Path, trees: int, workers: int) -> None:
+    """Two processes on this machine; see the command's help."""
+    from securegbm.demonstration import demonstrate
+
+    if out.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise SecureGBMError(f"{out} is no name of a picture: use one that ends in .png, .pdf or .svg")
+    if trees < 1 or workers < 0:
+        raise SecureGBMError(f"trees = {trees}, workers = {workers}: the demo needs at least one tree")
+    for line in demonstrate(out, trees, workers):
+        print(line, flush=True)
