@@ -12,9 +12,7 @@ from securegbm.seal import Ring
 @pytest.mark.parametrize("strength", ["standard", "strong", "toy"])
 def test_every_choice_is_accepted_by_seal_at_128_bits(strength):
     parameters = BFVParameters.choose(5000, 23, strength)
-    assert sum(parameters.coeff_bits) <= sealapi.CoeffModulus.MaxBitCount(
-        parameters.degree, sealapi.SEC_LEVEL_TYPE.TC128
-    )
+    assert sum(parameters.coeff_bits) <= sealapi.CoeffModulus.MaxBitCount(parameters.degree, sealapi.SEC_LEVEL_TYPE.TC128)
     assert Ring(parameters).context.parameters_set()
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from noise_attack import Attacker
 
+from securegbm.attack import Attacker
 from securegbm.feature_cipher import FeatureCipher, uniform_below
 from securegbm.label_cipher import LabelCipher
 from securegbm.parameters import BFVParameters

@@ -108,7 +108,7 @@ def _draw(auc: dict[str, float], volume: Any, reports: list[TreeReport], out: Pa
     left, right = canvas.subplots(1, 2)
     left.bar(range(len(auc)), list(auc.values()), color=["#999999", "#0072b2", "#c1272d"], width=0.6)
     left.set_xticks(range(len(auc)), list(auc))
-    left.set(ylim=(0.5, 1.02), ylabel="AUC of held-out patients", title="Alone, together, and without showing anything")
+    left.set(ylim=(0.5, 1.02), ylabel="AUC of held-out patients", title="Alone, together, and with private columns")
     for place, value in enumerate(auc.values()):
         left.annotate(f"{value:.3f}", (place, value), ha="center", va="bottom")
     number = np.arange(len(reports))

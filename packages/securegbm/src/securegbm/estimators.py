@@ -167,9 +167,7 @@ class SecureGBMClassifier(ClassifierMixin, _SecureGBM):
             y: `(rows,)` classes.
             sample_weight: `(rows,)` positive weights.
         """
-        values, labels = validate_data(
-            self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2
-        )
+        values, labels = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2)
         check_classification_targets(labels)
         self.classes_, target = np.unique(labels, return_inverse=True)
         count = len(self.classes_)

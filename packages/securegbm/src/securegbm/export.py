@@ -13,9 +13,7 @@ def _line(name: str, values: list[object]) -> str:
     return f"{name}={' '.join(f'{value:.17g}' if isinstance(value, float) else str(value) for value in values)}\n"
 
 
-def _tree_text(
-    number: int, tree: Tree, bias: float, nodes: list[tuple[float, BinLayout]], min_gain_to_split: float
-) -> str:
+def _tree_text(number: int, tree: Tree, bias: float, nodes: list[tuple[float, BinLayout]], min_gain_to_split: float) -> str:
     values = [value + bias for value in tree.value]
     decision = [
         (2 if left else 0) | (_MISSING[layout.missing] << 2)

@@ -121,9 +121,7 @@ class FeatureCipher:
             while sum(len(masks) for blocks in self._cache.values() for masks in blocks) > self._room:
                 self._cache.popitem(last=False)
 
-    def _replies(
-        self, sums: dict[int, Any], n_entries: int, stride: int, outputs: range, sanitise: bool
-    ) -> list[bytes]:
+    def _replies(self, sums: dict[int, Any], n_entries: int, stride: int, outputs: range, sanitise: bool) -> list[bytes]:
         merge = self.merge(n_entries, stride)
         degree = self.ring.parameters.degree
         which, where = target_positions(n_entries, stride, degree, merge)

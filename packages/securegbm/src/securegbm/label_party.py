@@ -170,9 +170,7 @@ class LabelParty:
         for record, where in zip(self._store.records, self._store.arrays, strict=True):
             assert where is not None
             self._add(trees, scores, Tree.from_dict(record["tree"]), where)
-        history = (
-            [float(record["loss"]) for record in self._store.records[classes - 1 :: classes]] if held.any() else []
-        )
+        history = [float(record["loss"]) for record in self._store.records[classes - 1 :: classes]] if held.any() else []
         for iteration in range(len(trees) // classes, config.n_estimators):
             if _stopped(history, config.early_stopping_rounds) or _is_dead(trees, classes, config):
                 break
@@ -205,9 +203,7 @@ class LabelParty:
         scores[len(trees) % len(scores)] += np.array(tree.value)[where]
         trees.append(tree)
 
-    def _grow(
-        self, number: int, gradient: Floats, hessian: Floats, sampled: Flags
-    ) -> tuple[Tree, npt.NDArray[np.int32]]:
+    def _grow(self, number: int, gradient: Floats, hessian: Floats, sampled: Flags) -> tuple[Tree, npt.NDArray[np.int32]]:
         config, bits = self.config, self.config.privacy_bits
         self._own.load(
             to_fixed_point(np.where(sampled, gradient, 0.0), bits),

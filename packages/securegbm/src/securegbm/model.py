@@ -119,10 +119,7 @@ class LabelHalf:
         """(tree, node) of every split on the feature party's columns, in that party's order."""
         own = len(self.names)
         return [
-            (t, node)
-            for t, tree in enumerate(self.trees)
-            for node in range(tree.num_nodes)
-            if tree.feature[node] >= own
+            (t, node) for t, tree in enumerate(self.trees) for node in range(tree.num_nodes) if tree.feature[node] >= own
         ]
 
     def _decisions(self, number: int, values: Floats, other: Flags) -> tuple[Flags, dict[int, int]]:

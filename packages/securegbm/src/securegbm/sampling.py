@@ -17,9 +17,7 @@ def held_out(n_rows: int, config: TrainConfig) -> Flags:
     return out
 
 
-def draw_rows(
-    config: TrainConfig, iteration: int, train: Flags, gradient: Floats, hessian: Floats
-) -> tuple[Flags, Floats]:
+def draw_rows(config: TrainConfig, iteration: int, train: Flags, gradient: Floats, hessian: Floats) -> tuple[Flags, Floats]:
     """The rows of one iteration.
 
     The draw depends on the seed and the iteration only, so a resumed run draws the same rows.

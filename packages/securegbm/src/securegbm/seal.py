@@ -65,14 +65,18 @@ class Ring:
         self.scratch = Scratch()
         saved = self.scratch.dump(sealapi.Plaintext("1"))
         magic, header, major, minor = struct.unpack_from("<HBBB", saved)
-        self._head = lambda size: struct.pack("<HBBBBHQ", magic, header, major, minor, 0, 0, size)
+        self._version = magic, header, major, minor
+
+    def head(self, size: int) -> bytes:
+        """SEAL's header of an uncompressed item of `size` bytes, header included, in the installed version's form."""
+        return struct.pack("<HBBBBHQ", *self._version, 0, 0, size)
 
     def plaintext(self, coefficients: Words) -> Any:
         """The polynomial with these coefficients, each below t."""
         count = len(coefficients)
-        inner = self._head(16 + 8 + 8 * count) + struct.pack("<Q", count) + coefficients.astype("<u8").tobytes()
+        inner = self.head(16 + 8 + 8 * count) + struct.pack("<Q", count) + coefficients.astype("<u8").tobytes()
         body = bytes(32) + struct.pack("<Qd", count, 1.0) + inner
-        return self.scratch.load(sealapi.Plaintext(), self.context, self._head(16 + len(body)) + body)
+        return self.scratch.load(sealapi.Plaintext(), self.context, self.head(16 + len(body)) + body)
 
     def load(self, item: Any, data: bytes) -> Any:
         """`load` of the scratch file, with the peer's mistakes told in one sentence."""

@@ -207,9 +207,7 @@ class SplitSearch:
             n[derived, 0] = n_rows - (count[derived, 1:] * rest.astype(np.int64)).sum(axis=1)
         return np.cumsum(g, axis=1), np.cumsum(h, axis=1), np.cumsum(n, axis=1)
 
-    def _gains(
-        self, left: Floats, left_h: Floats, left_n: Ints, right: Floats, right_h: Floats, right_n: Ints
-    ) -> Floats:
+    def _gains(self, left: Floats, left_h: Floats, left_n: Ints, right: Floats, right_h: Floats, right_n: Ints) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.rules.gain(left, left_h) + self.rules.gain(right, right_h)
 
@@ -229,9 +227,7 @@ class SplitSearch:
         enough = (near_n >= rules.min_data_in_leaf) & (near_h >= rules.min_sum_hessian_in_leaf)
         stops = candidate & enough & ((far_n < rules.min_data_in_leaf) | (far_h < rules.min_sum_hessian_in_leaf))
         stopped = (
-            np.logical_or.accumulate(stops[:, ::-1], axis=1)[:, ::-1]
-            if reverse
-            else np.logical_or.accumulate(stops, axis=1)
+            np.logical_or.accumulate(stops[:, ::-1], axis=1)[:, ::-1] if reverse else np.logical_or.accumulate(stops, axis=1)
         )
         return np.where(candidate & enough & ~stopped & (gains > floor), gains, -np.inf)
 

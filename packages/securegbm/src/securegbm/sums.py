@@ -197,9 +197,7 @@ class EncryptedFeatureSums:
         vectors = [parts[:blocks], parts[blocks:]]
         merge = merge_factor(self._size, stride, degree) if self.parameters.merge else 1
         outputs = -(-self._size * stride // degree)
-        calls = [
-            (vectors, entries, self._size, stride, run, key) for run in shares(outputs, self._workers.count, merge)
-        ]
+        calls = [(vectors, entries, self._size, stride, run, key) for run in shares(outputs, self._workers.count, merge)]
         found = self._workers.map("histogram", calls)
         return [reply for number in range(2) for vectors in found for reply in vectors[number]]
 

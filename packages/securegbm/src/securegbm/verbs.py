@@ -68,17 +68,13 @@ def certs(name: str, out: Path, days: int) -> None:
     print(f"fingerprint {found}  tell it to the other party over another channel; it passes it as --pin")
 
 
-def party_b_serve(
-    data: Path, id_column: str, serving: Path | None, link: Link, state: Path, policy: FeaturePolicy
-) -> None:
+def party_b_serve(data: Path, id_column: str, serving: Path | None, link: Link, state: Path, policy: FeaturePolicy) -> None:
     """Serve the feature party; see the command's help."""
     table, _ = Table.read(data, id_column)
     served = Table.read(serving, id_column)[0] if serving else None
     log = MessageLog(state / "messages.jsonl", "feature")
     server = link.serve(lambda secret: FeatureParty(table, policy, secret, state, log, served))
-    print(
-        f"feature party: {len(table.ids)} rows, {len(table.names)} columns, listening on port {server.port}", flush=True
-    )
+    print(f"feature party: {len(table.ids)} rows, {len(table.names)} columns, listening on port {server.port}", flush=True)
     try:
         server.wait()
     finally:

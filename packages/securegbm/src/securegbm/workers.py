@@ -29,8 +29,7 @@ class Workers:
         self._local = build(*arguments) if count == 0 else None
         spawn = multiprocessing.get_context("spawn")
         self._pools = [
-            ProcessPoolExecutor(1, mp_context=spawn, initializer=_hold, initargs=(build, arguments))
-            for _ in range(count)
+            ProcessPoolExecutor(1, mp_context=spawn, initializer=_hold, initargs=(build, arguments)) for _ in range(count)
         ]
 
     def map(self, method: str, calls: list[tuple[Any, ...]]) -> list[Any]:
