@@ -65,7 +65,8 @@ def load(name: str, assets: Assets, seed: int) -> Split:
 def _breast_cancer() -> tuple[Floats, Floats, int]:
     from sklearn.datasets import load_breast_cancer
 
-    values, labels = load_breast_cancer(return_X_y=True)
+    bunch: Any = load_breast_cancer(return_X_y=True)
+    values, labels = bunch
     own = [8, 9, 18, 19]
     order = own + [i for i in range(values.shape[1]) if i not in own]
     return values[:, order], labels.astype(float), len(own)
@@ -74,7 +75,8 @@ def _breast_cancer() -> tuple[Floats, Floats, int]:
 def _digits() -> tuple[Floats, Floats, int]:
     from sklearn.datasets import load_digits
 
-    values, labels = load_digits(return_X_y=True)
+    bunch: Any = load_digits(return_X_y=True)
+    values, labels = bunch
     left = [i for i in range(64) if i % 8 < 4]
     order = left + [i for i in range(64) if i % 8 >= 4]
     return values[:, order], (labels % 2).astype(float), len(left)
@@ -83,7 +85,8 @@ def _digits() -> tuple[Floats, Floats, int]:
 def _generated(seed: int) -> tuple[Floats, Floats, int]:
     from sklearn.datasets import make_classification
 
-    values, labels = make_classification(4000, 20, n_informative=10, flip_y=0.05, random_state=seed)
+    made: Any = make_classification(4000, 20, n_informative=10, flip_y=0.05, random_state=seed)
+    values, labels = made
     rng = np.random.default_rng(seed)
     values[rng.random(values.shape) < 0.05] = np.nan
     return values, labels.astype(float), 10

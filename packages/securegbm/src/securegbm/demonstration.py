@@ -44,7 +44,8 @@ def demonstrate(out: Path, trees: int, workers: int) -> Iterator[str]:
     from sklearn.datasets import load_breast_cancer
     from sklearn.metrics import roc_auc_score
 
-    values, labels = load_breast_cancer(return_X_y=True)
+    bunch: Any = load_breast_cancer(return_X_y=True)
+    values, labels = bunch
     rng = np.random.default_rng(0)
     order = rng.permutation(len(labels))
     fit, held = order[:380], order[380:]

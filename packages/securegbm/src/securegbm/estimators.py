@@ -9,7 +9,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from securegbm.binning import BinConfig
 from securegbm.channel import LocalChannel
-from securegbm.config import Encryption, TrainConfig
+from securegbm.config import TrainConfig
 from securegbm.errors import SecureGBMError
 from securegbm.feature_party import FeatureParty, FeaturePolicy
 from securegbm.growth import GrowthConfig
@@ -59,7 +59,7 @@ class _SecureGBM(BaseEstimator):
         privacy_bits: int = 23,
         validation_fraction: float = 0.0,
         early_stopping_rounds: int = 0,
-        encryption: Encryption = "standard",
+        encryption: Any = "standard",
         workers: int = 0,
         random_state: int = 0,
     ) -> None:
@@ -142,7 +142,7 @@ class _SecureGBM(BaseEstimator):
 
     def _scores(self, X: Any) -> Any:
         check_is_fitted(self, "label_half_")
-        values = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
+        values: Any = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
         other = np.zeros((len(values), 0), dtype=bool)
         if self.feature_half_ is not None:
             other = self.feature_half_.decide(values[:, self.feature_party_columns_])

@@ -19,6 +19,7 @@ from securegbm.parameters import BFVParameters
 from securegbm.seal import Ring
 
 Ints = npt.NDArray[np.int64]
+Entries = npt.NDArray[np.signedinteger[Any]]
 Masks = list[tuple[int, Any]]
 
 
@@ -56,7 +57,7 @@ class FeatureCipher:
     def histogram(
         self,
         vectors: list[list[bytes]],
-        entries: Ints,
+        entries: Entries,
         n_entries: int,
         stride: int,
         outputs: range,
@@ -92,7 +93,7 @@ class FeatureCipher:
                         evaluator.multiply_plain(vector[block], mask, total[output])
         return [self._replies(total, n_entries, stride, outputs, sanitise) for total in sums]
 
-    def _masks(self, entries: Ints, stride: int, outputs: range, key: bytes | None) -> Any:
+    def _masks(self, entries: Entries, stride: int, outputs: range, key: bytes | None) -> Any:
         name = (key or b"", stride, outputs.start, outputs.stop)
         if key is not None and name in self._cache:
             self._cache.move_to_end(name)

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from securegbm.errors import SecureGBMError
 
@@ -67,7 +68,7 @@ class Objective:
         if self.name == "regression":
             return scores
         if self.name == "binary":
-            return np.asarray(1.0 / (1.0 + np.exp(-scores)), dtype=np.float64)
+            return np.asarray(expit(scores), dtype=np.float64)
         shifted = np.exp(scores - scores.max(axis=0))
         return np.asarray(shifted / shifted.sum(axis=0), dtype=np.float64)
 
@@ -99,7 +100,7 @@ class FixedPoint:
     @property
     def values(self) -> Floats:
         """The rounded real numbers; with bits <= 23 they are exact in float32."""
-        return self.integers * self.step
+        return self.integers.astype(np.float64) * self.step
 
 
 def to_fixed_point(values: Floats, bits: int, least: int | None = None) -> FixedPoint:

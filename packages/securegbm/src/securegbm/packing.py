@@ -7,6 +7,7 @@ merged into one ciphertext by Galois automorphisms; `target_positions` says wher
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from securegbm.errors import SecureGBMError
 
 Ints = npt.NDArray[np.int64]
+Entries = npt.NDArray[np.signedinteger[Any]]
 
 
 def check_stride(stride: int, degree: int) -> None:
@@ -68,7 +70,7 @@ def target_positions(n_entries: int, stride: int, degree: int, merge: int) -> tu
     return output // merge, position
 
 
-def mask_positions(entries: Ints, stride: int, degree: int) -> Iterator[tuple[int, Ints, Ints]]:
+def mask_positions(entries: Entries, stride: int, degree: int) -> Iterator[tuple[int, Ints, Ints]]:
     """The masks of one block that are not empty.
 
     Args:

@@ -58,8 +58,6 @@ class ScoringServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: ScoringServer
-
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         if self.path != "/score" or length > MAX_BODY:
@@ -67,8 +65,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             request = json.loads(self.rfile.read(length))
-            with self.server.turn:
-                answer = score(self.server.predictor, request)
+            scoring: Any = self.server
+            with scoring.turn:
+                answer = score(scoring.predictor, request)
         except ValueError as error:
             self._answer(400, {"error": str(error)})
             return

@@ -33,11 +33,10 @@ def measure(s: Attack, job: Job) -> Values:
         attacker, n_bins = Attacker(label), parameters.degree // s.rows
         rng = np.random.default_rng(job.seed)
         bins = rng.integers(0, n_bins, s.rows)
+        entries = bins[:, None].astype(np.int32)
         upload = label.encrypt([rng.integers(-(2**23), 2**23, s.rows)])
         for sanitise in (False, True):
-            reply = feature.histogram([upload], bins[:, None].astype(np.int32), n_bins, s.rows, range(1), None, sanitise)[0][
-                0
-            ]
+            reply = feature.histogram([upload], entries, n_bins, s.rows, range(1), None, sanitise)[0][0]
             share = float((attacker.bins(upload[0], reply, s.rows, s.rows) == bins).mean())
             found[f"{strength}, {'sanitised' if sanitise else 'not sanitised'}"] = share
     return {"shares": dict(found), "chance": s.rows / 8192, "rows": s.rows}

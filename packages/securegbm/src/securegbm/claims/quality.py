@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
+from paperkit.claims import Claim, Estimate, Preset, Values, Verdict
 from paperkit.experiment import Experiment, Job, Settings
 from paperkit.files import atomic_path
 from paperkit.statistics import mean_interval
@@ -35,7 +35,7 @@ class Quality(Settings):
     percents: tuple[int, ...] = (30, 10)
 
 
-PRESETS = {
+PRESETS: dict[Preset, Quality] = {
     "smoke": Quality(1, ("breast_cancer",), 5),
     "small": Quality(),
     "full": Quality(3, FOLDERS, 100, 31, 255),
