@@ -70,7 +70,7 @@ def one(config, rows=ROWS, own=16, other=16, workers=2):
     """Wall seconds and megabytes per tree; the first tree also builds masks and starts processes."""
     values, labels = make_table(rows, 0, own, other)
     begun = time.perf_counter()
-    reports = train(values, labels, config, own, workers)
+    reports = train(values, labels, config, own, workers, lambda r: print(r, file=sys.stderr, flush=True))
     return {
         "rows": rows,
         "trees": len(reports),
@@ -90,9 +90,7 @@ CASES = {
     "merged": lambda: one(replace(settings(2), merge_replies=True)),
     "sampled": lambda: one(settings(3, 0.1)),
     "hiding": lambda: one(replace(settings(1), hide_instances=True)),
-    "depth6": lambda: one(
-        replace(settings(2), growth=GrowthConfig(64, max_depth=6), bins=BinConfig(255)), 32_561, 49, 74
-    ),
+    "depth6": lambda: one(replace(settings(2), growth=GrowthConfig(64, max_depth=6), bins=BinConfig(255)), 32_561, 49, 74),
     "narrow": lambda: one(replace(settings(3), growth=GrowthConfig(32, max_depth=5), bins=BinConfig(10)), 45_211, 8, 8),
     "million": lambda: one(settings(3), 1_000_000, 20, 20),
 }

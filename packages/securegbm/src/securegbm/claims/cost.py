@@ -57,9 +57,12 @@ def train(values: np.ndarray, labels: np.ndarray, config: TrainConfig, own: int 
     policy = FeaturePolicy(allow_plain=True, workers=workers)
     party = FeatureParty(Table.of(values[:, own:], names), policy)
     reports: list[TreeReport] = []
-    LabelParty(
-        Table.of(values[:, :own]), labels, config, LocalChannel(party), workers=workers, on_tree=reports.append
-    ).train()
+
+    def keep(report: TreeReport) -> None:
+        reports.append(report)
+        on_tree(report)
+
+    LabelParty(Table.of(values[:, :own]), labels, config, LocalChannel(party), workers=workers, on_tree=keep).train()
     party.close()
     return reports
 
