@@ -51,7 +51,14 @@ def make_table(n_rows: int, seed: int, own: int = 16, other: int = 16) -> tuple[
     return values, (rng.random(n_rows) < 1 / (1 + np.exp(-score))).astype(float)
 
 
-def train(values: np.ndarray, labels: np.ndarray, config: TrainConfig, own: int = 16, workers: int = 0) -> list[TreeReport]:
+def train(
+    values: np.ndarray,
+    labels: np.ndarray,
+    config: TrainConfig,
+    own: int = 16,
+    workers: int = 0,
+    on_tree: Callable[[TreeReport], None] = lambda report: None,
+) -> list[TreeReport]:
     """Train both parties in this process (the same bytes as over the network); what each tree cost."""
     names = [f"b{i}" for i in range(values.shape[1] - own)]
     policy = FeaturePolicy(allow_plain=True, workers=workers)
