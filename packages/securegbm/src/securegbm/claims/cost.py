@@ -1,7 +1,7 @@
 """S3, S4: bytes and time against the sampled share, and the slowdown against LightGBM as the table grows."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
