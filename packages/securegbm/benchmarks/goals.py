@@ -7,6 +7,8 @@ of each party, both parties on this machine with the bytes of the network. CPU s
 """
 
 import json
+import os
+import resource
 import sys
 import time
 from dataclasses import replace
@@ -66,10 +68,16 @@ def spread(values):
     return [round(float(f(values)), 3) for f in (np.median, np.min, np.max)]
 
 
+def cpu_seconds():
+    """CPU seconds of this process and of the worker processes that have ended."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
 def one(config, rows=ROWS, own=16, other=16, workers=2):
     """Wall seconds and megabytes per tree; the first tree also builds masks and starts processes."""
     values, labels = make_table(rows, 0, own, other)
-    begun = time.perf_counter()
+    begun, before = time.perf_counter(), cpu_seconds()
     reports = train(values, labels, config, own, workers, lambda r: print(r, file=sys.stderr, flush=True))
     return {
         "rows": rows,
@@ -78,6 +86,8 @@ def one(config, rows=ROWS, own=16, other=16, workers=2):
         "MB a tree": round(float(np.mean([(r.bytes_sent + r.bytes_received) / 1e6 for r in reports])), 1),
         "MB up": round(float(np.mean([r.bytes_sent / 1e6 for r in reports])), 1),
         "MB down": round(float(np.mean([r.bytes_received / 1e6 for r in reports])), 1),
+        "CPU s a tree, both parties and their processes, start included": round((cpu_seconds() - before) / len(reports), 2),
+        "load average": round(os.getloadavg()[0], 1),
         "leaves": [r.leaves for r in reports],
         "s in all, binning and start included": round(time.perf_counter() - begun, 1),
         "peak MB of this process": round(peak_memory_mb()),
