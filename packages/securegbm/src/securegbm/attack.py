@@ -29,7 +29,8 @@ class Attacker:
         self.cipher, self.ring = cipher, cipher.ring
         parameters = self.ring.parameters
         self.degree, self.t = parameters.degree, parameters.plain_modulus
-        key = self.ring.load(sealapi.SecretKey(), cipher.secret_key()).data()
+        secret = self.ring.load(sealapi.SecretKey(), cipher.secret_key())
+        key = secret.data()
         primes = sealapi.CoeffModulus.Create(self.degree, list(parameters.coeff_bits))
         self.moduli = [prime.value() for prime in primes]
         self._key = [key.data(i) for i in range((len(self.moduli) - 1) * self.degree)]

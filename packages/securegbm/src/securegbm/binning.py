@@ -190,6 +190,8 @@ def find_bins(column: npt.ArrayLike, config: BinConfig, name: str = "column") ->
     bins = np.searchsorted(upper, np.nan_to_num(values, nan=0.0), side="left")
     bins[np.isnan(values)] = num_bin - 1
     counts = np.bincount(bins, minlength=num_bin)
+    if np.count_nonzero(counts) == 1:
+        return ColumnBins(np.array([np.inf]), BinLayout(1, "none", 0, 0))
     default_bin = int(np.searchsorted(upper, 0.0, side="left"))
     most_freq = int(counts.argmax())
     if counts[most_freq] / len(values) < SPARSE_RATE:

@@ -1,0 +1,180 @@
+"""Bad input of a run: one clear sentence, and the run can be resumed."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from securegbm.binning import BinConfig, find_bins
+from securegbm.channel import LocalChannel
+from securegbm.errors import ProtocolError, SecureGBMError
+from securegbm.feature_party import FeatureParty, FeaturePolicy
+from securegbm.label_party import LabelParty
+from securegbm.predict import Predictor
+from securegbm.store import write_atomically
+from securegbm.table import Table
+
+POLICY = FeaturePolicy(allow_plain=True, allow_toy=True)
+
+
+@pytest.fixture
+def tables(problem):
+    values, labels, _ = problem(300, 4)
+    return Table.of(values[:, :4]), Table.of(values[:, 4:], ["b0", "b1", "b2", "b3"]), labels
+
+
+def attempt(own, other, labels, config, key, policy=POLICY, **more):
+    LabelParty(own, labels, config, LocalChannel(FeatureParty(other, policy, key)), key=key, **more).train()
+
+
+def test_row_counts_that_differ(tables, quick, key):
+    own, other, labels = tables
+    short = Table(other.values[:-1], other.names, other.ids[:-1])
+    with pytest.raises(ProtocolError, match="300 rows, the feature party 299; align"):
+        attempt(own, short, labels, quick(), key)
+
+
+def test_ids_in_another_order(tables, quick, key):
+    own, other, labels = tables
+    turned = Table(other.values[::-1], other.names, other.ids[::-1])
+    with pytest.raises(ProtocolError, match="order differ"):
+        attempt(own, turned, labels, quick(), key)
+
+
+def test_the_label_at_the_feature_party(tables, quick, key):
+    own, other, labels = tables
+    with pytest.raises(ProtocolError, match="'b2' is the label"):
+        attempt(own, other, labels, quick(), key, label_name="b2")
+
+
+def test_only_constant_columns_at_the_feature_party(tables, quick, key):
+    own, other, labels = tables
+    constant = Table(np.ones_like(other.values), other.names, other.ids)
+    with pytest.raises(SecureGBMError, match="every column of the feature party is constant"):
+        attempt(own, constant, labels, quick(), key)
+
+
+@pytest.mark.parametrize(("encryption", "what"), [("none", "refuses"), ("toy", "toy encryption")])
+def test_weak_encryption_is_refused_unless_both_agree(encryption, what, tables, quick, key):
+    own, other, labels = tables
+    with pytest.raises(ProtocolError, match=what):
+        attempt(own, other, labels, quick(encryption=encryption), key, FeaturePolicy())
+
+
+def test_foreign_parameters_are_refused(tables, quick, key, monkeypatch):
+    from securegbm.parameters import BFVParameters
+
+    own, other, labels = tables
+    monkeypatch.setattr(BFVParameters, "to_dict", lambda self: {"degree": 1024, "coeff_bits": [27], "plain_bits": 20,
+                                                               "merge": False, "toy": False})  # fmt: skip
+    with pytest.raises(ProtocolError, match="below 128-bit"):
+        attempt(own, other, labels, quick(encryption="standard"), key)
+
+
+def test_parameters_too_small_for_the_table_are_refused_by_the_feature_party(tables, quick, key, monkeypatch):
+    from securegbm.parameters import BFVParameters
+
+    own, other, labels = tables
+    small = BFVParameters.choose(10, 23, "standard").to_dict()
+    monkeypatch.setattr(BFVParameters, "to_dict", lambda self: small)
+    with pytest.raises(ProtocolError, match="can exceed t"):
+        attempt(own, other, labels, quick(encryption="standard"), key)
+
+
+@pytest.mark.parametrize(
+    ("labels", "what"),
+    [(np.full(300, 2.0), "must be 0 to 1"), (np.full(300, np.nan), "NaN"), (np.zeros(10), "300 labels")],
+)
+def test_bad_labels(labels, what, tables, quick, key):
+    with pytest.raises(SecureGBMError, match=what):
+        attempt(tables[0], tables[1], labels, quick(), key)
+
+
+def test_bad_weights(tables, quick, key):
+    with pytest.raises(SecureGBMError, match="weights must be positive"):
+        attempt(*tables, quick(), key, weights=np.zeros(300))
+
+
+def test_bad_tables():
+    with pytest.raises(SecureGBMError, match="ids repeat"):
+        Table(np.zeros((2, 1)), ("a",), ("1", "1"))
+    with pytest.raises(SecureGBMError, match="no rows"):
+        Table(np.zeros((0, 1)), ("a",), ())
+    with pytest.raises(SecureGBMError, match="one id per row"):
+        Table(np.zeros((2, 1)), ("a",), ("1",))
+    with pytest.raises(SecureGBMError, match="infinite"):
+        find_bins(np.array([1.0, np.inf]), BinConfig())
+    with pytest.raises(SecureGBMError, match="not numeric"):
+        find_bins(np.array(["a", "b"]), BinConfig())
+
+
+def test_bad_csv(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("id,a,b\n1,x,2\n2,y,3\n")
+    with pytest.raises(SecureGBMError, match="'a' of t"):
+        Table.read(path, "id")
+    with pytest.raises(SecureGBMError, match="no column 'key'"):
+        Table.read(path, "key")
+    with pytest.raises(SecureGBMError, match="cannot read"):
+        Table.read(tmp_path / "absent.csv", "id")
+
+
+def test_another_table_or_setting_cannot_resume_a_run(tables, quick, key, tmp_path):
+    own, other, labels = tables
+    attempt(own, other, labels, quick(), key, state=tmp_path)
+    with pytest.raises(SecureGBMError, match="another labels"):
+        attempt(own, other, 1 - labels, quick(), key, state=tmp_path)
+    with pytest.raises(SecureGBMError, match="another settings"):
+        attempt(own, other, labels, quick(n_estimators=5), key, state=tmp_path)
+
+
+@pytest.mark.parametrize("side", ["label", "feature"])
+def test_a_full_disk_is_one_sentence_and_the_run_resumes(side, tables, quick, key, tmp_path, monkeypatch):
+    own, other, labels = tables
+    real, left = os.replace, [6]
+
+    def replace(source, target):
+        if side in str(target) and "tree_" in str(target):
+            left[0] -= 1
+            if left[0] == 2:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    def run():
+        party = FeatureParty(other, POLICY, key, tmp_path / "feature")
+        return LabelParty(own, labels, quick(n_estimators=5), LocalChannel(party), key=key, state=tmp_path / "label")
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(SecureGBMError, match="the disk is full; make room and start again"):
+        run().train()
+    assert not list(tmp_path.rglob("*.part"))
+    half = run().train()
+    monkeypatch.undo()
+    clean = LabelParty(own, labels, quick(n_estimators=5), LocalChannel(FeatureParty(other, POLICY, key)), key=key)
+    assert half.to_dict() == clean.train().to_dict()
+
+
+def test_files_of_the_state_are_private(tmp_path):
+    write_atomically(tmp_path / "x", b"1")
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o600
+
+
+def test_unknown_rows_and_columns_cannot_be_scored(tables, quick, key):
+    own, other, labels = tables
+    channel = LocalChannel(FeatureParty(other, POLICY, key))
+    half = LabelParty(own, labels, quick(), channel, key=key).train()
+    stranger = Table(own.values[:2], own.names, ("unknown", "0"))
+    with pytest.raises(ProtocolError, match="1 of 2 ids are not"):
+        Predictor(half, channel, key).scores(stranger)
+    with pytest.raises(SecureGBMError, match="trained on columns"):
+        Predictor(half, channel, key).scores(Table.of(own.values[:, :2]))
+
+
+def test_halves_of_different_runs_do_not_predict(tables, quick, key):
+    own, other, labels = tables
+    one, two = (LocalChannel(FeatureParty(other, POLICY, key)) for _ in range(2))
+    half = LabelParty(own, labels, quick(), one, key=key).train()
+    LabelParty(own, 1 - labels, quick(learning_rate=0.9), two, key=key).train()
+    with pytest.raises(SecureGBMError, match="different runs"):
+        Predictor(half, two, key).scores(own)

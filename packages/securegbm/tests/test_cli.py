@@ -1,0 +1,147 @@
+"""Every verb, end to end, in processes and in this one."""
+
+import json
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+
+import lightgbm
+import numpy as np
+import pytest
+
+from securegbm.cli import main
+
+SECUREGBM = [sys.executable, "-c", "from securegbm.cli import main; main()"]
+
+
+@pytest.fixture
+def folder(problem, tmp_path, monkeypatch):
+    """Both parties' CSV files and certificates, as the two would have them."""
+    import pandas
+
+    values, labels, _ = problem(300, 2)
+    ids = [f"c{i}" for i in range(300)]
+    own = pandas.DataFrame(values[:, :4], columns=list("abcd")).assign(id=ids, label=labels.astype(int))
+    other = pandas.DataFrame(values[:, 4:], columns=list("efgh")).assign(id=ids)
+    own.to_csv(tmp_path / "a.csv", index=False)
+    other.to_csv(tmp_path / "b.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    main(["certs", "--name", "party-a"])
+    main(["certs", "--name", "party-b"])
+    return tmp_path
+
+
+@pytest.fixture
+def feature_party(folder):
+    """`securegbm party-b serve` as its own process; its address."""
+    command = [*SECUREGBM, "party-b", "serve", "--data", "b.csv", "--address", "127.0.0.1:0", "--allow-toy"]
+    process = subprocess.Popen([*command, "--workers", "0"], cwd=folder, stdout=subprocess.PIPE, text=True)
+    line = process.stdout.readline()
+    yield "127.0.0.1:" + line.split()[-1]
+    process.terminate()
+    process.wait()
+    process.stdout.close()
+
+
+def fails(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_train_predict_export_audit_and_serve(folder, feature_party, capsys):
+    train = ["party-a", "train", "--data", "a.csv", "--address", feature_party, "--encryption", "toy", "--workers", "0"]
+    main([*train, "--trees", "2", "--num-leaves", "4", "--max-bin", "7"])
+    out = capsys.readouterr().out
+    assert "tree    0" in out
+    assert "2 trees" in out
+    assert "gain by party" in out
+
+    main(["party-a", "predict", "--data", "a.csv", "--out", "p.csv", "--address", feature_party])
+    main(["party-a", "predict", "--data", "a.csv", "--out", "q.csv", "--address", feature_party, "--path-only"])
+    assert (folder / "p.csv").read_text() == (folder / "q.csv").read_text()
+    predicted = np.loadtxt(folder / "p.csv", delimiter=",", skiprows=1, usecols=1)
+
+    half = next((folder / "party-b").glob("*/model.json"))
+    exported = ["export", "--label-half", "party-a/model.json", "--feature-half", str(half), "--out", "joint.txt"]
+    assert "consent" in fails(exported, capsys)
+    main([*exported, "--i-consent"])
+    values = np.hstack([np.genfromtxt(folder / f"{side}.csv", delimiter=",", skip_header=1, usecols=range(4))
+                        for side in "ab"])  # fmt: skip
+    joint = lightgbm.Booster(model_file=str(folder / "joint.txt"))
+    assert np.allclose(joint.predict(values), predicted, atol=1e-12)
+
+    for side, learned in (("a", "exact sums of gradients"), ("b", "which rows are in the node")):
+        main(["audit", "--log", f"party-{side}/messages.jsonl", "--messages"])
+        text = capsys.readouterr().out
+        assert learned in text
+        assert "SUMS" in text
+    log = (folder / "party-b" / "messages.jsonl").read_text()
+    assert not {"nonce", "ids", "parameters"} & {name for line in log.splitlines() for name in json.loads(line)["fields"]}
+
+    from securegbm import verbs
+    from securegbm.predict import Predictor
+    from securegbm.scoring import ScoringServer
+
+    channel, secret = verbs.Link(feature_party, folder / "certs", "party-a", "party-b").open()
+    predictor = Predictor(verbs._label_half(folder / "party-a/model.json"), channel, secret)
+    server = ScoringServer(("127.0.0.1", 0), predictor)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        row = {name: float(v) for name, v in zip("abcd", values[5, :4], strict=True) if np.isfinite(v)}
+        assert post(server, {"rows": [{"id": "c5", "values": row}]})["predictions"] == [pytest.approx(predicted[5])]
+        for bad, what in (({"rows": 3}, "send"), ({"rows": [{"id": "c5", "values": {"zzz": 1}}]}, "unknown column")):
+            with pytest.raises(urllib.error.HTTPError) as error:
+                post(server, bad)
+            assert error.value.code == 400
+            assert what in error.value.read().decode()
+            error.value.close()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        channel.close()
+
+
+def post(server, content):
+    address = f"http://127.0.0.1:{server.server_address[1]}/score"
+    request = urllib.request.Request(address, json.dumps(content).encode(), method="POST")
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.loads(answer.read())
+
+
+def test_bad_input_is_one_sentence_and_exit_code_2(folder, capsys):
+    train = ["party-a", "train", "--data", "a.csv"]
+    assert "has no column 'target'" in fails([*train, "--label-column", "target"], capsys)
+    assert "run `securegbm certs`" in fails([*train, "--certs", "nowhere"], capsys)
+    assert "neither party-a nor party-b" in fails(["certs", "--name", "eve"], capsys)
+    assert "for this machine only" in fails([*train, "--insecure-loopback", "--address", "10.0.0.1:1"], capsys)
+    assert "does not exist" in fails(["audit", "--log", "nothing.jsonl"], capsys)
+    assert "learning_rate is 3" in fails([*train, "--learning-rate", "3"], capsys)
+    assert "no name of a picture" in fails(["demo", "--out", "x.txt"], capsys)
+    sentence = fails(["party-a", "predict", "--data", "a.csv", "--out", "p.csv", "--model", "none.json"], capsys)
+    assert sentence.count("\n") == 1
+
+
+def test_common_verbs(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main(["cite"])
+    assert "1911.11997" in capsys.readouterr().out
+    main(["list"])
+    assert "S1" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as end:
+        main(["reproduce", "S6", "--preset", "smoke", "--out", "r"])
+    assert end.value.code == 0
+    assert (tmp_path / "r" / "S6.smoke.json").exists()
+
+
+def test_the_demo_draws_its_picture(tmp_path):
+    command = [*SECUREGBM, "demo", "--trees", "1", "--workers", "0", "--out", "demo.png"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "SecureGBM" in done.stdout
+    assert (tmp_path / "demo.png").read_bytes()[:4] == b"\x89PNG"

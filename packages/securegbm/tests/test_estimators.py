@@ -1,0 +1,41 @@
+"""The estimators keep scikit-learn's contract."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from securegbm.errors import SecureGBMError
+from securegbm.estimators import SecureGBMClassifier, SecureGBMRegressor
+
+QUICK = {"n_estimators": 8, "learning_rate": 0.4, "encryption": "none", "min_data_in_leaf": 2, "num_leaves": 15}
+EXCEPTIONS = {
+    "check_sample_weight_equivalence_on_dense_data": "bins and leaf sizes count rows, not weights, as in LightGBM",
+}
+
+
+@parametrize_with_checks(
+    [SecureGBMClassifier(**QUICK), SecureGBMRegressor(**QUICK)], expected_failed_checks=lambda _: EXCEPTIONS
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning", "ignore:Can't check dok sparse matrix")
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+def test_encrypted_and_plain_estimators_agree():
+    values, labels = load_breast_cancer(return_X_y=True)
+    quick = SecureGBMClassifier(n_estimators=2, num_leaves=4, max_bin=15, encryption="none")
+    plain = quick.fit(values[:200], labels[:200]).predict_proba(values)
+    hidden = clone(quick).set_params(encryption="standard").fit(values[:200], labels[:200])
+    assert np.array_equal(hidden.predict_proba(values), plain)
+    assert sum(report.bytes_sent for report in hidden.tree_reports_) > 1_000_000
+
+
+def test_columns_of_the_feature_party():
+    values, labels = load_breast_cancer(return_X_y=True)
+    model = SecureGBMClassifier([0, 2, -1 % 30], n_estimators=2, encryption="none").fit(values, labels)
+    assert model.feature_party_columns_ == [0, 2, 29]
+    assert len(model.own_columns_) == 27
+    with pytest.raises(SecureGBMError, match="up to 40"):
+        SecureGBMClassifier([40], encryption="none").fit(values, labels)

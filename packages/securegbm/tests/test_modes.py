@@ -1,0 +1,192 @@
+"""Every mode of training does what its name says."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from securegbm.binning import BinConfig
+from securegbm.config import TrainConfig
+from securegbm.errors import SecureGBMError
+from securegbm.feature_party import FeaturePolicy
+from securegbm.growth import GrowthConfig
+from securegbm.objectives import Objective, to_fixed_point
+from securegbm.predict import Predictor
+from securegbm.sampling import draw_rows, held_out
+
+
+def auc_of(run, labels, key):
+    return roc_auc_score(labels, Predictor(run.half, run.channel, key).scores(run.label.table)[0])
+
+
+@pytest.fixture
+def base(problem, pair, quick, key):
+    values, labels, _ = problem(1200, 21)
+    run = pair(values, labels, quick(n_estimators=8))
+    return values, labels, run, auc_of(run, labels, key)
+
+
+def test_encryption_hiding_and_merging_do_not_change_a_bit_of_the_model(problem, pair, quick):
+    values, labels, _ = problem(300, 2)
+    first = pair(values, labels, quick(n_estimators=2))
+    for changes in (
+        {"encryption": "toy"},
+        {"encryption": "standard", "merge_replies": True},
+        {"hide_instances": True},
+        {"hide_instances": True, "encryption": "toy"},
+    ):
+        other = pair(values, labels, quick(n_estimators=2, **changes))
+        assert other.half.to_dict() == first.half.to_dict()
+        assert other.other.to_dict() == first.other.to_dict()
+
+
+def test_both_parties_matter(base, problem, pair, quick, key):
+    values, labels, run, joint = base
+    alone = pair(values[:, :4], labels, quick(n_estimators=8), split=3)
+    assert joint > auc_of(alone, labels, key)
+    shares = run.half.importance()["by_party"]
+    assert shares["label"] > 0
+    assert shares["feature"] > 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"row_fraction": 0.3}, {"goss": (0.2, 0.2)}, {"privacy_bits": 8}, {"first_local_trees": 2}],
+    ids=str,
+)
+def test_approximate_modes_stay_close(changes, base, pair, quick, key):
+    values, labels, _, joint = base
+    run = pair(values, labels, quick(n_estimators=8, **changes))
+    assert auc_of(run, labels, key) > joint - 0.05
+    if "first_local_trees" in changes:
+        own = len(run.half.names)
+        assert all(feature < own for tree in run.half.trees[:2] for feature in tree.feature)
+        assert any(feature >= own for tree in run.half.trees[2:] for feature in tree.feature)
+
+
+def test_small_bins_policy_keeps_the_model_useful(base, pair, quick, key):
+    values, labels, _, joint = base
+    policy = FeaturePolicy(allow_plain=True, min_bin_rows=15)
+    assert auc_of(pair(values, labels, quick(n_estimators=8), policy), labels, key) > joint - 0.05
+
+
+def test_sampled_rows_follow_the_seed_and_the_share():
+    config = TrainConfig(row_fraction=0.25)
+    train, zeros = np.ones(1000, dtype=bool), np.zeros((1, 1000))
+    one, _ = draw_rows(config, 3, train, zeros, zeros)
+    assert one.sum() == 250
+    assert np.array_equal(one, draw_rows(config, 3, train, zeros, zeros)[0])
+    assert not np.array_equal(one, draw_rows(config, 4, train, zeros, zeros)[0])
+
+
+def test_goss_keeps_the_largest_and_the_expected_sum():
+    """Amplified sums are unbiased: mean over 400 draws within four standard errors."""
+    rng = np.random.default_rng(0)
+    gradient = rng.normal(size=(1, 500))
+    sums = []
+    for iteration in range(400):
+        chosen, factor = draw_rows(
+            TrainConfig(goss=(0.2, 0.1)), iteration, np.ones(500, dtype=bool), gradient, np.ones((1, 500))
+        )
+        assert chosen[np.argsort(-np.abs(gradient[0]))[:100]].all()
+        sums.append((gradient[0] * factor)[chosen].sum())
+    assert abs(np.mean(sums) - gradient.sum()) < 4 * np.std(sums) / np.sqrt(400)
+
+
+def test_early_stopping_keeps_the_best_iteration(problem, pair, quick):
+    values, labels, _ = problem(600, 8)
+    config = quick(n_estimators=60, learning_rate=0.5, validation_fraction=0.25, early_stopping_rounds=3)
+    run = pair(values, labels, config)
+    history = run.half.history
+    assert len(history) < 60
+    assert len(run.half.trees) == int(np.argmin(history)) + 1
+    assert len(run.other.splits) == len(run.half.other_nodes)
+    assert held_out(600, config).sum() == 150
+
+
+@pytest.mark.parametrize("objective", [Objective("regression"), Objective("multiclass", 3)], ids=str)
+def test_other_objectives_learn(objective, problem, pair, quick, key):
+    values, _, score = problem(800, 9)
+    labels = 100 * score if objective.name == "regression" else np.digitize(score, [-1.0, 1.0]).astype(float)
+    run = pair(values, labels, quick(n_estimators=10, learning_rate=0.3, objective=objective))
+    scores = Predictor(run.half, run.channel, key).scores(run.label.table)
+    start = np.repeat(run.half.initial[:, None], len(labels), axis=1)
+    ones = np.ones(len(labels))
+    assert objective.loss(scores, labels, ones) < 0.6 * objective.loss(start, labels, ones)
+
+
+def test_a_weight_of_two_is_the_row_twice_in_the_gradients(problem, pair, quick):
+    values, labels, _ = problem(400, 3)
+    weights = np.where(np.arange(400) % 2, 2.0, 1.0)
+    run = pair(values, labels, quick(), weights=weights)
+    objective = Objective("binary")
+    plain = objective.derivatives(np.zeros((1, 400)), labels, np.ones(400))
+    heavy = objective.derivatives(np.zeros((1, 400)), labels, weights)
+    assert np.array_equal(heavy[0][0], plain[0][0] * weights)
+    assert run.half.trees
+
+
+def test_fixed_point_is_exact_in_float32_and_bounded():
+    values = np.array([0.1, -3.7, 100.25])
+    fixed = to_fixed_point(values, 23)
+    assert np.abs(fixed.integers).max() <= 2**23
+    assert np.array_equal(fixed.values.astype(np.float32).astype(np.float64), fixed.values)
+    assert np.abs(fixed.values - values).max() <= fixed.step / 2
+    with pytest.raises(SecureGBMError, match="privacy_bits"):
+        to_fixed_point(values, 30)
+    with pytest.raises(SecureGBMError, match="not finite"):
+        to_fixed_point(np.array([np.inf]), 23)
+
+
+def test_training_alone_needs_no_other_party(problem, quick):
+    from securegbm.label_party import LabelParty
+    from securegbm.table import Table
+
+    values, labels, _ = problem(300, 1)
+    half = LabelParty(Table.of(values), labels, quick(), None).train()
+    assert half.other_nodes == []
+    assert len(half.trees) == 3
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(problem, pair, quick, tmp_path):
+    values, labels, _ = problem(400, 6)
+    config = quick(n_estimators=6, row_fraction=0.5, validation_fraction=0.2, early_stopping_rounds=4)
+    whole = pair(values, labels, config)
+
+    class StopError(Exception):
+        pass
+
+    def stop(report):
+        if report.tree == 2:
+            raise StopError
+
+    with pytest.raises(StopError):
+        pair(values, labels, config, state=tmp_path / "a", feature_state=tmp_path / "b", on_tree=stop)
+    again = pair(values, labels, config, state=tmp_path / "a", feature_state=tmp_path / "b")
+    assert again.half.to_dict() == whole.half.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"n_estimators": 0}, "n_estimators"),
+        ({"learning_rate": 2.0}, "learning_rate"),
+        ({"row_fraction": 0.0}, "row_fraction"),
+        ({"goss": (0.9, 0.9)}, "goss"),
+        ({"goss": (0.1, 0.1), "row_fraction": 0.5}, "both draw"),
+        ({"goss": (0.1, 0.1), "hide_instances": True}, "cannot hide"),
+        ({"early_stopping_rounds": 3}, "validation_fraction"),
+        ({"privacy_bits": 2}, "privacy_bits"),
+        ({"encryption": "rot13"}, "rot13"),
+    ],
+)
+def test_bad_configurations_are_refused(changes, what):
+    with pytest.raises(SecureGBMError, match=what):
+        dataclasses.replace(TrainConfig(), **changes)
+    with pytest.raises(SecureGBMError):
+        GrowthConfig(1)
+    with pytest.raises(SecureGBMError):
+        BinConfig(1)
+    with pytest.raises(SecureGBMError):
+        Objective("ranking")
