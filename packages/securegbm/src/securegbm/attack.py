@@ -36,7 +36,7 @@ class Attacker:
         self._key = [key.data(i) for i in range((len(self.moduli) - 1) * self.degree)]
 
     def excess(self, data: bytes) -> Floats:
-        """W / t of a ciphertext: `(degree,)`, what its phase holds beside the plaintext."""
+        """The excess w / t of a ciphertext, `(degree,)`: what its phase holds beside the plaintext."""
         item = self.ring.load(sealapi.Ciphertext(), data)
         parms_id, count = item.parms_id(), item.coeff_modulus_size()
         message = self.cipher.polynomial(data).astype(object)

@@ -76,16 +76,16 @@ class PlainFeatureSums:
         self._size = n_entries
 
     def add(self, header: dict[str, Any], parts: list[bytes], entries: Entries, key: bytes | None) -> list[bytes]:
-        """Sum by counting."""
-        row, column = np.nonzero(entries >= 0)
-        flat = entries[row, column]
+        """Sum by counting, column by column."""
         out = []
         for part in parts:
-            vector = np.frombuffer(part, dtype="<i8")
+            vector = np.frombuffer(part, dtype="<i8").astype(np.float64)
             if len(vector) != len(entries):
                 raise SecureGBMError(f"{len(vector)} numbers arrived for {len(entries)} rows; refuse this peer")
-            total = np.bincount(flat, vector[row].astype(np.float64), self._size)
-            out.append(np.rint(total).astype("<i8").tobytes())
+            total = np.zeros(self._size + 1)
+            for column in entries.T:
+                total += np.bincount(column + 1, vector, self._size + 1)
+            out.append(np.rint(total[1:]).astype("<i8").tobytes())
         return out
 
     def close(self) -> None:
