@@ -94,6 +94,6 @@ class BothColumns:
         }
         if self._hides:
             reply = self._talk.ask(Kind.SPLIT, self._tree, node, fields | {"all_rows": True})
-            return unpack_bits(reply.parts[0], self._n_rows)[rows]
+            return unpack_bits(reply.part(0), self._n_rows)[rows]
         reply = self._talk.ask(Kind.SPLIT, self._tree, node, fields, [pack_rows(rows, self._n_rows)])
-        return unpack_bits(reply.parts[0], len(rows))
+        return unpack_bits(reply.part(0), len(rows))

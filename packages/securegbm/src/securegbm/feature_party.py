@@ -89,6 +89,7 @@ class FeatureParty:
         self._binned: tuple[BinConfig, list[ColumnBins], Bins] | None = None
         self._stores: dict[bytes, TreeStore] = {}
         self._finished: dict[bytes, int] = {}
+        self._halves: dict[bytes, FeatureHalf] = {}
         self._pending: list[FeatureSplit] = []
 
     def serve(self, table: Table) -> None:
@@ -165,7 +166,9 @@ class FeatureParty:
         store = self.store(session)
         path = store.file("model.json")
         if path is not None and path.exists():
-            return FeatureHalf.from_dict(read_json(path))
+            if session not in self._halves:
+                self._halves[session] = FeatureHalf.from_dict(read_json(path))
+            return self._halves[session]
         records = store.records[: self._finished.get(session, len(store.records))]
         splits = [FeatureSplit(**split) for record in records for split in record["splits"]]
         columns = self._bin(BinConfig(**records[0]["bins"]), store)[0] if records else []
@@ -248,6 +251,7 @@ class FeatureParty:
             raise ProtocolError(f"tree {message.tree} cannot begin after {len(store.records)} trees; the session ends")
         store.truncate(message.tree)
         self._finished.pop(run.session, None)
+        self._halves.pop(run.session, None)
         if (path := store.file("model.json")) is not None:
             path.unlink(missing_ok=True)
         self._pending = []
@@ -312,6 +316,7 @@ class FeatureParty:
     def _finish(self, message: Message, run: _Run) -> tuple[dict[str, Any], list[bytes]]:
         store = self.store(run.session)
         self._finished[run.session] = int(message.fields["trees"])
+        self._halves.pop(run.session, None)
         path = store.file("model.json")
         if path is not None:
             path.unlink(missing_ok=True)

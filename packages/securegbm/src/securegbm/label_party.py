@@ -143,10 +143,10 @@ class LabelParty:
                 "encryption": config.encryption,
                 "parameters": parameters.to_dict() if parameters else None,
             },
-        ).fields
-        self._others = [BinLayout(**layout) for layout in reply["layouts"]]
-        self._merges_bins = reply["min_bin_rows"] > 1
-        self._store.truncate(min(len(self._store.records), int(reply["committed"])))
+        )
+        self._others = [BinLayout(**layout) for layout in reply.field("layouts")]
+        self._merges_bins = reply.field("min_bin_rows") > 1
+        self._store.truncate(min(len(self._store.records), int(reply.field("committed"))))
         n_entries = EntryIndex(self._others).size
         if n_entries == 0:
             raise SecureGBMError("every column of the feature party is constant; there is nothing to learn from them")

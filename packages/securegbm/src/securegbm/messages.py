@@ -5,12 +5,13 @@ digest)`; a message that was changed, repeated, dropped or moved does not fit th
 session. A request whose digest equals the last one is a retry and gets the same answer again.
 """
 
+import dataclasses
 import hashlib
 import hmac
 import json
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
@@ -53,8 +54,20 @@ class Message:
     session: bytes
     tree: int = -1
     node: int = -1
-    fields: dict[str, Any] = field(default_factory=dict)
-    parts: list[bytes] = field(default_factory=list)
+    fields: dict[str, Any] = dataclasses.field(default_factory=dict)
+    parts: list[bytes] = dataclasses.field(default_factory=list)
+
+    def field(self, name: str) -> Any:
+        """A field that must be there."""
+        if name not in self.fields:
+            raise ProtocolError(f"a {self.kind.name} message lacks the field {name!r}; update the other party's software")
+        return self.fields[name]
+
+    def part(self, number: int) -> bytes:
+        """A part that must be there."""
+        if number >= len(self.parts):
+            raise ProtocolError(f"a {self.kind.name} message lacks its part {number}; update the other party's software")
+        return self.parts[number]
 
     def body(self) -> bytes:
         """Fields and parts, each with its length."""

@@ -34,7 +34,7 @@ class Predictor:
         if self._greeted:
             return
         fields = {"purpose": "predict", "nonce": secrets.token_hex(16)}
-        splits = [tuple(split) for split in self._talk.ask(Kind.HELLO, fields=fields).fields["splits"]]
+        splits = [tuple(split) for split in self._talk.ask(Kind.HELLO, fields=fields).field("splits")]
         if splits != self.half.other_nodes:
             raise SecureGBMError("the two halves of the model belong to different runs; bring the halves of one job")
         self._greeted = True
@@ -59,7 +59,7 @@ class Predictor:
         count, n_splits = len(table.ids), len(self.half.other_nodes)
         if self._path_only:
             return self.half.scores(table.values, self._on_path(table, tokens))
-        bits = self._talk.ask(Kind.EVALUATE, parts=[tokens]).parts[0]
+        bits = self._talk.ask(Kind.EVALUATE, parts=[tokens]).part(0)
         return self.half.scores(table.values, unpack_bits(bits, count * n_splits).reshape(count, n_splits))
 
     def predict(self, table: Table) -> Floats:
@@ -77,5 +77,5 @@ class Predictor:
                 return known
             pairs = np.argwhere(wanted).astype("<u4")
             reply = self._talk.ask(Kind.EVALUATE, fields={"path_only": True}, parts=[tokens, pairs.tobytes()])
-            known[wanted] = unpack_bits(reply.parts[0], len(pairs))
+            known[wanted] = unpack_bits(reply.part(0), len(pairs))
             asked |= wanted

@@ -183,9 +183,9 @@ EXPERIMENTS = [
             tolerance="Half: with the best stride, bytes grow with the square root of the rows, not with the rows.",
         ),
         {
-            "smoke": Payload(1, 500, trees=1),
+            "smoke": Payload(seeds=1, rows=500, trees=1),
             "small": Payload(),
-            "full": Payload(3, 32_768, workers=2),
+            "full": Payload(rows=32_768, workers=2),
         },
         payload,
         judge_payload,
@@ -203,9 +203,9 @@ EXPERIMENTS = [
             tolerance="The paper's own range; its machines, cores and parameters are not known to us.",
         ),
         {
-            "smoke": Slowdown(1, (300, 600), 1),
+            "smoke": Slowdown(seeds=1, rows=(300, 600), trees=1),
             "small": Slowdown(),
-            "full": Slowdown(3, (2048, 8192, 32_768), workers=2),
+            "full": Slowdown(rows=(2048, 8192, 32_768), workers=2),
         },
         slowdown,
         judge_slowdown,

@@ -90,7 +90,7 @@ EXPERIMENTS = [
             "finds at least 99 %.",
             tolerance="Four standard errors of a binomial share.",
         ),
-        {"smoke": Attack(1), "small": Attack(), "full": Attack(20)},
+        {"smoke": Attack(seeds=1), "small": Attack(), "full": Attack(seeds=20)},
         measure,
         judge,
         draw,

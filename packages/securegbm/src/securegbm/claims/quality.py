@@ -36,9 +36,9 @@ class Quality(Settings):
 
 
 PRESETS: dict[Preset, Quality] = {
-    "smoke": Quality(1, ("breast_cancer",), 5),
+    "smoke": Quality(seeds=1, datasets=("breast_cancer",), trees=5),
     "small": Quality(),
-    "full": Quality(3, FOLDERS, 100, 31, 255),
+    "full": Quality(seeds=3, datasets=FOLDERS, trees=100, leaves=31, max_bin=255),
 }
 
 
