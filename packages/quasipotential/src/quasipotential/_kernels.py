@@ -24,19 +24,19 @@ def count_trailing_zeros(typingctx, word):
     return types.uint64(types.uint64), codegen
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def set_bit(bits, row, column):
     """Put ``column`` into the set of its row."""
     bits[row, column >> 6] |= np.uint64(1) << np.uint64(column & 63)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def clear_bit(bits, row, column):
     """Take ``column`` out of the set of its row."""
     bits[row, column >> 6] &= ~(np.uint64(1) << np.uint64(column & 63))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def masked_word(bits, row, word, low, high):
     """The 64 flags of ``word``, with only the columns ``low`` to ``high`` (both included) left set."""
     flags = bits[row, word]
@@ -48,7 +48,7 @@ def masked_word(bits, row, word, low, high):
     return flags
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def sift_up(keys, ids, where, place):
     """Move the entry at ``place`` towards the root until no parent is larger."""
     key, point = keys[place], ids[place]
@@ -63,14 +63,14 @@ def sift_up(keys, ids, where, place):
     where[point] = place
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def push(keys, ids, where, size, point, key):
     """Add a point to a heap of ``size`` entries."""
     keys[size], ids[size] = key, point
     sift_up(keys, ids, where, size)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def decrease(keys, ids, where, point, key):
     """Lower the key of a point that is in the heap."""
     place = where[point]
@@ -78,7 +78,7 @@ def decrease(keys, ids, where, point, key):
     sift_up(keys, ids, where, place)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def pop(keys, ids, where, size):
     """Take the point with the smallest key out of a heap of ``size`` entries."""
     top = ids[0]

@@ -1,0 +1,298 @@
+"""The second-order update of the jet marcher, compiled: value and gradient of a point from one accepted edge.
+
+The path from ``z = z0 + s (z1 - z0)`` to the target is a cubic with end slopes ``a0`` and ``a1`` against the chord ``w``,
+
+    phi(r) = z + r w + (a0 r (1-r)^2 - a1 r^2 (1-r)) w_perp,
+
+its action is Simpson's rule of ``g(x, v) = |b|_A |v|_A - <b, A v>``, and the value on the edge is the cubic Hermite interpolant
+of the two jets (U and its gradient). All three numbers are found together by Newton's method with analytic first derivatives.
+After Paskal and Cameron, arXiv 2109.03424; written from the formulas, not from their code.
+Positions are in mesh units (columns, rows), directions in physical units.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, error_model="numpy")
+def quadratic_weights(t):
+    """Values and derivatives at ``t`` of the three Lagrange polynomials on the nodes 0, 1/2 and 1."""
+    return ((2 * t - 1) * (t - 1), 4 * t * (1 - t), t * (2 * t - 1)), (4 * t - 3, 4 - 8 * t, 4 * t - 1)
+
+
+@njit(cache=True, error_model="numpy")
+def interpolate(table, k, row, column, wx, wy, dx, dy):
+    """One component of a half-grid table and its two derivatives per mesh unit, biquadratic inside a mesh cell."""
+    value = slope_x = slope_y = 0.0
+    for m in range(3):
+        t0, t1, t2 = table[row + m, column, k], table[row + m, column + 1, k], table[row + m, column + 2, k]
+        line = wx[0] * t0 + wx[1] * t1 + wx[2] * t2
+        value += wy[m] * line
+        slope_y += dy[m] * line
+        slope_x += wy[m] * (dx[0] * t0 + dx[1] * t1 + dx[2] * t2)
+    return value, slope_x, slope_y
+
+
+@njit(cache=True, error_model="numpy")
+def lagrangian(b, metric, x, y, vx, vy):
+    """``g``, its derivatives in the direction ``v`` and in the position (per mesh unit), and the scaled momentum there.
+
+    The momentum is ``A (|b|_A / |v|_A v - b)``: the gradient of U where ``v`` is the direction of the minimiser; it is also
+    the derivative of ``g`` in ``v``.
+    """
+    column = min(max(int(x), 0), (b.shape[1] + 1) // 2 - 2)
+    row = min(max(int(y), 0), (b.shape[0] + 1) // 2 - 2)
+    wx, dx = quadratic_weights(x - column)
+    wy, dy = quadratic_weights(y - row)
+    bx, bxx, bxy = interpolate(b, 0, 2 * row, 2 * column, wx, wy, dx, dy)
+    by, byx, byy = interpolate(b, 1, 2 * row, 2 * column, wx, wy, dx, dy)
+    if metric is None:
+        length = vx * vx + vy * vy
+        ratio = math.sqrt((bx * bx + by * by) / length) + 1e-300
+        px, py = ratio * vx - bx, ratio * vy - by
+        qx, qy = bx / ratio - vx, by / ratio - vy
+        return px * vx + py * vy, px, py, qx * bxx + qy * byx, qx * bxy + qy * byy
+    a, ax, ay = interpolate(metric, 0, 2 * row, 2 * column, wx, wy, dx, dy)
+    c, cx, cy = interpolate(metric, 1, 2 * row, 2 * column, wx, wy, dx, dy)
+    d, ex, ey = interpolate(metric, 2, 2 * row, 2 * column, wx, wy, dx, dy)
+    avx, avy = a * vx + c * vy, c * vx + d * vy
+    abx, aby = a * bx + c * by, c * bx + d * by
+    ratio = math.sqrt((bx * abx + by * aby) / (vx * avx + vy * avy)) + 1e-300
+    px, py = ratio * avx - abx, ratio * avy - aby
+    qx, qy = abx / ratio - avx, aby / ratio - avy
+    # g depends on the metric through r |v|_A^2 / 2 + |b|_A^2 / (2 r) - <b, A v>, stationary in the ratio r
+    ma = 0.5 * (ratio * vx * vx + bx * bx / ratio) - bx * vx
+    mc = ratio * vx * vy + bx * by / ratio - (bx * vy + by * vx)
+    md = 0.5 * (ratio * vy * vy + by * by / ratio) - by * vy
+    gx = qx * bxx + qy * byx + ma * ax + mc * cx + md * ex
+    gy = qx * bxy + qy * byy + ma * ay + mc * cy + md * ey
+    return px * vx + py * vy, px, py, gx, gy
+
+
+@njit(cache=True, error_model="numpy")
+def curve_action(s, a0, a1, edge, b, metric, basis, inverse):
+    """Value of the update and its derivatives in ``s``, ``a0`` and ``a1``, and the momentum at the target.
+
+    ``edge`` holds x0, y0 (first base, mesh units), ei, ej (to the second base), xt, yt (target), u0, rise and the two slopes
+    of U along the edge.
+    """
+    x0, y0, ei, ej, xt, yt, u0, rise, t0, t1 = edge
+    zx, zy = x0 + s * ei, y0 + s * ej
+    ix, iy = xt - zx, yt - zy
+    wx, wy = basis[0, 0] * ix + basis[0, 1] * iy, basis[1, 0] * ix + basis[1, 1] * iy
+    ex, ey = basis[0, 0] * ei + basis[0, 1] * ej, basis[1, 0] * ei + basis[1, 1] * ej
+    nx, ny = inverse[0, 1] * wx - inverse[0, 0] * wy, inverse[1, 1] * wx - inverse[1, 0] * wy
+    fx, fy = inverse[0, 1] * ex - inverse[0, 0] * ey, inverse[1, 1] * ex - inverse[1, 0] * ey
+    bend, swing = (a0 - a1) / 8, (a0 + a1) / 4
+    g0, p0x, p0y, q0x, q0y = lagrangian(b, metric, zx, zy, wx - a0 * wy, wy + a0 * wx)
+    gm, pmx, pmy, qmx, qmy = lagrangian(
+        b, metric, 0.5 * (zx + xt) + bend * nx, 0.5 * (zy + yt) + bend * ny, wx + swing * wy, wy - swing * wx)
+    g1, p1x, p1y, _, _ = lagrangian(b, metric, xt, yt, wx - a1 * wy, wy + a1 * wx)
+    r = 1 - s
+    value = u0 + s * s * (3 - 2 * s) * rise + s * r * r * t0 - s * s * r * t1 + (g0 + 4 * gm + g1) / 6
+    across0 = -wy * p0x + wx * p0y
+    across_m = -wy * pmx + wx * pmy
+    across1 = -wy * p1x + wx * p1y
+    shift = 0.5 * (nx * qmx + ny * qmy)
+    d0 = (across0 - across_m + shift) / 6
+    d1 = (across1 - across_m - shift) / 6
+    front = 6 * s * r * rise + r * (1 - 3 * s) * t0 - s * (2 - 3 * s) * t1
+    along = (
+        q0x * ei + q0y * ej - (p0x * (ex - a0 * ey) + p0y * (ey + a0 * ex))
+        + 4 * (qmx * (0.5 * ei - bend * fx) + qmy * (0.5 * ej - bend * fy)
+               - (pmx * (ex + swing * ey) + pmy * (ey - swing * ex)))
+        - (p1x * (ex - a1 * ey) + p1y * (ey + a1 * ex))
+    ) / 6
+    return value, front + along, d0, d1, p1x, p1y
+
+
+@njit(cache=True, error_model="numpy")
+def solve3(h, g0, g1, g2):
+    """Solution of a symmetric 3 by 3 system (h00, h01, h02, h11, h12, h22), or a flag that it is not positive definite."""
+    h00, h01, h02, h11, h12, h22 = h
+    if not h22 > 0.0:
+        return False, 0.0, 0.0, 0.0
+    # eliminate the last unknown, then the second
+    k00, k01, k11 = h00 - h02 * h02 / h22, h01 - h02 * h12 / h22, h11 - h12 * h12 / h22
+    r0, r1 = g0 - h02 * g2 / h22, g1 - h12 * g2 / h22
+    if not k11 > 0.0:
+        return False, 0.0, 0.0, 0.0
+    pivot = k00 - k01 * k01 / k11
+    if not pivot > 1e-9 * abs(h00):
+        return False, 0.0, 0.0, 0.0
+    x0 = (r0 - k01 * r1 / k11) / pivot
+    x1 = (r1 - k01 * x0) / k11
+    return True, x0, x1, (g2 - h02 * x0 - h12 * x1) / h22
+
+
+@njit(cache=True, error_model="numpy")
+def refine(s, a0, a1, free, edge, b, metric, basis, inverse):
+    """Minimise the action over one edge: ``(converged, value, s, a0, a1, px, py)``; with ``free`` false ``s`` stays where it is.
+
+    The Hessian is taken from differences of the analytic slopes once, and again only when the steps shrink too slowly.
+    ``s`` may end outside of [0, 1]; a step far outside ends the search.
+    """
+    step = 1e-4
+    fresh = False
+    last = math.inf
+    h = (1.0, 0.0, 0.0, 1.0, 0.0, 1.0)
+    value, fs, f0, f1, px, py = curve_action(s, a0, a1, edge, b, metric, basis, inverse)
+    for _ in range(20):
+        if not fresh:
+            _, ss, s0, s1, _, _ = curve_action(s + step, a0, a1, edge, b, metric, basis, inverse)
+            _, _, h00, h01, _, _ = curve_action(s, a0 + step, a1, edge, b, metric, basis, inverse)
+            _, _, _, h11, _, _ = curve_action(s, a0, a1 + step, edge, b, metric, basis, inverse)
+            h = ((ss - fs) / step, (s0 - f0) / step, (s1 - f1) / step,
+                 (h00 - f0) / step, (h01 - f1) / step, (h11 - f1) / step)
+            fresh = True
+        if not free:
+            h = (1.0, 0.0, 0.0, h[3], h[4], h[5])
+            fs = 0.0
+        definite, ds, d0, d1 = solve3(h, fs, f0, f1)
+        if not definite:
+            return False, value, s, a0, a1, px, py
+        size = max(abs(ds), abs(d0), abs(d1))
+        if not size < 1e3:
+            return False, value, s, a0, a1, px, py
+        if size > 0.5:
+            ds, d0, d1 = 0.5 * ds / size, 0.5 * d0 / size, 0.5 * d1 / size
+            fresh = False
+        s, a0, a1 = s - ds, a0 - d0, a1 - d1
+        if s < -1.5 or s > 2.5 or abs(a0) > 3.0 or abs(a1) > 3.0:
+            return False, value, s, a0, a1, px, py
+        value, fs, f0, f1, px, py = curve_action(s, a0, a1, edge, b, metric, basis, inverse)
+        if size < 1e-6:
+            return True, value, s, a0, a1, px, py
+        if size > 0.2 * last:
+            fresh = False
+        last = size
+    return False, value, s, a0, a1, px, py
+
+
+@njit(cache=True, error_model="numpy")
+def edge_data(first, second, target, stride, u, gradient, basis):
+    """What ``curve_action`` needs to know of one edge and its target, as a tuple."""
+    j0, i0 = first // stride - 1, first % stride - 1
+    j1, i1 = second // stride - 1, second % stride - 1
+    ei, ej = float(i1 - i0), float(j1 - j0)
+    ex, ey = basis[0, 0] * ei + basis[0, 1] * ej, basis[1, 0] * ei + basis[1, 1] * ej
+    t0 = gradient[first, 0] * ex + gradient[first, 1] * ey
+    t1 = gradient[second, 0] * ex + gradient[second, 1] * ey
+    return (float(i0), float(j0), ei, ej, float(target % stride - 1), float(target // stride - 1),
+            u[first], u[second] - u[first], t0, t1)
+
+
+@njit(cache=True, error_model="numpy")
+def slide(first, second, s, a0, a1, target, u, gradient, status, stride, b, metric, basis, inverse):
+    """Refine over an edge, and over the next ones on the same mesh line while the minimiser lies beyond the end.
+
+    Returns:
+        ``(beyond, value, first, second, s, a0, a1, px, py)``; ``beyond`` is how far outside its edge the minimiser lies (the
+        front is then extrapolated), infinity when none was found within one edge length.
+    """
+    for _ in range(4):
+        converged, value, s, a0, a1, px, py = refine(
+            s, a0, a1, True, edge_data(first, second, target, stride, u, gradient, basis), b, metric, basis, inverse)
+        if not converged:
+            break
+        delta = second - first
+        if s < -1e-6 and known(first - delta, target, u, status):
+            first, second, s = first - delta, first, min(max(s + 1.0, 0.0), 1.0)
+        elif s > 1.0 + 1e-6 and known(second + delta, target, u, status):
+            first, second, s = second, second + delta, min(max(s - 1.0, 0.0), 1.0)
+        else:
+            beyond = max(-s, s - 1.0)
+            if beyond > 1.0:
+                break
+            return max(beyond, 0.0), value, first, second, s, a0, a1, px, py
+    return math.inf, math.inf, first, second, s, a0, a1, 0.0, 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def known(point, target, u, status):
+    """Whether a point has its final value (and lies inside the mesh)."""
+    return status[point] >= 2 and u[point] < math.inf and point != target
+
+
+@njit(cache=True, error_model="numpy")
+def cross_ring(m, first, second, s, a0, a1, target, stride, basis, inverse):
+    """Where the path from an edge to the target crosses the square ring of half-width ``m`` around the target (mesh units)."""
+    j0, i0 = first // stride - 1, first % stride - 1
+    j1, i1 = second // stride - 1, second % stride - 1
+    xt, yt = target % stride - 1, target // stride - 1
+    zx, zy = i0 + s * (i1 - i0), j0 + s * (j1 - j0)
+    ix, iy = xt - zx, yt - zy
+    wx, wy = basis[0, 0] * ix + basis[0, 1] * iy, basis[1, 0] * ix + basis[1, 1] * iy
+    nx, ny = inverse[0, 1] * wx - inverse[0, 0] * wy, inverse[1, 1] * wx - inverse[1, 0] * wy
+    low, high = 0.0, 1.0
+    x, y = zx, zy
+    for _ in range(12):
+        r = 0.5 * (low + high)
+        q = a0 * r * (1 - r) ** 2 - a1 * r * r * (1 - r)
+        x, y = zx + r * ix + q * nx, zy + r * iy + q * ny
+        if max(abs(x - xt), abs(y - yt)) > m:
+            low = r
+        else:
+            high = r
+    return x, y
+
+
+@njit(cache=True, error_model="numpy")
+def accept_jet(target, trial, u, base, partner, fraction, gradient, status, stride, near, b, metric, basis, inverse):
+    """Replace the trial value of a point that is about to be accepted by its jet; tell how it was found.
+
+    The edge that the march preferred gives the path; then the same minimisation is done over the nearest known edge which that
+    path crosses, because the error of one step grows with its fifth power. When the march found no edge, every edge at the best
+    single base is tried; when none holds a minimiser, the base alone serves, with a curved path.
+
+    Returns:
+        1 for an edge, 2 for an edge found by the wider search, 3 for a single base.
+    """
+    found = 1
+    beyond, value, px, py = math.inf, math.inf, 0.0, 0.0
+    first, second, s, a0, a1 = np.int64(partner[target, 0]), np.int64(partner[target, 1]), fraction[target], 0.0, 0.0
+    if second >= 0:
+        beyond, value, first, second, s, a0, a1, px, py = slide(
+            first, second, s, 0.0, 0.0, target, u, gradient, status, stride, b, metric, basis, inverse)
+    if beyond > 1e-6:
+        found = 2
+        one = np.int64(base[target])
+        for k in range(8):
+            two = one + near[k]
+            if not known(two, target, u, status):
+                continue
+            out, v, f, g, t, c0, c1, qx, qy = slide(
+                one, two, 0.5, 0.0, 0.0, target, u, gradient, status, stride, b, metric, basis, inverse)
+            if out < beyond - 1e-6 or (out <= beyond + 1e-6 and v < value):
+                beyond, value, first, second, s, a0, a1, px, py = out, v, f, g, t, c0, c1, qx, qy
+    if beyond == math.inf:
+        one = np.int64(base[target])
+        x0, y0, ei, ej, xt, yt, u0, _, _, _ = edge_data(one, one + near[0], target, stride, u, gradient, basis)
+        converged, value, s, a0, a1, px, py = refine(
+            0.0, 0.0, 0.0, False, (x0, y0, ei, ej, xt, yt, u0, 0.0, 0.0, 0.0), b, metric, basis, inverse)
+        if converged:
+            u[target] = value
+        gradient[target, 0], gradient[target, 1] = px, py
+        return 3
+    xt, yt = target % stride - 1, target // stride - 1
+    reach = min(max(abs(first % stride - 1 - xt), abs(first // stride - 1 - yt)),
+                max(abs(second % stride - 1 - xt), abs(second // stride - 1 - yt)))
+    for m in range(1, reach):
+        x, y = cross_ring(m, first, second, s, a0, a1, target, stride, basis, inverse)
+        if abs(x - xt) >= abs(y - yt):
+            one = np.int64(round(x) + 1 + (math.floor(y) + 1) * stride)
+            two, t = one + stride, y - math.floor(y)
+        else:
+            one = np.int64(math.floor(x) + 1 + (round(y) + 1) * stride)
+            two, t = one + 1, x - math.floor(x)
+        if not (known(one, target, u, status) and known(two, target, u, status)):
+            continue
+        out, v, f, g, t, c0, c1, qx, qy = slide(
+            one, two, t, 0.0, 0.0, target, u, gradient, status, stride, b, metric, basis, inverse)
+        if out == 0.0:
+            value, px, py = v, qx, qy
+            break
+    u[target], gradient[target, 0], gradient[target, 1] = value, px, py
+    return found

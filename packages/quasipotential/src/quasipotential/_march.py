@@ -1,0 +1,203 @@
+"""The label-setting march, compiled: one loop for both methods, every drift and every diffusion.
+
+Points are accepted in the order of their values, as in Dijkstra's method; each accepted point improves the Considered points of a
+disc around it. Update rule of olim2D (hierarchical): a new point tries one triangle with the best single base so far, and all its
+triangles only when it becomes that base itself. With ``jet`` None this is OLIM with the midpoint rule; with jets the trial
+values use the cubic front and the accepted value is refined by ``_jet.accept_jet``.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from ._jet import accept_jet
+from ._kernels import (
+    ACCEPTED,
+    CONSIDERED,
+    FRONT,
+    UNKNOWN,
+    clear_bit,
+    count_trailing_zeros,
+    decrease,
+    masked_word,
+    pop,
+    push,
+    set_bit,
+)
+from ._segments import edge_update, segment_action
+
+HEAP_SIZE, ACCEPTED_COUNT, SINGLES, TRIANGLES, SOLVES, STOPPED, WIDE_SEARCHES, LONE_BASES = range(8)
+"""Places in the integer state that survives between two calls of ``march``."""
+
+
+@njit(cache=True, error_model="numpy")
+def retire(status, front, neighbour, stride, near):
+    """Take a Front point out of the front when none of its eight neighbours waits any more; tell whether it stayed."""
+    for k in range(8):
+        if status[neighbour + near[k]] < FRONT:
+            return True
+    status[neighbour] = ACCEPTED
+    clear_bit(front, neighbour // stride, neighbour % stride)
+    return False
+
+
+@njit(cache=True, error_model="numpy")
+def improve(point, ti, tj, first, i, j, second, ei, ej, best, u, jet, b, metric, basis, state):
+    """Try one triangle for one Considered point and remember its edge when it is the best so far."""
+    value, s = edge_update(first, i, j, second, ei, ej, ti, tj, best, u, jet, b, metric, basis)
+    state[TRIANGLES] += 1
+    if s >= 0.0:
+        state[SOLVES] += 1
+    if value < best:
+        best = value
+        if jet is not None:
+            jet[1][point, 0], jet[1][point, 1] = first, second
+            jet[2][point] = s
+    return best
+
+
+@njit(cache=True, error_model="numpy")
+def best_single(point, front, u, half_widths, b, metric, basis, stride, state):
+    """The Front point of the disc from which one straight segment costs least: ``(value, padded column, padded row)``."""
+    row, column = point // stride, point % stride
+    radius = len(half_widths) - 1
+    best = math.inf
+    best_i = best_j = 0
+    for dj in range(-radius, radius + 1):
+        r = row + dj
+        if r < 1 or r > stride_rows(front):
+            continue
+        half = half_widths[abs(dj)]
+        low, high = max(column - half, 1), min(column + half, stride - 2)
+        for word in range(low >> 6, (high >> 6) + 1):
+            flags = masked_word(front, r, word, low, high)
+            while flags != 0:
+                col = (word << 6) + np.int64(count_trailing_zeros(flags))
+                flags &= flags - np.uint64(1)
+                di = column - col
+                lx, ly = di * basis[0, 0] - dj * basis[0, 1], di * basis[1, 0] - dj * basis[1, 1]
+                mr, mc = row + r - 2, column + col - 2
+                state[SINGLES] += 1
+                trial = u[r * stride + col] + segment_action(b[mr, mc, 0], b[mr, mc, 1], lx, ly, metric, mr, mc)
+                if trial < best:
+                    best, best_i, best_j = trial, col, r
+    return best, best_i, best_j
+
+
+@njit(cache=True, error_model="numpy")
+def stride_rows(bits):
+    """Number of mesh rows of a padded bit set."""
+    return bits.shape[0] - 2
+
+
+@njit(cache=True, error_model="numpy")
+def march(b, metric, basis, half_widths, margin, level, batch, u, single, base, jet, status, front, considered,
+          keys, ids, where, state):
+    """Accept up to ``batch`` points; the arrays and ``state`` carry everything from one call to the next.
+
+    Args:
+        b: drift on the half-grid, ``(2 ny - 1, 2 nx - 1, 2)``.
+        metric: None for the identity, else A on the half-grid, ``(2 ny - 1, 2 nx - 1, 3)`` as (A11, A12, A22).
+        basis: ``(2, 2)``, its columns the two mesh vectors.
+        half_widths: rows of the update disc.
+        margin: stop when a point this close to the edge of the mesh is accepted; -1 never stops there.
+        level: stop when the next value lies above it.
+        batch: how many points to accept before returning.
+        u: values. single: best value from one base. base: that base, -1 where the value is given.
+        jet: None, or (gradient ``(n, 2)``, best edge ``(n, 2)``, place on it ``(n,)``, inverse of ``basis``).
+        status, front, considered: what each point is. keys, ids, where: the heap. state: the names above.
+    """
+    ny, nx = (b.shape[0] + 1) // 2, (b.shape[1] + 1) // 2
+    stride = nx + 2
+    near = np.array([1, stride, -1, -stride, stride + 1, stride - 1, -stride - 1, -stride + 1])
+    e00, e01, e10, e11 = basis[0, 0], basis[0, 1], basis[1, 0], basis[1, 1]
+    radius = len(half_widths) - 1
+    side = np.empty(4, np.int64)
+    size, count = state[HEAP_SIZE], state[ACCEPTED_COUNT]
+    goal = count + batch
+    while size > 0 and count < goal:
+        if keys[0] > level:
+            state[STOPPED] = 2
+            break
+        new = np.int64(pop(keys, ids, where, size))
+        size -= 1
+        count += 1
+        row, column = new // stride, new % stride
+        j_new, i_new = row - 1, column - 1
+        if jet is not None and base[new] >= 0:
+            found = accept_jet(new, u[new], u, base, jet[1], jet[2], jet[0], status, stride, near, b, metric, basis, jet[3])
+            state[WIDE_SEARCHES] += found == 2
+            state[LONE_BASES] += found == 3
+        u_new = u[new]
+        status[new] = FRONT
+        set_bit(front, row, column)
+        clear_bit(considered, row, column)
+        if i_new <= margin or j_new <= margin or i_new >= nx - 1 - margin or j_new >= ny - 1 - margin:
+            state[STOPPED] = 1
+            break
+        sides = 0
+        for k in range(8):
+            neighbour = new + near[k]
+            if status[neighbour] == FRONT and retire(status, front, neighbour, stride, near) and k < 4:
+                side[sides] = k
+                sides += 1
+        for dj in range(-radius, radius + 1):
+            r = row + dj
+            if r < 1 or r > ny:
+                continue
+            half = half_widths[abs(dj)]
+            low, high = max(column - half, 1), min(column + half, nx)
+            for word in range(low >> 6, (high >> 6) + 1):
+                flags = masked_word(considered, r, word, low, high)
+                while flags != 0:
+                    col = (word << 6) + np.int64(count_trailing_zeros(flags))
+                    flags &= flags - np.uint64(1)
+                    point = r * stride + col
+                    if base[point] < 0:
+                        continue
+                    di = col - column
+                    lx, ly = di * e00 + dj * e01, di * e10 + dj * e11
+                    mr, mc = j_new + r - 1, i_new + col - 1
+                    state[SINGLES] += 1
+                    trial = u_new + segment_action(b[mr, mc, 0], b[mr, mc, 1], lx, ly, metric, mr, mc)
+                    best = u[point]
+                    if trial < single[point]:
+                        single[point] = trial
+                        base[point] = new
+                        best = min(best, trial)
+                        for k in range(sides):
+                            offset = near[side[k]]
+                            ej = (offset > 1) - (offset < -1)
+                            best = improve(point, col - 1, r - 1, new, i_new, j_new, new + offset, offset - ej * stride, ej,
+                                           best, u, jet, b, metric, basis, state)
+                    else:
+                        other = np.int64(base[point])
+                        j, i = other // stride - 1, other % stride - 1
+                        if abs(j_new - j) + abs(i_new - i) == 1:
+                            best = improve(point, col - 1, r - 1, other, i, j, new, i_new - i, j_new - j,
+                                           best, u, jet, b, metric, basis, state)
+                    if best < u[point]:
+                        u[point] = best
+                        decrease(keys, ids, where, point, best)
+        for k in range(8):
+            point = new + near[k]
+            if status[point] != UNKNOWN:
+                continue
+            prow, pcolumn = point // stride, point % stride
+            status[point] = CONSIDERED
+            set_bit(considered, prow, pcolumn)
+            best, i, j = best_single(point, front, u, half_widths, b, metric, basis, stride, state)
+            first = j * stride + i
+            single[point] = best
+            base[point] = first
+            for m in range(4):
+                second = first + near[m]
+                if status[second] == FRONT:
+                    ej = (near[m] > 1) - (near[m] < -1)
+                    best = improve(point, pcolumn - 1, prow - 1, first, i - 1, j - 1, second, near[m] - ej * stride, ej,
+                                   best, u, jet, b, metric, basis, state)
+            u[point] = best
+            push(keys, ids, where, size, point, best)
+            size += 1
+    state[HEAP_SIZE], state[ACCEPTED_COUNT] = size, count
