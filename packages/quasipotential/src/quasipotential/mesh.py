@@ -1,0 +1,127 @@
+"""The mesh, and the tables of drift and diffusion on its half-grid: every midpoint of two mesh points lies on that grid."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+Field = Callable[[np.ndarray], np.ndarray]
+"""A function of points ``(..., 2)``; a drift returns ``(..., 2)``, a diffusion ``(..., 2, 2)``."""
+
+_ROWS_AT_ONCE = 1 << 20
+"""Points per call of a user's function: bounds the memory of its temporaries."""
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A rectangular mesh with both ends included.
+
+    Attributes:
+        domain: ``((xmin, xmax), (ymin, ymax))``.
+        shape: number of points ``(nx, ny)``.
+    """
+
+    domain: tuple[tuple[float, float], tuple[float, float]]
+    shape: tuple[int, int]
+
+    def __post_init__(self):
+        """Check that the domain is not empty and that there are points enough to march over."""
+        (left, right), (bottom, top) = self.domain
+        if not (np.isfinite([left, right, bottom, top]).all() and left < right and bottom < top):
+            raise ValueError(f"The domain must be ((xmin, xmax), (ymin, ymax)) with min < max; it is {self.domain}.")
+        if min(self.shape) < 9:
+            raise ValueError(f"The mesh has {self.shape[0]} x {self.shape[1]} points; at least 9 x 9 are needed.")
+
+    @property
+    def spacing(self) -> np.ndarray:
+        """Distance of neighbouring points in x and y."""
+        (left, right), (bottom, top) = self.domain
+        return np.array([(right - left) / (self.shape[0] - 1), (top - bottom) / (self.shape[1] - 1)])
+
+    @property
+    def corner(self) -> np.ndarray:
+        """The point with the smallest coordinates."""
+        return np.array([self.domain[0][0], self.domain[1][0]])
+
+    @property
+    def points(self) -> np.ndarray:
+        """All mesh points, ``(ny, nx, 2)``."""
+        return self._grid(self.shape)
+
+    def contains(self, point: np.ndarray) -> bool:
+        """Whether a point lies inside the domain or on its edge."""
+        (left, right), (bottom, top) = self.domain
+        return bool(left <= point[0] <= right and bottom <= point[1] <= top)
+
+    def index_of(self, point: np.ndarray) -> np.ndarray:
+        """Position in mesh units (column, row), not rounded."""
+        return (np.asarray(point, float) - self.corner) / self.spacing
+
+    def _grid(self, shape):
+        x, y = (np.linspace(*ends, n) for ends, n in zip(self.domain, shape, strict=True))
+        return np.stack(np.broadcast_arrays(x[None, :], y[:, None]), -1)
+
+    def tabulate(self, field: Field | np.ndarray, components: int, name: str) -> np.ndarray:
+        """Values of a field on the half-grid, ``(2 ny - 1, 2 nx - 1, components)``.
+
+        Args:
+            field: a function of points ``(..., 2)`` (numpy or torch), or the finished table.
+            components: 2 for a drift, 4 for a diffusion matrix (flattened row by row).
+            name: what to call it in an error.
+
+        Raises:
+            ValueError: when the shape is wrong or a value is not finite; the sentence names the place.
+        """
+        nx, ny = (2 * n - 1 for n in self.shape)
+        tail = (2,) if components == 2 else (2, 2)
+        if callable(field):
+            table = np.empty((ny, nx, components))
+            x, y = (np.linspace(*ends, n) for ends, n in zip(self.domain, (nx, ny), strict=True))
+            step = max(1, _ROWS_AT_ONCE // nx)
+            for start in range(0, ny, step):
+                rows = slice(start, min(start + step, ny))
+                points = np.stack(np.broadcast_arrays(x[None, :], y[rows, None]), -1)
+                table[rows] = evaluate(field, points, tail, name).reshape(*points.shape[:2], components)
+        else:
+            table = np.ascontiguousarray(field, dtype=np.float64)
+            if table.shape != (ny, nx, *tail):
+                raise ValueError(
+                    f"The {name} table must lie on the half-grid, shape {(ny, nx, *tail)} for a {self.shape[0]} x "
+                    f"{self.shape[1]} mesh; it has shape {table.shape}."
+                )
+            table = table.reshape(ny, nx, components)
+        if not np.isfinite(table).all():
+            j, i = np.argwhere(~np.isfinite(table).all(-1))[0]
+            x, y = self.corner + 0.5 * self.spacing * (i, j)
+            raise ValueError(f"The {name} is not finite at ({x:.6g}, {y:.6g}); it must be defined on the whole domain.")
+        return table
+
+
+def evaluate(field: Field, points: np.ndarray, tail: tuple[int, ...], name: str) -> np.ndarray:
+    """Call a user's field on points ``(..., 2)``, as numpy arrays or, where it wants them, as torch tensors.
+
+    A constant result is spread over all points.
+
+    Raises:
+        ValueError: when the result has the wrong shape.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and getattr(field, "__torch_field__", isinstance(field, torch.nn.Module)):
+        result = field(torch.as_tensor(points)).detach().cpu().numpy()
+    else:
+        result = field(points)
+        if torch is not None and isinstance(result, torch.Tensor):
+            result = result.detach().cpu().numpy()
+    result = np.asarray(result, dtype=np.float64)
+    wanted = points.shape[:-1] + tail
+    try:
+        return np.broadcast_to(result, wanted)
+    except ValueError:
+        raise ValueError(f"The {name} must return shape {wanted} for points {points.shape}; it returned {result.shape}.") from None
+
+
+def torch_field(function: Callable) -> Callable:
+    """Mark a function that wants float64 torch tensors ``(..., 2)`` instead of numpy arrays; returns the function."""
+    function.__torch_field__ = True
+    return function

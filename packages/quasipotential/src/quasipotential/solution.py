@@ -1,0 +1,205 @@
+"""What ``solve`` returns: values and gradient on the mesh, and the questions one asks of them."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .local import LocalPotential
+from .mesh import Mesh
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """The lowest value on the boundary of a region, and where it is.
+
+    Attributes:
+        value: ``min U`` over the boundary: ``lim eps log E[exit time]``.
+        place: the point ``(2,)`` where the noise leaves.
+    """
+
+    value: float
+    place: np.ndarray
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The quasi-potential on a mesh.
+
+    Attributes:
+        mesh: the mesh.
+        values: ``(ny, nx)``, NaN where the march did not come.
+        gradient: ``(ny, nx, 2)``.
+        attractors: ``(m, 2)``, with the values ``offsets`` ``(m,)``.
+        local: the polynomial around each attractor.
+        drift: half-grid table ``(2 ny - 1, 2 nx - 1, 2)``.
+        diffusion: one matrix ``(2, 2)`` or a half-grid table ``(2 ny - 1, 2 nx - 1, 4)``.
+        settings: method, radius, counts and seconds.
+    """
+
+    mesh: Mesh
+    values: np.ndarray
+    gradient: np.ndarray
+    attractors: np.ndarray
+    offsets: np.ndarray
+    local: tuple[LocalPotential, ...]
+    drift: np.ndarray = field(repr=False)
+    diffusion: np.ndarray = field(repr=False)
+    settings: dict
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Values at points ``(..., 2)``, of third order in the spacing; NaN where the march did not come.
+
+        Each corner of the mesh cell adds ``U_i + 1/2 <grad U_i, x - x_i>`` with its bilinear weight: the half slope cancels the
+        error of bilinear interpolation.
+
+        Raises:
+            ValueError: for a point outside of the domain.
+        """
+        points = np.asarray(points, float)
+        total = np.zeros(points.shape[:-1])
+        for weight, rows, columns, offset in self._corners(points):
+            slope = np.einsum("...i,...i", self.gradient[rows, columns], offset)
+            value = self.values[rows, columns] + 0.5 * slope
+            total += np.where(weight > 0, weight * value, 0.0)
+        return total
+
+    def gradient_at(self, points: np.ndarray) -> np.ndarray:
+        """Gradient at points ``(..., 2)``, bilinear."""
+        points = np.asarray(points, float)
+        total = np.zeros(points.shape)
+        for weight, rows, columns, _ in self._corners(points):
+            total += np.where(weight[..., None] > 0, weight[..., None] * self.gradient[rows, columns], 0.0)
+        return total
+
+    def _corners(self, points):
+        index = self.mesh.index_of(points)
+        shape = np.array(self.mesh.shape)
+        if not ((index >= -1e-9) & (index <= shape - 1 + 1e-9)).all():
+            bad = points.reshape(-1, 2)[~((index >= -1e-9) & (index <= shape - 1 + 1e-9)).all(-1).reshape(-1)][0]
+            raise ValueError(f"The point ({bad[0]:.6g}, {bad[1]:.6g}) lies outside of the domain {self.mesh.domain}.")
+        low = np.clip(np.floor(index).astype(int), 0, shape - 2)
+        t = index - low
+        for dj in (0, 1):
+            for di in (0, 1):
+                shift = np.array([di, dj])
+                weight = np.prod(np.where(shift, t, 1 - t), -1)
+                yield weight, low[..., 1] + dj, low[..., 0] + di, (t - shift) * self.mesh.spacing
+
+    def diffusion_at(self, points: np.ndarray) -> np.ndarray:
+        """D at points ``(..., 2)``: ``(..., 2, 2)``, bilinear from the half-grid."""
+        if self.diffusion.ndim == 2:
+            return np.broadcast_to(self.diffusion, (*np.shape(points)[:-1], 2, 2))
+        return _bilinear(self.diffusion, self.mesh, points).reshape(*np.shape(points)[:-1], 2, 2)
+
+    def drift_at(self, points: np.ndarray) -> np.ndarray:
+        """Drift at points ``(..., 2)``, bilinear from the half-grid."""
+        return _bilinear(self.drift, self.mesh, points)
+
+    def barrier(self, region: Callable[[np.ndarray], np.ndarray] | np.ndarray) -> Barrier:
+        """Height of the lowest way out of a region.
+
+        Args:
+            region: a function of points ``(..., 2)`` that is negative inside and positive outside; or a boolean mask on the mesh
+                ``(ny, nx)``, True inside.
+
+        Returns:
+            The smallest U on the boundary and the point where it is taken. On mesh edges that cross the boundary the crossing is
+            found by linear interpolation of the function and U by ``__call__``.
+
+        Raises:
+            ValueError: when the march never met the boundary.
+        """
+        points = self.mesh.points
+        if callable(region):
+            signed = np.asarray(region(points), float)
+        else:
+            signed = np.where(np.asarray(region, bool), -1.0, 1.0)
+        places = []
+        for axis in (0, 1):
+            one, two = ((slice(None, -1), slice(1, None))[k] for k in (0, 1))
+            a = (one, slice(None)) if axis == 0 else (slice(None), one)
+            b = (two, slice(None)) if axis == 0 else (slice(None), two)
+            cross = (signed[a] < 0) != (signed[b] < 0)
+            cross &= np.isfinite(self.values[a]) & np.isfinite(self.values[b])
+            t = signed[a][cross] / (signed[a][cross] - signed[b][cross])
+            places.append(points[a][cross] + t[:, None] * (points[b][cross] - points[a][cross]))
+        places = np.concatenate(places)
+        heights = self(places) if len(places) else np.array([])
+        if not np.isfinite(heights).any():
+            raise ValueError(
+                "The boundary of the region was not reached: enlarge the domain, or solve with stop='never' or a higher level."
+            )
+        lowest = int(np.nanargmin(heights))
+        return Barrier(float(heights[lowest]), places[lowest])
+
+    def path_to(self, point) -> np.ndarray:
+        """Minimum action path from the attractor to a point, ``(n, 2)``; see ``paths.descend``."""
+        from .paths import descend
+
+        return descend(self, point)
+
+    def plot(self, path: str | Path | None = None, **options):
+        """Picture of the values, see ``plotting.plot_solution``."""
+        from .plotting import plot_solution
+
+        return plot_solution(self, path, **options)
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything to one ``.npz`` file, atomically."""
+        path = Path(path)
+        local = {}
+        for k, polynomial in enumerate(self.local):
+            local[f"local{k}"] = polynomial.coefficients
+            local[f"center{k}"] = np.append(polynomial.center, polynomial.scale)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npz")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                np.savez_compressed(
+                    stream, domain=np.array(self.mesh.domain), shape=np.array(self.mesh.shape), values=self.values,
+                    gradient=self.gradient, attractors=self.attractors, offsets=self.offsets, drift=self.drift,
+                    diffusion=self.diffusion, settings=np.array(json.dumps(self.settings)), **local,
+                )
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Solution":
+        """Read what ``save`` wrote.
+
+        Raises:
+            ValueError: when the file is not such a file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                mesh = Mesh(tuple(map(tuple, data["domain"].tolist())), tuple(data["shape"].tolist()))
+                local = tuple(
+                    LocalPotential(data[f"center{k}"][:2], float(data[f"center{k}"][2]), data[f"local{k}"])
+                    for k in range(len(data["attractors"]))
+                )
+                names = ("values", "gradient", "attractors", "offsets")
+                return cls(mesh, *(data[name] for name in names), local, data["drift"], data["diffusion"],
+                           json.loads(str(data["settings"])))
+        except (KeyError, OSError, ValueError) as error:
+            raise ValueError(f"{path} is not a solution written by Solution.save ({error}).") from None
+
+
+def _bilinear(table, mesh, points):
+    points = np.asarray(points, float)
+    index = 2 * mesh.index_of(points)
+    top = np.array([table.shape[1], table.shape[0]]) - 2
+    low = np.clip(np.floor(index).astype(int), 0, top)
+    t = index - low
+    result = 0.0
+    for dj in (0, 1):
+        for di in (0, 1):
+            weight = (t[..., 0] if di else 1 - t[..., 0]) * (t[..., 1] if dj else 1 - t[..., 1])
+            result = result + weight[..., None] * table[low[..., 1] + dj, low[..., 0] + di]
+    return result
