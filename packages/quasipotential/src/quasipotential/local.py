@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial import polynomial as poly
-from scipy.linalg import solve_continuous_lyapunov
-from scipy.signal import convolve2d
 
 
 def lyapunov_covariance(jacobian: np.ndarray, diffusion: np.ndarray) -> np.ndarray:
@@ -21,12 +19,16 @@ def lyapunov_covariance(jacobian: np.ndarray, diffusion: np.ndarray) -> np.ndarr
         jacobian: of the drift, ``(d, d)``, all eigenvalues with negative real part.
         diffusion: ``(d, d)``, symmetric positive definite.
     """
-    q = solve_continuous_lyapunov(jacobian, -np.asarray(diffusion, float))
+    one = np.eye(len(jacobian))
+    operator = np.kron(jacobian, one) + np.kron(one, jacobian)
+    q = np.linalg.solve(operator, -np.asarray(diffusion, float).reshape(-1)).reshape(np.shape(jacobian))
     return 0.5 * (q + q.T)
 
 
 def _multiply(a, b, degree):
-    product = convolve2d(a, b)[: degree + 1, : degree + 1]
+    product = np.zeros((degree + 1, degree + 1))
+    for i, j in np.argwhere(a):
+        product[i:, j:] += a[i, j] * b[: degree + 1 - i, : degree + 1 - j]
     i, j = np.indices(product.shape)
     product[i + j > degree] = 0.0
     return product

@@ -1,0 +1,143 @@
+"""Characteristics of the Hamilton-Jacobi equation: the reference that is exact up to the first caustic.
+
+``x' = b + D p,  p' = -(grad b)^T p - 1/2 grad_x (p^T D p),  U' = 1/2 p^T D p``, launched on a small level line of the local
+polynomial, integrated by DOP853. ``shoot`` finds the one that passes through a given point.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.integrate import solve_ivp
+from scipy.optimize import root
+
+from .local import LocalPotential, expand, fit_polynomials
+from .mesh import evaluate
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A characteristic through a point.
+
+    Attributes:
+        value: U there. momentum: grad U there ``(2,)``. path: ``(n, 2)`` from the launch line to the point.
+        miss: distance between the end of the path and the point.
+    """
+
+    value: float
+    momentum: np.ndarray
+    path: np.ndarray
+    miss: float
+
+
+def _difference(function, x, step):
+    """Derivatives along the first axis of points ``(2, n)``, fourth order: a list over the two coordinates."""
+    result = []
+    for k in range(2):
+        shift = np.zeros((2, 1))
+        shift[k] = step
+        near, far = function(x + shift) - function(x - shift), function(x + 2 * shift) - function(x - 2 * shift)
+        result.append((8 * near - far) / (12 * step))
+    return result
+
+
+class Characteristics:
+    """Hamilton's equations of one attractor.
+
+    Args:
+        drift: function of points ``(..., 2)``.
+        attractor: stable equilibrium ``(2,)``.
+        diffusion: None, a matrix, or a function returning ``(..., 2, 2)``.
+        scale: radius on which the local polynomial of degree eight is fitted.
+        launch: distance of the launch line, as a share of ``scale``.
+    """
+
+    def __init__(self, drift: Callable, attractor, diffusion=None, scale: float = 0.1, launch: float = 0.1):
+        self.attractor = np.asarray(attractor, float)
+        self.scale = scale
+        constant = np.eye(2) if diffusion is None else diffusion
+        self._drift = lambda x: np.moveaxis(evaluate(drift, np.moveaxis(x, 0, -1), (2,), "drift"), -1, 0)
+        spread = constant if callable(constant) else (lambda points: np.asarray(constant, float))
+        self._diffusion = lambda x: np.moveaxis(evaluate(spread, np.moveaxis(x, 0, -1), (2, 2), "diffusion"), (-2, -1), (0, 1))
+        self._varies = callable(diffusion)
+        self.local = self._polynomial()
+        self._launch = launch * scale
+
+    def _polynomial(self) -> LocalPotential:
+        nodes = self.scale * np.cos(np.pi * (np.arange(17) + 0.5) / 17)
+        x, y = np.meshgrid(nodes, nodes)
+        points = np.stack([x.ravel(), y.ravel()]) + self.attractor[:, None]
+        b = fit_polynomials(points.T, self._drift(points).T, self.attractor, self.scale, 8)
+        d = self._diffusion(points)
+        return expand(self.attractor, self.scale, b, fit_polynomials(points.T, np.stack([d[0, 0], d[0, 1], d[1, 1]], -1),
+                                                                     self.attractor, self.scale, 8))
+
+    def launch(self, angles: np.ndarray) -> np.ndarray:
+        """State ``(5, n)`` (x, y, p_x, p_y, U) on the launch circle."""
+        directions = np.stack([np.cos(angles), np.sin(angles)], -1)
+        x = self.attractor + self._launch * directions
+        return np.concatenate([x.T, self.local.gradient(x).T, self.local(x)[None]])
+
+    def rates(self, time: float, state: np.ndarray) -> np.ndarray:
+        """Time derivative of states, flat ``(5 n,)``."""
+        x, p = (part.reshape(2, -1) for part in (state.reshape(5, -1)[:2], state.reshape(5, -1)[2:4]))
+        d = self._diffusion(x)
+        dp = np.einsum("ij...,j...->i...", d, p)
+        step = 1e-3 * max(self.scale, 1e-3)
+        pull = [np.sum(gradient * p, axis=0) for gradient in _difference(self._drift, x, step)]
+        if self._varies:
+            for k, gradient in enumerate(_difference(self._diffusion, x, step)):
+                pull[k] = pull[k] + 0.5 * np.einsum("i...,ij...,j...", p, gradient, p)
+        return np.concatenate([self._drift(x) + dp, -np.stack(pull), 0.5 * np.sum(p * dp, axis=0)[None]]).reshape(-1)
+
+    def fan(self, count: int, duration: float, samples: int = 400) -> np.ndarray:
+        """Characteristics from ``count`` equally spaced angles: states ``(5, count, samples)``."""
+        angles = np.linspace(0, 2 * np.pi, count, endpoint=False)
+        times = np.linspace(0, duration, samples)
+        found = solve_ivp(self.rates, (0, duration), self.launch(angles).reshape(-1), t_eval=times, rtol=1e-8, atol=1e-10)
+        return found.y.reshape(5, count, -1)
+
+    def shoot(self, point, guess: tuple[float, float] | None = None, duration: float = 12.0) -> Shot:
+        """The characteristic through a point.
+
+        Args:
+            point: target ``(2,)``, before the first caustic for a value that is the minimum.
+            guess: launch angle and time; by default from a fan of 120.
+            duration: how long that fan runs.
+
+        Raises:
+            ValueError: when no characteristic comes through the point.
+        """
+        point = np.asarray(point, float)
+        if guess is None:
+            guess = self._nearest(point, duration)
+
+        def end(unknowns, dense=False):
+            angle, time = unknowns
+            return solve_ivp(self.rates, (0, max(time, 1e-6)), self.launch(np.array([angle])).reshape(-1), method="DOP853",
+                             rtol=1e-11, atol=1e-13, dense_output=dense)
+
+        found = root(lambda unknowns: end(unknowns).y[:2, -1] - point, guess, tol=1e-12)
+        last = end(found.x, dense=True)
+        miss = float(np.linalg.norm(last.y[:2, -1] - point))
+        if miss > 1e-6:
+            raise ValueError(f"No characteristic from the attractor came within {miss:.1e} of {point.tolist()}; give a guess or a longer time.")
+        path = last.sol(np.linspace(0, found.x[1], 400))[:2].T
+        # first-order correction for the remaining miss: U changes by <p, dx>
+        state = last.y[:, -1]
+        return Shot(float(state[4] + state[2:4] @ (point - state[:2])), state[2:4], path, miss)
+
+    def _nearest(self, point, duration):
+        angles = np.linspace(0, 2 * np.pi, 120, endpoint=False)
+        best, guess = np.inf, (0.0, 1.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for angle in angles:
+                leave = lambda t, s: np.linalg.norm(s[:2] - self.attractor) - 3 * np.linalg.norm(point - self.attractor)  # noqa: E731
+                leave.terminal = True
+                found = solve_ivp(self.rates, (0, duration), self.launch(np.array([angle])).reshape(-1), rtol=1e-6, atol=1e-9,
+                                  events=leave, max_step=duration / 200)
+                away = np.linalg.norm(found.y[:2].T - point, axis=1)
+                k = int(np.nanargmin(away))
+                if away[k] < best:
+                    best, guess = away[k], (angle, found.t[k])
+        return guess

@@ -1,0 +1,136 @@
+"""Systems with a name: the published test problems, two wells of equal depth, and Maier and Stein's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+Box = tuple[tuple[float, float], tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class System:
+    """A planar drift with noise and what is known of it.
+
+    Attributes:
+        name: how the command line calls it.
+        drift: function of points ``(..., 2)``.
+        attractors: stable equilibria, ``(m, 2)``.
+        domain: where to solve.
+        diffusion: None for the identity, a matrix or a function.
+        saddles: saddles between basins, ``(k, 2)``.
+        exact: U with respect to the first attractor where known. exact_gradient: its gradient.
+        potential: f where the drift is ``-grad f``.
+    """
+
+    name: str
+    drift: Callable[[np.ndarray], np.ndarray]
+    attractors: np.ndarray
+    domain: Box
+    diffusion: Callable | np.ndarray | None = None
+    saddles: np.ndarray | None = None
+    exact: Callable | None = None
+    exact_gradient: Callable | None = None
+    potential: Callable | None = None
+
+
+def _pack(x, y):
+    return np.stack(np.broadcast_arrays(x, y), -1)
+
+
+def linear(rotation: float = 10.0) -> System:
+    """``b = (-2x - r y, 2 r x - y)``, ``U = 2 x^2 + y^2`` (field l of olim2D)."""
+    return System(
+        "linear",
+        lambda p: _pack(-2 * p[..., 0] - rotation * p[..., 1], 2 * rotation * p[..., 0] - p[..., 1]),
+        np.array([[0.0, 0.0]]), ((-1, 1), (-1, 1)),
+        exact=lambda p: 2 * p[..., 0] ** 2 + p[..., 1] ** 2, exact_gradient=lambda p: _pack(4 * p[..., 0], 2 * p[..., 1]),
+    )
+
+
+def rotating_well(rotation: float = 10.0) -> System:
+    """One well of ``U = x^4 - 2 x^2 + y^2 + 1`` with a strong rotation (field d of olim2D)."""
+
+    def drift(p):
+        x, y = p[..., 0], p[..., 1]
+        pull = 2 * x * (x * x - 1)
+        return _pack(-pull - rotation * y, -y + rotation * pull)
+
+    return System(
+        "rotating-well", drift, np.array([[-1.0, 0.0]]), ((-2, 0), (-1, 1)), saddles=np.array([[0.0, 0.0]]),
+        exact=lambda p: (p[..., 0] ** 2 - 1) ** 2 + p[..., 1] ** 2,
+        exact_gradient=lambda p: _pack(4 * p[..., 0] * (p[..., 0] ** 2 - 1), 2 * p[..., 1]),
+    )
+
+
+def limit_cycle(rotation: float = 4.0) -> System:
+    """A stable point inside an unstable limit cycle, ``U = r^2 (1 - r^2 / 2)`` (field y of olim2D)."""
+
+    def drift(p):
+        x, y = p[..., 0], p[..., 1]
+        inward = 1 - x * x - y * y
+        return _pack(rotation * y - x * inward, -rotation * x - y * inward)
+
+    def exact(p):
+        r2 = np.sum(p * p, -1)
+        return np.where(r2 <= 1, r2 * (1 - 0.5 * r2), 0.5)
+
+    return System("limit-cycle", drift, np.array([[0.0, 0.0]]), ((-1, 1), (-1, 1)), exact=exact,
+                  exact_gradient=lambda p: 2 * p * np.maximum(1 - np.sum(p * p, -1), 0)[..., None])
+
+
+def cubic(strength: float = 2.0, rotation: float = 1.0) -> System:
+    """``U = 2 x^2 + a x^3 / 2 + y^2`` with a rotation (key 5 of the efficient jet marcher)."""
+
+    def drift(p):
+        x, y = p[..., 0], p[..., 1]
+        pull = 2 * x + 0.75 * strength * x * x
+        return _pack(-pull - rotation * y, rotation * pull - y)
+
+    return System(
+        "cubic", drift, np.array([[0.0, 0.0]]), ((-1, 1), (-1, 1)),
+        exact=lambda p: 2 * p[..., 0] ** 2 + 0.5 * strength * p[..., 0] ** 3 + p[..., 1] ** 2,
+        exact_gradient=lambda p: _pack(4 * p[..., 0] + 1.5 * strength * p[..., 0] ** 2, 2 * p[..., 1]),
+    )
+
+
+def maier_stein(beta: float = 10.0) -> System:
+    """``b = (x - x^3 - beta x y^2, -(1 + x^2) y)``; for beta = 1 a gradient, U(saddle) = 1/2; above 4 the path leaves the axis."""
+
+    def drift(p):
+        x, y = p[..., 0], p[..., 1]
+        return _pack(x - x**3 - beta * x * y * y, -(1 + x * x) * y)
+
+    def exact(p):
+        x, y = p[..., 0], p[..., 1]
+        return 0.5 * x**4 - x * x + y * y * (1 + x * x) + 0.5
+
+    return System("maier-stein", drift, np.array([[-1.0, 0.0], [1.0, 0.0]]), ((-1.8, 0.2), (-0.8, 0.8)), saddles=np.array([[0.0, 0.0]]),
+                  exact=exact if beta == 1 else None)
+
+
+def two_wells(asymmetry: float = 0.5, angle: float = 0.0) -> System:
+    """Two wells of equal loss and unequal noise: ``f = (x^2 - 1)^2 / 4 + y^2 / 2``, ``D = diag(1 + a tanh 4x, 1)`` turned by ``angle``.
+
+    With a > 0 the noise is larger at x > 0: SGD leaves that well sooner and prefers the other one.
+    """
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+    def diffusion(p):
+        d = np.zeros((*p.shape, 2))
+        d[..., 0, 0] = 1 + asymmetry * np.tanh(4 * p[..., 0])
+        d[..., 1, 1] = 1.0
+        return turn @ d @ turn.T
+
+    return System(
+        "two-wells", lambda p: _pack(p[..., 0] - p[..., 0] ** 3, -p[..., 1]), np.array([[-1.0, 0.0], [1.0, 0.0]]),
+        ((-1.8, 1.8), (-1.2, 1.2)), diffusion=diffusion, saddles=np.array([[0.0, 0.0]]),
+        potential=lambda p: 0.25 * (p[..., 0] ** 2 - 1) ** 2 + 0.5 * p[..., 1] ** 2,
+    )
+
+
+BUILT_IN: dict[str, Callable[[], System]] = {
+    "linear": linear, "rotating-well": rotating_well, "limit-cycle": limit_cycle, "cubic": cubic, "maier-stein": maier_stein,
+    "two-wells": two_wells,
+}
+"""Names the command line knows."""
