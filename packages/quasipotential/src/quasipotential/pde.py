@@ -1,0 +1,133 @@
+"""Exact oracles for small noise that is not zero: mean exit times and stationary densities by finite differences.
+
+The generator is ``L = (eps/2) D : Hess + b . grad`` (Ito). They have the error of the mesh but none of the limit eps -> 0.
+"""
+
+import numpy as np
+
+from .exits import Tables
+
+
+def mean_exit_time(problem: Tables, region, noise: float, point=None) -> np.ndarray | float:
+    """Solve ``L T = -1`` inside a region with ``T = 0`` on its boundary.
+
+    Second order: along the axes the distance to the boundary is taken from the crossing of the region's function (Shortley and
+    Weller); mixed derivatives use the four corners.
+
+    Args:
+        problem: a ``Solution`` or the result of ``tabulate``. The edge of the mesh is part of the boundary.
+        region: function of points ``(..., 2)``, negative inside.
+        noise: eps. The spacing should stay below ``eps / |b|``.
+        point: where to read the result ``(2,)``; None for the table ``(ny, nx)``, zero outside.
+
+    Raises:
+        ValueError: when no mesh point lies inside, or the mesh cannot resolve the noise.
+    """
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.linalg import spsolve
+
+    mesh = problem.mesh
+    nx, ny = mesh.shape
+    signed = np.asarray(region(mesh.points), float)
+    inside = signed < 0
+    inside[[0, -1]] = inside[:, [0, -1]] = False
+    rows, columns = np.nonzero(inside)
+    if not len(rows):
+        raise ValueError("No mesh point lies inside the region: its function must be negative there.")
+    b = problem.drift[::2, ::2][rows, columns]
+    d = problem.diffusion if problem.diffusion.ndim == 2 else problem.diffusion[::2, ::2][rows, columns]
+    d = np.broadcast_to(d.reshape(-1, 2, 2), (len(rows), 2, 2))
+    peclet = np.abs(b) * mesh.spacing / (noise * np.stack([d[:, 0, 0], d[:, 1, 1]], -1))
+    if peclet.max() > 2:
+        raise ValueError(f"The mesh is too coarse for noise {noise} (cell Peclet number {peclet.max():.1f} > 2); use about "
+                         f"{int(max(nx, ny) * peclet.max() / 2) + 1} points a side.")
+    number = np.full((ny, nx), -1)
+    number[rows, columns] = np.arange(len(rows))
+    entries = ([], [], [])
+
+    def add(which, dj, di, weight):
+        other = number[rows[which] + dj, columns[which] + di]
+        kept = other >= 0
+        entries[0].append(which[kept])
+        entries[1].append(other[kept])
+        entries[2].append(weight[kept])
+
+    everyone = np.arange(len(rows))
+    diagonal = np.zeros(len(rows))
+    for axis, (dj, di) in enumerate(((0, 1), (1, 0))):
+        h = mesh.spacing[axis]
+        legs = []
+        for sign in (1, -1):
+            beyond = signed[rows + sign * dj, columns + sign * di]
+            own = signed[rows, columns]
+            share = np.where(beyond >= 0, own / np.where(beyond >= 0, own - beyond, 1.0), 1.0)
+            legs.append(h * np.maximum(share, 1e-3))
+        right, left = legs
+        second, first = 0.5 * noise * d[:, axis, axis], b[:, axis]
+        add(everyone, dj, di, 2 * second / (right * (right + left)) + first * left / (right * (right + left)))
+        add(everyone, -dj, -di, 2 * second / (left * (right + left)) - first * right / (left * (right + left)))
+        diagonal += -2 * second / (right * left) + first * (right - left) / (right * left)
+    mixed = noise * d[:, 0, 1] / (4 * mesh.spacing.prod())
+    if np.any(mixed):
+        for dj, di in ((1, 1), (-1, -1), (1, -1), (-1, 1)):
+            add(everyone, dj, di, mixed * dj * di)
+    entries[0].append(everyone)
+    entries[1].append(everyone)
+    entries[2].append(diagonal)
+    i, j, w = (np.concatenate(part) for part in entries)
+    times = spsolve(csr_matrix((w, (i, j))).tocsc(), -np.ones(len(rows)))
+    table = np.zeros((ny, nx))
+    table[rows, columns] = times
+    if point is None:
+        return table
+    column, row = np.clip(np.floor(mesh.index_of(point)).astype(int), 0, (nx - 2, ny - 2))
+    s, t = mesh.index_of(point) - (column, row)
+    return float((1 - t) * ((1 - s) * table[row, column] + s * table[row, column + 1])
+                 + t * ((1 - s) * table[row + 1, column] + s * table[row + 1, column + 1]))
+
+
+def stationary_density(problem: Tables, noise: float) -> np.ndarray:
+    """Stationary density on the mesh ``(ny, nx)``, normalised, with reflection at the edge.
+
+    The generator is discretised as a jump process between neighbours (exponential fitting along each axis, so that all rates are
+    positive at any Peclet number), whose stationary vector is found by one sparse solve.
+
+    Args:
+        problem: a ``Solution`` or the result of ``tabulate``; D must be diagonal.
+        noise: eps.
+
+    Raises:
+        ValueError: when D has off-diagonal entries.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.linalg import spsolve
+
+    mesh = problem.mesh
+    nx, ny = mesh.shape
+    d = problem.diffusion if problem.diffusion.ndim == 2 else problem.diffusion[::2, ::2]
+    d = np.broadcast_to(d.reshape(-1, 2, 2) if d.ndim == 2 else d.reshape(ny * nx, 2, 2), (ny * nx, 2, 2)).reshape(ny, nx, 2, 2)
+    if np.abs(d[..., 0, 1]).max() > 1e-12 * np.abs(d).max():
+        raise ValueError("The stationary density is computed for a diagonal diffusion only; turn the axes or simulate.")
+    b = problem.drift[::2, ::2]
+    number = np.arange(ny * nx).reshape(ny, nx)
+    sources, targets, rates = [], [], []
+    for axis in (0, 1):
+        h = mesh.spacing[axis]
+        for sign in (1, -1):
+            a = (slice(None), slice(None, -1)) if axis == 0 else (slice(None, -1), slice(None))
+            c = (slice(None), slice(1, None)) if axis == 0 else (slice(1, None), slice(None))
+            here, there = (a, c) if sign == 1 else (c, a)
+            spread = 0.5 * noise * d[here][..., axis, axis]
+            z = sign * b[here][..., axis] * h / spread
+            fitted = np.where(np.abs(z) < 1e-8, 1.0, z / np.where(np.abs(z) < 1e-8, 1.0, -np.expm1(-z)))
+            rates.append((spread / h**2 * fitted).ravel())
+            sources.append(number[here].ravel())
+            targets.append(number[there].ravel())
+    i, j, w = (np.concatenate(part) for part in (sources, targets, rates))
+    balance = coo_matrix((np.concatenate([w, -w]), (np.concatenate([j, i]), np.concatenate([i, i])))).tocsr()
+    # one balance equation follows from the others: fix the density at the point where it is surely not negligible instead
+    anchor = int(np.argmin(np.linalg.norm(b.reshape(-1, 2), axis=1)))
+    keep = np.delete(np.arange(ny * nx), anchor)
+    solution = np.ones(ny * nx)
+    solution[keep] = spsolve(balance[keep][:, keep].tocsc(), -balance[keep][:, [anchor]].toarray().ravel())
+    return (solution / (solution.sum() * mesh.spacing.prod())).reshape(ny, nx)
