@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import root
+from paperkit.errors import InputError
 
 from .local import LocalPotential, expand, fit_polynomials
 from .mesh import evaluate
@@ -118,7 +119,7 @@ class Characteristics:
             duration: how long that fan runs.
 
         Raises:
-            ValueError: when no characteristic comes through the point.
+            InputError: when no characteristic comes through the point.
         """
         point = np.asarray(point, float)
         if guess is None:
@@ -133,7 +134,7 @@ class Characteristics:
         last = end(found.x, dense=True)
         miss = float(np.linalg.norm(last.y[:2, -1] - point))
         if miss > 1e-6:
-            raise ValueError(f"No characteristic from the attractor came within {miss:.1e} of {point.tolist()}; give a guess or a longer time.")
+            raise InputError(f"No characteristic from the attractor came within {miss:.1e} of {point.tolist()}; give a guess or a longer time.")
         path = last.sol(np.linspace(0, found.x[1], 400))[:2].T
         # first-order correction for the remaining miss: U changes by <p, dx>
         state = last.y[:, -1]

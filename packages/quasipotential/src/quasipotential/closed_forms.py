@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from paperkit.errors import InputError
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
@@ -67,14 +68,14 @@ def discrete_covariance(hessian: np.ndarray, diffusion: np.ndarray, step: float,
         hessian: A ``(d, d)``. diffusion: covariance of one sample's gradient ``(d, d)``. step: eta. batch: b.
 
     Raises:
-        ValueError: when the step is so large that the iteration diverges.
+        InputError: when the step is so large that the iteration diverges.
     """
     from scipy.linalg import solve_discrete_lyapunov
 
     a = np.asarray(hessian, float)
     contraction = np.eye(len(a)) - step * a
     if np.abs(np.linalg.eigvals(contraction)).max() >= 1:
-        raise ValueError(f"The step {step} is too large: SGD diverges on this Hessian; use less than {2 / np.linalg.eigvalsh(a).max():.3g}.")
+        raise InputError(f"The step {step} is too large: SGD diverges on this Hessian; use less than {2 / np.linalg.eigvalsh(a).max():.3g}.")
     return solve_discrete_lyapunov(contraction, step**2 / batch * np.asarray(diffusion, float))
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 from numba import njit, prange
+from paperkit.errors import InputError
 
 from .mesh import Mesh
 
@@ -203,7 +204,7 @@ def simulate_exits(
             looking at discrete times has.
     """
     if noise <= 0 or step <= 0 or paths < 1:
-        raise ValueError(f"noise, step and paths must be positive; they are {noise}, {step} and {paths}.")
+        raise InputError(f"noise, step and paths must be positive; they are {noise}, {step} and {paths}.")
     b, root, scale = _scaled(problem)
     signed = np.asarray(region(_half_points(problem.mesh)), float)
     if correct:

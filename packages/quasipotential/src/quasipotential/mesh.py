@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from paperkit.errors import InputError
 
 Field = Callable[[np.ndarray], np.ndarray]
 """A function of points ``(..., 2)``; a drift returns ``(..., 2)``, a diffusion ``(..., 2, 2)``."""
@@ -29,9 +30,9 @@ class Mesh:
         """Check that the domain is not empty and that there are points enough to march over."""
         (left, right), (bottom, top) = self.domain
         if not (np.isfinite([left, right, bottom, top]).all() and left < right and bottom < top):
-            raise ValueError(f"The domain must be ((xmin, xmax), (ymin, ymax)) with min < max; it is {self.domain}.")
+            raise InputError(f"The domain must be ((xmin, xmax), (ymin, ymax)) with min < max; it is {self.domain}.")
         if min(self.shape) < 9:
-            raise ValueError(f"The mesh has {self.shape[0]} x {self.shape[1]} points; at least 9 x 9 are needed.")
+            raise InputError(f"The mesh has {self.shape[0]} x {self.shape[1]} points; at least 9 x 9 are needed.")
 
     @property
     def spacing(self) -> np.ndarray:
@@ -71,7 +72,7 @@ class Mesh:
             name: what to call it in an error.
 
         Raises:
-            ValueError: when the shape is wrong or a value is not finite; the sentence names the place.
+            InputError: when the shape is wrong or a value is not finite; the sentence names the place.
         """
         nx, ny = (2 * n - 1 for n in self.shape)
         tail = (2,) if components == 2 else (2, 2)
@@ -86,7 +87,7 @@ class Mesh:
         else:
             table = np.ascontiguousarray(field, dtype=np.float64)
             if table.shape != (ny, nx, *tail):
-                raise ValueError(
+                raise InputError(
                     f"The {name} table must lie on the half-grid, shape {(ny, nx, *tail)} for a {self.shape[0]} x "
                     f"{self.shape[1]} mesh; it has shape {table.shape}."
                 )
@@ -94,7 +95,7 @@ class Mesh:
         if not np.isfinite(table).all():
             j, i = np.argwhere(~np.isfinite(table).all(-1))[0]
             x, y = self.corner + 0.5 * self.spacing * (i, j)
-            raise ValueError(f"The {name} is not finite at ({x:.6g}, {y:.6g}); it must be defined on the whole domain.")
+            raise InputError(f"The {name} is not finite at ({x:.6g}, {y:.6g}); it must be defined on the whole domain.")
         return table
 
 
@@ -104,7 +105,7 @@ def evaluate(field: Field, points: np.ndarray, tail: tuple[int, ...], name: str)
     A constant result is spread over all points.
 
     Raises:
-        ValueError: when the result has the wrong shape.
+        InputError: when the result has the wrong shape.
     """
     torch = sys.modules.get("torch")
     if torch is not None and getattr(field, "__torch_field__", isinstance(field, torch.nn.Module)):
@@ -118,7 +119,7 @@ def evaluate(field: Field, points: np.ndarray, tail: tuple[int, ...], name: str)
     try:
         return np.broadcast_to(result, wanted)
     except ValueError:
-        raise ValueError(f"The {name} must return shape {wanted} for points {points.shape}; it returned {result.shape}.") from None
+        raise InputError(f"The {name} must return shape {wanted} for points {points.shape}; it returned {result.shape}.") from None
 
 
 def torch_field(function: Callable) -> Callable:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from paperkit.errors import InputError
 
 
 def descend(solution, point) -> np.ndarray:
@@ -21,13 +22,13 @@ def descend(solution, point) -> np.ndarray:
         point: target ``(2,)`` inside the region that was reached.
 
     Raises:
-        ValueError: when the point is outside, or the march did not reach it.
+        InputError: when the point is outside, or the march did not reach it.
     """
     target = np.asarray(point, float)
     step = float(solution.mesh.spacing.min())
     value = solution(target)
     if not np.isfinite(value):
-        raise ValueError(f"The point ({target[0]:.6g}, {target[1]:.6g}) was not reached by the solve; enlarge the domain or the level.")
+        raise InputError(f"The point ({target[0]:.6g}, {target[1]:.6g}) was not reached by the solve; enlarge the domain or the level.")
     starts = list(zip(solution.attractors, solution.offsets, solution.local, strict=True))
 
     def gradient(x):
@@ -70,10 +71,10 @@ def descend(solution, point) -> np.ndarray:
                 x = here
         here = here + size * total / 6
         if not (np.isfinite(here).all() and solution.mesh.contains(here)):
-            raise ValueError(f"The path to {target.tolist()} left the region that was reached; enlarge the domain.")
+            raise InputError(f"The path to {target.tolist()} left the region that was reached; enlarge the domain.")
         path.append(here)
     else:
-        raise ValueError(f"The path to {target.tolist()} did not come back to the attractor in {longest} steps; refine the mesh.")
+        raise InputError(f"The path to {target.tolist()} did not come back to the attractor in {longest} steps; refine the mesh.")
     end = min((c for c, *_ in starts), key=lambda c: np.linalg.norm(here - c))
     return np.array([*path, end])[::-1]
 
@@ -165,7 +166,7 @@ def minimum_action_path(
         iterations: at most this many.
 
     Raises:
-        ValueError: when the relaxation diverges; a smaller step helps.
+        InputError: when the relaxation diverges; a smaller step helps.
     """
     from scipy.linalg import solve_banded
 
@@ -200,7 +201,7 @@ def minimum_action_path(
         new = x.copy()
         new[1:-1] = solve_banded((1, 1), banded, right)
         if not np.isfinite(new).all():
-            raise ValueError("The path diverged; use a smaller step or a better first guess.")
+            raise InputError("The path diverged; use a smaller step or a better first guess.")
         new = reparametrise(new)
         change = float(np.abs(new - x).max() / np.linalg.norm(np.diff(new, axis=0), axis=1).sum() / step)
         x = new

@@ -4,6 +4,7 @@ The generator is ``L = (eps/2) D : Hess + b . grad`` (Ito). They have the error 
 """
 
 import numpy as np
+from paperkit.errors import InputError
 
 from .exits import Tables
 
@@ -21,7 +22,7 @@ def mean_exit_time(problem: Tables, region, noise: float, point=None) -> np.ndar
         point: where to read the result ``(2,)``; None for the table ``(ny, nx)``, zero outside.
 
     Raises:
-        ValueError: when no mesh point lies inside, or the mesh cannot resolve the noise.
+        InputError: when no mesh point lies inside, or the mesh cannot resolve the noise.
     """
     from scipy.sparse import csr_matrix
     from scipy.sparse.linalg import spsolve
@@ -33,13 +34,13 @@ def mean_exit_time(problem: Tables, region, noise: float, point=None) -> np.ndar
     inside[[0, -1]] = inside[:, [0, -1]] = False
     rows, columns = np.nonzero(inside)
     if not len(rows):
-        raise ValueError("No mesh point lies inside the region: its function must be negative there.")
+        raise InputError("No mesh point lies inside the region: its function must be negative there.")
     b = problem.drift[::2, ::2][rows, columns]
     d = problem.diffusion if problem.diffusion.ndim == 2 else problem.diffusion[::2, ::2][rows, columns]
     d = np.broadcast_to(d.reshape(-1, 2, 2), (len(rows), 2, 2))
     peclet = np.abs(b) * mesh.spacing / (noise * np.stack([d[:, 0, 0], d[:, 1, 1]], -1))
     if peclet.max() > 2:
-        raise ValueError(f"The mesh is too coarse for noise {noise} (cell Peclet number {peclet.max():.1f} > 2); use about "
+        raise InputError(f"The mesh is too coarse for noise {noise} (cell Peclet number {peclet.max():.1f} > 2); use about "
                          f"{int(max(nx, ny) * peclet.max() / 2) + 1} points a side.")
     number = np.full((ny, nx), -1)
     number[rows, columns] = np.arange(len(rows))
@@ -97,7 +98,7 @@ def stationary_density(problem: Tables, noise: float) -> np.ndarray:
         noise: eps.
 
     Raises:
-        ValueError: when D has off-diagonal entries.
+        InputError: when D has off-diagonal entries.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.linalg import spsolve
@@ -107,7 +108,7 @@ def stationary_density(problem: Tables, noise: float) -> np.ndarray:
     d = problem.diffusion if problem.diffusion.ndim == 2 else problem.diffusion[::2, ::2]
     d = np.broadcast_to(d.reshape(-1, 2, 2) if d.ndim == 2 else d.reshape(ny * nx, 2, 2), (ny * nx, 2, 2)).reshape(ny, nx, 2, 2)
     if np.abs(d[..., 0, 1]).max() > 1e-12 * np.abs(d).max():
-        raise ValueError("The stationary density is computed for a diagonal diffusion only; turn the axes or simulate.")
+        raise InputError("The stationary density is computed for a diagonal diffusion only; turn the axes or simulate.")
     b = problem.drift[::2, ::2]
     number = np.arange(ny * nx).reshape(ny, nx)
     sources, targets, rates = [], [], []

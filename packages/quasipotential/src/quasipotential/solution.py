@@ -1,13 +1,13 @@
 """What ``solve`` returns: values and gradient on the mesh, and the questions one asks of them."""
 
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from paperkit.errors import InputError
+from paperkit.files import atomic_path
 
 from .local import LocalPotential
 from .mesh import Mesh
@@ -58,7 +58,7 @@ class Solution:
         error of bilinear interpolation.
 
         Raises:
-            ValueError: for a point outside of the domain.
+            InputError: for a point outside of the domain.
         """
         points = np.asarray(points, float)
         total = np.zeros(points.shape[:-1])
@@ -81,7 +81,7 @@ class Solution:
         shape = np.array(self.mesh.shape)
         if not ((index >= -1e-9) & (index <= shape - 1 + 1e-9)).all():
             bad = points.reshape(-1, 2)[~((index >= -1e-9) & (index <= shape - 1 + 1e-9)).all(-1).reshape(-1)][0]
-            raise ValueError(f"The point ({bad[0]:.6g}, {bad[1]:.6g}) lies outside of the domain {self.mesh.domain}.")
+            raise InputError(f"The point ({bad[0]:.6g}, {bad[1]:.6g}) lies outside of the domain {self.mesh.domain}.")
         low = np.clip(np.floor(index).astype(int), 0, shape - 2)
         t = index - low
         for dj in (0, 1):
@@ -112,7 +112,7 @@ class Solution:
             found by linear interpolation of the function and U by ``__call__``.
 
         Raises:
-            ValueError: when the march never met the boundary.
+            InputError: when the march never met the boundary.
         """
         points = self.mesh.points
         if callable(region):
@@ -131,7 +131,7 @@ class Solution:
         places = np.concatenate(places)
         heights = self(places) if len(places) else np.array([])
         if not np.isfinite(heights).any():
-            raise ValueError(
+            raise InputError(
                 "The boundary of the region was not reached: enlarge the domain, or solve with stop='never' or a higher level."
             )
         lowest = int(np.nanargmin(heights))
@@ -151,23 +151,17 @@ class Solution:
 
     def save(self, path: str | Path) -> Path:
         """Write everything to one ``.npz`` file, atomically."""
-        path = Path(path)
+        path = Path(path).with_suffix(".npz")
         local = {}
         for k, polynomial in enumerate(self.local):
             local[f"local{k}"] = polynomial.coefficients
             local[f"center{k}"] = np.append(polynomial.center, polynomial.scale)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npz")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                np.savez_compressed(
-                    stream, domain=np.array(self.mesh.domain), shape=np.array(self.mesh.shape), values=self.values,
-                    gradient=self.gradient, attractors=self.attractors, offsets=self.offsets, drift=self.drift,
-                    diffusion=self.diffusion, settings=np.array(json.dumps(self.settings)), **local,
-                )
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with atomic_path(path) as temporary:
+            np.savez_compressed(
+                temporary, domain=np.array(self.mesh.domain), shape=np.array(self.mesh.shape), values=self.values,
+                gradient=self.gradient, attractors=self.attractors, offsets=self.offsets, drift=self.drift,
+                diffusion=self.diffusion, settings=np.array(json.dumps(self.settings)), **local,
+            )
         return path
 
     @classmethod
@@ -175,7 +169,7 @@ class Solution:
         """Read what ``save`` wrote.
 
         Raises:
-            ValueError: when the file is not such a file.
+            InputError: when the file is not such a file.
         """
         try:
             with np.load(path, allow_pickle=False) as data:
@@ -188,7 +182,7 @@ class Solution:
                 return cls(mesh, *(data[name] for name in names), local, data["drift"], data["diffusion"],
                            json.loads(str(data["settings"])))
         except (KeyError, OSError, ValueError) as error:
-            raise ValueError(f"{path} is not a solution written by Solution.save ({error}).") from None
+            raise InputError(f"{path} is not a solution written by Solution.save ({error}).") from None
 
 
 def _bilinear(table, mesh, points):

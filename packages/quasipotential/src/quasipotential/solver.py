@@ -14,6 +14,7 @@ import time
 
 import numpy as np
 from tqdm import tqdm
+from paperkit.errors import InputError
 
 from ._kernels import ACCEPTED, CONSIDERED, FRONT, disc_half_widths, push, set_bit
 from ._march import ACCEPTED_COUNT, HEAP_SIZE, SINGLES, SOLVES, STOPPED, TRIANGLES, WIDE_SEARCHES, march
@@ -63,20 +64,20 @@ def solve(
         The values, the gradient and everything needed to use them.
 
     Raises:
-        ValueError: one sentence that names the place, for a drift or diffusion that is not finite, a D that is not symmetric
+        InputError: one sentence that names the place, for a drift or diffusion that is not finite, a D that is not symmetric
             positive definite, an attractor that is no stable equilibrium, or a mesh too coarse around it.
     """
     if method not in ("jet", "olim"):
-        raise ValueError(f"The method must be 'jet' or 'olim'; it is {method!r}.")
+        raise InputError(f"The method must be 'jet' or 'olim'; it is {method!r}.")
     if start not in ("taylor", "linear"):
-        raise ValueError(f"The start must be 'taylor' or 'linear'; it is {start!r}.")
+        raise InputError(f"The start must be 'taylor' or 'linear'; it is {start!r}.")
     if stop not in ("boundary", "never"):
-        raise ValueError(f"stop must be 'boundary' or 'never'; it is {stop!r}.")
+        raise InputError(f"stop must be 'boundary' or 'never'; it is {stop!r}.")
     grid = Mesh(tuple(tuple(float(v) for v in ends) for ends in domain), (mesh, mesh) if isinstance(mesh, int) else tuple(mesh))
     if radius is None:
         radius = 16 if method == "jet" else guideline_radius(max(grid.shape))
     if not 1 <= radius <= 60:
-        raise ValueError(f"The update radius must be 1 to 60 mesh points; it is {radius}.")
+        raise InputError(f"The update radius must be 1 to 60 mesh points; it is {radius}.")
     began = time.perf_counter()
     b = grid.tabulate(drift, 2, "drift")
     d = tabulate_diffusion(grid, diffusion)
@@ -114,7 +115,7 @@ def tabulate_diffusion(grid: Mesh, diffusion: Field | np.ndarray | None) -> np.n
     if not (symmetric & positive).all():
         j, i = np.argwhere(~(symmetric & positive))[0]
         x, y = grid.corner + 0.5 * grid.spacing * (i, j)
-        raise ValueError(
+        raise InputError(
             f"The diffusion matrix must be symmetric positive definite; at ({x:.6g}, {y:.6g}) it is "
             f"{table[j, i].reshape(2, 2).tolist()}."
         )

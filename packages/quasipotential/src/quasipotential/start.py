@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from paperkit.errors import InputError
 
 from .local import LocalPotential, expand, fit_polynomials
 from .mesh import Mesh
@@ -49,19 +50,19 @@ def find_start(mesh: Mesh, drift: np.ndarray, diffusion: np.ndarray | None, attr
             for the eight neighbours of the equilibrium with the quadratic form.
 
     Raises:
-        ValueError: when the point is not a stable equilibrium well inside the mesh, or the mesh is too coarse around it.
+        InputError: when the point is not a stable equilibrium well inside the mesh, or the mesh is too coarse around it.
     """
     attractor = np.asarray(attractor, float)
     where = f"({attractor[0]:.6g}, {attractor[1]:.6g})"
     index = mesh.index_of(attractor)
     shape = np.array(mesh.shape)
     if not ((index >= 3).all() and (index <= shape - 4).all()):
-        raise ValueError(f"The attractor {where} must lie at least three mesh points inside the domain {mesh.domain}; move the domain.")
+        raise InputError(f"The attractor {where} must lie at least three mesh points inside the domain {mesh.domain}; move the domain.")
     near = _window(mesh, drift, index, 2)
     center, jacobian = _equilibrium(mesh, near, attractor, where)
     growth = np.linalg.eigvals(jacobian).real.max()
     if growth >= 0:
-        raise ValueError(
+        raise InputError(
             f"The equilibrium {where} is not stable (an eigenvalue of the drift's Jacobian has real part {growth:.3g} >= 0); "
             "give an attractor of dX = b dt."
         )
@@ -96,10 +97,10 @@ def _equilibrium(mesh, near, attractor, where):
     jacobian = np.array([[c[1, 0], c[0, 1]] for c in fit]) / scale
     typical = np.abs(values).max()
     if abs(np.linalg.det(jacobian)) < 1e-12 * typical**2 / scale**2:
-        raise ValueError(f"The drift's Jacobian at {where} is singular; the attractor must be a non-degenerate equilibrium.")
+        raise InputError(f"The drift's Jacobian at {where} is singular; the attractor must be a non-degenerate equilibrium.")
     step = -np.linalg.solve(jacobian, constant)
     if np.abs(step / mesh.spacing).max() > 0.1:
-        raise ValueError(
+        raise InputError(
             f"The attractor {where} is not an equilibrium: the drift there is ({constant[0]:.3g}, {constant[1]:.3g}); "
             f"the nearest zero is about ({attractor[0] + step[0]:.6g}, {attractor[1] + step[1]:.6g})."
         )
@@ -191,7 +192,7 @@ def _block(mesh, drift, diffusion, local, where):
     d = diffusion if diffusion.ndim == 2 else diffusion[2 * rows, 2 * columns]
     error = residual(local, points, drift[2 * rows, 2 * columns], d)
     if error.max() > 0.5:
-        raise ValueError(
+        raise InputError(
             f"The mesh is too coarse around the attractor {where}: two points away the drift is no longer nearly linear "
             f"(relative Hamilton-Jacobi residual {error.max():.2g}); refine the mesh or shrink the domain."
         )

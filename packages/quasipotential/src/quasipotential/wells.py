@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import networkx as nx
 import numpy as np
+from paperkit.errors import InputError
 
 from .solution import Solution
 from .solver import solve
@@ -78,12 +79,12 @@ def find_wells(drift: Callable, attractors, domain, mesh=257, *, saddles: Sequen
         ``V[i, j]``: the smallest U_i over the saddles that join i and j (the way down is free).
 
     Raises:
-        ValueError: when a saddle joins no two of the wells, or a solve did not reach it.
+        InputError: when a saddle joins no two of the wells, or a solve did not reach it.
     """
     attractors = np.atleast_2d(np.asarray(attractors, float))
     count = len(attractors)
     if count < 2:
-        raise ValueError("Give at least two attractors.")
+        raise InputError("Give at least two attractors.")
     solutions = tuple(
         solve(drift, point, domain, mesh, diffusion=diffusion, method=method, stop="never", progress=progress) for point in attractors
     )
@@ -93,11 +94,11 @@ def find_wells(drift: Callable, attractors, domain, mesh=257, *, saddles: Sequen
     for saddle in np.atleast_2d(np.asarray(saddles, float)):
         sides = [_follow_down(solutions[0], attractors, saddle, sign) for sign in (1, -1)]
         if sides[0] == sides[1]:
-            raise ValueError(f"The saddle {saddle.tolist()} does not join two of the wells; both sides lead to well {sides[0]}.")
+            raise InputError(f"The saddle {saddle.tolist()} does not join two of the wells; both sides lead to well {sides[0]}.")
         for i, j in (sides, sides[::-1]):
             height = float(solutions[i](saddle))
             if not np.isfinite(height):
-                raise ValueError(f"The solve from well {i} did not reach the saddle {saddle.tolist()}; enlarge the domain.")
+                raise InputError(f"The solve from well {i} did not reach the saddle {saddle.tolist()}; enlarge the domain.")
             if height < costs[i, j]:
                 costs[i, j], used[i, j] = height, saddle
     return Wells(attractors, costs, tree_levels(costs), solutions, used)
@@ -109,7 +110,7 @@ def _follow_down(solution, attractors, saddle, sign):
     jacobian = np.stack([(solution.drift_at(saddle + h * e) - solution.drift_at(saddle - h * e)) / (2 * h) for e in np.eye(2)], -1)
     values, vectors = np.linalg.eig(jacobian)
     if not values.real.max() > 0 > values.real.min():
-        raise ValueError(f"{saddle.tolist()} is not a saddle of the drift (eigenvalues {values.real.tolist()}).")
+        raise InputError(f"{saddle.tolist()} is not a saddle of the drift (eigenvalues {values.real.tolist()}).")
     x = saddle + 2 * h * sign * vectors[:, int(np.argmax(values.real))].real
     for _ in range(200 * max(solution.mesh.shape)):
         away = np.linalg.norm(attractors - x, axis=1)
@@ -120,7 +121,7 @@ def _follow_down(solution, attractors, saddle, sign):
         x = x + 0.5 * h * middle / max(np.linalg.norm(middle), 1e-12)
         if not solution.mesh.contains(x):
             break
-    raise ValueError(f"From the saddle {saddle.tolist()} the drift leads to none of the attractors; give all of them.")
+    raise InputError(f"From the saddle {saddle.tolist()} the drift leads to none of the attractors; give all of them.")
 
 
 def tree_levels(costs: np.ndarray) -> np.ndarray:
