@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit, prange
 from paperkit.errors import InputError
 
+from ._random import normal, seed_path
 from .mesh import Mesh
 
 BOUNDARY_SHIFT = 0.5825971579390107
@@ -46,48 +47,6 @@ def tabulate(drift, domain, mesh: int | tuple[int, int] = 257, diffusion=None) -
 
 
 @njit(cache=True, error_model="numpy")
-def _rotate(x, k):
-    return (x << np.uint64(k)) | (x >> np.uint64(64 - k))
-
-
-@njit(cache=True, error_model="numpy")
-def _seed(seed, path):
-    """Four words of generator state from the seed and the path's number."""
-    z = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(path) * np.uint64(0xD1342543DE82EF95)
-    words = (np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0))
-    for _ in range(4):
-        z += np.uint64(0x9E3779B97F4A7C15)
-        w = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        w = (w ^ (w >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        words = (words[1], words[2], words[3], w ^ (w >> np.uint64(31)))
-    return words
-
-
-@njit(cache=True, error_model="numpy")
-def _next(words):
-    """One 64-bit number and the new state (xoshiro256++)."""
-    a, b, c, d = words
-    result = _rotate(a + d, 23) + a
-    t = b << np.uint64(17)
-    c ^= a
-    d ^= b
-    b ^= c
-    a ^= d
-    c ^= t
-    return result, (a, b, c, _rotate(d, 45))
-
-
-@njit(cache=True, error_model="numpy")
-def _normals(words):
-    """Two independent standard normal numbers (Box and Muller) and the new state."""
-    one, words = _next(words)
-    two, words = _next(words)
-    radius = math.sqrt(-2.0 * math.log((np.float64(one >> np.uint64(11)) + 0.5) * 1.1102230246251565e-16))
-    angle = np.float64(two >> np.uint64(11)) * (1.1102230246251565e-16 * 2.0 * math.pi)
-    return radius * math.cos(angle), radius * math.sin(angle), words
-
-
-@njit(cache=True, error_model="numpy")
 def _advance(x, y, b, root, dt, amplitude, words):
     """One Euler-Maruyama step in half-grid units; ``root`` is sigma, lower triangular, constant (1, 1, 3) or a table."""
     i = min(max(int(x), 0), b.shape[1] - 2)
@@ -96,7 +55,8 @@ def _advance(x, y, b, root, dt, amplitude, words):
     w00, w10, w01, w11 = (1 - s) * (1 - t), s * (1 - t), (1 - s) * t, s * t
     bx = w00 * b[j, i, 0] + w10 * b[j, i + 1, 0] + w01 * b[j + 1, i, 0] + w11 * b[j + 1, i + 1, 0]
     by = w00 * b[j, i, 1] + w10 * b[j, i + 1, 1] + w01 * b[j + 1, i, 1] + w11 * b[j + 1, i + 1, 1]
-    p, q, words = _normals(words)
+    p, words = normal(words)
+    q, words = normal(words)
     if root.shape[0] == 1:
         r0, r1, r2 = root[0, 0, 0], root[0, 0, 1], root[0, 0, 2]
     else:
@@ -108,7 +68,7 @@ def _advance(x, y, b, root, dt, amplitude, words):
 
 @njit(cache=True, error_model="numpy")
 def _exit_path(x, y, b, root, region, dt, amplitude, most, seed, path):
-    words = _seed(seed, path)
+    words = seed_path(seed, path)
     height, width = region.shape
     for step in range(1, most + 1):
         x, y, words = _advance(x, y, b, root, dt, amplitude, words)
@@ -130,7 +90,7 @@ def _exit_paths(x, y, b, root, region, dt, amplitude, most, seed, first, steps, 
 
 @njit(cache=True, error_model="numpy")
 def _occupy_path(x, y, b, root, labels, dt, amplitude, burn, steps, every, seed, path, counts):
-    words = _seed(seed, path)
+    words = seed_path(seed, path)
     height, width = labels.shape
     for step in range(1, burn + steps + 1):
         x, y, words = _advance(x, y, b, root, dt, amplitude, words)
