@@ -129,7 +129,7 @@ def residual(local: LocalPotential, points: np.ndarray, drift: np.ndarray, diffu
     d = diffusion.reshape(*diffusion.shape[:-1], 2, 2) if diffusion.shape[-1] == 4 else diffusion
     kinetic = 0.5 * np.einsum("...i,...ij,...j", p, np.broadcast_to(d, (*p.shape, 2)), p)
     work = np.einsum("...i,...i", drift, p)
-    return np.abs(kinetic + work) / np.where(kinetic > 0, kinetic, np.inf)
+    return np.abs(kinetic + work) / np.where(kinetic > 1e-18 * kinetic.max(), kinetic, np.inf)
 
 
 def _sublevel(mesh, drift, diffusion, local, half):
