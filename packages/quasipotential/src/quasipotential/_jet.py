@@ -72,6 +72,17 @@ def lagrangian(b, metric, x, y, vx, vy):
 
 
 @njit(cache=True, error_model="numpy")
+def normal_to(wx, wy, x, y, metric):
+    """The vector that is perpendicular to ``w`` and as long, in the metric at the mesh point ``(x, y)``: ``J A w / sqrt(det A)``."""
+    if metric is None:
+        return -wy, wx
+    row, column = 2 * int(y), 2 * int(x)
+    a, c, d = metric[row, column, 0], metric[row, column, 1], metric[row, column, 2]
+    root = math.sqrt(a * d - c * c)
+    return -(c * wx + d * wy) / root, (a * wx + c * wy) / root
+
+
+@njit(cache=True, error_model="numpy")
 def curve_action(s, a0, a1, edge, b, metric, basis, inverse):
     """Value of the update and its derivatives in ``s``, ``a0`` and ``a1``, and the momentum at the target.
 
@@ -83,27 +94,28 @@ def curve_action(s, a0, a1, edge, b, metric, basis, inverse):
     ix, iy = xt - zx, yt - zy
     wx, wy = basis[0, 0] * ix + basis[0, 1] * iy, basis[1, 0] * ix + basis[1, 1] * iy
     ex, ey = basis[0, 0] * ei + basis[0, 1] * ej, basis[1, 0] * ei + basis[1, 1] * ej
-    nx, ny = inverse[0, 1] * wx - inverse[0, 0] * wy, inverse[1, 1] * wx - inverse[1, 0] * wy
-    fx, fy = inverse[0, 1] * ex - inverse[0, 0] * ey, inverse[1, 1] * ex - inverse[1, 0] * ey
+    ux, uy = normal_to(wx, wy, xt, yt, metric)
+    fx, fy = normal_to(ex, ey, xt, yt, metric)
+    nx, ny = inverse[0, 0] * ux + inverse[0, 1] * uy, inverse[1, 0] * ux + inverse[1, 1] * uy
+    kx, ky = inverse[0, 0] * fx + inverse[0, 1] * fy, inverse[1, 0] * fx + inverse[1, 1] * fy
     bend, swing = (a0 - a1) / 8, (a0 + a1) / 4
-    g0, p0x, p0y, q0x, q0y = lagrangian(b, metric, zx, zy, wx - a0 * wy, wy + a0 * wx)
+    g0, p0x, p0y, q0x, q0y = lagrangian(b, metric, zx, zy, wx + a0 * ux, wy + a0 * uy)
     gm, pmx, pmy, qmx, qmy = lagrangian(
-        b, metric, 0.5 * (zx + xt) + bend * nx, 0.5 * (zy + yt) + bend * ny, wx + swing * wy, wy - swing * wx)
-    g1, p1x, p1y, _, _ = lagrangian(b, metric, xt, yt, wx - a1 * wy, wy + a1 * wx)
+        b, metric, 0.5 * (zx + xt) + bend * nx, 0.5 * (zy + yt) + bend * ny, wx - swing * ux, wy - swing * uy)
+    g1, p1x, p1y, _, _ = lagrangian(b, metric, xt, yt, wx + a1 * ux, wy + a1 * uy)
     r = 1 - s
     value = u0 + s * s * (3 - 2 * s) * rise + s * r * r * t0 - s * s * r * t1 + (g0 + 4 * gm + g1) / 6
-    across0 = -wy * p0x + wx * p0y
-    across_m = -wy * pmx + wx * pmy
-    across1 = -wy * p1x + wx * p1y
+    across0 = ux * p0x + uy * p0y
+    across_m = ux * pmx + uy * pmy
+    across1 = ux * p1x + uy * p1y
     shift = 0.5 * (nx * qmx + ny * qmy)
     d0 = (across0 - across_m + shift) / 6
     d1 = (across1 - across_m - shift) / 6
     front = 6 * s * r * rise + r * (1 - 3 * s) * t0 - s * (2 - 3 * s) * t1
     along = (
-        q0x * ei + q0y * ej - (p0x * (ex - a0 * ey) + p0y * (ey + a0 * ex))
-        + 4 * (qmx * (0.5 * ei - bend * fx) + qmy * (0.5 * ej - bend * fy)
-               - (pmx * (ex + swing * ey) + pmy * (ey - swing * ex)))
-        - (p1x * (ex - a1 * ey) + p1y * (ey + a1 * ex))
+        q0x * ei + q0y * ej - (p0x * (ex + a0 * fx) + p0y * (ey + a0 * fy))
+        + 4 * (qmx * (0.5 * ei - bend * kx) + qmy * (0.5 * ej - bend * ky) - (pmx * (ex - swing * fx) + pmy * (ey - swing * fy)))
+        - (p1x * (ex + a1 * fx) + p1y * (ey + a1 * fy))
     ) / 6
     return value, front + along, d0, d1, p1x, p1y
 
@@ -217,7 +229,7 @@ def known(point, target, u, status):
 
 
 @njit(cache=True, error_model="numpy")
-def cross_ring(m, first, second, s, a0, a1, target, stride, basis, inverse):
+def cross_ring(m, first, second, s, a0, a1, target, stride, metric, basis, inverse):
     """Where the path from an edge to the target crosses the square ring of half-width ``m`` around the target (mesh units)."""
     j0, i0 = first // stride - 1, first % stride - 1
     j1, i1 = second // stride - 1, second % stride - 1
@@ -225,8 +237,9 @@ def cross_ring(m, first, second, s, a0, a1, target, stride, basis, inverse):
     zx, zy = i0 + s * (i1 - i0), j0 + s * (j1 - j0)
     ix, iy = xt - zx, yt - zy
     wx, wy = basis[0, 0] * ix + basis[0, 1] * iy, basis[1, 0] * ix + basis[1, 1] * iy
-    nx, ny = inverse[0, 1] * wx - inverse[0, 0] * wy, inverse[1, 1] * wx - inverse[1, 0] * wy
-    low, high = 0.0, 1.0
+    ux, uy = normal_to(wx, wy, xt, yt, metric)
+    nx, ny = inverse[0, 0] * ux + inverse[0, 1] * uy, inverse[1, 0] * ux + inverse[1, 1] * uy
+    low, high = -1.0, 1.0
     x, y = zx, zy
     for _ in range(12):
         r = 0.5 * (low + high)
@@ -279,8 +292,8 @@ def accept_jet(target, trial, u, base, partner, fraction, gradient, status, stri
     xt, yt = target % stride - 1, target // stride - 1
     reach = min(max(abs(first % stride - 1 - xt), abs(first // stride - 1 - yt)),
                 max(abs(second % stride - 1 - xt), abs(second // stride - 1 - yt)))
-    for m in range(1, reach):
-        x, y = cross_ring(m, first, second, s, a0, a1, target, stride, basis, inverse)
+    for m in range(1, reach if beyond <= 1e-6 else 2 * reach + 1):
+        x, y = cross_ring(m, first, second, s, a0, a1, target, stride, metric, basis, inverse)
         if abs(x - xt) >= abs(y - yt):
             one = np.int64(round(x) + 1 + (math.floor(y) + 1) * stride)
             two, t = one + stride, y - math.floor(y)

@@ -128,7 +128,7 @@ def expand(center: np.ndarray, scale: float, drift: list[np.ndarray], diffusion:
 
 
 def fit_polynomials(points: np.ndarray, values: np.ndarray, center: np.ndarray, scale: float, degree: int) -> list[np.ndarray]:
-    """Least-squares polynomials of total degree ``degree`` through samples.
+    """Least-squares polynomials of total degree ``degree`` through samples, which weigh more the nearer they are to the center.
 
     Args:
         points: ``(n, 2)``. values: ``(n, components)``.
@@ -142,7 +142,8 @@ def fit_polynomials(points: np.ndarray, values: np.ndarray, center: np.ndarray, 
     z = (points - center) / scale
     powers = [(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)]
     matrix = np.stack([z[:, 0] ** i * z[:, 1] ** j for i, j in powers], -1)
-    solution, *_ = np.linalg.lstsq(matrix, values, rcond=None)
+    weight = 1 / (0.02 + np.sum(z * z, axis=1))[:, None]
+    solution, *_ = np.linalg.lstsq(weight * matrix, weight * values, rcond=None)
     result = []
     for column in solution.T:
         c = np.zeros((degree + 1, degree + 1))
