@@ -14,5 +14,6 @@ from .pde import mean_exit_time as mean_exit_time
 from .pde import stationary_density as stationary_density
 from .solution import Solution as Solution
 from .solver import solve as solve
+from .torch_paths import simulate_exits_torch as simulate_exits_torch
 from .wells import Wells as Wells
 from .wells import find_wells as find_wells

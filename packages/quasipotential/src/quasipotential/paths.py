@@ -15,7 +15,7 @@ def descend(solution, point) -> np.ndarray:
     """Minimum action path from the attractor to a point, by following ``-(D grad U + b)`` back, ``(n, 2)``.
 
     Within the start region the gradient is the local polynomial's. From an equilibrium such as a saddle, where the direction
-    vanishes, the path begins at the lowest of the points two spacings around.
+    vanishes, the path begins at the lowest of the points three spacings around.
 
     Args:
         solution: a ``Solution``.
@@ -47,13 +47,13 @@ def descend(solution, point) -> np.ndarray:
     typical = float(np.abs(solution.drift).mean())
     if speed < 1e-3 * typical and min(np.linalg.norm(target - c) for c, *_ in starts) > 3 * step:
         angles = np.linspace(0, 2 * np.pi, 72, endpoint=False)
-        around = target + 2.0 * step * np.stack([np.cos(angles), np.sin(angles)], -1)
+        around = target + 3.0 * float(solution.mesh.spacing.max()) * np.stack([np.cos(angles), np.sin(angles)], -1)
         inside = np.array([solution.mesh.contains(p) for p in around])
         heights = np.full(72, np.inf)
         heights[inside] = solution(around[inside])
         here = around[int(np.nanargmin(heights))]
         path.append(here)
-    longest = int(40 * np.sum(solution.mesh.shape))
+    longest = int(12 * np.sum(solution.mesh.shape))
     for _ in range(longest):
         nearest = min((np.linalg.norm(here - c) for c, *_ in starts))
         if nearest < 0.5 * step:

@@ -21,7 +21,7 @@ class Occupancy(Settings):
 
     noise: float = 0.25
     paths: int = 2000
-    duration: float = 800.0
+    duration: float = 400.0
     mesh: int = 193
     noises: tuple[float, ...] = (0.2, 0.1, 0.05, 0.025, 0.0125)
 

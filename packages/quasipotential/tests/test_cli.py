@@ -1,0 +1,77 @@
+"""Every verb, end to end; the commands of the README."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from quasipotential.cli import main
+
+
+def run(capsys, *arguments):
+    main(list(arguments))
+    return capsys.readouterr().out
+
+
+def test_demo(capsys, tmp_path):
+    out = run(capsys, "demo", "--out", str(tmp_path / "d.png"), "--mesh", "65", "--replicas", "20")
+    assert "barriers of the quasi-potential" in out
+    assert (tmp_path / "d.png").stat().st_size > 10_000
+
+
+def test_solve_path_exit_wells(capsys, tmp_path):
+    out = run(capsys, "solve", "cubic", "--mesh", "65", "--out", str(tmp_path / "s.npz"), "--plot", str(tmp_path / "s.png"))
+    assert "largest error" in out
+    assert (tmp_path / "s.npz").exists()
+    assert (tmp_path / "s.png").exists()
+    out = run(capsys, "path", "maier-stein", "--mesh", "129", "--out", str(tmp_path / "p.csv"))
+    assert len((tmp_path / "p.csv").read_text().splitlines()) > 50
+    out = run(capsys, "exit", "two-wells", "--noise", "0.4", "0.3", "--paths", "100", "--mesh", "129", "--radius", "0.6")
+    assert "barrier" in out
+    out = run(capsys, "wells", "--mesh", "65")
+    assert "favours well 0" in out
+
+
+def test_a_system_from_a_file(capsys, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("import numpy as np\ndrift = lambda p: -p\nattractors = [(0.0, 0.0)]\ndomain = ((-1, 1), (-1, 1))\n"
+                    "exact = lambda p: np.sum(p * p, -1)\n")
+    assert "largest error" in run(capsys, "solve", str(file), "--mesh", "33")
+
+
+@pytest.mark.parametrize("arguments", [["solve", "nothing"], ["solve", "cubic", "--attractor", "3"], ["wells", "cubic"],
+                                       ["path", "cubic", "--to", "5", "5", "--mesh", "33"]])
+def test_bad_input_exits_2_with_one_sentence(capsys, arguments):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("quasipotential: ")
+    assert "\n" not in said
+
+
+def test_list_and_cite(capsys):
+    assert "Q7" in run(capsys, "list")
+    assert "1901.06054" in run(capsys, "cite")
+
+
+def test_one_claim_end_to_end(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["reproduce", "Q6", "--preset", "smoke", "--out", str(tmp_path)])
+    assert stop.value.code == 0
+    assert (tmp_path / "Q6.smoke.json").exists()
+
+
+def test_import_is_lazy():
+    subprocess.run([sys.executable, "-c", "import quasipotential, sys; assert 'numba' not in sys.modules"], check=True)
+
+
+def test_readme_examples(tmp_path, monkeypatch):
+    readme = Path(__file__).parents[1] / "README.md"
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(), re.S)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})

@@ -1,0 +1,119 @@
+"""Statistical tests: n, seed and tolerance in standard errors are stated in each."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import quasipotential as qp
+from quasipotential import systems
+from quasipotential._random import normals
+from quasipotential.closed_forms import stationary_density_1d
+from quasipotential.sgd import NoisyRegression, gradient_covariance, run_sgd, sgd_problem
+
+A = np.diag([2.0, 0.5])
+
+
+def region(p):
+    return 0.5 * np.einsum("...i,ij,...j", p, A, p) - 1
+
+
+def test_normal_numbers_are_normal():
+    x = normals(1, 2, 1_000_000)
+    assert stats.kstest(x, "norm").pvalue > 1e-4
+    assert (np.abs(x) > 3.6541528853610088).mean() == pytest.approx(2 * stats.norm.sf(3.6541528853610088), abs=4 * np.sqrt(2.6e-4 / 1e6))
+    assert abs(np.corrcoef(x, normals(1, 3, 1_000_000))[0, 1]) < 4e-3
+
+
+def test_exit_times_agree_with_the_elliptic_equation():
+    problem = qp.tabulate(lambda p: -p @ A, ((-1.15, 1.15), (-2.25, 2.25)), 193, np.diag([1.8, 0.2]))
+    exits = qp.simulate_exits(problem, (0, 0), region, 0.5, paths=4000, step=0.002, seed=5)
+    exact = qp.mean_exit_time(problem, region, 0.5, (0, 0))
+    assert abs(exits.mean - exact) < 4 * exits.standard_error
+    assert exits.censored == 0
+
+
+def test_paths_are_reproducible_and_can_be_continued():
+    problem = qp.tabulate(lambda p: -p, ((-1, 1), (-1, 1)), 33)
+    disc = lambda p: np.linalg.norm(p, axis=-1) - 0.5
+    whole = qp.simulate_exits(problem, (0, 0), disc, 0.5, paths=40, seed=1)
+    part = qp.simulate_exits(problem, (0, 0), disc, 0.5, paths=20, seed=1, first=20)
+    np.testing.assert_array_equal(whole.times[20:], part.times)
+    stopped = qp.simulate_exits(problem, (0, 0), disc, 0.01, paths=10, seed=1, longest=1.0)
+    assert stopped.censored > 0
+
+
+def test_mean_exit_time_of_brownian_motion_from_a_disc_is_second_order():
+    disc = lambda p: np.linalg.norm(p, axis=-1) - 0.8
+    errors = []
+    for n in (33, 65, 129):
+        problem = qp.tabulate(lambda p: 0 * p, ((-1, 1), (-1, 1)), n)
+        errors.append(abs(qp.mean_exit_time(problem, disc, 0.5, (0, 0)) - 0.64))
+    assert errors[-1] < 1e-3
+
+
+def test_stationary_density_marginal_is_the_one_dimensional_formula():
+    system = systems.two_wells()
+    problem = qp.tabulate(system.drift, system.domain, 129, system.diffusion)
+    density = qp.stationary_density(problem, 0.2)
+    x = problem.mesh.points[0, :, 0]
+    marginal = density.sum(0) * problem.mesh.spacing[1]
+    exact = stationary_density_1d(lambda y: y**3 - y, lambda y: 1 + 0.5 * np.tanh(4 * y), 0.2, x)
+    np.testing.assert_allclose(marginal, exact, atol=0.01 * exact.max())
+
+
+def test_occupancy_agrees_with_the_stationary_density():
+    system = systems.two_wells()
+    problem = qp.tabulate(system.drift, ((-2.5, 2.5), (-2.5, 2.5)), 97, system.diffusion)
+    shares = qp.simulate_occupancy(problem, np.repeat(system.attractors, 200, 0), lambda p: (p[..., 0] > 0).astype(int), 0.4,
+                                   duration=100, burn=50, step=0.01, seed=2)[:, 0]
+    x = np.linspace(-2.5, 2.5, 2001)
+    exact = stationary_density_1d(lambda y: y**3 - y, lambda y: 1 + 0.5 * np.tanh(4 * y), 0.4, x)
+    left = np.trapezoid(exact[:1001], x[:1001])
+    assert abs(shares.mean() - left) < 4 * shares.std(ddof=1) / 20 + 0.003
+
+
+def test_exit_slope_removes_the_prefactor():
+    noise = np.array([0.3, 0.2, 0.1])
+    assert qp.exit_slope(noise, 3 * noise**0.5 * np.exp(1.2 / noise), 1.0) == pytest.approx(1.2)
+
+
+def test_gradient_covariance_is_that_of_the_samples():
+    g = np.random.default_rng(0).standard_normal((3, 50, 2))
+    np.testing.assert_allclose(gradient_covariance(g)[1], np.cov(g[1].T, bias=True), atol=1e-12)
+
+
+def test_the_regression_has_two_wells_of_equal_loss_and_unequal_noise():
+    model = NoisyRegression()
+    wells = model.wells()
+    assert model.loss(wells)[0] == pytest.approx(model.loss(wells)[1], abs=1e-14)
+    h = 1e-6
+    slope = (model.loss(np.array([1.3 + h, 0.4])) - model.loss(np.array([1.3 - h, 0.4]))) / (2 * h)
+    assert model.gradients(np.array([[1.3, 0.4]])).mean(1)[0, 0] == pytest.approx(float(slope), rel=1e-8)
+    covariance = gradient_covariance(model.gradients(wells))
+    assert covariance[1, 0, 0] > 2 * covariance[0, 0, 0]
+    problem = sgd_problem(model.gradients, ((-6, 6), (-4, 4)), 33)
+    np.testing.assert_allclose(problem.drift[32, 32], 0, atol=1e-12)
+
+
+def test_sgd_on_a_quadratic_has_the_discrete_lyapunov_covariance():
+    points = np.random.default_rng(1).standard_normal((20, 2)) * [1.0, 0.3]
+    points -= points.mean(0)
+    end, _ = run_sgd(lambda t, i: t[:, None, :] - points[i], 20, np.zeros((20_000, 2)), step=0.1, batch=2, steps=150, seed=3)
+    exact = qp.closed_forms.discrete_covariance(np.eye(2), np.cov(points.T, bias=True), 0.1, 2)
+    assert np.abs(end.var(0) - np.diag(exact)).max() < 4.5 * np.sqrt(2 / 20_000) * np.diag(exact).max()
+
+
+def test_torch_fields_gradients_and_paths():
+    torch = pytest.importorskip("torch")
+    drift = qp.torch_field(lambda p: -torch.stack([2 * p[..., 0], p[..., 1]], -1))
+    solution = qp.solve(drift, (0, 0), ((-1, 1), (-1, 1)), 65)
+    assert float(solution((0.3, 0.3))) == pytest.approx(3 * 0.09, rel=1e-4)
+    model = NoisyRegression()
+    s, c, label = (torch.tensor(v) for v in model.samples.T)
+    losses = lambda t: 0.5 * (torch.nn.functional.softplus(s * t[0], threshold=1e6) + c * t[1] - label) ** 2
+    theta = np.array([[0.3, -0.2], [2.0, 1.0]])
+    np.testing.assert_allclose(qp.sgd.torch_gradients(losses)(theta), model.gradients(theta), atol=1e-12)
+    exits = qp.simulate_exits_torch(lambda p: -p, (0.0, 0.0), lambda p: p.norm(dim=-1) - 0.5, 0.5, paths=4000, step=0.001, seed=0)
+    problem = qp.tabulate(lambda p: -p, ((-1, 1), (-1, 1)), 129)
+    exact = qp.mean_exit_time(problem, lambda p: np.linalg.norm(p, axis=-1) - 0.5, 0.5, (0, 0))
+    assert exits.mean == pytest.approx(exact, rel=0.1)
