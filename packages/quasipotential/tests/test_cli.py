@@ -36,13 +36,22 @@ def test_solve_path_exit_wells(capsys, tmp_path):
 
 def test_a_system_from_a_file(capsys, tmp_path):
     file = tmp_path / "mine.py"
-    file.write_text("import numpy as np\ndrift = lambda p: -p\nattractors = [(0.0, 0.0)]\ndomain = ((-1, 1), (-1, 1))\n"
-                    "exact = lambda p: np.sum(p * p, -1)\n")
+    file.write_text(
+        "import numpy as np\ndrift = lambda p: -p\nattractors = [(0.0, 0.0)]\ndomain = ((-1, 1), (-1, 1))\n"
+        "exact = lambda p: np.sum(p * p, -1)\n"
+    )
     assert "largest error" in run(capsys, "solve", str(file), "--mesh", "33")
 
 
-@pytest.mark.parametrize("arguments", [["solve", "nothing"], ["solve", "cubic", "--attractor", "3"], ["wells", "cubic"],
-                                       ["path", "cubic", "--to", "5", "5", "--mesh", "33"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["solve", "nothing"],
+        ["solve", "cubic", "--attractor", "3"],
+        ["wells", "cubic"],
+        ["path", "cubic", "--to", "5", "5", "--mesh", "33"],
+    ],
+)
 def test_bad_input_exits_2_with_one_sentence(capsys, arguments):
     with pytest.raises(SystemExit) as stop:
         main(arguments)

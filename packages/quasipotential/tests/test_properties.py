@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from paperkit.errors import InputError
 
 import quasipotential as qp
+from paperkit.errors import InputError
 from quasipotential import closed_forms, systems
 from quasipotential.characteristics import Characteristics
 from quasipotential.claims.ladder import errors, order, sheared_difference, varying
@@ -53,14 +53,21 @@ def test_local_polynomial_satisfies_the_equation_to_its_degree():
     start = find_start(grid, b, d, system.attractors[0], "taylor")
     assert start.local.degree == 6
     points = grid.points[start.rows, start.columns]
-    assert residual(start.local, points, b[2 * start.rows, 2 * start.columns], d[2 * start.rows, 2 * start.columns]).max() < 1e-4
-    form = closed_forms.separable([lambda x: x**3 - x, lambda y: y], [lambda x: 1 + 0.5 * np.tanh(4 * x), lambda y: 1 + 0 * y], [-1, 0])
+    assert (
+        residual(start.local, points, b[2 * start.rows, 2 * start.columns], d[2 * start.rows, 2 * start.columns]).max()
+        < 1e-4
+    )
+    form = closed_forms.separable(
+        [lambda x: x**3 - x, lambda y: y], [lambda x: 1 + 0.5 * np.tanh(4 * x), lambda y: 1 + 0 * y], [-1, 0]
+    )
     np.testing.assert_allclose(start.local(points), form.value(points), atol=1e-5)
 
 
 def test_olim_meets_the_published_errors_at_the_published_radius():
-    for name, make, table in (("d", systems.rotating_well, {129: (7, 9.19e-3), 257: (9, 2.41e-3)}),
-                              ("y(4)", systems.limit_cycle, {129: (7, 5.50e-3), 257: (9, 2.11e-3)})):
+    for name, make, table in (
+        ("d", systems.rotating_well, {129: (7, 9.19e-3), 257: (9, 2.41e-3)}),
+        ("y(4)", systems.limit_cycle, {129: (7, 5.50e-3), 257: (9, 2.11e-3)}),
+    ):
         system = make()
         for n, (k, published) in table.items():
             got = qp.solve(system.drift, system.attractors[0], system.domain, n, method="olim", radius=k, start="linear")
@@ -69,8 +76,10 @@ def test_olim_meets_the_published_errors_at_the_published_radius():
 
 def test_jets_are_of_second_order_and_beat_the_published_errors():
     system = systems.cubic()
-    rows = {str(n): errors(qp.solve(system.drift, system.attractors[0], system.domain, n), system.exact, system.exact_gradient)
-            for n in (65, 129, 257)}
+    rows = {
+        str(n): errors(qp.solve(system.drift, system.attractors[0], system.domain, n), system.exact, system.exact_gradient)
+        for n in (65, 129, 257)
+    }
     assert rows["129"]["error"] < 1.69e-5
     assert rows["257"]["error"] < 4.07e-6
     assert order(rows, "error") > 1.9
@@ -81,7 +90,10 @@ def test_jets_are_of_second_order_and_beat_the_published_errors():
 def test_varying_diffusion_converges_with_both_methods(name):
     form, start, domain = varying()[name]
     for method, bound in (("jet", 1.9), ("olim", 0.9)):
-        rows = {str(n): errors(qp.solve(form.drift, start, domain, n, diffusion=form.diffusion, method=method), form.value) for n in (65, 129, 257)}
+        rows = {
+            str(n): errors(qp.solve(form.drift, start, domain, n, diffusion=form.diffusion, method=method), form.value)
+            for n in (65, 129, 257)
+        }
         assert order(rows, "rms") > bound, method
 
 
@@ -122,7 +134,9 @@ def test_a_level_stops_the_march():
 def test_interpolation_is_of_third_order():
     system = systems.cubic()
     points = np.random.default_rng(0).uniform(-0.4, 0.4, (500, 2))
-    e = [np.abs(qp.solve(system.drift, (0, 0), system.domain, n)(points) - system.exact(points)).max() for n in (65, 129, 257)]
+    e = [
+        np.abs(qp.solve(system.drift, (0, 0), system.domain, n)(points) - system.exact(points)).max() for n in (65, 129, 257)
+    ]
     assert np.polyfit(np.log([64, 128, 256]), np.log(e), 1)[0] < -1.9
 
 
@@ -181,7 +195,9 @@ def test_an_unreachable_well_has_no_in_tree():
 def test_find_wells_prefers_the_quiet_well_and_flips():
     for asymmetry, quiet in ((0.5, 0), (-0.5, 1)):
         system = systems.two_wells(asymmetry)
-        wells = qp.find_wells(system.drift, system.attractors, system.domain, 97, saddles=system.saddles, diffusion=system.diffusion)
+        wells = qp.find_wells(
+            system.drift, system.attractors, system.domain, 97, saddles=system.saddles, diffusion=system.diffusion
+        )
         assert wells.favoured == quiet
         assert wells.masses(0.1)[quiet] > 0.99
         assert float(wells(system.attractors[quiet])) == pytest.approx(0, abs=1e-6)
@@ -190,7 +206,10 @@ def test_find_wells_prefers_the_quiet_well_and_flips():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"diffusion": lambda p: np.eye(2) * np.where(p[..., 0] > 0.5, -1, 1)[..., None, None]}, "symmetric positive definite; at"),
+        (
+            {"diffusion": lambda p: np.eye(2) * np.where(p[..., 0] > 0.5, -1, 1)[..., None, None]},
+            "symmetric positive definite; at",
+        ),
         ({"drift": lambda p: np.where(p > 0.5, np.nan, -p)}, "not finite at"),
         ({"attractor": (0.3, 0.0)}, "not an equilibrium"),
         ({"drift": lambda p: p, "attractor": (0, 0)}, "not stable"),

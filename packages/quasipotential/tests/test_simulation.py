@@ -17,10 +17,16 @@ def region(p):
     return 0.5 * np.einsum("...i,ij,...j", p, A, p) - 1
 
 
+def ball(radius):
+    return lambda p: np.linalg.norm(p, axis=-1) - radius
+
+
 def test_normal_numbers_are_normal():
     x = normals(1, 2, 1_000_000)
     assert stats.kstest(x, "norm").pvalue > 1e-4
-    assert (np.abs(x) > 3.6541528853610088).mean() == pytest.approx(2 * stats.norm.sf(3.6541528853610088), abs=4 * np.sqrt(2.6e-4 / 1e6))
+    assert (np.abs(x) > 3.6541528853610088).mean() == pytest.approx(
+        2 * stats.norm.sf(3.6541528853610088), abs=4 * np.sqrt(2.6e-4 / 1e6)
+    )
     assert abs(np.corrcoef(x, normals(1, 3, 1_000_000))[0, 1]) < 4e-3
 
 
@@ -34,7 +40,7 @@ def test_exit_times_agree_with_the_elliptic_equation():
 
 def test_paths_are_reproducible_and_can_be_continued():
     problem = qp.tabulate(lambda p: -p, ((-1, 1), (-1, 1)), 33)
-    disc = lambda p: np.linalg.norm(p, axis=-1) - 0.5
+    disc = ball(0.5)
     whole = qp.simulate_exits(problem, (0, 0), disc, 0.5, paths=40, seed=1)
     part = qp.simulate_exits(problem, (0, 0), disc, 0.5, paths=20, seed=1, first=20)
     np.testing.assert_array_equal(whole.times[20:], part.times)
@@ -43,7 +49,7 @@ def test_paths_are_reproducible_and_can_be_continued():
 
 
 def test_mean_exit_time_of_brownian_motion_from_a_disc_is_second_order():
-    disc = lambda p: np.linalg.norm(p, axis=-1) - 0.8
+    disc = ball(0.8)
     errors = []
     for n in (33, 65, 129):
         problem = qp.tabulate(lambda p: 0 * p, ((-1, 1), (-1, 1)), n)
@@ -64,8 +70,16 @@ def test_stationary_density_marginal_is_the_one_dimensional_formula():
 def test_occupancy_agrees_with_the_stationary_density():
     system = systems.two_wells()
     problem = qp.tabulate(system.drift, ((-2.5, 2.5), (-2.5, 2.5)), 97, system.diffusion)
-    shares = qp.simulate_occupancy(problem, np.repeat(system.attractors, 200, 0), lambda p: (p[..., 0] > 0).astype(int), 0.4,
-                                   duration=100, burn=50, step=0.01, seed=2)[:, 0]
+    shares = qp.simulate_occupancy(
+        problem,
+        np.repeat(system.attractors, 200, 0),
+        lambda p: (p[..., 0] > 0).astype(int),
+        0.4,
+        duration=100,
+        burn=50,
+        step=0.01,
+        seed=2,
+    )[:, 0]
     x = np.linspace(-2.5, 2.5, 2001)
     exact = stationary_density_1d(lambda y: y**3 - y, lambda y: 1 + 0.5 * np.tanh(4 * y), 0.4, x)
     left = np.trapezoid(exact[:1001], x[:1001])
@@ -110,10 +124,15 @@ def test_torch_fields_gradients_and_paths():
     assert float(solution((0.3, 0.3))) == pytest.approx(3 * 0.09, rel=1e-4)
     model = NoisyRegression()
     s, c, label = (torch.tensor(v) for v in model.samples.T)
-    losses = lambda t: 0.5 * (torch.nn.functional.softplus(s * t[0], threshold=1e6) + c * t[1] - label) ** 2
+
+    def losses(t):
+        return 0.5 * (torch.nn.functional.softplus(s * t[0], threshold=1e6) + c * t[1] - label) ** 2
+
     theta = np.array([[0.3, -0.2], [2.0, 1.0]])
     np.testing.assert_allclose(qp.sgd.torch_gradients(losses)(theta), model.gradients(theta), atol=1e-12)
-    exits = qp.simulate_exits_torch(lambda p: -p, (0.0, 0.0), lambda p: p.norm(dim=-1) - 0.5, 0.5, paths=4000, step=0.001, seed=0)
+    exits = qp.simulate_exits_torch(
+        lambda p: -p, (0.0, 0.0), lambda p: p.norm(dim=-1) - 0.5, 0.5, paths=4000, step=0.001, seed=0
+    )
     problem = qp.tabulate(lambda p: -p, ((-1, 1), (-1, 1)), 129)
     exact = qp.mean_exit_time(problem, lambda p: np.linalg.norm(p, axis=-1) - 0.5, 0.5, (0, 0))
     assert exits.mean == pytest.approx(exact, rel=0.1)

@@ -23,7 +23,9 @@ def test_maier_stein_saddles():
 
 def test_two_wells_barriers():
     system = systems.two_wells()
-    wells = qp.find_wells(system.drift, system.attractors, system.domain, 97, saddles=system.saddles, diffusion=system.diffusion)
+    wells = qp.find_wells(
+        system.drift, system.attractors, system.domain, 97, saddles=system.saddles, diffusion=system.diffusion
+    )
     assert wells.costs == pytest.approx(np.array([[0, 0.92931], [0.34494, 0]]), abs=2e-4)
 
 

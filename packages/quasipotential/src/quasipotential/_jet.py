@@ -1,11 +1,14 @@
 """The second-order update of the jet marcher, compiled: value and gradient of a point from one accepted edge.
 
-The path from ``z = z0 + s (z1 - z0)`` to the target is a cubic with end slopes ``a0`` and ``a1`` against the chord ``w``,
+The path from ``z = z0 + s (z1 - z0)`` to the target is a cubic with end slopes ``a0`` and ``a1`` against the chord
+``w``,
 
     phi(r) = z + r w + (a0 r (1-r)^2 - a1 r^2 (1-r)) w_perp,
 
-its action is Simpson's rule of ``g(x, v) = |b|_A |v|_A - <b, A v>``, and the value on the edge is the cubic Hermite interpolant
-of the two jets (U and its gradient). All three numbers are found together by Newton's method with analytic first derivatives.
+its action is Simpson's rule of ``g(x, v) = |b|_A |v|_A - <b, A v>``, and the value on the edge is the cubic Hermite
+interpolant
+of the two jets (U and its gradient). All three numbers are found together by Newton's method with analytic first
+derivatives.
 After Paskal and Cameron, arXiv 2109.03424; written from the formulas, not from their code.
 Positions are in mesh units (columns, rows), directions in physical units.
 """
@@ -39,7 +42,8 @@ def interpolate(table, k, row, column, wx, wy, dx, dy):
 def lagrangian(b, metric, x, y, vx, vy):
     """``g``, its derivatives in the direction ``v`` and in the position (per mesh unit), and the scaled momentum there.
 
-    The momentum is ``A (|b|_A / |v|_A v - b)``: the gradient of U where ``v`` is the direction of the minimiser; it is also
+    The momentum is ``A (|b|_A / |v|_A v - b)``: the gradient of U where ``v`` is the direction of the minimiser; it
+    is also
     the derivative of ``g`` in ``v``.
     """
     column = min(max(int(x), 0), (b.shape[1] + 1) // 2 - 2)
@@ -73,7 +77,10 @@ def lagrangian(b, metric, x, y, vx, vy):
 
 @njit(cache=True, error_model="numpy")
 def normal_to(wx, wy, x, y, metric):
-    """The vector that is perpendicular to ``w`` and as long, in the metric at the mesh point ``(x, y)``: ``J A w / sqrt(det A)``."""
+    """The vector that is perpendicular to ``w`` and as long, in the metric at the mesh point ``(x, y)``.
+
+    ``J A w / sqrt(det A)``.
+    """
     if metric is None:
         return -wy, wx
     row, column = 2 * int(y), 2 * int(x)
@@ -86,7 +93,8 @@ def normal_to(wx, wy, x, y, metric):
 def curve_action(s, a0, a1, edge, b, metric, basis, inverse):
     """Value of the update and its derivatives in ``s``, ``a0`` and ``a1``, and the momentum at the target.
 
-    ``edge`` holds x0, y0 (first base, mesh units), ei, ej (to the second base), xt, yt (target), u0, rise and the two slopes
+    ``edge`` holds x0, y0 (first base, mesh units), ei, ej (to the second base), xt, yt (target), u0, rise and the
+    two slopes
     of U along the edge.
     """
     x0, y0, ei, ej, xt, yt, u0, rise, t0, t1 = edge
@@ -101,7 +109,8 @@ def curve_action(s, a0, a1, edge, b, metric, basis, inverse):
     bend, swing = (a0 - a1) / 8, (a0 + a1) / 4
     g0, p0x, p0y, q0x, q0y = lagrangian(b, metric, zx, zy, wx + a0 * ux, wy + a0 * uy)
     gm, pmx, pmy, qmx, qmy = lagrangian(
-        b, metric, 0.5 * (zx + xt) + bend * nx, 0.5 * (zy + yt) + bend * ny, wx - swing * ux, wy - swing * uy)
+        b, metric, 0.5 * (zx + xt) + bend * nx, 0.5 * (zy + yt) + bend * ny, wx - swing * ux, wy - swing * uy
+    )
     g1, p1x, p1y, _, _ = lagrangian(b, metric, xt, yt, wx + a1 * ux, wy + a1 * uy)
     r = 1 - s
     value = u0 + s * s * (3 - 2 * s) * rise + s * r * r * t0 - s * s * r * t1 + (g0 + 4 * gm + g1) / 6
@@ -113,8 +122,11 @@ def curve_action(s, a0, a1, edge, b, metric, basis, inverse):
     d1 = (across1 - across_m - shift) / 6
     front = 6 * s * r * rise + r * (1 - 3 * s) * t0 - s * (2 - 3 * s) * t1
     along = (
-        q0x * ei + q0y * ej - (p0x * (ex + a0 * fx) + p0y * (ey + a0 * fy))
-        + 4 * (qmx * (0.5 * ei - bend * kx) + qmy * (0.5 * ej - bend * ky) - (pmx * (ex - swing * fx) + pmy * (ey - swing * fy)))
+        q0x * ei
+        + q0y * ej
+        - (p0x * (ex + a0 * fx) + p0y * (ey + a0 * fy))
+        + 4
+        * (qmx * (0.5 * ei - bend * kx) + qmy * (0.5 * ej - bend * ky) - (pmx * (ex - swing * fx) + pmy * (ey - swing * fy)))
         - (p1x * (ex + a1 * fx) + p1y * (ey + a1 * fy))
     ) / 6
     return value, front + along, d0, d1, p1x, p1y
@@ -122,7 +134,10 @@ def curve_action(s, a0, a1, edge, b, metric, basis, inverse):
 
 @njit(cache=True, error_model="numpy")
 def solve3(h, g0, g1, g2):
-    """Solution of a symmetric 3 by 3 system (h00, h01, h02, h11, h12, h22), or a flag that it is not positive definite."""
+    """Solution of a symmetric 3 by 3 system.
+
+    H00, h01, h02, h11, h12, h22, or a flag that it is not positive definite.
+    """
     h00, h01, h02, h11, h12, h22 = h
     if not h22 > 0.0:
         return False, 0.0, 0.0, 0.0
@@ -141,7 +156,9 @@ def solve3(h, g0, g1, g2):
 
 @njit(cache=True, error_model="numpy")
 def refine(s, a0, a1, free, edge, b, metric, basis, inverse):
-    """Minimise the action over one edge: ``(converged, value, s, a0, a1, px, py)``; with ``free`` false ``s`` stays where it is.
+    """Minimise the action over one edge.
+
+    ``(converged, value, s, a0, a1, px, py)``; with ``free`` false ``s`` stays where it is.
 
     The Hessian is taken from differences of the analytic slopes once, and again only when the steps shrink too slowly.
     ``s`` may end outside of [0, 1]; a step far outside ends the search.
@@ -156,8 +173,14 @@ def refine(s, a0, a1, free, edge, b, metric, basis, inverse):
             _, ss, s0, s1, _, _ = curve_action(s + step, a0, a1, edge, b, metric, basis, inverse)
             _, _, h00, h01, _, _ = curve_action(s, a0 + step, a1, edge, b, metric, basis, inverse)
             _, _, _, h11, _, _ = curve_action(s, a0, a1 + step, edge, b, metric, basis, inverse)
-            h = ((ss - fs) / step, (s0 - f0) / step, (s1 - f1) / step,
-                 (h00 - f0) / step, (h01 - f1) / step, (h11 - f1) / step)
+            h = (
+                (ss - fs) / step,
+                (s0 - f0) / step,
+                (s1 - f1) / step,
+                (h00 - f0) / step,
+                (h01 - f1) / step,
+                (h11 - f1) / step,
+            )
             fresh = True
         if not free:
             h = (1.0, 0.0, 0.0, h[3], h[4], h[5])
@@ -192,8 +215,18 @@ def edge_data(first, second, target, stride, u, gradient, basis):
     ex, ey = basis[0, 0] * ei + basis[0, 1] * ej, basis[1, 0] * ei + basis[1, 1] * ej
     t0 = gradient[first, 0] * ex + gradient[first, 1] * ey
     t1 = gradient[second, 0] * ex + gradient[second, 1] * ey
-    return (float(i0), float(j0), ei, ej, float(target % stride - 1), float(target // stride - 1),
-            u[first], u[second] - u[first], t0, t1)
+    return (
+        float(i0),
+        float(j0),
+        ei,
+        ej,
+        float(target % stride - 1),
+        float(target // stride - 1),
+        u[first],
+        u[second] - u[first],
+        t0,
+        t1,
+    )
 
 
 @njit(cache=True, error_model="numpy")
@@ -201,12 +234,14 @@ def slide(first, second, s, a0, a1, target, u, gradient, status, stride, b, metr
     """Refine over an edge, and over the next ones on the same mesh line while the minimiser lies beyond the end.
 
     Returns:
-        ``(beyond, value, first, second, s, a0, a1, px, py)``; ``beyond`` is how far outside its edge the minimiser lies (the
+        ``(beyond, value, first, second, s, a0, a1, px, py)``; ``beyond`` is how far outside its edge the minimiser
+        lies (the
         front is then extrapolated), infinity when none was found within one edge length.
     """
     for _ in range(4):
         converged, value, s, a0, a1, px, py = refine(
-            s, a0, a1, True, edge_data(first, second, target, stride, u, gradient, basis), b, metric, basis, inverse)
+            s, a0, a1, True, edge_data(first, second, target, stride, u, gradient, basis), b, metric, basis, inverse
+        )
         if not converged:
             break
         delta = second - first
@@ -230,7 +265,10 @@ def known(point, target, u, status):
 
 @njit(cache=True, error_model="numpy")
 def cross_ring(m, first, second, s, a0, a1, target, stride, metric, basis, inverse):
-    """Where the path from an edge to the target crosses the square ring of half-width ``m`` around the target (mesh units)."""
+    """Where the path from an edge to the target crosses the square ring of half-width ``m`` around the target.
+
+    Mesh units.
+    """
     j0, i0 = first // stride - 1, first % stride - 1
     j1, i1 = second // stride - 1, second % stride - 1
     xt, yt = target % stride - 1, target // stride - 1
@@ -256,8 +294,10 @@ def cross_ring(m, first, second, s, a0, a1, target, stride, metric, basis, inver
 def accept_jet(target, trial, u, base, partner, fraction, gradient, status, stride, near, b, metric, basis, inverse):
     """Replace the trial value of a point that is about to be accepted by its jet; tell how it was found.
 
-    The edge that the march preferred gives the path; then the same minimisation is done over the nearest known edge which that
-    path crosses, because the error of one step grows with its fifth power. When the march found no edge, every edge at the best
+    The edge that the march preferred gives the path; then the same minimisation is done over the nearest known edge
+    which that
+    path crosses, because the error of one step grows with its fifth power. When the march found no edge, every edge
+    at the best
     single base is tried; when none holds a minimiser, the base alone serves, with a curved path.
 
     Returns:
@@ -268,7 +308,8 @@ def accept_jet(target, trial, u, base, partner, fraction, gradient, status, stri
     first, second, s, a0, a1 = np.int64(partner[target, 0]), np.int64(partner[target, 1]), fraction[target], 0.0, 0.0
     if second >= 0:
         beyond, value, first, second, s, a0, a1, px, py = slide(
-            first, second, s, 0.0, 0.0, target, u, gradient, status, stride, b, metric, basis, inverse)
+            first, second, s, 0.0, 0.0, target, u, gradient, status, stride, b, metric, basis, inverse
+        )
     if beyond > 1e-6:
         found = 2
         one = np.int64(base[target])
@@ -277,21 +318,25 @@ def accept_jet(target, trial, u, base, partner, fraction, gradient, status, stri
             if not known(two, target, u, status):
                 continue
             out, v, f, g, t, c0, c1, qx, qy = slide(
-                one, two, 0.5, 0.0, 0.0, target, u, gradient, status, stride, b, metric, basis, inverse)
+                one, two, 0.5, 0.0, 0.0, target, u, gradient, status, stride, b, metric, basis, inverse
+            )
             if out < beyond - 1e-6 or (out <= beyond + 1e-6 and v < value):
                 beyond, value, first, second, s, a0, a1, px, py = out, v, f, g, t, c0, c1, qx, qy
     if beyond == math.inf:
         one = np.int64(base[target])
         x0, y0, ei, ej, xt, yt, u0, _, _, _ = edge_data(one, one + near[0], target, stride, u, gradient, basis)
         converged, value, s, a0, a1, px, py = refine(
-            0.0, 0.0, 0.0, False, (x0, y0, ei, ej, xt, yt, u0, 0.0, 0.0, 0.0), b, metric, basis, inverse)
+            0.0, 0.0, 0.0, False, (x0, y0, ei, ej, xt, yt, u0, 0.0, 0.0, 0.0), b, metric, basis, inverse
+        )
         if converged:
             u[target] = value
         gradient[target, 0], gradient[target, 1] = px, py
         return 3
     xt, yt = target % stride - 1, target // stride - 1
-    reach = min(max(abs(first % stride - 1 - xt), abs(first // stride - 1 - yt)),
-                max(abs(second % stride - 1 - xt), abs(second // stride - 1 - yt)))
+    reach = min(
+        max(abs(first % stride - 1 - xt), abs(first // stride - 1 - yt)),
+        max(abs(second % stride - 1 - xt), abs(second // stride - 1 - yt)),
+    )
     for m in range(1, reach if beyond <= 1e-6 else 2 * reach + 1):
         x, y = cross_ring(m, first, second, s, a0, a1, target, stride, metric, basis, inverse)
         if abs(x - xt) >= abs(y - yt):
@@ -303,7 +348,8 @@ def accept_jet(target, trial, u, base, partner, fraction, gradient, status, stri
         if not (known(one, target, u, status) and known(two, target, u, status)):
             continue
         out, v, f, g, t, c0, c1, qx, qy = slide(
-            one, two, t, 0.0, 0.0, target, u, gradient, status, stride, b, metric, basis, inverse)
+            one, two, t, 0.0, 0.0, target, u, gradient, status, stride, b, metric, basis, inverse
+        )
         if out == 0.0:
             value, px, py = v, qx, qy
             break

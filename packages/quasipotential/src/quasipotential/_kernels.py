@@ -1,4 +1,6 @@
-"""What the two marchers share: bit sets that are scanned word by word, an indexed binary heap, and the discs of the mesh.
+"""What the two marchers share.
+
+Bit sets that are scanned word by word, an indexed binary heap, and the discs of the mesh.
 
 Everything here is compiled by Numba and called from inside the marching loops only.
 A mesh of ``nx`` by ``ny`` points is stored with one ring of padding, flat, row by row: point ``(i, j)`` is

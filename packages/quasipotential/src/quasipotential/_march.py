@@ -1,8 +1,11 @@
 """The label-setting march, compiled: one loop for both methods, every drift and every diffusion.
 
-Points are accepted in the order of their values, as in Dijkstra's method; each accepted point improves the Considered points of a
-disc around it. Update rule of olim2D (hierarchical): a new point tries one triangle with the best single base so far, and all its
-triangles only when it becomes that base itself. With ``jet`` None this is OLIM with the midpoint rule; with jets the trial
+Points are accepted in the order of their values, as in Dijkstra's method; each accepted point improves the
+Considered points of a
+disc around it. Update rule of olim2D (hierarchical): a new point tries one triangle with the best single base so
+far, and all its
+triangles only when it becomes that base itself. With ``jet`` None this is OLIM with the midpoint rule; with jets the
+trial
 values use the cubic front and the accepted value is refined by ``_jet.accept_jet``.
 """
 
@@ -59,7 +62,10 @@ def improve(point, ti, tj, first, i, j, second, ei, ej, best, u, jet, b, metric,
 
 @njit(cache=True, error_model="numpy")
 def best_single(point, front, u, half_widths, b, metric, basis, stride, state):
-    """The Front point of the disc from which one straight segment costs least: ``(value, padded column, padded row)``."""
+    """The Front point of the disc from which one straight segment costs least.
+
+    ``(value, padded column, padded row)``.
+    """
     row, column = point // stride, point % stride
     radius = len(half_widths) - 1
     best = math.inf
@@ -92,8 +98,26 @@ def stride_rows(bits):
 
 
 @njit(cache=True, error_model="numpy")
-def march(b, metric, basis, half_widths, margin, level, batch, u, single, base, jet, status, front, considered,
-          keys, ids, where, state):
+def march(
+    b,
+    metric,
+    basis,
+    half_widths,
+    margin,
+    level,
+    batch,
+    u,
+    single,
+    base,
+    jet,
+    status,
+    front,
+    considered,
+    keys,
+    ids,
+    where,
+    state,
+):
     """Accept up to ``batch`` points; the arrays and ``state`` carry everything from one call to the next.
 
     Args:
@@ -104,9 +128,17 @@ def march(b, metric, basis, half_widths, margin, level, batch, u, single, base, 
         margin: stop when a point this close to the edge of the mesh is accepted; -1 never stops there.
         level: stop when the next value lies above it.
         batch: how many points to accept before returning.
-        u: values. single: best value from one base. base: that base, -1 where the value is given.
+        u: values.
+        single: best value from one base.
+        base: that base, -1 where the value is given.
         jet: None, or (gradient ``(n, 2)``, best edge ``(n, 2)``, place on it ``(n,)``, inverse of ``basis``).
-        status, front, considered: what each point is. keys, ids, where: the heap. state: the names above.
+        status: what each point is.
+        front: what each point is.
+        considered: what each point is.
+        keys: the heap.
+        ids: the heap.
+        where: the heap.
+        state: the names above.
     """
     ny, nx = (b.shape[0] + 1) // 2, (b.shape[1] + 1) // 2
     stride = nx + 2
@@ -169,14 +201,46 @@ def march(b, metric, basis, half_widths, margin, level, batch, u, single, base, 
                         for k in range(sides):
                             offset = near[side[k]]
                             ej = (offset > 1) - (offset < -1)
-                            best = improve(point, col - 1, r - 1, new, i_new, j_new, new + offset, offset - ej * stride, ej,
-                                           best, u, jet, b, metric, basis, state)
+                            best = improve(
+                                point,
+                                col - 1,
+                                r - 1,
+                                new,
+                                i_new,
+                                j_new,
+                                new + offset,
+                                offset - ej * stride,
+                                ej,
+                                best,
+                                u,
+                                jet,
+                                b,
+                                metric,
+                                basis,
+                                state,
+                            )
                     else:
                         other = np.int64(base[point])
                         j, i = other // stride - 1, other % stride - 1
                         if abs(j_new - j) + abs(i_new - i) == 1:
-                            best = improve(point, col - 1, r - 1, other, i, j, new, i_new - i, j_new - j,
-                                           best, u, jet, b, metric, basis, state)
+                            best = improve(
+                                point,
+                                col - 1,
+                                r - 1,
+                                other,
+                                i,
+                                j,
+                                new,
+                                i_new - i,
+                                j_new - j,
+                                best,
+                                u,
+                                jet,
+                                b,
+                                metric,
+                                basis,
+                                state,
+                            )
                     if best < u[point]:
                         u[point] = best
                         decrease(keys, ids, where, point, best)
@@ -195,8 +259,24 @@ def march(b, metric, basis, half_widths, margin, level, batch, u, single, base, 
                 second = first + near[m]
                 if status[second] == FRONT:
                     ej = (near[m] > 1) - (near[m] < -1)
-                    best = improve(point, pcolumn - 1, prow - 1, first, i - 1, j - 1, second, near[m] - ej * stride, ej,
-                                   best, u, jet, b, metric, basis, state)
+                    best = improve(
+                        point,
+                        pcolumn - 1,
+                        prow - 1,
+                        first,
+                        i - 1,
+                        j - 1,
+                        second,
+                        near[m] - ej * stride,
+                        ej,
+                        best,
+                        u,
+                        jet,
+                        b,
+                        metric,
+                        basis,
+                        state,
+                    )
             u[point] = best
             push(keys, ids, where, size, point, best)
             size += 1

@@ -1,6 +1,9 @@
-"""Random numbers of a path, compiled: xoshiro256++ and the ziggurat method for normal numbers (Marsaglia and Tsang 2000).
+"""Random numbers of a path, compiled.
 
-The state is a tuple of four words that stays in registers; each path has its own, so that results do not depend on threads.
+Xoshiro256++ and the ziggurat method for normal numbers (Marsaglia and Tsang 2000).
+
+The state is a tuple of four words that stays in registers; each path has its own, so that results do not depend on
+threads.
 """
 
 import math

@@ -24,8 +24,10 @@ def segment_action(bx, by, lx, ly, metric, row, column):
 def triangle_slope(s, rise, t0, t1, b0x, b0y, dbx, dby, lx, ly, ex, ey, a, c, d, da, dc, dd, metric):
     """Value (less the first base's) and derivative in ``s`` of the action through the base point ``(1-s) z0 + s z1``.
 
-    ``l - s e`` is the segment from the base point to the target, ``b0 + s db`` and ``(a, c, d) + s (da, dc, dd)`` the drift
-    and the metric at its midpoint, both linear in ``s``; ``rise`` is the difference of the two base values and ``t0, t1`` the
+    ``l - s e`` is the segment from the base point to the target, ``b0 + s db`` and ``(a, c, d) + s (da, dc, dd)``
+    the drift
+    and the metric at its midpoint, both linear in ``s``; ``rise`` is the difference of the two base values and ``t0,
+    t1`` the
     slopes of U along the edge (with both equal to ``rise`` the front is linear).
     """
     r = 1.0 - s
@@ -40,7 +42,9 @@ def triangle_slope(s, rise, t0, t1, b0x, b0y, dbx, dby, lx, ly, ex, ey, a, c, d,
         value = front + ratio * length - cross
         if ratio < 1e-12:
             return value, slant - (dbx * wx + dby * wy)
-        slope = slant - (wx * ex + wy * ey) * ratio + (bx * dbx + by * dby) / ratio + (ex * bx + ey * by) - (dbx * wx + dby * wy)
+        slope = (
+            slant - (wx * ex + wy * ey) * ratio + (bx * dbx + by * dby) / ratio + (ex * bx + ey * by) - (dbx * wx + dby * wy)
+        )
         return value, slope
     a, c, d = a + s * da, c + s * dc, d + s * dd
     abx, aby = a * bx + c * by, c * bx + d * by
@@ -48,7 +52,9 @@ def triangle_slope(s, rise, t0, t1, b0x, b0y, dbx, dby, lx, ly, ex, ey, a, c, d,
     speed, length = bx * abx + by * aby, wx * awx + wy * awy
     ratio = math.sqrt(speed / length)
     value = front + ratio * length - (abx * wx + aby * wy)
-    slope = slant - (dbx * awx + dby * awy) + (ex * abx + ey * aby) - (da * bx * wx + dc * (bx * wy + by * wx) + dd * by * wy)
+    slope = (
+        slant - (dbx * awx + dby * awy) + (ex * abx + ey * aby) - (da * bx * wx + dc * (bx * wy + by * wx) + dd * by * wy)
+    )
     if ratio > 1e-12:
         half_length = 0.5 * (da * wx * wx + 2 * dc * wx * wy + dd * wy * wy) - (awx * ex + awy * ey)
         half_speed = 0.5 * (da * bx * bx + 2 * dc * bx * by + dd * by * by) + (abx * dbx + aby * dby)
@@ -60,7 +66,8 @@ def triangle_slope(s, rise, t0, t1, b0x, b0y, dbx, dby, lx, ly, ex, ey, a, c, d,
 def triangle_update(u0, u1, t0, t1, bound, b, metric, r0, c0, r1, c1, lx, ly, ex, ey):
     """Smallest action through the open edge between two bases, and where; infinity and -1 when not below ``bound``.
 
-    Two exits before any root is sought: a slope that does not point inwards at the first base (no interior minimum), and the
+    Two exits before any root is sought: a slope that does not point inwards at the first base (no interior minimum),
+    and the
     tangent at the first base, a lower bound because the function is convex for all but degenerate triangles.
     """
     b0x, b0y = b[r0, c0, 0], b[r0, c0, 1]
@@ -73,7 +80,7 @@ def triangle_update(u0, u1, t0, t1, bound, b, metric, r0, c0, r1, c1, lx, ly, ex
     v0, f0 = triangle_slope(0.0, rise, t0, t1, b0x, b0y, dbx, dby, lx, ly, ex, ey, a, c, d, da, dc, dd, metric)
     if f0 >= 0.0 or u0 + v0 + f0 >= bound:
         return math.inf, -1.0
-    v1, f1 = triangle_slope(1.0, rise, t0, t1, b0x, b0y, dbx, dby, lx, ly, ex, ey, a, c, d, da, dc, dd, metric)
+    _, f1 = triangle_slope(1.0, rise, t0, t1, b0x, b0y, dbx, dby, lx, ly, ex, ey, a, c, d, da, dc, dd, metric)
     if f1 <= 0.0:
         return math.inf, -1.0
     low, high = 0.0, 1.0
@@ -101,7 +108,9 @@ def triangle_update(u0, u1, t0, t1, bound, b, metric, r0, c0, r1, c1, lx, ly, ex
 
 @njit(cache=True, error_model="numpy")
 def edge_update(first, i, j, second, ei, ej, ti, tj, bound, u, jet, b, metric, basis):
-    """Best straight path to ``(ti, tj)`` from the edge between ``first`` at ``(i, j)`` and ``second``, ``(ei, ej)`` further.
+    """Best straight path to ``(ti, tj)`` from the edge between ``first`` at ``(i, j)`` and ``second``.
+
+    ``(ei, ej)`` further.
 
     With jets the front is cubic along the edge, without it is linear.
     """
@@ -113,5 +122,6 @@ def edge_update(first, i, j, second, ei, ej, ti, tj, bound, u, jet, b, metric, b
         gradient = jet[0]
         t0 = gradient[first, 0] * ex + gradient[first, 1] * ey
         t1 = gradient[second, 0] * ex + gradient[second, 1] * ey
-    return triangle_update(u[first], u[second], t0, t1, bound, b, metric, j + tj, i + ti, j + tj + ej, i + ti + ei,
-                           lx, ly, ex, ey)
+    return triangle_update(
+        u[first], u[second], t0, t1, bound, b, metric, j + tj, i + ti, j + tj + ej, i + ti + ei, lx, ly, ex, ey
+    )

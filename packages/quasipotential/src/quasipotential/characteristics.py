@@ -1,6 +1,7 @@
 """Characteristics of the Hamilton-Jacobi equation: the reference that is exact up to the first caustic.
 
-``x' = b + D p,  p' = -(grad b)^T p - 1/2 grad_x (p^T D p),  U' = 1/2 p^T D p``, launched on a small level line of the local
+``x' = b + D p,  p' = -(grad b)^T p - 1/2 grad_x (p^T D p),  U' = 1/2 p^T D p``, launched on a small level line of
+the local
 polynomial, integrated by DOP853. ``shoot`` finds the one that passes through a given point.
 """
 
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import root
+
 from paperkit.errors import InputError
 
 from .local import LocalPotential, expand, fit_polynomials
@@ -21,7 +23,9 @@ class Shot:
     """A characteristic through a point.
 
     Attributes:
-        value: U there. momentum: grad U there ``(2,)``. path: ``(n, 2)`` from the launch line to the point.
+        value: U there.
+        momentum: grad U there ``(2,)``.
+        path: ``(n, 2)`` from the launch line to the point.
         miss: distance between the end of the path and the point.
     """
 
@@ -59,7 +63,9 @@ class Characteristics:
         constant = np.eye(2) if diffusion is None else diffusion
         self._drift = lambda x: np.moveaxis(evaluate(drift, np.moveaxis(x, 0, -1), (2,), "drift"), -1, 0)
         spread = constant if callable(constant) else (lambda points: np.asarray(constant, float))
-        self._diffusion = lambda x: np.moveaxis(evaluate(spread, np.moveaxis(x, 0, -1), (2, 2), "diffusion"), (-2, -1), (0, 1))
+        self._diffusion = lambda x: np.moveaxis(
+            evaluate(spread, np.moveaxis(x, 0, -1), (2, 2), "diffusion"), (-2, -1), (0, 1)
+        )
         self._varies = callable(diffusion)
         self.local = self._polynomial()
         self._launch = launch * scale
@@ -70,8 +76,12 @@ class Characteristics:
         points = np.stack([x.ravel(), y.ravel()]) + self.attractor[:, None]
         b = fit_polynomials(points.T, self._drift(points).T, self.attractor, self.scale, 8)
         d = self._diffusion(points)
-        return expand(self.attractor, self.scale, b, fit_polynomials(points.T, np.stack([d[0, 0], d[0, 1], d[1, 1]], -1),
-                                                                     self.attractor, self.scale, 8))
+        return expand(
+            self.attractor,
+            self.scale,
+            b,
+            fit_polynomials(points.T, np.stack([d[0, 0], d[0, 1], d[1, 1]], -1), self.attractor, self.scale, 8),
+        )
 
     def launch(self, angles: np.ndarray) -> np.ndarray:
         """State ``(5, n)`` (x, y, p_x, p_y, U) on the launch circle."""
@@ -92,7 +102,9 @@ class Characteristics:
         return np.concatenate([self._drift(x) + dp, -np.stack(pull), 0.5 * np.sum(p * dp, axis=0)[None]]).reshape(-1)
 
     def fan(self, count: int, duration: float, steps: int = 800) -> np.ndarray:
-        """Characteristics from ``count`` equally spaced angles by the classical Runge-Kutta method: ``(5, count, steps + 1)``.
+        """Characteristics from ``count`` equally spaced angles by the classical Runge-Kutta method.
+
+        ``(5, count, steps + 1)``.
 
         A characteristic that runs away becomes NaN.
         """
@@ -127,14 +139,24 @@ class Characteristics:
 
         def end(unknowns, dense=False):
             angle, time = unknowns
-            return solve_ivp(self.rates, (0, max(time, 1e-6)), self.launch(np.array([angle])).reshape(-1), method="DOP853",
-                             rtol=1e-11, atol=1e-13, dense_output=dense)
+            return solve_ivp(
+                self.rates,
+                (0, max(time, 1e-6)),
+                self.launch(np.array([angle])).reshape(-1),
+                method="DOP853",
+                rtol=1e-11,
+                atol=1e-13,
+                dense_output=dense,
+            )
 
         found = root(lambda unknowns: end(unknowns).y[:2, -1] - point, guess, tol=1e-12)
         last = end(found.x, dense=True)
         miss = float(np.linalg.norm(last.y[:2, -1] - point))
         if miss > 1e-6:
-            raise InputError(f"No characteristic from the attractor came within {miss:.1e} of {point.tolist()}; give a guess or a longer time.")
+            raise InputError(
+                f"No characteristic from the attractor came within {miss:.1e} of {point.tolist()}; give a guess or a "
+                "longer time."
+            )
         path = last.sol(np.linspace(0, found.x[1], 400))[:2].T
         # first-order correction for the remaining miss: U changes by <p, dx>
         state = last.y[:, -1]

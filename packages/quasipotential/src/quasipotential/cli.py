@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
+
 from paperkit.cli import main as run
 
 CITATION = """
@@ -46,7 +47,8 @@ def solve(
     """Solve for the quasi-potential on a mesh.
 
     Args:
-        system: linear, rotating-well, limit-cycle, cubic, maier-stein, two-wells, or a Python file with drift, attractors, domain.
+        system: linear, rotating-well, limit-cycle, cubic, maier-stein, two-wells, or a Python file with drift,
+            attractors, domain.
         mesh: Points a side.
         method: jet (second order) or olim.
         radius: Reach of an update in mesh points.

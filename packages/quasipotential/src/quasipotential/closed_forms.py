@@ -1,12 +1,16 @@
-"""Quasi-potentials known in closed form, with the drift and diffusion they belong to (arXiv 1901.06054, convex case, and kin).
+"""Quasi-potentials known in closed form, with the drift and diffusion they belong to.
+
+ArXiv 1901.06054, convex case, and kin.
 
 All satisfy ``1/2 <grad U, D grad U> + <b, grad U> = 0``; ``ClosedForm.residual`` evaluates the left side.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from paperkit.errors import InputError
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
@@ -17,7 +21,10 @@ class ClosedForm:
     """An exact quasi-potential; every function takes points ``(..., d)``.
 
     Attributes:
-        value: U, ``(...)``. gradient: ``(..., d)``. drift: b, ``(..., d)``. diffusion: D, ``(..., d, d)``.
+        value: U, ``(...)``.
+        gradient: ``(..., d)``.
+        drift: b, ``(..., d)``.
+        diffusion: D, ``(..., d, d)``.
     """
 
     value: Callable[[np.ndarray], np.ndarray]
@@ -61,11 +68,15 @@ def stationary_covariance(hessian: np.ndarray, diffusion: np.ndarray) -> np.ndar
 def discrete_covariance(hessian: np.ndarray, diffusion: np.ndarray, step: float, batch: int = 1) -> np.ndarray:
     """Exact covariance of SGD on a quadratic, without the limit of small steps.
 
-    Solves ``Q = (I - eta A) Q (I - eta A)^T + eta^2 D / b``; divided by ``eps = eta / b`` it tends to ``stationary_covariance``
+    Solves ``Q = (I - eta A) Q (I - eta A)^T + eta^2 D / b``; divided by ``eps = eta / b`` it tends to
+    ``stationary_covariance``
     with an error of first order in eta.
 
     Args:
-        hessian: A ``(d, d)``. diffusion: covariance of one sample's gradient ``(d, d)``. step: eta. batch: b.
+        hessian: A ``(d, d)``.
+        diffusion: covariance of one sample's gradient ``(d, d)``.
+        step: eta.
+        batch: b.
 
     Raises:
         InputError: when the step is so large that the iteration diverges.
@@ -75,7 +86,10 @@ def discrete_covariance(hessian: np.ndarray, diffusion: np.ndarray, step: float,
     a = np.asarray(hessian, float)
     contraction = np.eye(len(a)) - step * a
     if np.abs(np.linalg.eigvals(contraction)).max() >= 1:
-        raise InputError(f"The step {step} is too large: SGD diverges on this Hessian; use less than {2 / np.linalg.eigvalsh(a).max():.3g}.")
+        raise InputError(
+            f"The step {step} is too large: SGD diverges on this Hessian; "
+            f"use less than {2 / np.linalg.eigvalsh(a).max():.3g}."
+        )
     return solve_discrete_lyapunov(contraction, step**2 / batch * np.asarray(diffusion, float))
 
 
@@ -84,7 +98,7 @@ def integrate(function: Callable[[np.ndarray], np.ndarray], start: float, ends: 
     ends = np.asarray(ends, float)
     total = np.zeros(ends.shape)
     pieces = np.linspace(0.0, 1.0, 9)
-    for low, high in zip(pieces[:-1], pieces[1:], strict=True):
+    for low, high in itertools.pairwise(pieces):
         middle, half = 0.5 * (low + high), 0.5 * (high - low)
         nodes = start + (ends[..., None] - start) * (middle + half * _NODES)
         total += half * (function(nodes) @ _WEIGHTS)
@@ -92,14 +106,20 @@ def integrate(function: Callable[[np.ndarray], np.ndarray], start: float, ends: 
 
 
 def separable(
-    slopes: Sequence[Callable[[np.ndarray], np.ndarray]], diffusions: Sequence[Callable[[np.ndarray], np.ndarray]], start: Sequence[float]
+    slopes: Sequence[Callable[[np.ndarray], np.ndarray]],
+    diffusions: Sequence[Callable[[np.ndarray], np.ndarray]],
+    start: Sequence[float],
 ) -> ClosedForm:
-    """``f = sum_i f_i(x_i)`` and ``D = diag(d_i(x_i))``: ``U = sum_i 2 int f_i' / d_i``, in any dimension (one included).
+    """``f = sum_i f_i(x_i)`` and ``D = diag(d_i(x_i))``.
+
+    ``U = sum_i 2 int f_i' / d_i``, in any dimension (one included).
 
     Exact inside the region that paths reach uphill in each coordinate.
 
     Args:
-        slopes: the functions f_i'. diffusions: the functions d_i > 0. start: the minimum.
+        slopes: the functions f_i'.
+        diffusions: the functions d_i > 0.
+        start: the minimum.
     """
     axes = range(len(slopes))
 
@@ -122,15 +142,21 @@ def separable(
 
 
 def loss_dependent(
-    loss: Callable[[np.ndarray], np.ndarray], slope: Callable[[np.ndarray], np.ndarray], noise: Callable[[np.ndarray], np.ndarray],
+    loss: Callable[[np.ndarray], np.ndarray],
+    slope: Callable[[np.ndarray], np.ndarray],
+    noise: Callable[[np.ndarray], np.ndarray],
     minimum: np.ndarray,
 ) -> ClosedForm:
     """``D = h(f(x)) I``: ``U = 2 int_{f0}^{f} ds / h(s)``, in any dimension.
 
-    Noise proportional to the loss (``h(s) = s``) gives ``2 log(f / f0)``: escape times that are powers, not exponentials.
+    Noise proportional to the loss (``h(s) = s``) gives ``2 log(f / f0)``: escape times that are powers, not
+    exponentials.
 
     Args:
-        loss: f of points ``(..., d)``. slope: its gradient. noise: h > 0 of a loss. minimum: the minimiser ``(d,)``.
+        loss: f of points ``(..., d)``.
+        slope: its gradient.
+        noise: h > 0 of a loss.
+        minimum: the minimiser ``(d,)``.
     """
     bottom = float(loss(np.asarray(minimum, float)))
 
@@ -146,13 +172,18 @@ def loss_dependent(
 
 
 def manufactured(
-    value: Callable[[np.ndarray], np.ndarray], gradient: Callable[[np.ndarray], np.ndarray],
-    diffusion: Callable[[np.ndarray], np.ndarray], rotation: Callable[[np.ndarray], np.ndarray],
+    value: Callable[[np.ndarray], np.ndarray],
+    gradient: Callable[[np.ndarray], np.ndarray],
+    diffusion: Callable[[np.ndarray], np.ndarray],
+    rotation: Callable[[np.ndarray], np.ndarray],
 ) -> ClosedForm:
     """Any U and D in the plane with the drift ``b = -1/2 D grad U + r J grad U``; not a gradient drift.
 
     Args:
-        value: U. gradient: its gradient. diffusion: D. rotation: the factor r of the part along the level lines.
+        value: U.
+        gradient: its gradient.
+        diffusion: D.
+        rotation: the factor r of the part along the level lines.
     """
 
     def drift(x):
@@ -164,10 +195,15 @@ def manufactured(
 
 
 def stationary_density_1d(slope: Callable, diffusion: Callable, noise: float, points: np.ndarray) -> np.ndarray:
-    """Normalised density of ``dX = -f' dt + sqrt(eps D) dW`` (Ito) on equally spaced points, ``p ~ exp(-(2/eps) int f'/D) / D``.
+    """Normalised density of ``dX = -f' dt + sqrt(eps D) dW``.
+
+    Ito on equally spaced points, ``p ~ exp(-(2/eps) int f'/D) / D``.
 
     Args:
-        slope: f'. diffusion: D. noise: eps. points: ``(n,)``, covering the mass.
+        slope: f'.
+        diffusion: D.
+        noise: eps.
+        points: ``(n,)``, covering the mass.
     """
     points = np.asarray(points, float)
     steps = np.diff(points)

@@ -1,7 +1,11 @@
-"""Exit times and occupancies of ``dX = b dt + sqrt(eps) sigma dW`` by simulation: Euler-Maruyama, one path per loop iteration.
+"""Exit times and occupancies of ``dX = b dt + sqrt(eps) sigma dW`` by simulation.
 
-Drift, noise and region are tables on the half-grid, read bilinearly, so that one compiled kernel serves every system. Every path
-has its own generator (xoshiro256++ seeded by splitmix64 from the seed and the number of the path): results do not depend on the
+Euler-Maruyama, one path per loop iteration.
+
+Drift, noise and region are tables on the half-grid, read bilinearly, so that one compiled kernel serves every
+system. Every path
+has its own generator (xoshiro256++ seeded by splitmix64 from the seed and the number of the path): results do not
+depend on the
 number of threads.
 """
 
@@ -12,13 +16,15 @@ from typing import Protocol
 
 import numpy as np
 from numba import njit, prange
+
 from paperkit.errors import InputError
 
 from ._random import normal, seed_path
 from .mesh import Mesh
 
 BOUNDARY_SHIFT = 0.5825971579390107
-"""``-zeta(1/2) / sqrt(2 pi)``: how far, in standard deviations of one step, discrete observation moves a boundary outwards."""
+"""``-zeta(1/2) / sqrt(2 pi)``: how far, in standard deviations of one step, discrete observation moves a boundary
+outwards."""
 
 
 class Tables(Protocol):
@@ -42,13 +48,18 @@ def tabulate(drift, domain, mesh: int | tuple[int, int] = 257, diffusion=None) -
     """Put a drift and a diffusion on a mesh; the arguments are those of ``solve``."""
     from .solver import tabulate_diffusion
 
-    grid = Mesh(tuple(tuple(float(v) for v in ends) for ends in domain), (mesh, mesh) if isinstance(mesh, int) else tuple(mesh))
+    grid = Mesh(
+        tuple(tuple(float(v) for v in ends) for ends in domain), (mesh, mesh) if isinstance(mesh, int) else tuple(mesh)
+    )
     return Problem(grid, grid.tabulate(drift, 2, "drift"), tabulate_diffusion(grid, diffusion))
 
 
 @njit(cache=True, error_model="numpy")
 def _advance(x, y, b, root, dt, amplitude, words):
-    """One Euler-Maruyama step in half-grid units; ``root`` is sigma, lower triangular, constant (1, 1, 3) or a table."""
+    """One Euler-Maruyama step in half-grid units.
+
+    ``root`` is sigma, lower triangular, constant (1, 1, 3) or a table.
+    """
     i = min(max(int(x), 0), b.shape[1] - 2)
     j = min(max(int(y), 0), b.shape[0] - 2)
     s, t = x - i, y - j
@@ -76,7 +87,9 @@ def _exit_path(x, y, b, root, region, dt, amplitude, most, seed, path):
             return step, x, y
         i, j = int(x), int(y)
         s, t = x - i, y - j
-        value = (1 - t) * ((1 - s) * region[j, i] + s * region[j, i + 1]) + t * ((1 - s) * region[j + 1, i] + s * region[j + 1, i + 1])
+        value = (1 - t) * ((1 - s) * region[j, i] + s * region[j, i + 1]) + t * (
+            (1 - s) * region[j + 1, i] + s * region[j + 1, i + 1]
+        )
         if value >= 0.0:
             return step, x, y
     return -most, x, y
@@ -85,7 +98,9 @@ def _exit_path(x, y, b, root, region, dt, amplitude, most, seed, path):
 @njit(cache=True, error_model="numpy", parallel=True)
 def _exit_paths(x, y, b, root, region, dt, amplitude, most, seed, first, steps, places):
     for path in prange(len(steps)):
-        steps[path], places[path, 0], places[path, 1] = _exit_path(x, y, b, root, region, dt, amplitude, most, seed, first + path)
+        steps[path], places[path, 0], places[path, 1] = _exit_path(
+            x, y, b, root, region, dt, amplitude, most, seed, first + path
+        )
 
 
 @njit(cache=True, error_model="numpy")
@@ -103,7 +118,9 @@ def _occupy_path(x, y, b, root, labels, dt, amplitude, burn, steps, every, seed,
 @njit(cache=True, error_model="numpy", parallel=True)
 def _occupy_paths(starts, b, root, labels, dt, amplitude, burn, steps, every, seed, counts):
     for path in prange(len(starts)):
-        _occupy_path(starts[path, 0], starts[path, 1], b, root, labels, dt, amplitude, burn, steps, every, seed, path, counts[path])
+        _occupy_path(
+            starts[path, 0], starts[path, 1], b, root, labels, dt, amplitude, burn, steps, every, seed, path, counts[path]
+        )
 
 
 def _scaled(problem: Tables):
@@ -128,7 +145,9 @@ class Exits:
     """Simulated exits.
 
     Attributes:
-        times: ``(n,)``. places: ``(n, 2)``. censored: how many paths had not left when they were stopped (their times are lower bounds).
+        times: ``(n,)``.
+        places: ``(n, 2)``.
+        censored: how many paths had not left when they were stopped (their times are lower bounds).
         steps: path-steps simulated in all.
     """
 
@@ -149,8 +168,17 @@ class Exits:
 
 
 def simulate_exits(
-    problem: Tables, start, region: Callable[[np.ndarray], np.ndarray], noise: float, *, paths: int = 1000, step: float = 0.005,
-    longest: float = 1e7, seed: int = 0, first: int = 0, correct: bool = True,
+    problem: Tables,
+    start,
+    region: Callable[[np.ndarray], np.ndarray],
+    noise: float,
+    *,
+    paths: int = 1000,
+    step: float = 0.005,
+    longest: float = 1e7,
+    seed: int = 0,
+    first: int = 0,
+    correct: bool = True,
 ) -> Exits:
     """Simulate exits from a region.
 
@@ -158,9 +186,15 @@ def simulate_exits(
         problem: a ``Solution`` or the result of ``tabulate``; leaving its mesh counts as an exit.
         start: where all paths begin ``(2,)``.
         region: function of points ``(..., 2)``, negative inside.
-        noise: eps. paths: how many. step: time step. longest: paths are stopped there. seed: any integer. first: number of the first
+        noise: eps.
+        paths: how many.
+        step: time step.
+        longest: paths are stopped there.
+        seed: any integer.
+        first: number of the first
             path, to continue an earlier run.
-        correct: move the boundary inwards by 0.5826 standard deviations of a step, which removes the bias of order sqrt(step) that
+        correct: move the boundary inwards by 0.5826 standard deviations of a step, which removes the bias of order
+            sqrt(step) that
             looking at discrete times has.
     """
     if noise <= 0 or step <= 0 or paths < 1:
@@ -173,13 +207,25 @@ def simulate_exits(
         signed = signed + BOUNDARY_SHIFT * math.sqrt(noise * step) * across
     here = (np.asarray(start, float) - problem.mesh.corner) / scale
     counts, places = np.empty(paths, np.int64), np.empty((paths, 2))
-    _exit_paths(here[0], here[1], b, root, signed, step, math.sqrt(noise * step), int(longest / step), seed, first, counts, places)
-    return Exits(np.abs(counts) * step, places * scale + problem.mesh.corner, int((counts < 0).sum()), int(np.abs(counts).sum()))
+    _exit_paths(
+        here[0], here[1], b, root, signed, step, math.sqrt(noise * step), int(longest / step), seed, first, counts, places
+    )
+    return Exits(
+        np.abs(counts) * step, places * scale + problem.mesh.corner, int((counts < 0).sum()), int(np.abs(counts).sum())
+    )
 
 
 def simulate_occupancy(
-    problem: Tables, starts: np.ndarray, label: Callable[[np.ndarray], np.ndarray], noise: float, *, duration: float, burn: float = 0.0,
-    step: float = 0.005, every: int = 10, seed: int = 0,
+    problem: Tables,
+    starts: np.ndarray,
+    label: Callable[[np.ndarray], np.ndarray],
+    noise: float,
+    *,
+    duration: float,
+    burn: float = 0.0,
+    step: float = 0.005,
+    every: int = 10,
+    seed: int = 0,
 ) -> np.ndarray:
     """Share of the time that each path spends in each labelled set, ``(paths, labels)``.
 
@@ -187,13 +233,20 @@ def simulate_occupancy(
         problem: a ``Solution`` or the result of ``tabulate``; paths are held at the edge of its mesh.
         starts: first point of each path ``(n, 2)``.
         label: function of points ``(..., 2)`` returning integers from 0.
-        noise: eps. duration: time observed, after ``burn``. step: time step. every: steps between two looks. seed: any integer.
+        noise: eps.
+        duration: time observed, after ``burn``.
+        burn: time before that.
+        step: time step.
+        every: steps between two looks.
+        seed: any integer.
     """
     b, root, scale = _scaled(problem)
     labels = np.asarray(label(_half_points(problem.mesh)), np.int64)
     here = (np.asarray(starts, float) - problem.mesh.corner) / scale
     counts = np.zeros((len(here), int(labels.max()) + 1), np.int64)
-    _occupy_paths(here, b, root, labels, step, math.sqrt(noise * step), int(burn / step), int(duration / step), every, seed, counts)
+    _occupy_paths(
+        here, b, root, labels, step, math.sqrt(noise * step), int(burn / step), int(duration / step), every, seed, counts
+    )
     return counts / counts.sum(1, keepdims=True)
 
 
@@ -201,8 +254,10 @@ def exit_slope(noises: np.ndarray, times: np.ndarray, prefactor_exponent: float 
     """Least-squares slope of ``log(E tau / eps^(m/2))`` against ``1 / eps``: an estimate of the barrier.
 
     Args:
-        noises: eps ``(n,)``. times: mean exit times ``(n,)``.
-        prefactor_exponent: m; 1 for an isolated lowest point of the boundary, plus the dimension of the set of lowest points.
+        noises: eps ``(n,)``.
+        times: mean exit times ``(n,)``.
+        prefactor_exponent: m; 1 for an isolated lowest point of the boundary, plus the dimension of the set of
+            lowest points.
     """
     noises = np.asarray(noises, float)
     logs = np.log(times) - 0.5 * prefactor_exponent * np.log(noises)

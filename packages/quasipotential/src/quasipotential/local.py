@@ -1,8 +1,11 @@
 """The quasi-potential near an attractor: a polynomial that satisfies the Hamilton-Jacobi equation order by order.
 
-Put ``U = U_2 + U_3 + ... + U_m`` into ``1/2 <grad U, D grad U> + <b, grad U> = 0`` around an equilibrium with Jacobian J.
-Degree two is the Lyapunov equation ``J Q + Q J^T = -D``, ``U_2 = 1/2 x^T Q^{-1} x``; each further degree k is one linear system
-for the k + 1 coefficients of U_k, always solvable because ``D Q^{-1} + J = -Q J^T Q^{-1}`` has its spectrum on one side.
+Put ``U = U_2 + U_3 + ... + U_m`` into ``1/2 <grad U, D grad U> + <b, grad U> = 0`` around an equilibrium with
+Jacobian J.
+Degree two is the Lyapunov equation ``J Q + Q J^T = -D``, ``U_2 = 1/2 x^T Q^{-1} x``; each further degree k is one
+linear system
+for the k + 1 coefficients of U_k, always solvable because ``D Q^{-1} + J = -Q J^T Q^{-1}`` has its spectrum on one
+side.
 A polynomial in two variables is a square array ``c[i, j]``, the coefficient of ``x**i * y**j``.
 """
 
@@ -47,8 +50,11 @@ def _hamiltonian(u, drift, diffusion, degree):
     times = lambda a, b: _multiply(a, b, degree)  # noqa: E731
     d11, d12, d22 = diffusion
     return (
-        0.5 * times(d11, times(ux, ux)) + times(d12, times(ux, uy)) + 0.5 * times(d22, times(uy, uy))
-        + times(drift[0], ux) + times(drift[1], uy)
+        0.5 * times(d11, times(ux, ux))
+        + times(d12, times(ux, uy))
+        + 0.5 * times(d22, times(uy, uy))
+        + times(drift[0], ux)
+        + times(drift[1], uy)
     )
 
 
@@ -127,11 +133,16 @@ def expand(center: np.ndarray, scale: float, drift: list[np.ndarray], diffusion:
     return LocalPotential(center, scale, u)
 
 
-def fit_polynomials(points: np.ndarray, values: np.ndarray, center: np.ndarray, scale: float, degree: int) -> list[np.ndarray]:
-    """Least-squares polynomials of total degree ``degree`` through samples, which weigh more the nearer they are to the center.
+def fit_polynomials(
+    points: np.ndarray, values: np.ndarray, center: np.ndarray, scale: float, degree: int
+) -> list[np.ndarray]:
+    """Least-squares polynomials of total degree ``degree`` through samples.
+
+    Which weigh more the nearer they are to the center.
 
     Args:
-        points: ``(n, 2)``. values: ``(n, components)``.
+        points: ``(n, 2)``.
+        values: ``(n, components)``.
         center: where the variables are zero.
         scale: what they are divided by.
         degree: total degree.

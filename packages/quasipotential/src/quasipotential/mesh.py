@@ -1,10 +1,14 @@
-"""The mesh, and the tables of drift and diffusion on its half-grid: every midpoint of two mesh points lies on that grid."""
+"""The mesh, and the tables of drift and diffusion on its half-grid.
+
+Every midpoint of two mesh points lies on that grid.
+"""
 
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
 from paperkit.errors import InputError
 
 Field = Callable[[np.ndarray], np.ndarray]
@@ -119,7 +123,9 @@ def evaluate(field: Field, points: np.ndarray, tail: tuple[int, ...], name: str)
     try:
         return np.broadcast_to(result, wanted)
     except ValueError:
-        raise InputError(f"The {name} must return shape {wanted} for points {points.shape}; it returned {result.shape}.") from None
+        raise InputError(
+            f"The {name} must return shape {wanted} for points {points.shape}; it returned {result.shape}."
+        ) from None
 
 
 def torch_field(function: Callable) -> Callable:

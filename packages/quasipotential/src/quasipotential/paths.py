@@ -1,6 +1,7 @@
 """Minimum action paths: steepest descent of a solved quasi-potential, and the geometric minimum action method (gMAM).
 
-gMAM (Heymann and Vanden-Eijnden 2008) works in any dimension without a mesh: a chain of points between two given ends relaxes to
+gMAM (Heymann and Vanden-Eijnden 2008) works in any dimension without a mesh: a chain of points between two given
+ends relaxes to
 the path of least geometric action ``int |b|_A |phi'|_A - <b, A phi'> ds``, ``A = D^{-1}``.
 """
 
@@ -8,13 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
 from paperkit.errors import InputError
 
 
 def descend(solution, point) -> np.ndarray:
     """Minimum action path from the attractor to a point, by following ``-(D grad U + b)`` back, ``(n, 2)``.
 
-    Within the start region the gradient is the local polynomial's. From an equilibrium such as a saddle, where the direction
+    Within the start region the gradient is the local polynomial's. From an equilibrium such as a saddle, where the
+    direction
     vanishes, the path begins at the lowest of the points three spacings around.
 
     Args:
@@ -28,7 +31,9 @@ def descend(solution, point) -> np.ndarray:
     step = float(solution.mesh.spacing.min())
     value = solution(target)
     if not np.isfinite(value):
-        raise InputError(f"The point ({target[0]:.6g}, {target[1]:.6g}) was not reached by the solve; enlarge the domain or the level.")
+        raise InputError(
+            f"The point ({target[0]:.6g}, {target[1]:.6g}) was not reached by the solve; enlarge the domain or the level."
+        )
     starts = list(zip(solution.attractors, solution.offsets, solution.local, strict=True))
 
     def gradient(x):
@@ -74,7 +79,9 @@ def descend(solution, point) -> np.ndarray:
             raise InputError(f"The path to {target.tolist()} left the region that was reached; enlarge the domain.")
         path.append(here)
     else:
-        raise InputError(f"The path to {target.tolist()} did not come back to the attractor in {longest} steps; refine the mesh.")
+        raise InputError(
+            f"The path to {target.tolist()} did not come back to the attractor in {longest} steps; refine the mesh."
+        )
     end = min((c for c, *_ in starts), key=lambda c: np.linalg.norm(here - c))
     return np.array([*path, end])[::-1]
 
@@ -84,7 +91,9 @@ class ActionPath:
     """A path and its geometric action.
 
     Attributes:
-        points: ``(n, d)``, equally spaced. action: the geometric action. iterations: relaxation steps taken.
+        points: ``(n, d)``, equally spaced.
+        action: the geometric action.
+        iterations: relaxation steps taken.
         change: largest move of a point in the last step, relative to the length of the path.
     """
 
@@ -98,7 +107,9 @@ def geometric_action(points: np.ndarray, drift: Callable, diffusion: Callable | 
     """Geometric action of a path through points ``(n, d)``, along its cubic spline with four Gauss nodes per piece.
 
     Args:
-        points: the path. drift: function of points ``(..., d)``. diffusion: None, a matrix, or a function.
+        points: the path.
+        drift: function of points ``(..., d)``.
+        diffusion: None, a matrix, or a function.
 
     >>> line = np.linspace([0.0, 0.0], [1.0, 0.0], 50)
     >>> round(geometric_action(line, lambda x: -x), 10)
@@ -146,12 +157,20 @@ def reparametrise(points: np.ndarray, count: int | None = None) -> np.ndarray:
 
 
 def minimum_action_path(
-    drift: Callable, path: np.ndarray, *, diffusion: Callable | np.ndarray | None = None, jacobian: Callable | None = None,
-    images: int = 100, step: float = 0.1, tolerance: float = 1e-7, iterations: int = 5000,
+    drift: Callable,
+    path: np.ndarray,
+    *,
+    diffusion: Callable | np.ndarray | None = None,
+    jacobian: Callable | None = None,
+    images: int = 100,
+    step: float = 0.1,
+    tolerance: float = 1e-7,
+    iterations: int = 5000,
 ) -> ActionPath:
     """Relax a path with fixed ends to the one of least geometric action.
 
-    One step of ``phi_t = l^2 phi'' - l H_px phi' + H_pp H_x + l l' phi'`` with ``l = |b|_A / |phi'|_A``, the second derivative
+    One step of ``phi_t = l^2 phi'' - l H_px phi' + H_pp H_x + l l' phi'`` with ``l = |b|_A / |phi'|_A``, the second
+    derivative
     implicit, then equal spacing again.
 
     Args:
@@ -175,7 +194,8 @@ def minimum_action_path(
     jacobian = jacobian or (lambda y: _derivative(drift, y))
     width = 1.0 / (images - 1)
     change = np.inf
-    for iteration in range(1, iterations + 1):
+    iteration = 0
+    for iteration in range(1, iterations + 1):  # noqa: B007
         slope = np.gradient(x, width, axis=0)
         b = drift(x)
         spread = _spread(diffusion, x)
@@ -191,7 +211,11 @@ def minimum_action_path(
             bend = _derivative(diffusion, x)
             mixed = mixed + np.einsum("nijk,nj,nk->ni", bend, momentum, slope)
             pull = pull + 0.5 * np.einsum("nijk,ni,nj->nk", bend, momentum, momentum)
-        rate = -ratio[:, None] * mixed + np.einsum("nij,nj->ni", spread, pull) + (ratio * np.gradient(ratio, width))[:, None] * slope
+        rate = (
+            -ratio[:, None] * mixed
+            + np.einsum("nij,nj->ni", spread, pull)
+            + (ratio * np.gradient(ratio, width))[:, None] * slope
+        )
         pace = step / max(float(np.mean(ratio)), 1e-12)
         side = pace * ratio[1:-1] ** 2 / width**2
         banded = np.stack([np.append(0.0, -side[:-1]), 1 + 2 * side, np.append(-side[1:], 0.0)])
@@ -211,7 +235,10 @@ def minimum_action_path(
 
 
 def autograd_jacobian(function: Callable) -> Callable:
-    """Jacobian ``(n, d, d)`` of a torch function of one point ``(d,)``, by reverse mode, for ``minimum_action_path``."""
+    """Jacobian ``(n, d, d)`` of a torch function of one point ``(d,)``, by reverse mode.
+
+    For ``minimum_action_path``.
+    """
     import torch
 
     batched = torch.func.vmap(torch.func.jacrev(function))

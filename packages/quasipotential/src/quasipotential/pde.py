@@ -1,9 +1,11 @@
 """Exact oracles for small noise that is not zero: mean exit times and stationary densities by finite differences.
 
-The generator is ``L = (eps/2) D : Hess + b . grad`` (Ito). They have the error of the mesh but none of the limit eps -> 0.
+The generator is ``L = (eps/2) D : Hess + b . grad`` (Ito). They have the error of the mesh but none of the limit eps
+-> 0.
 """
 
 import numpy as np
+
 from paperkit.errors import InputError
 
 from .exits import Tables
@@ -12,7 +14,8 @@ from .exits import Tables
 def mean_exit_time(problem: Tables, region, noise: float, point=None) -> np.ndarray | float:
     """Solve ``L T = -1`` inside a region with ``T = 0`` on its boundary.
 
-    Second order: along the axes the distance to the boundary is taken from the crossing of the region's function (Shortley and
+    Second order: along the axes the distance to the boundary is taken from the crossing of the region's function
+    (Shortley and
     Weller); mixed derivatives use the four corners.
 
     Args:
@@ -40,8 +43,10 @@ def mean_exit_time(problem: Tables, region, noise: float, point=None) -> np.ndar
     d = np.broadcast_to(d.reshape(-1, 2, 2), (len(rows), 2, 2))
     peclet = np.abs(b) * mesh.spacing / (noise * np.stack([d[:, 0, 0], d[:, 1, 1]], -1))
     if peclet.max() > 2:
-        raise InputError(f"The mesh is too coarse for noise {noise} (cell Peclet number {peclet.max():.1f} > 2); use about "
-                         f"{int(max(nx, ny) * peclet.max() / 2) + 1} points a side.")
+        raise InputError(
+            f"The mesh is too coarse for noise {noise} (cell Peclet number {peclet.max():.1f} > 2); use about "
+            f"{int(max(nx, ny) * peclet.max() / 2) + 1} points a side."
+        )
     number = np.full((ny, nx), -1)
     number[rows, columns] = np.arange(len(rows))
     entries = ([], [], [])
@@ -83,14 +88,17 @@ def mean_exit_time(problem: Tables, region, noise: float, point=None) -> np.ndar
         return table
     column, row = np.clip(np.floor(mesh.index_of(point)).astype(int), 0, (nx - 2, ny - 2))
     s, t = mesh.index_of(point) - (column, row)
-    return float((1 - t) * ((1 - s) * table[row, column] + s * table[row, column + 1])
-                 + t * ((1 - s) * table[row + 1, column] + s * table[row + 1, column + 1]))
+    return float(
+        (1 - t) * ((1 - s) * table[row, column] + s * table[row, column + 1])
+        + t * ((1 - s) * table[row + 1, column] + s * table[row + 1, column + 1])
+    )
 
 
 def stationary_density(problem: Tables, noise: float) -> np.ndarray:
     """Stationary density on the mesh ``(ny, nx)``, normalised, with reflection at the edge.
 
-    The generator is discretised as a jump process between neighbours (exponential fitting along each axis, so that all rates are
+    The generator is discretised as a jump process between neighbours (exponential fitting along each axis, so that
+    all rates are
     positive at any Peclet number), whose stationary vector is found by one sparse solve.
 
     Args:
@@ -106,7 +114,9 @@ def stationary_density(problem: Tables, noise: float) -> np.ndarray:
     mesh = problem.mesh
     nx, ny = mesh.shape
     d = problem.diffusion if problem.diffusion.ndim == 2 else problem.diffusion[::2, ::2]
-    d = np.broadcast_to(d.reshape(-1, 2, 2) if d.ndim == 2 else d.reshape(ny * nx, 2, 2), (ny * nx, 2, 2)).reshape(ny, nx, 2, 2)
+    d = np.broadcast_to(d.reshape(-1, 2, 2) if d.ndim == 2 else d.reshape(ny * nx, 2, 2), (ny * nx, 2, 2)).reshape(
+        ny, nx, 2, 2
+    )
     if np.abs(d[..., 0, 1]).max() > 1e-12 * np.abs(d).max():
         raise InputError("The stationary density is computed for a diagonal diffusion only; turn the axes or simulate.")
     b = problem.drift[::2, ::2]

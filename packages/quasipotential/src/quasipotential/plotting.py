@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from paperkit.files import atomic_path
 
 INK, ACCENT, SECOND, THIRD = "#222222", "#c1272d", "#0072b2", "#009e73"
@@ -38,14 +39,21 @@ def contours(axes: Any, solution: Any, values: np.ndarray | None = None, levels:
 
 
 def plot_solution(
-    solution: Any, path: str | Path | None = None, *, paths: Sequence[np.ndarray] = (), exact: Callable[[np.ndarray], np.ndarray] | None = None,
+    solution: Any,
+    path: str | Path | None = None,
+    *,
+    paths: Sequence[np.ndarray] = (),
+    exact: Callable[[np.ndarray], np.ndarray] | None = None,
     title: str = "",
 ) -> Any:
     """The quasi-potential with the drift's direction and minimum action paths; with an exact solution also the error.
 
     Args:
-        solution: a ``Solution``. path: where to write the picture; None returns the figure only.
-        paths: minimum action paths ``(n, 2)``. exact: function of points. title: above the picture.
+        solution: a ``Solution``.
+        path: where to write the picture; None returns the figure only.
+        paths: minimum action paths ``(n, 2)``.
+        exact: function of points.
+        title: above the picture.
 
     Returns:
         The matplotlib figure.
@@ -57,16 +65,22 @@ def plot_solution(
     points = solution.mesh.points[step // 2 :: step, step // 2 :: step]
     arrows = solution.drift[::2, ::2][step // 2 :: step, step // 2 :: step]
     arrows = arrows / np.maximum(np.linalg.norm(arrows, axis=-1, keepdims=True), 1e-300)
-    left.quiver(points[..., 0], points[..., 1], arrows[..., 0], arrows[..., 1], color="white", alpha=0.55, scale=32, width=0.0028)
+    left.quiver(
+        points[..., 0], points[..., 1], arrows[..., 0], arrows[..., 1], color="white", alpha=0.55, scale=32, width=0.0028
+    )
     for one in paths:
         left.plot(one[:, 0], one[:, 1], color=ACCENT, lw=2.2)
         left.plot(*one[-1], "X", color=ACCENT, mec="white", ms=8)
-    left.set_title(title or "quasi-potential, drift and escape path" if len(paths) else title or "quasi-potential and drift", fontsize=10)
+    left.set_title(
+        title or "quasi-potential, drift and escape path" if len(paths) else title or "quasi-potential and drift",
+        fontsize=10,
+    )
     if exact is not None:
         error = np.abs(solution.values - exact(solution.mesh.points)) / np.nanmax(solution.values)
         points = solution.mesh.points
-        shown = axes[1].pcolormesh(points[..., 0], points[..., 1], np.log10(np.maximum(error, 1e-12)), cmap="magma", shading="auto",
-                                   rasterized=True)
+        shown = axes[1].pcolormesh(
+            points[..., 0], points[..., 1], np.log10(np.maximum(error, 1e-12)), cmap="magma", shading="auto", rasterized=True
+        )
         canvas.colorbar(shown, ax=axes[1], label="log10 |error| / max U", shrink=0.9)
         axes[1].set(xlabel="x", ylabel="y", title=f"largest error {np.nanmax(error):.1e}, {solution.settings['method']}")
     if path is not None:
@@ -74,13 +88,25 @@ def plot_solution(
     return canvas
 
 
-def plot_demo(wells: Any, escapes: Sequence[np.ndarray], loss: Callable, samples: np.ndarray, shares: dict[str, tuple[float, float]],
-              path: str | Path) -> None:
-    """Two wells of equal loss: the loss, the global quasi-potential with both escape paths, and where SGD spends its time.
+def plot_demo(
+    wells: Any,
+    escapes: Sequence[np.ndarray],
+    loss: Callable,
+    samples: np.ndarray,
+    shares: dict[str, tuple[float, float]],
+    path: str | Path,
+) -> None:
+    """Two wells of equal loss: the loss, the global quasi-potential with both escape paths.
+
+    Where SGD spends its time.
 
     Args:
-        wells: the solved wells. escapes: one path from each well to the saddle. loss: f of points. samples: parameters visited
-            by SGD ``(n, 2)``. shares: name to the share of time in the left and the right well. path: the picture.
+        wells: the solved wells.
+        escapes: one path from each well to the saddle.
+        loss: f of points.
+        samples: parameters visited by SGD ``(n, 2)``.
+        shares: name to the share of time in the left and the right well.
+        path: the picture.
     """
     canvas, axes = figure(1, 3, (4.7, 3.9))
     first = wells.solutions[0]
@@ -91,9 +117,17 @@ def plot_demo(wells: Any, escapes: Sequence[np.ndarray], loss: Callable, samples
     canvas.colorbar(seen, ax=axes[0], label="loss above its minimum", format="%.2g", shrink=0.9)
     axes[0].plot(samples[:, 0], samples[:, 1], ".", color="white", ms=1.2, alpha=0.6)
     axes[0].plot(*wells.attractors.T, "o", color="white", mec=INK, ms=7)
-    axes[0].set(xlabel="x", ylabel="y", title="Two minima of equal loss (dots: SGD)", xlim=first.mesh.domain[0], ylim=first.mesh.domain[1])
+    axes[0].set(
+        xlabel="x",
+        ylabel="y",
+        title="Two minima of equal loss (dots: SGD)",
+        xlim=first.mesh.domain[0],
+        ylim=first.mesh.domain[1],
+    )
     values = wells(points)
-    contours(axes[1], first, np.minimum(values, 4 * max(np.nanmax(w) for w in wells.levels) + 1e-12), bar="global quasi-potential")
+    contours(
+        axes[1], first, np.minimum(values, 4 * max(np.nanmax(w) for w in wells.levels) + 1e-12), bar="global quasi-potential"
+    )
     axes[1].plot(*wells.attractors.T, "o", color="white", mec=INK, ms=7)
     for escape, colour in zip(escapes, (SECOND, ACCENT), strict=True):
         axes[1].plot(escape[:, 0], escape[:, 1], color=colour, lw=2.4)

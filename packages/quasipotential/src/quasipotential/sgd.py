@@ -1,13 +1,16 @@
 """SGD as a small-noise system: its drift is minus the gradient, its diffusion the covariance of one sample's gradient.
 
-A step of size eta on a batch of b samples has mean ``-eta grad f`` and covariance ``eta^2 C / b``: the noise is ``eps = eta / b`` and
-``D = C(theta)`` (arXiv 1901.06054). ``sgd_problem`` tabulates both, ``run_sgd`` runs the algorithm itself for comparison.
+A step of size eta on a batch of b samples has mean ``-eta grad f`` and covariance ``eta^2 C / b``: the noise is
+``eps = eta / b`` and
+``D = C(theta)`` (arXiv 1901.06054). ``sgd_problem`` tabulates both, ``run_sgd`` runs the algorithm itself for
+comparison.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
 from paperkit.errors import InputError
 
 from .exits import Problem
@@ -22,19 +25,25 @@ def gradient_covariance(gradients: np.ndarray) -> np.ndarray:
     return np.einsum("...ni,...nj->...ij", centred, centred) / gradients.shape[-2]
 
 
-def sgd_problem(gradients: Callable[[np.ndarray], np.ndarray], domain, mesh: int | tuple[int, int] = 257, floor: float = 0.0) -> Problem:
+def sgd_problem(
+    gradients: Callable[[np.ndarray], np.ndarray], domain, mesh: int | tuple[int, int] = 257, floor: float = 0.0
+) -> Problem:
     """Drift and diffusion of SGD on the half-grid of a mesh.
 
     Args:
-        gradients: function of parameters ``(m, 2)`` returning every sample's gradient ``(m, n, 2)``; see ``torch_gradients`` and
+        gradients: function of parameters ``(m, 2)`` returning every sample's gradient ``(m, n, 2)``; see
+            ``torch_gradients`` and
             ``plane_gradients`` for torch models.
-        domain: ``((xmin, xmax), (ymin, ymax))``. mesh: points per side, or (nx, ny).
+        domain: ``((xmin, xmax), (ymin, ymax))``.
+        mesh: points per side, or (nx, ny).
         floor: added to the diagonal of C, where the samples' gradients span fewer than two directions.
 
     Returns:
         A problem whose ``drift_field`` and ``diffusion_field`` go into ``solve``.
     """
-    grid = Mesh(tuple(tuple(float(v) for v in ends) for ends in domain), (mesh, mesh) if isinstance(mesh, int) else tuple(mesh))
+    grid = Mesh(
+        tuple(tuple(float(v) for v in ends) for ends in domain), (mesh, mesh) if isinstance(mesh, int) else tuple(mesh)
+    )
 
     def field(points):
         flat = points.reshape(-1, 2)
@@ -43,7 +52,9 @@ def sgd_problem(gradients: Callable[[np.ndarray], np.ndarray], domain, mesh: int
             part = slice(start, start + _POINTS_AT_ONCE)
             g = np.asarray(gradients(flat[part]), float)
             if g.ndim != 3 or g.shape[0] != len(flat[part]) or g.shape[2] != 2:
-                raise InputError(f"The gradients must have shape (points, samples, 2); they have {g.shape} for {len(flat[part])} points.")
+                raise InputError(
+                    f"The gradients must have shape (points, samples, 2); they have {g.shape} for {len(flat[part])} points."
+                )
             table[part, :2] = -g.mean(1)
             table[part, 2:] = (gradient_covariance(g) + floor * np.eye(2)).reshape(-1, 4)
         return table.reshape(*points.shape[:-1], 6)
@@ -55,21 +66,30 @@ def sgd_problem(gradients: Callable[[np.ndarray], np.ndarray], domain, mesh: int
 
 
 def torch_gradients(losses: Callable) -> Callable[[np.ndarray], np.ndarray]:
-    """Per-sample gradients of a torch function ``losses(theta)``: ``(2,)`` to one loss per sample ``(n,)``, by forward mode."""
+    """Per-sample gradients of a torch function ``losses(theta)``.
+
+    ``(2,)`` to one loss per sample ``(n,)``, by forward mode.
+    """
     import torch
 
     batched = torch.func.vmap(torch.func.jacfwd(losses))
     return lambda theta: batched(torch.as_tensor(np.asarray(theta))).detach().cpu().numpy()
 
 
-def plane_gradients(model, criterion: Callable, inputs, targets, origin: dict, directions: tuple[dict, dict]) -> Callable[[np.ndarray], np.ndarray]:
+def plane_gradients(
+    model, criterion: Callable, inputs, targets, origin: dict, directions: tuple[dict, dict]
+) -> Callable[[np.ndarray], np.ndarray]:
     """Per-sample gradients of a torch module on the plane ``origin + x d_1 + y d_2`` of its parameters.
 
     Two Jacobian-vector products per point: no matrix of samples by parameters is formed.
 
     Args:
-        model: a torch module. criterion: ``(outputs, targets)`` to one loss per sample ``(n,)``. inputs, targets: all samples.
-        origin, directions: parameters by name, as ``dict(model.named_parameters())``.
+        model: a torch module.
+        criterion: ``(outputs, targets)`` to one loss per sample ``(n,)``.
+        inputs: all samples.
+        targets: all samples.
+        origin: parameters by name, as ``dict(model.named_parameters())``.
+        directions: parameters by name, as ``dict(model.named_parameters())``.
     """
     import torch
 
@@ -81,23 +101,43 @@ def plane_gradients(model, criterion: Callable, inputs, targets, origin: dict, d
 
     dtype = next(iter(origin.values())).dtype
     derivative = torch.func.jacfwd(losses)
-    return lambda theta: np.stack([derivative(torch.as_tensor(t, dtype=dtype)).detach().cpu().numpy() for t in np.asarray(theta)])
+    return lambda theta: np.stack(
+        [derivative(torch.as_tensor(t, dtype=dtype)).detach().cpu().numpy() for t in np.asarray(theta)]
+    )
 
 
 def run_sgd(
-    gradient: Callable[[np.ndarray, np.ndarray], np.ndarray], samples: int, start: np.ndarray, *, step: float, batch: int, steps: int,
-    seed: int = 0, label: Callable[[np.ndarray], np.ndarray] | None = None, burn: int = 0, every: int = 10,
+    gradient: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    samples: int,
+    start: np.ndarray,
+    *,
+    step: float,
+    batch: int,
+    steps: int,
+    seed: int = 0,
+    label: Callable[[np.ndarray], np.ndarray] | None = None,
+    burn: int = 0,
+    every: int = 10,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Replicas of mini-batch SGD, the algorithm itself: batches of samples drawn with replacement, no differential equation.
+    """Replicas of mini-batch SGD, the algorithm itself.
+
+    Batches of samples drawn with replacement, no differential equation.
 
     Args:
         gradient: ``(theta (R, d), index (R, b)) -> (R, b, d)``, the gradients of the drawn samples.
-        samples: how many there are. start: ``(R, d)``. step: eta. batch: b. steps: how many. seed: any integer.
-        label: function of parameters returning integers from 0; None for no occupancy. burn: steps before the first look.
+        samples: how many there are.
+        start: ``(R, d)``.
+        step: eta.
+        batch: b.
+        steps: how many.
+        seed: any integer.
+        label: function of parameters returning integers from 0; None for no occupancy.
+        burn: steps before the first look.
         every: steps between two looks.
 
     Returns:
-        The last parameters ``(R, d)`` and each replica's share of looks in each label ``(R, labels)`` (empty without a label).
+        The last parameters ``(R, d)`` and each replica's share of looks in each label ``(R, labels)`` (empty without
+        a label).
     """
     rng = np.random.default_rng(seed)
     theta = np.array(start, float)
@@ -118,13 +158,17 @@ def run_sgd(
 class NoisyRegression:
     """One neuron, two parameters, two minima of equal loss: the example in which SGD's noise alone decides.
 
-    The prediction for the input (s, c), s and c in {-1, 1}, is ``softplus(s x) + c y``; all targets have the mean ``target``, but the
-    labels of the inputs with s = 1 scatter by ``noise[0]`` and those with s = -1 by ``noise[1]``. The squared loss is the same at
-    (x, y) and (-x, y): both wells are equally deep and equally wide. Where x > 0 the neuron follows the first half of the
+    The prediction for the input (s, c), s and c in {-1, 1}, is ``softplus(s x) + c y``; all targets have the mean
+    ``target``, but the
+    labels of the inputs with s = 1 scatter by ``noise[0]`` and those with s = -1 by ``noise[1]``. The squared loss
+    is the same at
+    (x, y) and (-x, y): both wells are equally deep and equally wide. Where x > 0 the neuron follows the first half
+    of the
     inputs and meets their label noise.
 
     Attributes:
-        target: mean of the labels; above about 2 there are two wells. noise: scatter of the labels.
+        target: mean of the labels; above about 2 there are two wells.
+        noise: scatter of the labels.
     """
 
     target: float = 3.0

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from paperkit.errors import InputError
 from paperkit.files import atomic_path
 
@@ -54,7 +55,8 @@ class Solution:
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Values at points ``(..., 2)``, of third order in the spacing; NaN where the march did not come.
 
-        Each corner of the mesh cell adds ``U_i + 1/2 <grad U_i, x - x_i>`` with its bilinear weight: the half slope cancels the
+        Each corner of the mesh cell adds ``U_i + 1/2 <grad U_i, x - x_i>`` with its bilinear weight: the half slope
+        cancels the
         error of bilinear interpolation.
 
         Raises:
@@ -104,21 +106,21 @@ class Solution:
         """Height of the lowest way out of a region.
 
         Args:
-            region: a function of points ``(..., 2)`` that is negative inside and positive outside; or a boolean mask on the mesh
+            region: a function of points ``(..., 2)`` that is negative inside and positive outside; or a boolean mask
+                on the mesh
                 ``(ny, nx)``, True inside.
 
         Returns:
-            The smallest U on the boundary and the point where it is taken. On mesh edges that cross the boundary the crossing is
+            The smallest U on the boundary and the point where it is taken. On mesh edges that cross the boundary the
+            crossing is
             found by linear interpolation of the function and U by ``__call__``.
 
         Raises:
             InputError: when the march never met the boundary.
         """
         points = self.mesh.points
-        if callable(region):
-            signed = np.asarray(region(points), float)
-        else:
-            signed = np.where(np.asarray(region, bool), -1.0, 1.0)
+        inside = region(points) if callable(region) else np.where(np.asarray(region, bool), -1.0, 1.0)
+        signed = np.asarray(inside, float)
         places = []
         for axis in (0, 1):
             one, two = ((slice(None, -1), slice(1, None))[k] for k in (0, 1))
@@ -132,7 +134,8 @@ class Solution:
         heights = self(places) if len(places) else np.array([])
         if not np.isfinite(heights).any():
             raise InputError(
-                "The boundary of the region was not reached: enlarge the domain, or solve with stop='never' or a higher level."
+                "The boundary of the region was not reached: enlarge the domain, or solve with stop='never' or a "
+                "higher level."
             )
         lowest = int(np.nanargmin(heights))
         return Barrier(float(heights[lowest]), places[lowest])
@@ -158,9 +161,17 @@ class Solution:
             local[f"center{k}"] = np.append(polynomial.center, polynomial.scale)
         with atomic_path(path) as temporary:
             np.savez_compressed(
-                temporary, domain=np.array(self.mesh.domain), shape=np.array(self.mesh.shape), values=self.values,
-                gradient=self.gradient, attractors=self.attractors, offsets=self.offsets, drift=self.drift,
-                diffusion=self.diffusion, settings=np.array(json.dumps(self.settings)), **local,
+                temporary,
+                domain=np.array(self.mesh.domain),
+                shape=np.array(self.mesh.shape),
+                values=self.values,
+                gradient=self.gradient,
+                attractors=self.attractors,
+                offsets=self.offsets,
+                drift=self.drift,
+                diffusion=self.diffusion,
+                settings=np.array(json.dumps(self.settings)),
+                **local,
             )
         return path
 
@@ -179,8 +190,14 @@ class Solution:
                     for k in range(len(data["attractors"]))
                 )
                 names = ("values", "gradient", "attractors", "offsets")
-                return cls(mesh, *(data[name] for name in names), local, data["drift"], data["diffusion"],
-                           json.loads(str(data["settings"])))
+                return cls(
+                    mesh,
+                    *(data[name] for name in names),
+                    local,
+                    data["drift"],
+                    data["diffusion"],
+                    json.loads(str(data["settings"])),
+                )
         except (KeyError, OSError, ValueError) as error:
             raise InputError(f"{path} is not a solution written by Solution.save ({error}).") from None
 

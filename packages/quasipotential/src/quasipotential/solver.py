@@ -4,7 +4,8 @@ For ``dX = b(X) dt + sqrt(eps) sigma(X) dW`` with ``D = sigma sigma^T`` and an a
 
     U(x) = inf over T > 0 and paths from x0 to x of  1/2 int_0^T <phi' - b, D^{-1} (phi' - b)> dt,
 
-the viscosity solution of ``1/2 <grad U, D grad U> + <b, grad U> = 0``. For b = -grad f and D = I it is ``2 (f - f(x0))``
+the viscosity solution of ``1/2 <grad U, D grad U> + <b, grad U> = 0``. For b = -grad f and D = I it is ``2 (f -
+f(x0))``
 (Hu, Zhu, Xiong and Huan, arXiv 1901.06054, with the factor 1/2 in the action and sqrt(eps) at the noise).
 """
 
@@ -14,6 +15,7 @@ import time
 
 import numpy as np
 from tqdm import tqdm
+
 from paperkit.errors import InputError
 
 from ._kernels import ACCEPTED, CONSIDERED, FRONT, disc_half_widths, push, set_bit
@@ -44,18 +46,21 @@ def solve(
     """Quasi-potential with respect to one attractor or several.
 
     Args:
-        drift: ``b``, a function of points ``(..., 2)`` returning ``(..., 2)`` (numpy; for torch see ``torch_field``), or a table on
+        drift: ``b``, a function of points ``(..., 2)`` returning ``(..., 2)`` (numpy; for torch see
+            ``torch_field``), or a table on
             the half-grid ``(2 ny - 1, 2 nx - 1, 2)``.
         attractor: a stable equilibrium ``(x, y)``, or several ``(m, 2)``: then the smallest of their potentials.
         domain: ``((xmin, xmax), (ymin, ymax))``.
         mesh: points per side, or ``(nx, ny)``.
-        diffusion: ``D``, symmetric positive definite: None for the identity, one matrix ``(2, 2)``, a function returning
+        diffusion: ``D``, symmetric positive definite: None for the identity, one matrix ``(2, 2)``, a function
+            returning
             ``(..., 2, 2)``, or a table ``(2 ny - 1, 2 nx - 1, 2, 2)``.
         method: ``"jet"`` (second order, values and gradients) or ``"olim"`` (ordered line integrals, values).
         radius: reach of an update in mesh points, 1 to 60; by default 16 for jets and the published guideline for OLIM.
             A rotation that outweighs the gradient part r times wants about 1.5 r.
         start: ``"taylor"`` or ``"linear"``, see ``start.find_start``.
-        stop: ``"boundary"`` ends at the first point next to the edge of the mesh, where paths could leave; ``"never"`` fills it.
+        stop: ``"boundary"`` ends at the first point next to the edge of the mesh, where paths could leave;
+            ``"never"`` fills it.
         level: values above it are not computed.
         offsets: value at each attractor, zero by default.
         progress: show a progress bar.
@@ -64,7 +69,8 @@ def solve(
         The values, the gradient and everything needed to use them.
 
     Raises:
-        InputError: one sentence that names the place, for a drift or diffusion that is not finite, a D that is not symmetric
+        InputError: one sentence that names the place, for a drift or diffusion that is not finite, a D that is not
+        symmetric
             positive definite, an attractor that is no stable equilibrium, or a mesh too coarse around it.
     """
     if method not in ("jet", "olim"):
@@ -73,7 +79,9 @@ def solve(
         raise InputError(f"The start must be 'taylor' or 'linear'; it is {start!r}.")
     if stop not in ("boundary", "never"):
         raise InputError(f"stop must be 'boundary' or 'never'; it is {stop!r}.")
-    grid = Mesh(tuple(tuple(float(v) for v in ends) for ends in domain), (mesh, mesh) if isinstance(mesh, int) else tuple(mesh))
+    grid = Mesh(
+        tuple(tuple(float(v) for v in ends) for ends in domain), (mesh, mesh) if isinstance(mesh, int) else tuple(mesh)
+    )
     if radius is None:
         radius = 16 if method == "jet" else guideline_radius(max(grid.shape))
     if not 1 <= radius <= 60:
@@ -87,11 +95,19 @@ def solve(
     values, gradient, state, seconds = _march(grid, b, d, starts, offsets, method, radius, stop, level, progress)
     accepted = int(state[ACCEPTED_COUNT])
     settings = {
-        "method": method, "radius": radius, "start": start, "stop": stop, "level": level, "accepted": accepted,
+        "method": method,
+        "radius": radius,
+        "start": start,
+        "stop": stop,
+        "level": level,
+        "accepted": accepted,
         "stopped": ("exhausted", "boundary", "level")[state[STOPPED]],
-        "single_updates": int(state[SINGLES]), "triangle_updates": int(state[TRIANGLES]),
-        "triangle_solves": int(state[SOLVES]), "wide_searches": int(state[WIDE_SEARCHES]),
-        "march_seconds": seconds, "total_seconds": time.perf_counter() - began,
+        "single_updates": int(state[SINGLES]),
+        "triangle_updates": int(state[TRIANGLES]),
+        "triangle_solves": int(state[SOLVES]),
+        "wide_searches": int(state[WIDE_SEARCHES]),
+        "march_seconds": seconds,
+        "total_seconds": time.perf_counter() - began,
     }
     return Solution(grid, values, gradient, attractors, offsets, tuple(s.local for s in starts), b, d, settings)
 
@@ -102,7 +118,10 @@ def guideline_radius(points: int) -> int:
 
 
 def tabulate_diffusion(grid: Mesh, diffusion: Field | np.ndarray | None) -> np.ndarray:
-    """One matrix ``(2, 2)`` when D is constant, else the half-grid table ``(2 ny - 1, 2 nx - 1, 4)``; checked to be SPD."""
+    """One matrix ``(2, 2)`` when D is constant, else the half-grid table ``(2 ny - 1, 2 nx - 1, 4)``.
+
+    Checked to be SPD.
+    """
     if diffusion is None:
         return np.eye(2)
     if not callable(diffusion) and np.ndim(diffusion) == 2:
@@ -124,7 +143,10 @@ def tabulate_diffusion(grid: Mesh, diffusion: Field | np.ndarray | None) -> np.n
 
 
 def _problem(grid, b, d):
-    """Drift table, metric table (None for the identity) and mesh vectors; a constant D becomes a sheared mesh with D = I."""
+    """Drift table, metric table (None for the identity) and mesh vectors.
+
+    A constant D becomes a sheared mesh with D = I.
+    """
     basis = np.diag(grid.spacing)
     if d.ndim == 3:
         a, c, e = d[..., 0], d[..., 1], d[..., 3]
@@ -178,8 +200,26 @@ def _march(grid, b, d, starts, offsets, method, radius, stop, level, progress):
     with tqdm(total=nx * ny, unit="pt", unit_scale=True, disable=not (progress and sys.stderr.isatty()), leave=False) as bar:
         while state[HEAP_SIZE] > 0 and not state[STOPPED]:
             before = state[ACCEPTED_COUNT]
-            march(b, metric, basis, widths, margin, float(level), _BATCH, u, single, base, jet, flat_status, front, considered,
-                  keys, ids, where, state)
+            march(
+                b,
+                metric,
+                basis,
+                widths,
+                margin,
+                float(level),
+                _BATCH,
+                u,
+                single,
+                base,
+                jet,
+                flat_status,
+                front,
+                considered,
+                keys,
+                ids,
+                where,
+                state,
+            )
             bar.update(int(state[ACCEPTED_COUNT] - before))
     seconds = time.perf_counter() - began
     values = u.reshape(ny + 2, nx + 2)[1:-1, 1:-1].copy()

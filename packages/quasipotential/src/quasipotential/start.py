@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+
 from paperkit.errors import InputError
 
 from .local import LocalPotential, expand, fit_polynomials
@@ -12,11 +13,13 @@ DEGREE = 6
 """Degree of the local polynomial; odd and even terms to here cost nothing against the march."""
 
 RESIDUAL = 0.15
-"""Largest Hamilton-Jacobi residual of the polynomial, relative to the kinetic term, times the squared number of points a side: it
+"""Largest Hamilton-Jacobi residual of the polynomial, relative to the kinetic term, times the squared number of
+points a side: it
 falls like the march's own error, 9e-6 at 129 points."""
 
 SHARE = 1 / 8
-"""Largest start level as a share of the lowest polynomial value on the edge of the mesh: about a third of the way, so that the
+"""Largest start level as a share of the lowest polynomial value on the edge of the mesh: about a third of the way,
+so that the
 march computes nearly nine tenths of the area also where the polynomial happens to be exact everywhere."""
 
 
@@ -47,24 +50,29 @@ def find_start(mesh: Mesh, drift: np.ndarray, diffusion: np.ndarray | None, attr
         drift: half-grid table ``(2 ny - 1, 2 nx - 1, 2)``.
         diffusion: half-grid table ``(2 ny - 1, 2 nx - 1, 4)``, or one matrix ``(2, 2)``.
         attractor: a stable equilibrium, to within a tenth of a mesh spacing.
-        kind: ``"taylor"`` for the largest sublevel set on which the polynomial of degree six solves the equation, ``"linear"``
+        kind: ``"taylor"`` for the largest sublevel set on which the polynomial of degree six solves the equation,
+            ``"linear"``
             for the eight neighbours of the equilibrium with the quadratic form.
 
     Raises:
-        InputError: when the point is not a stable equilibrium well inside the mesh, or the mesh is too coarse around it.
+        InputError: when the point is not a stable equilibrium well inside the mesh, or the mesh is too coarse around
+        it.
     """
     attractor = np.asarray(attractor, float)
     where = f"({attractor[0]:.6g}, {attractor[1]:.6g})"
     index = mesh.index_of(attractor)
     shape = np.array(mesh.shape)
     if not ((index >= 3).all() and (index <= shape - 4).all()):
-        raise InputError(f"The attractor {where} must lie at least three mesh points inside the domain {mesh.domain}; move the domain.")
+        raise InputError(
+            f"The attractor {where} must lie at least three mesh points inside the domain {mesh.domain}; move the domain."
+        )
     near = _window(mesh, drift, index, 2)
     center, jacobian = _equilibrium(mesh, near, attractor, where)
     growth = np.linalg.eigvals(jacobian).real.max()
     if growth >= 0:
         raise InputError(
-            f"The equilibrium {where} is not stable (an eigenvalue of the drift's Jacobian has real part {growth:.3g} >= 0); "
+            f"The equilibrium {where} is not stable (an eigenvalue of the drift's Jacobian has real part "
+            f"{growth:.3g} >= 0); "
             "give an attractor of dX = b dt."
         )
     half = max(2, int(0.5 * min(np.minimum(index, shape - 1 - index))))
@@ -149,7 +157,9 @@ def _sublevel(mesh, drift, diffusion, local, half):
     poor = (residual(local, points, b, d) > RESIDUAL / max(mesh.shape) ** 2) | (values < -1e-9 * values.max())
     rim = np.ones_like(poor)
     rim[2:-2, 2:-2] = False
-    quadratic = LocalPotential(local.center, local.scale, np.where(np.add.outer(range(DEGREE + 1), range(DEGREE + 1)) == 2, local.coefficients, 0))
+    quadratic = LocalPotential(
+        local.center, local.scale, np.where(np.add.outer(range(DEGREE + 1), range(DEGREE + 1)) == 2, local.coefficients, 0)
+    )
     edge = _edge_values(mesh, quadratic)
     level = min(values[rim].min(), edge.min() * SHARE, values[poor].min() if poor.any() else np.inf)
     inside = values < level

@@ -19,7 +19,8 @@ class System:
         domain: where to solve.
         diffusion: None for the identity, a matrix or a function.
         saddles: saddles between basins, ``(k, 2)``.
-        exact: U with respect to the first attractor where known. exact_gradient: its gradient.
+        exact: U with respect to the first attractor where known.
+        exact_gradient: its gradient.
         potential: f where the drift is ``-grad f``.
     """
 
@@ -43,8 +44,10 @@ def linear(rotation: float = 10.0) -> System:
     return System(
         "linear",
         lambda p: _pack(-2 * p[..., 0] - rotation * p[..., 1], 2 * rotation * p[..., 0] - p[..., 1]),
-        np.array([[0.0, 0.0]]), ((-1, 1), (-1, 1)),
-        exact=lambda p: 2 * p[..., 0] ** 2 + p[..., 1] ** 2, exact_gradient=lambda p: _pack(4 * p[..., 0], 2 * p[..., 1]),
+        np.array([[0.0, 0.0]]),
+        ((-1, 1), (-1, 1)),
+        exact=lambda p: 2 * p[..., 0] ** 2 + p[..., 1] ** 2,
+        exact_gradient=lambda p: _pack(4 * p[..., 0], 2 * p[..., 1]),
     )
 
 
@@ -57,7 +60,11 @@ def rotating_well(rotation: float = 10.0) -> System:
         return _pack(-pull - rotation * y, -y + rotation * pull)
 
     return System(
-        "rotating-well", drift, np.array([[-1.0, 0.0]]), ((-2, 0), (-1, 1)), saddles=np.array([[0.0, 0.0]]),
+        "rotating-well",
+        drift,
+        np.array([[-1.0, 0.0]]),
+        ((-2, 0), (-1, 1)),
+        saddles=np.array([[0.0, 0.0]]),
         exact=lambda p: (p[..., 0] ** 2 - 1) ** 2 + p[..., 1] ** 2,
         exact_gradient=lambda p: _pack(4 * p[..., 0] * (p[..., 0] ** 2 - 1), 2 * p[..., 1]),
     )
@@ -75,8 +82,14 @@ def limit_cycle(rotation: float = 4.0) -> System:
         r2 = np.sum(p * p, -1)
         return np.where(r2 <= 1, r2 * (1 - 0.5 * r2), 0.5)
 
-    return System("limit-cycle", drift, np.array([[0.0, 0.0]]), ((-1, 1), (-1, 1)), exact=exact,
-                  exact_gradient=lambda p: 2 * p * np.maximum(1 - np.sum(p * p, -1), 0)[..., None])
+    return System(
+        "limit-cycle",
+        drift,
+        np.array([[0.0, 0.0]]),
+        ((-1, 1), (-1, 1)),
+        exact=exact,
+        exact_gradient=lambda p: 2 * p * np.maximum(1 - np.sum(p * p, -1), 0)[..., None],
+    )
 
 
 def cubic(strength: float = 2.0, rotation: float = 1.0) -> System:
@@ -88,14 +101,20 @@ def cubic(strength: float = 2.0, rotation: float = 1.0) -> System:
         return _pack(-pull - rotation * y, rotation * pull - y)
 
     return System(
-        "cubic", drift, np.array([[0.0, 0.0]]), ((-1, 1), (-1, 1)),
+        "cubic",
+        drift,
+        np.array([[0.0, 0.0]]),
+        ((-1, 1), (-1, 1)),
         exact=lambda p: 2 * p[..., 0] ** 2 + 0.5 * strength * p[..., 0] ** 3 + p[..., 1] ** 2,
         exact_gradient=lambda p: _pack(4 * p[..., 0] + 1.5 * strength * p[..., 0] ** 2, 2 * p[..., 1]),
     )
 
 
 def maier_stein(beta: float = 10.0) -> System:
-    """``b = (x - x^3 - beta x y^2, -(1 + x^2) y)``; for beta = 1 a gradient, U(saddle) = 1/2; above 4 the path leaves the axis."""
+    """``b = (x - x^3 - beta x y^2, -(1 + x^2) y)``; for beta = 1 a gradient, U(saddle) = 1/2.
+
+    Above 4 the path leaves the axis.
+    """
 
     def drift(p):
         x, y = p[..., 0], p[..., 1]
@@ -105,12 +124,20 @@ def maier_stein(beta: float = 10.0) -> System:
         x, y = p[..., 0], p[..., 1]
         return 0.5 * x**4 - x * x + y * y * (1 + x * x) + 0.5
 
-    return System("maier-stein", drift, np.array([[-1.0, 0.0], [1.0, 0.0]]), ((-1.8, 0.2), (-0.8, 0.8)), saddles=np.array([[0.0, 0.0]]),
-                  exact=exact if beta == 1 else None)
+    return System(
+        "maier-stein",
+        drift,
+        np.array([[-1.0, 0.0], [1.0, 0.0]]),
+        ((-1.8, 0.2), (-0.8, 0.8)),
+        saddles=np.array([[0.0, 0.0]]),
+        exact=exact if beta == 1 else None,
+    )
 
 
 def two_wells(asymmetry: float = 0.5, angle: float = 0.0) -> System:
-    """Two wells of equal loss and unequal noise: ``f = (x^2 - 1)^2 / 4 + y^2 / 2``, ``D = diag(1 + a tanh 4x, 1)`` turned by ``angle``.
+    """Two wells of equal loss and unequal noise.
+
+    ``f = (x^2 - 1)^2 / 4 + y^2 / 2``, ``D = diag(1 + a tanh 4x, 1)`` turned by ``angle``.
 
     With a > 0 the noise is larger at x > 0: SGD leaves that well sooner and prefers the other one.
     """
@@ -123,14 +150,22 @@ def two_wells(asymmetry: float = 0.5, angle: float = 0.0) -> System:
         return turn @ d @ turn.T
 
     return System(
-        "two-wells", lambda p: _pack(p[..., 0] - p[..., 0] ** 3, -p[..., 1]), np.array([[-1.0, 0.0], [1.0, 0.0]]),
-        ((-1.8, 1.8), (-1.2, 1.2)), diffusion=diffusion, saddles=np.array([[0.0, 0.0]]),
+        "two-wells",
+        lambda p: _pack(p[..., 0] - p[..., 0] ** 3, -p[..., 1]),
+        np.array([[-1.0, 0.0], [1.0, 0.0]]),
+        ((-1.8, 1.8), (-1.2, 1.2)),
+        diffusion=diffusion,
+        saddles=np.array([[0.0, 0.0]]),
         potential=lambda p: 0.25 * (p[..., 0] ** 2 - 1) ** 2 + 0.5 * p[..., 1] ** 2,
     )
 
 
 BUILT_IN: dict[str, Callable[[], System]] = {
-    "linear": linear, "rotating-well": rotating_well, "limit-cycle": limit_cycle, "cubic": cubic, "maier-stein": maier_stein,
+    "linear": linear,
+    "rotating-well": rotating_well,
+    "limit-cycle": limit_cycle,
+    "cubic": cubic,
+    "maier-stein": maier_stein,
     "two-wells": two_wells,
 }
 """Names the command line knows."""

@@ -3,21 +3,40 @@
 from collections.abc import Callable
 
 import numpy as np
+
 from paperkit.errors import InputError
 
 from .exits import Exits
 
 
 def simulate_exits_torch(
-    drift: Callable, start, region: Callable, noise: float, *, root: Callable | None = None, paths: int = 100_000, step: float = 0.005,
-    longest: float = 1e4, seed: int = 0, device: str = "cpu", compact: int = 200,
+    drift: Callable,
+    start,
+    region: Callable,
+    noise: float,
+    *,
+    root: Callable | None = None,
+    paths: int = 100_000,
+    step: float = 0.005,
+    longest: float = 1e4,
+    seed: int = 0,
+    device: str = "cpu",
+    compact: int = 200,
 ) -> Exits:
     """Simulate exits of ``dX = b dt + sqrt(eps) sigma dW`` by Euler-Maruyama in float32 batches.
 
     Args:
-        drift: torch function of points ``(n, d)`` to ``(n, d)``. start: ``(d,)``. region: torch function, negative inside.
-        noise: eps. root: sigma as a torch function to ``(n, d, d)``; None for the identity.
-        paths, step, longest, seed: as for ``simulate_exits``. device: of torch. compact: steps between two removals of the paths that
+        drift: torch function of points ``(n, d)`` to ``(n, d)``.
+        start: ``(d,)``.
+        region: torch function, negative inside.
+        noise: eps.
+        root: sigma as a torch function to ``(n, d, d)``; None for the identity.
+        paths: as for ``simulate_exits``.
+        step: as for ``simulate_exits``.
+        longest: as for ``simulate_exits``.
+        seed: as for ``simulate_exits``.
+        device: of torch.
+        compact: steps between two removals of the paths that
             have left; each step costs one elementwise pass over the others.
     """
     import torch

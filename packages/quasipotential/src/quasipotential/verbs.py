@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+
 from paperkit.errors import InputError
 
 from .exits import exit_slope, simulate_exits
@@ -47,8 +48,13 @@ def load_system(name: str) -> System:
             raise InputError(f"{path} does not define {needed!r}; it must define drift, attractors and domain.")
     saddles = getattr(module, "saddles", None)
     return System(
-        path.stem, module.drift, np.atleast_2d(np.asarray(module.attractors, float)), module.domain, getattr(module, "diffusion", None),
-        None if saddles is None else np.atleast_2d(np.asarray(saddles, float)), getattr(module, "exact", None),
+        path.stem,
+        module.drift,
+        np.atleast_2d(np.asarray(module.attractors, float)),
+        module.domain,
+        getattr(module, "diffusion", None),
+        None if saddles is None else np.atleast_2d(np.asarray(saddles, float)),
+        getattr(module, "exact", None),
     )
 
 
@@ -56,15 +62,28 @@ def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
     """Solve one system, print what came out, and write the solution and a picture where asked."""
     system = load_system(name)
     if not 0 <= attractor < len(system.attractors):
-        raise InputError(f"The system {system.name} has attractors 0 to {len(system.attractors) - 1}; there is no {attractor}.")
-    solution = solve(system.drift, system.attractors[attractor], system.domain, mesh, diffusion=system.diffusion, method=method,
-                     radius=radius, stop=stop, progress=True)
+        raise InputError(
+            f"The system {system.name} has attractors 0 to {len(system.attractors) - 1}; there is no {attractor}."
+        )
+    solution = solve(
+        system.drift,
+        system.attractors[attractor],
+        system.domain,
+        mesh,
+        diffusion=system.diffusion,
+        method=method,
+        radius=radius,
+        stop=stop,
+        progress=True,
+    )
     s = solution.settings
     where = ", ".join(f"{v:.6g}" for v in solution.attractors[0])
     print(f"{system.name}: {solution.mesh.shape[0]} x {solution.mesh.shape[1]} mesh, attractor ({where}), method {method}")
-    print(f"accepted {s['accepted']} points in {s['march_seconds']:.3f} s "
-          f"({1e6 * s['march_seconds'] / max(s['accepted'], 1):.2f} us a point), stopped: {s['stopped']}, "
-          f"largest U {np.nanmax(solution.values):.6g}")
+    print(
+        f"accepted {s['accepted']} points in {s['march_seconds']:.3f} s "
+        f"({1e6 * s['march_seconds'] / max(s['accepted'], 1):.2f} us a point), stopped: {s['stopped']}, "
+        f"largest U {np.nanmax(solution.values):.6g}"
+    )
     exact = system.exact if attractor == 0 else None
     if exact is not None:
         error = np.abs(solution.values - exact(solution.mesh.points))
@@ -76,7 +95,9 @@ def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
     if out is not None:
         print(f"solution: {solution.save(out)}")
     if plot is not None:
-        paths = [solution.path_to(p) for p in (system.saddles if system.saddles is not None else []) if np.isfinite(solution(p))]
+        paths = [
+            solution.path_to(p) for p in (system.saddles if system.saddles is not None else []) if np.isfinite(solution(p))
+        ]
         plot_solution(solution, plot, paths=paths, exact=exact, title=system.name)
         print(f"picture: {plot}")
 
@@ -84,11 +105,26 @@ def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
 def run_path(name, to, mesh, method, attractor, out, plot):
     """Minimum action path from an attractor to a point, as CSV and as a picture."""
     system = load_system(name)
-    solution = Solution.load(name) if name.endswith(".npz") else solve(
-        system.drift, system.attractors[attractor], system.domain, mesh, diffusion=system.diffusion, method=method, stop="never", progress=True)
+    solution = (
+        Solution.load(name)
+        if name.endswith(".npz")
+        else solve(
+            system.drift,
+            system.attractors[attractor],
+            system.domain,
+            mesh,
+            diffusion=system.diffusion,
+            method=method,
+            stop="never",
+            progress=True,
+        )
+    )
     path = solution.path_to(to)
     action = geometric_action(path, system.drift, system.diffusion)
-    print(f"U at ({to[0]:.6g}, {to[1]:.6g}): {float(solution(np.asarray(to))):.8g}; action of the path ({len(path)} points): {action:.8g}")
+    print(
+        f"U at ({to[0]:.6g}, {to[1]:.6g}): {float(solution(np.asarray(to))):.8g}; action of the path ({len(path)} "
+        f"points): {action:.8g}"
+    )
     if out is not None:
         from paperkit.files import write_atomic
 
@@ -100,17 +136,31 @@ def run_path(name, to, mesh, method, attractor, out, plot):
 
 
 def run_exit(name, radius, level, noises, paths, step, mesh, attractor, seed):
-    """Mean exit times from a disc or from a sublevel set of U, simulated and from the elliptic equation, against the barrier."""
+    """Mean exit times from a disc or from a sublevel set of U, simulated and from the elliptic equation.
+
+    Against the barrier.
+    """
     system = load_system(name)
-    solution = solve(system.drift, system.attractors[attractor], system.domain, mesh, diffusion=system.diffusion, progress=True)
+    solution = solve(
+        system.drift, system.attractors[attractor], system.domain, mesh, diffusion=system.diffusion, progress=True
+    )
     center = solution.attractors[0]
     if level is not None:
         top = float(np.nanmax(solution.values))
         if not 0 < level < top:
             raise InputError(f"The level must lie between 0 and the largest value reached, {top:.4g}; it is {level}.")
         filled = np.where(np.isnan(solution.values), top, solution.values)
-        table = Solution(solution.mesh, filled, np.nan_to_num(solution.gradient), solution.attractors, solution.offsets, solution.local,
-                         solution.drift, solution.diffusion, solution.settings)
+        table = Solution(
+            solution.mesh,
+            filled,
+            np.nan_to_num(solution.gradient),
+            solution.attractors,
+            solution.offsets,
+            solution.local,
+            solution.drift,
+            solution.diffusion,
+            solution.settings,
+        )
         region, barrier = (lambda p: table(p) - level), level
     else:
         region = lambda p: np.linalg.norm(p - center, axis=-1) - radius  # noqa: E731
@@ -128,7 +178,10 @@ def run_exit(name, radius, level, noises, paths, step, mesh, attractor, seed):
         means.append(exits.mean)
         print(f"{noise:9.4g} {exits.mean:12.5g} {exits.standard_error:10.3g} {exact} {noise * np.log(exits.mean):10.4g}")
     if len(noises) > 1:
-        print(f"slope of log(mean / sqrt(noise)) against 1/noise: {exit_slope(np.array(noises), np.array(means), 1.0):.4g} (barrier {barrier:.4g})")
+        print(
+            f"slope of log(mean / sqrt(noise)) against 1/noise: {exit_slope(np.array(noises), np.array(means), 1.0):.4g} "
+            f"(barrier {barrier:.4g})"
+        )
 
 
 def run_wells(name, mesh, method, noise):
@@ -136,8 +189,16 @@ def run_wells(name, mesh, method, noise):
     system = load_system(name)
     if len(system.attractors) < 2 or system.saddles is None:
         raise InputError(f"The system {system.name} needs at least two attractors and the saddles between them.")
-    wells = find_wells(system.drift, system.attractors, system.domain, mesh, saddles=system.saddles, diffusion=system.diffusion,
-                       method=method, progress=True)
+    wells = find_wells(
+        system.drift,
+        system.attractors,
+        system.domain,
+        mesh,
+        saddles=system.saddles,
+        diffusion=system.diffusion,
+        method=method,
+        progress=True,
+    )
     print("costs V[i, j]:")
     for i, row in enumerate(wells.costs):
         place = ", ".join(f"{v:.4g}" for v in wells.attractors[i])
@@ -148,7 +209,14 @@ def run_wells(name, mesh, method, noise):
     print(f"the noise favours well {wells.favoured}")
     for cycle in wells.cycles():
         members = ", ".join(str(w) for w in sorted(cycle.wells))
-        print(f"cycle {{{members}}}: " + ("everything" if cycle.target is None else f"left after exp({cycle.exit_level:.4g} / noise), to well {cycle.target}"))
+        print(
+            f"cycle {{{members}}}: "
+            + (
+                "everything"
+                if cycle.target is None
+                else f"left after exp({cycle.exit_level:.4g} / noise), to well {cycle.target}"
+            )
+        )
 
 
 def demo(out, mesh, replicas, seed):
@@ -164,11 +232,27 @@ def demo(out, mesh, replicas, seed):
     print(f"loss of the two wells: {model.loss(places[0]):.6f} and {model.loss(places[1]):.6f}")
     print(f"barriers of the quasi-potential: left {left:.4f}, right {right:.4f}")
     step, steps = 0.1, 20_000
-    end, shares = run_sgd(model.gradient, 8, np.repeat(places, replicas // 2, 0), step=step, batch=1, steps=steps, seed=seed,
-                          label=lambda p: (p[:, 0] > 0).astype(int), burn=steps // 4)
+    end, shares = run_sgd(
+        model.gradient,
+        8,
+        np.repeat(places, replicas // 2, 0),
+        step=step,
+        batch=1,
+        steps=steps,
+        seed=seed,
+        label=lambda p: (p[:, 0] > 0).astype(int),
+        burn=steps // 4,
+    )
     share = shares.mean(0)
     masses = wells.masses(step)
     print(f"share of the left well: exp(-W/eps) alone {masses[0]:.3f}, SGD with step {step} and batch 1 {share[0]:.3f}")
     escapes = [s.path_to((0.0, 0.0)) for s in wells.solutions]
-    plot_demo(wells, escapes, model.loss, end, {"loss alone": (0.5, 0.5), "exp(-W/eps)": tuple(masses), "SGD itself": tuple(share)}, out)
+    plot_demo(
+        wells,
+        escapes,
+        model.loss,
+        end,
+        {"loss alone": (0.5, 0.5), "exp(-W/eps)": tuple(masses), "SGD itself": tuple(share)},
+        out,
+    )
     print(f"picture: {out}")

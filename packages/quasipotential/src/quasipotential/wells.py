@@ -1,7 +1,9 @@
 """Freidlin and Wentzell's theory of several wells: which one the noise favours, and in which order they are left.
 
-``V[i, j]`` is the quasi-potential of well j with respect to well i. ``W(i)`` is the least total cost of an in-tree: one arrow out of
-every other well, no cycle, all ending at i. The stationary mass of basin i is ``exp(-(W(i) - min W) / eps)`` to exponential order.
+``V[i, j]`` is the quasi-potential of well j with respect to well i. ``W(i)`` is the least total cost of an in-tree:
+one arrow out of
+every other well, no cycle, all ending at i. The stationary mass of basin i is ``exp(-(W(i) - min W) / eps)`` to
+exponential order.
 """
 
 import itertools
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 
 import networkx as nx
 import numpy as np
+
 from paperkit.errors import InputError
 
 from .solution import Solution
@@ -21,7 +24,9 @@ class Cycle:
     """A set of wells that the process visits among themselves long before it leaves them.
 
     Attributes:
-        wells: their numbers. exit_level: ``lim eps log`` of the mean time to leave them. target: the well that is entered then,
+        wells: their numbers.
+        exit_level: ``lim eps log`` of the mean time to leave them.
+        target: the well that is entered then,
             None for the set of all.
     """
 
@@ -35,8 +40,11 @@ class Wells:
     """Wells with the costs of going between them.
 
     Attributes:
-        attractors: ``(l, 2)``. costs: V ``(l, l)``, infinite where there is no direct way. levels: W ``(l,)``.
-        solutions: one per well. saddles: ``(l, l, 2)``, the saddle used, NaN where none.
+        attractors: ``(l, 2)``.
+        costs: V ``(l, l)``, infinite where there is no direct way.
+        levels: W ``(l,)``.
+        solutions: one per well.
+        saddles: ``(l, l, 2)``, the saddle used, NaN where none.
     """
 
     attractors: np.ndarray
@@ -58,20 +66,38 @@ class Wells:
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Global quasi-potential ``min_i (W(i) + U_i(x)) - min W`` at points ``(..., 2)``; NaN where no solve came."""
         parts = np.stack([w + s(points) for w, s in zip(self.levels, self.solutions, strict=True)])
-        return np.where(np.isnan(parts).all(0), np.nan, np.nanmin(np.where(np.isnan(parts), np.inf, parts), 0)) - self.levels.min()
+        return (
+            np.where(np.isnan(parts).all(0), np.nan, np.nanmin(np.where(np.isnan(parts), np.inf, parts), 0))
+            - self.levels.min()
+        )
 
     def cycles(self) -> list[Cycle]:
         """The hierarchy of cycles, see ``cycle_hierarchy``."""
         return cycle_hierarchy(self.costs)
 
 
-def find_wells(drift: Callable, attractors, domain, mesh=257, *, saddles: Sequence, diffusion=None, method: str = "jet",
-               progress: bool = False) -> Wells:
+def find_wells(
+    drift: Callable,
+    attractors,
+    domain,
+    mesh=257,
+    *,
+    saddles: Sequence,
+    diffusion=None,
+    method: str = "jet",
+    progress: bool = False,
+) -> Wells:
     """Solve from every attractor and put the barriers together.
 
     Args:
-        drift: function of points ``(..., 2)``. attractors: ``(l, 2)``, at least two. domain, mesh, diffusion, method: as for ``solve``.
-        saddles: the saddles between the basins ``(k, 2)``; the two wells that each one joins are found by following the drift down
+        drift: function of points ``(..., 2)``.
+        attractors: ``(l, 2)``, at least two.
+        domain: as for ``solve``.
+        mesh: as for ``solve``.
+        diffusion: as for ``solve``.
+        method: as for ``solve``.
+        saddles: the saddles between the basins ``(k, 2)``; the two wells that each one joins are found by following
+            the drift down
             from both sides of it.
         progress: show progress bars.
 
@@ -86,7 +112,8 @@ def find_wells(drift: Callable, attractors, domain, mesh=257, *, saddles: Sequen
     if count < 2:
         raise InputError("Give at least two attractors.")
     solutions = tuple(
-        solve(drift, point, domain, mesh, diffusion=diffusion, method=method, stop="never", progress=progress) for point in attractors
+        solve(drift, point, domain, mesh, diffusion=diffusion, method=method, stop="never", progress=progress)
+        for point in attractors
     )
     costs = np.full((count, count), np.inf)
     np.fill_diagonal(costs, 0.0)
@@ -94,7 +121,9 @@ def find_wells(drift: Callable, attractors, domain, mesh=257, *, saddles: Sequen
     for saddle in np.atleast_2d(np.asarray(saddles, float)):
         sides = [_follow_down(solutions[0], attractors, saddle, sign) for sign in (1, -1)]
         if sides[0] == sides[1]:
-            raise InputError(f"The saddle {saddle.tolist()} does not join two of the wells; both sides lead to well {sides[0]}.")
+            raise InputError(
+                f"The saddle {saddle.tolist()} does not join two of the wells; both sides lead to well {sides[0]}."
+            )
         for i, j in (sides, sides[::-1]):
             height = float(solutions[i](saddle))
             if not np.isfinite(height):
@@ -107,7 +136,9 @@ def find_wells(drift: Callable, attractors, domain, mesh=257, *, saddles: Sequen
 def _follow_down(solution, attractors, saddle, sign):
     """Number of the attractor that the drift leads to from one side of a saddle."""
     h = solution.mesh.spacing.min()
-    jacobian = np.stack([(solution.drift_at(saddle + h * e) - solution.drift_at(saddle - h * e)) / (2 * h) for e in np.eye(2)], -1)
+    jacobian = np.stack(
+        [(solution.drift_at(saddle + h * e) - solution.drift_at(saddle - h * e)) / (2 * h) for e in np.eye(2)], -1
+    )
     values, vectors = np.linalg.eig(jacobian)
     if not values.real.max() > 0 > values.real.min():
         raise InputError(f"{saddle.tolist()} is not a saddle of the drift (eigenvalues {values.real.tolist()}).")
@@ -172,7 +203,8 @@ def tree_levels_brute(costs: np.ndarray) -> np.ndarray:
 def log_stationary(costs: np.ndarray, noise: float) -> np.ndarray:
     """Logarithms of the stationary vector of the chain with rates ``exp(-V[i, j] / eps)``, ``(l,)``.
 
-    Elimination of states without subtractions (Grassmann, Taksar and Heyman) on logarithms: no overflow and full relative accuracy
+    Elimination of states without subtractions (Grassmann, Taksar and Heyman) on logarithms: no overflow and full
+    relative accuracy
     however small the noise.
     """
     count = len(costs)
@@ -193,7 +225,8 @@ def log_stationary(costs: np.ndarray, noise: float) -> np.ndarray:
 def cycle_hierarchy(costs: np.ndarray) -> list[Cycle]:
     """Freidlin's hierarchy: from single wells to the cycle of all of them.
 
-    In each round every set points to the one that it leaves to most cheaply; sets that point round a ring merge. The cost of
+    In each round every set points to the one that it leaves to most cheaply; sets that point round a ring merge. The
+    cost of
     leaving a merged set from a member is raised by how much longer the set stays than that member does.
 
     Args:

@@ -1,13 +1,16 @@
-"""Q3, Q4: anisotropic noise of equal trace leaves a level set faster, whatever its direction; a given door only when it points there."""
+"""Q3, Q4: anisotropic noise of equal trace leaves a level set faster, whatever its direction.
+
+A given door only when it points there.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from paperkit.claims import Claim, Estimate, Values, Verdict
 from paperkit.experiment import Experiment, Job, Settings
-
 from quasipotential import plotting
 from quasipotential.claims.theory import random_spd
 from quasipotential.closed_forms import stationary_covariance
@@ -58,8 +61,15 @@ def measure(s: Escape, job: Job) -> Values:
             times.setdefault(name, []).append(exits.mean)
             spread.setdefault(name, []).append(exits.standard_error)
             exact.setdefault(name, []).append(float(mean_exit_time(problem, region, noise, (0.0, 0.0))))
-    return {"largest_share_of_isotropic": float(max(excess)), "isotropic_deviation": float(equal), "noises": list(s.noises), "times": times,
-            "standard_errors": spread, "exact": exact, "barriers": {k: lowest(HESSIAN, d) for k, d in NOISES.items()}}
+    return {
+        "largest_share_of_isotropic": float(max(excess)),
+        "isotropic_deviation": float(equal),
+        "noises": list(s.noises),
+        "times": times,
+        "standard_errors": spread,
+        "exact": exact,
+        "barriers": {k: lowest(HESSIAN, d) for k, d in NOISES.items()},
+    }
 
 
 def judge(values: Sequence[Values]) -> Verdict:
@@ -76,10 +86,16 @@ def judge(values: Sequence[Values]) -> Verdict:
     ratio = faster["aligned"] / (exact["isotropic"][-1] / exact["aligned"][-1])
     z = faster["mis-aligned"]
     good = worst <= 1 + 1e-9 and max(map(abs, off.values())) <= 0.05 and abs(ratio - 1) <= 0.2 and min(faster.values()) > 1
-    reason = (f"Of all random pairs none exceeds the isotropic barrier (largest share {worst:.3f}); the slopes are off by "
-              f"{off['isotropic']:+.1%} (isotropic) and {off['aligned']:+.1%} (aligned); at the smallest noise aligned noise is "
-              f"{faster['aligned']:.1f} and mis-aligned noise {z:.1f} times faster.")
-    return Verdict("reproduced" if good else "not reproduced", reason, Estimate("isotropic / aligned exit time", float(faster["aligned"])))
+    reason = (
+        f"Of all random pairs none exceeds the isotropic barrier (largest share {worst:.3f}); the slopes are off by "
+        f"{off['isotropic']:+.1%} (isotropic) and {off['aligned']:+.1%} (aligned); at the smallest noise aligned noise is "
+        f"{faster['aligned']:.1f} and mis-aligned noise {z:.1f} times faster."
+    )
+    return Verdict(
+        "reproduced" if good else "not reproduced",
+        reason,
+        Estimate("isotropic / aligned exit time", float(faster["aligned"])),
+    )
 
 
 def draw(values: Sequence[Values], path: Path) -> None:
@@ -92,7 +108,9 @@ def draw(values: Sequence[Values], path: Path) -> None:
         se = np.sqrt(np.sum([np.square(w["standard_errors"][name]) for w in values], 0)) / len(values)
         axes.errorbar(inverse, mean, 2 * se, fmt="o", color=colour, ms=5)
         axes.semilogy(inverse, exact, color=colour, label=f"{name}, barrier {v['barriers'][name]:.3f}")
-    axes.set(xlabel="1 / eps", ylabel="mean exit time from {f < 1}", title="Noise of equal trace: anisotropic escapes faster")
+    axes.set(
+        xlabel="1 / eps", ylabel="mean exit time from {f < 1}", title="Noise of equal trace: anisotropic escapes faster"
+    )
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
     plotting.save(canvas, path)
@@ -113,8 +131,15 @@ def measure_door(s: Door, job: Job) -> Values:
     for name, d in {"isotropic": np.eye(2), "aligned": np.diag([1.5, 0.5]), "mis-aligned": np.diag([0.5, 1.5])}.items():
         solution = solve(system.drift, system.attractors[0], ((-2.2, 0.4), (-2.0, 2.0)), s.mesh, diffusion=d, stop="never")
         barriers[name] = float(solution((0.0, 0.0)))
-        times[name] = [float(mean_exit_time(solution, lambda p: p[..., 0], noise, system.attractors[0])) for noise in s.noises]
-    return {"noises": list(s.noises), "barriers": barriers, "times": times, "theory": {"isotropic": 0.5, "aligned": 1 / 3, "mis-aligned": 1.0}}
+        times[name] = [
+            float(mean_exit_time(solution, lambda p: p[..., 0], noise, system.attractors[0])) for noise in s.noises
+        ]
+    return {
+        "noises": list(s.noises),
+        "barriers": barriers,
+        "times": times,
+        "theory": {"isotropic": 0.5, "aligned": 1 / 3, "mis-aligned": 1.0},
+    }
 
 
 def judge_door(values: Sequence[Values]) -> Verdict:
@@ -123,34 +148,60 @@ def judge_door(values: Sequence[Values]) -> Verdict:
     off = max(abs(v["barriers"][k] / v["theory"][k] - 1) for k in v["theory"])
     t = {k: x[-1] for k, x in v["times"].items()}
     good = off <= 1e-3 and t["aligned"] < t["isotropic"] < t["mis-aligned"]
-    reason = (f"At noise {v['noises'][-1]} the mean exit times through the saddle are {t['aligned']:.4g} (aligned), {t['isotropic']:.4g} "
-              f"(isotropic) and {t['mis-aligned']:.4g} (mis-aligned); the solved barriers are exact to {off:.0e}.")
-    return Verdict("reproduced" if good else "not reproduced", reason, Estimate("mis-aligned / isotropic exit time", t["mis-aligned"] / t["isotropic"]))
+    reason = (
+        f"At noise {v['noises'][-1]} the mean exit times through the saddle are {t['aligned']:.4g} (aligned), "
+        f"{t['isotropic']:.4g} "
+        f"(isotropic) and {t['mis-aligned']:.4g} (mis-aligned); the solved barriers are exact to {off:.0e}."
+    )
+    return Verdict(
+        "reproduced" if good else "not reproduced",
+        reason,
+        Estimate("mis-aligned / isotropic exit time", t["mis-aligned"] / t["isotropic"]),
+    )
 
 
 EXPERIMENTS = [
     Experiment(
         Claim(
-            id="Q3", title="Anisotropic noise escapes faster", paper="1901.06054", where="abstract",
-            statement="With equal trace, anisotropic noise leaves a sublevel set of a quadratic loss exponentially faster than isotropic noise.",
-            criterion="On 200 random pairs (A, D) in dimensions 2 to 6 min U over {f = h} is at most 2 h d / tr D; simulated exit times have "
-            "prefactor-corrected slopes within 5 % of the barrier for isotropic and aligned noise, the ratio of their times at the smallest "
+            id="Q3",
+            title="Anisotropic noise escapes faster",
+            paper="1901.06054",
+            where="abstract",
+            statement="With equal trace, anisotropic noise leaves a sublevel set of a quadratic loss exponentially "
+            "faster than isotropic noise.",
+            criterion="On 200 random pairs (A, D) in dimensions 2 to 6 min U over {f = h} is at most 2 h d / tr D; "
+            "simulated exit times have "
+            "prefactor-corrected slopes within 5 % of the barrier for isotropic and aligned noise, the ratio of "
+            "their times at the smallest "
             "noise is within 20 % of the exact one, and both anisotropic noises are faster.",
-            tolerance="The slope keeps an error of first order in eps, which the exact equation puts below 5 % here; 20 % is six standard errors "
+            tolerance="The slope keeps an error of first order in eps, which the exact equation puts below 5 % "
+            "here; 20 % is six standard errors "
             "of a ratio of two means of 1000 exponential times.",
         ),
-        {"smoke": Escape(1, 20, (0.5, 0.45, 0.4), 100, 129), "small": Escape(), "full": Escape(4, 2000, (0.5, 0.4, 0.32, 0.27, 0.23, 0.2), 4000, 401)},
-        measure, judge, draw,
+        {
+            "smoke": Escape(1, 20, (0.5, 0.45, 0.4), 100, 129),
+            "small": Escape(),
+            "full": Escape(4, 2000, (0.5, 0.4, 0.32, 0.27, 0.23, 0.2), 4000, 401),
+        },
+        measure,
+        judge,
+        draw,
     ),
     Experiment(
         Claim(
-            id="Q4", title="A given door: direction matters", paper="1901.06054", where="derived",
-            statement="Through a given saddle, noise of equal trace is faster when it points to the saddle and slower when it points away.",
-            criterion="The solved barriers agree with 2 h / d_1 to 1e-3, and the exact mean exit times are ordered aligned < isotropic < "
+            id="Q4",
+            title="A given door: direction matters",
+            paper="1901.06054",
+            where="derived",
+            statement="Through a given saddle, noise of equal trace is faster when it points to the saddle and "
+            "slower when it points away.",
+            criterion="The solved barriers agree with 2 h / d_1 to 1e-3, and the exact mean exit times are ordered "
+            "aligned < isotropic < "
             "mis-aligned at the smallest noise.",
             tolerance="1e-3 is far above the solver's error and far below the effect, a factor of 1.5 and 2 in the barrier.",
         ),
         {"smoke": Door(1, (0.2,), 129), "small": Door(), "full": Door(1, (0.2, 0.15, 0.12, 0.1), 401)},
-        measure_door, judge_door,
+        measure_door,
+        judge_door,
     ),
 ]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from paperkit.claims import Claim, Estimate, Values, Verdict
 from paperkit.experiment import Experiment, Job, Settings
-
 from quasipotential.wells import cycle_hierarchy, log_stationary, tree_levels, tree_levels_brute
 
 
@@ -42,21 +42,30 @@ def judge(values: Sequence[Values]) -> Verdict:
     brute, chain = max(v["brute_force"] for v in values), max(v["chain_in_eps_log_l"] for v in values)
     wrong = sum(v["wrong_well"] for v in values)
     good = brute <= 1e-12 and chain <= 5 and wrong == 0
-    reason = (f"Arborescences and brute force differ by {brute:.0e}; eps log of the stationary vector is within {chain:.2f} eps log l of W, "
-              f"with {wrong} wrong wells.")
+    reason = (
+        f"Arborescences and brute force differ by {brute:.0e}; eps log of the stationary vector is within "
+        f"{chain:.2f} eps log l of W, "
+        f"with {wrong} wrong wells."
+    )
     return Verdict("reproduced" if good else "not reproduced", reason, Estimate("distance from W in eps log l", chain))
 
 
 EXPERIMENTS = [
     Experiment(
         Claim(
-            id="Q6", title="In-trees give the stationary masses", paper="1901.06054", where="derived",
-            statement="With several wells the stationary mass of each is exp(-W / eps) with W the least cost of an in-tree of barriers.",
-            criterion="For random costs between 2 to 6 wells: minimum arborescences equal brute force to 1e-12, eps log of the stationary vector "
+            id="Q6",
+            title="In-trees give the stationary masses",
+            paper="1901.06054",
+            where="derived",
+            statement="With several wells the stationary mass of each is exp(-W / eps) with W the least cost of an "
+            "in-tree of barriers.",
+            criterion="For random costs between 2 to 6 wells: minimum arborescences equal brute force to 1e-12, "
+            "eps log of the stationary vector "
             "at eps = 0.02 is within 5 eps log l of W, and the favoured well is the same.",
             tolerance="The sum over in-trees has at most l^(l-2) terms, so the distance is below l eps log l.",
         ),
         {"smoke": Graphs(1, 2), "small": Graphs(3), "full": Graphs(20)},
-        measure, judge,
+        measure,
+        judge,
     )
 ]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from paperkit.claims import Claim, Estimate, Values, Verdict
 from paperkit.experiment import Experiment, Job, Settings
-
 from quasipotential import plotting, systems
 from quasipotential.claims.published import JET_MARCHER, OLIM2D, OLIM2D_RUN
 from quasipotential.claims.theory import manufactured_example
@@ -16,10 +16,18 @@ from quasipotential.mesh import Mesh
 from quasipotential.solver import _march, solve
 from quasipotential.start import find_start
 
-FIELDS = {"l": lambda: systems.linear(), "d": lambda: systems.rotating_well(), "y(4)": lambda: systems.limit_cycle(4.0),
-          "y(10)": lambda: systems.limit_cycle(10.0)}
-JET_FIELDS = {"cubic": lambda: systems.cubic(), "cubic, rotation 10": lambda: systems.cubic(rotation=10.0), "l": FIELDS["l"],
-              "d": FIELDS["d"]}
+FIELDS = {
+    "l": lambda: systems.linear(),
+    "d": lambda: systems.rotating_well(),
+    "y(4)": lambda: systems.limit_cycle(4.0),
+    "y(10)": lambda: systems.limit_cycle(10.0),
+}
+JET_FIELDS = {
+    "cubic": lambda: systems.cubic(),
+    "cubic, rotation 10": lambda: systems.cubic(rotation=10.0),
+    "l": FIELDS["l"],
+    "d": FIELDS["d"],
+}
 
 
 @dataclass(frozen=True)
@@ -35,20 +43,34 @@ def varying() -> dict[str, tuple]:
     f = lambda x: 1 + np.sum(x**2, -1) + 0.25 * x[..., 0] ** 4  # noqa: E731
     slope = lambda x: 2 * x + np.stack([x[..., 0] ** 3, 0 * x[..., 1]], -1)  # noqa: E731
     return {
-        "separable": (separable([lambda y: y + y**3, lambda y: 2 * y], [lambda y: 1 + 0.5 * np.sin(y), lambda y: 1 + 0.5 * np.cos(y)],
-                                [0.0, 0.0]), (0, 0), ((-1, 1), (-1, 1))),
+        "separable": (
+            separable(
+                [lambda y: y + y**3, lambda y: 2 * y],
+                [lambda y: 1 + 0.5 * np.sin(y), lambda y: 1 + 0.5 * np.cos(y)],
+                [0.0, 0.0],
+            ),
+            (0, 0),
+            ((-1, 1), (-1, 1)),
+        ),
         "noise a function of the loss": (loss_dependent(f, slope, lambda s: s, np.zeros(2)), (0, 0), ((-1, 1), (-1, 1))),
         "manufactured": (manufactured_example(), (0, 0), ((-1, 1), (-1, 1))),
     }
 
 
 def errors(solution, value, gradient=None) -> dict[str, float]:
-    """Largest and root mean square error of U over its largest value, root mean square error of the gradient, and the seconds."""
+    """Largest and root mean square error of U over its largest value, root mean square error of the gradient.
+
+    The seconds.
+    """
     points = solution.mesh.points
     reached = np.isfinite(solution.values)
     e = np.abs(solution.values - value(points))[reached]
-    out = {"error": float(e.max() / np.nanmax(solution.values)), "rms": float(np.sqrt(np.mean(e**2)) / np.nanmax(solution.values)), "seconds": solution.settings["march_seconds"],
-           "accepted": solution.settings["accepted"]}
+    out = {
+        "error": float(e.max() / np.nanmax(solution.values)),
+        "rms": float(np.sqrt(np.mean(e**2)) / np.nanmax(solution.values)),
+        "seconds": solution.settings["march_seconds"],
+        "accepted": solution.settings["accepted"],
+    }
     if gradient is not None:
         g = np.linalg.norm(solution.gradient - gradient(points), axis=-1)[reached]
         out["gradient"] = float(np.sqrt(np.mean(g**2)))
@@ -66,7 +88,12 @@ def measure(s: Ladder, job: Job) -> Values:
             if n in table:
                 k, published, seconds = table[n]
                 got = solve(system.drift, system.attractors[0], system.domain, n, method="olim", radius=k, start="linear")
-                olim.setdefault(name, {})[str(n)] = {**errors(got, system.exact), "published": published, "published_seconds": seconds, "K": k}
+                olim.setdefault(name, {})[str(n)] = {
+                    **errors(got, system.exact),
+                    "published": published,
+                    "published_seconds": seconds,
+                    "K": k,
+                }
     for name, make in JET_FIELDS.items():
         system = make()
         for n in s.jet_meshes:
@@ -113,10 +140,15 @@ def judge(values: Sequence[Values]) -> Verdict:
     if not second:
         return Verdict("not run", "One mesh gives no order of convergence.")
     good = ratio <= 1.02 and first >= 1.2 and min(second.values()) >= 1.9 and min(slopes.values()) >= 1.4 and shear <= 1e-8
-    reason = (f"OLIM errors are at most {ratio:.3f} of the published ones and fall with order {first:.2f} or more; jets have order "
-              f"{min(second.values()):.2f} or more in U and {min(slopes.values()):.2f} in the gradient (root mean square; in the largest error at least "
-              f"{min(largest.values()):.2f}, on the problem {min(largest, key=lambda k: largest[k])!r}); a sheared mesh gives the same "
-              f"values to {shear:.0e}.")
+    reason = (
+        f"OLIM errors are at most {ratio:.3f} of the published ones and fall with order {first:.2f} or more; jets "
+        "have order "
+        f"{min(second.values()):.2f} or more in U and {min(slopes.values()):.2f} in the gradient (root mean square; "
+        "in the largest error at least "
+        f"{min(largest.values()):.2f}, on the problem {min(largest, key=lambda k: largest[k])!r}); a sheared mesh "
+        "gives the same "
+        f"values to {shear:.0e}."
+    )
     return Verdict("reproduced" if good else "not reproduced", reason, Estimate("our error / published error", ratio))
 
 
@@ -127,17 +159,40 @@ def draw(values: Sequence[Values], path: Path) -> None:
     for axis, field, jets in ((axes[0], "d", "d"), (axes[1], None, "cubic")):
         if field:
             rows = v["olim"][field]
-            axis.loglog([r["published_seconds"] for r in rows.values()], [r["published"] for r in rows.values()], "s--",
-                        color="#888888", label="olim2D (C), authors' machine")
-            axis.loglog([r["seconds"] for r in rows.values()], [r["error"] for r in rows.values()], "o-", color=plotting.SECOND, label="OLIM here")
+            axis.loglog(
+                [r["published_seconds"] for r in rows.values()],
+                [r["published"] for r in rows.values()],
+                "s--",
+                color="#888888",
+                label="olim2D (C), authors' machine",
+            )
+            axis.loglog(
+                [r["seconds"] for r in rows.values()],
+                [r["error"] for r in rows.values()],
+                "o-",
+                color=plotting.SECOND,
+                label="OLIM here",
+            )
         else:
             table = JET_MARCHER["cubic"].values()
-            axis.loglog([t for _, t in table], [e for e, _ in table], "s--", color="#888888", label="EfficientJetMarcher (C++)")
+            axis.loglog(
+                [t for _, t in table], [e for e, _ in table], "s--", color="#888888", label="EfficientJetMarcher (C++)"
+            )
         rows = v["jet"][jets]
-        axis.loglog([r["seconds"] for r in rows.values()], [r["error"] for r in rows.values()], "o-", color=plotting.ACCENT, label="jets here")
+        axis.loglog(
+            [r["seconds"] for r in rows.values()],
+            [r["error"] for r in rows.values()],
+            "o-",
+            color=plotting.ACCENT,
+            label="jets here",
+        )
         for n, r in rows.items():
             axis.annotate(n, (r["seconds"], r["error"]), textcoords="offset points", xytext=(4, 4), fontsize=7)
-        axis.set(xlabel="seconds", ylabel="largest error / largest U", title="rotating well (field d)" if field else "cubic (key 5, a = 2, b = 1)")
+        axis.set(
+            xlabel="seconds",
+            ylabel="largest error / largest U",
+            title="rotating well (field d)" if field else "cubic (key 5, a = 2, b = 1)",
+        )
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     plotting.save(canvas, path)
@@ -146,16 +201,29 @@ def draw(values: Sequence[Values], path: Path) -> None:
 EXPERIMENTS = [
     Experiment(
         Claim(
-            id="Q2", title="Solver accuracy", paper="1901.06054", where="derived",
-            statement="The quasi-potential in the plane can be computed to the accuracy of the best published codes and beyond.",
-            criterion="OLIM errors are at most 1.02 of the published ones on every mesh at the published K, with order 1.2 or more; jets have "
-            "root mean square errors of order 1.9 or more in U and 1.4 or more in the gradient on seven problems, three of them with varying D; a constant D as a "
+            id="Q2",
+            title="Solver accuracy",
+            paper="1901.06054",
+            where="derived",
+            statement="The quasi-potential in the plane can be computed to the accuracy of the best published "
+            "codes and beyond.",
+            criterion="OLIM errors are at most 1.02 of the published ones on every mesh at the published K, with "
+            "order 1.2 or more; jets have "
+            "root mean square errors of order 1.9 or more in U and 1.4 or more in the gradient on seven problems, "
+            "three of them with varying D; a constant D as a "
             "metric and as a sheared mesh agree to 1e-8.",
-            tolerance="The published errors have three digits and depend on the order of ties; the orders are those of the methods less a "
+            tolerance="The published errors have three digits and depend on the order of ties; the orders are "
+            "those of the methods less a "
             "tenth.",
             reported="olim2D measurements/*_testK.txt",
         ),
-        {"smoke": Ladder(1, (129,), (65, 129)), "small": Ladder(), "full": Ladder(1, (129, 257, 513, 1025, 2049, 4097), (129, 257, 513, 1025))},
-        measure, judge, draw,
+        {
+            "smoke": Ladder(1, (129,), (65, 129)),
+            "small": Ladder(),
+            "full": Ladder(1, (129, 257, 513, 1025, 2049, 4097), (129, 257, 513, 1025)),
+        },
+        measure,
+        judge,
+        draw,
     )
 ]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from paperkit.claims import Claim, Estimate, Values, Verdict
 from paperkit.experiment import Experiment, Job, Settings
-
 from quasipotential import plotting, systems
 from quasipotential.characteristics import Characteristics
 from quasipotential.paths import geometric_action, minimum_action_path
@@ -29,18 +29,37 @@ def measure(s: Escapes, job: Job) -> Values:
     saddle = system.saddles[0]
     path = solution.path_to(saddle)
     begin = time.perf_counter()
-    relaxed = minimum_action_path(system.drift, np.array([[-1.0, 0.0], [-0.7, 0.2], [-0.4, 0.25], [-0.1, 0.1], [0.0, 0.0]]), images=100)
+    relaxed = minimum_action_path(
+        system.drift, np.array([[-1.0, 0.0], [-0.7, 0.2], [-0.4, 0.25], [-0.1, 0.1], [0.0, 0.0]]), images=100
+    )
     seconds = time.perf_counter() - begin
     inner = np.array([-0.6, 0.15])
     shot = Characteristics(system.drift, system.attractors[0]).shoot(inner)
     wells = systems.two_wells()
-    varying = solve(wells.drift, wells.attractors[0], ((-1.8, 0.4), (-1.2, 1.2)), s.mesh // 2 + 1, diffusion=wells.diffusion, stop="never")
-    other = minimum_action_path(wells.drift, np.array([[-1.0, 0.0], [-0.5, 0.1], [-0.2, 0.1], [0.0, 0.0]]), diffusion=wells.diffusion)
+    varying = solve(
+        wells.drift,
+        wells.attractors[0],
+        ((-1.8, 0.4), (-1.2, 1.2)),
+        s.mesh // 2 + 1,
+        diffusion=wells.diffusion,
+        stop="never",
+    )
+    other = minimum_action_path(
+        wells.drift, np.array([[-1.0, 0.0], [-0.5, 0.1], [-0.2, 0.1], [0.0, 0.0]]), diffusion=wells.diffusion
+    )
     return {
-        "maier_stein": {"solver": float(solution(saddle)), "path": geometric_action(path, system.drift), "gmam": relaxed.action,
-                        "gmam_seconds": seconds, "iterations": relaxed.iterations},
-        "varying_noise": {"solver": float(varying((0.0, 0.0))), "path": geometric_action(varying.path_to((0.0, 0.0)), wells.drift, wells.diffusion),
-                          "gmam": other.action},
+        "maier_stein": {
+            "solver": float(solution(saddle)),
+            "path": geometric_action(path, system.drift),
+            "gmam": relaxed.action,
+            "gmam_seconds": seconds,
+            "iterations": relaxed.iterations,
+        },
+        "varying_noise": {
+            "solver": float(varying((0.0, 0.0))),
+            "path": geometric_action(varying.path_to((0.0, 0.0)), wells.drift, wells.diffusion),
+            "gmam": other.action,
+        },
         "characteristic": {"value": shot.value, "solver": float(solution(inner)), "miss": shot.miss},
         "curves": {"path": path[:: max(1, len(path) // 150)].tolist(), "gmam": relaxed.points.tolist()},
     }
@@ -52,9 +71,15 @@ def judge(values: Sequence[Values]) -> Verdict:
     off = {k: max(abs(v[k][m] / v[k]["solver"] - 1) for m in ("path", "gmam")) for k in ("maier_stein", "varying_noise")}
     shot = abs(v["characteristic"]["value"] / v["characteristic"]["solver"] - 1)
     worst = max(*off.values(), shot)
-    reason = (f"U at the saddle is {v['maier_stein']['solver']:.6f}, the action of the descended path {v['maier_stein']['path']:.6f} and of gMAM "
-              f"{v['maier_stein']['gmam']:.6f}; with varying noise they agree to {off['varying_noise']:.0e}, and the shot characteristic to {shot:.0e}.")
-    return Verdict("reproduced" if worst <= 1e-3 else "not reproduced", reason, Estimate("largest relative difference", worst))
+    reason = (
+        f"U at the saddle is {v['maier_stein']['solver']:.6f}, the action of the descended path "
+        f"{v['maier_stein']['path']:.6f} and of gMAM "
+        f"{v['maier_stein']['gmam']:.6f}; with varying noise they agree to {off['varying_noise']:.0e}, and the shot "
+        f"characteristic to {shot:.0e}."
+    )
+    return Verdict(
+        "reproduced" if worst <= 1e-3 else "not reproduced", reason, Estimate("largest relative difference", worst)
+    )
 
 
 def draw(values: Sequence[Values], path: Path) -> None:
@@ -75,13 +100,20 @@ def draw(values: Sequence[Values], path: Path) -> None:
 EXPERIMENTS = [
     Experiment(
         Claim(
-            id="Q8", title="Escape paths", paper="1901.06054", where="derived",
-            statement="The most likely escape path has the action that the quasi-potential says, found in three independent ways.",
-            criterion="At the saddle of Maier and Stein's system (beta = 10) and of the two wells with varying noise, the action of the descended "
+            id="Q8",
+            title="Escape paths",
+            paper="1901.06054",
+            where="derived",
+            statement="The most likely escape path has the action that the quasi-potential says, found in three "
+            "independent ways.",
+            criterion="At the saddle of Maier and Stein's system (beta = 10) and of the two wells with varying "
+            "noise, the action of the descended "
             "path and of gMAM, and at an inner point the characteristic, are within 1e-3 of the solver's value.",
             tolerance="1e-3 is the goal set for gMAM with 100 points; the solver's own error is smaller.",
         ),
         {"smoke": Escapes(1, 257), "small": Escapes(), "full": Escapes(1, 1025)},
-        measure, judge, draw,
+        measure,
+        judge,
+        draw,
     )
 ]

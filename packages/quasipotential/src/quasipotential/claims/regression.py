@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from paperkit.claims import Claim, Estimate, Values, Verdict
 from paperkit.experiment import Experiment, Job, Settings
-
 from quasipotential import plotting
 from quasipotential.sgd import NoisyRegression, run_sgd, sgd_problem
 from quasipotential.wells import find_wells
@@ -26,11 +26,23 @@ class Replicas(Settings):
 
 
 def occupy(model: NoisyRegression, eta: float, s: Replicas, seed: int, batch: int = 1) -> np.ndarray:
-    """Share of time in the left well of each replica, half of them started in each well; the first third is not counted."""
+    """Share of time in the left well of each replica, half of them started in each well.
+
+    The first third is not counted.
+    """
     steps = int(s.time / eta)
     starts = np.repeat(model.wells(), s.replicas // 2, 0)
-    _, shares = run_sgd(model.gradient, 8, starts, step=eta, batch=batch, steps=steps, burn=steps // 3, seed=seed,
-                        label=lambda p: (p[:, 0] > 0).astype(int))
+    _, shares = run_sgd(
+        model.gradient,
+        8,
+        starts,
+        step=eta,
+        batch=batch,
+        steps=steps,
+        burn=steps // 3,
+        seed=seed,
+        label=lambda p: (p[:, 0] > 0).astype(int),
+    )
     return shares[:, 0]
 
 
@@ -47,10 +59,14 @@ def measure(s: Replicas, job: Job) -> Values:
         control[name] = {"left": float(x.mean()), "standard_error": float(x.std(ddof=1) / np.sqrt(len(x)))}
     half = s.replicas // 2
     return {
-        "etas": list(s.etas), "left": [float(x.mean()) for x in shares],
+        "etas": list(s.etas),
+        "left": [float(x.mean()) for x in shares],
         "standard_error": [float(x.std(ddof=1) / np.sqrt(len(x))) for x in shares],
-        "from_left": [float(x[:half].mean()) for x in shares], "from_right": [float(x[half:].mean()) for x in shares],
-        "control": control, "difference": float(wells.levels[1] - wells.levels[0]), "losses": model.loss(model.wells()).tolist(),
+        "from_left": [float(x[:half].mean()) for x in shares],
+        "from_right": [float(x[half:].mean()) for x in shares],
+        "control": control,
+        "difference": float(wells.levels[1] - wells.levels[0]),
+        "losses": model.loss(model.wells()).tolist(),
     }
 
 
@@ -61,13 +77,20 @@ def judge(values: Sequence[Values]) -> Verdict:
     slope = float(np.polyfit(1 / eps, np.log(left / (1 - left)), 1)[0])
     truth = values[0]["difference"]
     mirrored, equal = ([v["control"][k] for v in values] for k in ("mirrored", "equal"))
-    even = abs(np.mean([c["left"] for c in equal]) - 0.5) / (np.sqrt(np.sum([c["standard_error"] ** 2 for c in equal])) / len(equal))
+    even = abs(np.mean([c["left"] for c in equal]) - 0.5) / (
+        np.sqrt(np.sum([c["standard_error"] ** 2 for c in equal])) / len(equal)
+    )
     flips = float(np.mean([c["left"] for c in mirrored])) < 0.5
+    there = np.mean([c["left"] for c in mirrored])
     well = bool((left > 0.5).all()) and flips and even <= 4
     good = well and abs(slope / truth - 1) <= 0.15
-    reason = (f"SGD spends {left[-1]:.1%} of its time in the quieter well at step {eps[-1]:g}, {np.mean([c['left'] for c in mirrored]):.1%} in that well when "
-              f"the labels are mirrored, and an even share (off by {even:.1f} s.e.) when both are equally noisy; the log ratio has slope {slope:.4f} "
-              f"in 1/eps, the solved W difference is {truth:.4f}.")
+    reason = (
+        f"SGD spends {left[-1]:.1%} of its time in the quieter well at step {eps[-1]:g}, {there:.1%} "
+        "in that well when "
+        f"the labels are mirrored, and an even share (off by {even:.1f} s.e.) when both are equally noisy; the log "
+        f"ratio has slope {slope:.4f} "
+        f"in 1/eps, the solved W difference is {truth:.4f}."
+    )
     kind = "reproduced" if good else "direction reproduced" if well else "not reproduced"
     return Verdict(kind, reason, Estimate("slope / solved W difference", slope / truth))
 
@@ -81,7 +104,12 @@ def draw(values: Sequence[Values], path: Path) -> None:
     se = np.sqrt(np.sum([np.square(v["standard_error"]) for v in values], 0)) / len(values) / (left * (1 - left))
     axes.errorbar(inverse, logs, 2 * se, fmt="o", color=plotting.ACCENT, label="mini-batch SGD (± 2 s.e.)")
     truth = values[0]["difference"]
-    axes.plot(inverse, logs.mean() + truth * (inverse - inverse.mean()), color=plotting.SECOND, label=f"slope of the quasi-potential, {truth:.4f}")
+    axes.plot(
+        inverse,
+        logs.mean() + truth * (inverse - inverse.mean()),
+        color=plotting.SECOND,
+        label=f"slope of the quasi-potential, {truth:.4f}",
+    )
     axes.set(xlabel="batch / step size", ylabel="log(time left / time right)", title="Two minima of equal loss: SGD itself")
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
@@ -91,16 +119,29 @@ def draw(values: Sequence[Values], path: Path) -> None:
 EXPERIMENTS = [
     Experiment(
         Claim(
-            id="Q7", title="Real SGD makes the same choice", paper="1901.06054", where="abstract",
-            statement="Among minima of equal loss, mini-batch SGD itself prefers the one with the smaller quasi-potential, by exp(-difference b / "
+            id="Q7",
+            title="Real SGD makes the same choice",
+            paper="1901.06054",
+            where="abstract",
+            statement="Among minima of equal loss, mini-batch SGD itself prefers the one with the smaller "
+            "quasi-potential, by exp(-difference b / "
             "eta).",
-            criterion="Replicas of mini-batch SGD (not its differential equation) on a regression with two minima of exactly equal loss: they "
-            "prefer the solved well at every step size, flip with mirrored label noise, split evenly (4 standard errors) with equal label "
+            criterion="Replicas of mini-batch SGD (not its differential equation) on a regression with two minima "
+            "of exactly equal loss: they "
+            "prefer the solved well at every step size, flip with mirrored label noise, split evenly (4 standard "
+            "errors) with equal label "
             "noise, and the log of the occupancy ratio has a slope in b / eta within 15 % of the solved difference of W.",
-            tolerance="Step sizes of 0.1 carry corrections of first order in the step to both the slope and the loss landscape; 15 % covers them "
+            tolerance="Step sizes of 0.1 carry corrections of first order in the step to both the slope and the "
+            "loss landscape; 15 % covers them "
             "and is far from zero and from the opposite sign.",
         ),
-        {"smoke": Replicas(1, (0.15, 0.12), 100, 60.0, 97), "small": Replicas(), "full": Replicas(4, (0.12, 0.1, 0.085, 0.075, 0.065), 4000, 20000.0, 257)},
-        measure, judge, draw,
+        {
+            "smoke": Replicas(1, (0.15, 0.12), 100, 60.0, 97),
+            "small": Replicas(),
+            "full": Replicas(4, (0.12, 0.1, 0.085, 0.075, 0.065), 4000, 20000.0, 257),
+        },
+        measure,
+        judge,
+        draw,
     )
 ]

@@ -1,13 +1,24 @@
-"""Q1: the closed forms solve the Hamilton-Jacobi equation, and discrete SGD on a quadratic has the covariance they predict."""
+"""Q1: the closed forms solve the Hamilton-Jacobi equation.
+
+Discrete SGD on a quadratic has the covariance they predict.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from paperkit.claims import Claim, Estimate, Values, Verdict
 from paperkit.experiment import Experiment, Job, Settings
-
-from quasipotential.closed_forms import ClosedForm, discrete_covariance, loss_dependent, manufactured, quadratic, separable, stationary_covariance
+from quasipotential.closed_forms import (
+    ClosedForm,
+    discrete_covariance,
+    loss_dependent,
+    manufactured,
+    quadratic,
+    separable,
+    stationary_covariance,
+)
 
 
 @dataclass(frozen=True)
@@ -31,9 +42,14 @@ def forms(rng: np.random.Generator) -> dict[str, tuple[ClosedForm, int]]:
     return {
         "quadratic, d = 5": (quadratic(random_spd(rng, 5), random_spd(rng, 5)), 5),
         "one-dimensional": (separable([lambda y: y + y**3], [lambda y: 1 + 0.5 * np.sin(y)], [0.0]), 1),
-        "separable, d = 3": (separable([np.sinh, lambda y: y**3 - y, lambda y: 2 * y],
-                                       [lambda y: 1 + 0.5 * np.sin(y), lambda y: 1 + 0.5 * np.tanh(4 * y), lambda y: np.exp(0.3 * y)],
-                                       [0.0, -1.0, 0.0]), 3),
+        "separable, d = 3": (
+            separable(
+                [np.sinh, lambda y: y**3 - y, lambda y: 2 * y],
+                [lambda y: 1 + 0.5 * np.sin(y), lambda y: 1 + 0.5 * np.tanh(4 * y), lambda y: np.exp(0.3 * y)],
+                [0.0, -1.0, 0.0],
+            ),
+            3,
+        ),
         "noise a function of the loss, d = 4": (loss_dependent(f, lambda x: x**3 + 2 * x, lambda s: s, np.zeros(4)), 4),
         "manufactured": (manufactured_example(), 2),
     }
@@ -83,7 +99,13 @@ def measure(s: Sizes, job: Job) -> Values:
     etas = (0.04, 0.02, 0.01, 0.005)
     limit = stationary_covariance(a, d)
     gaps = [float(np.abs(discrete_covariance(a, d, e) / e - limit).max()) for e in etas]
-    return {"residual": residuals, "value_minus_gradient": slopes, "largest_z": float(z.max()), "etas": list(etas), "gaps": gaps}
+    return {
+        "residual": residuals,
+        "value_minus_gradient": slopes,
+        "largest_z": float(z.max()),
+        "etas": list(etas),
+        "gaps": gaps,
+    }
 
 
 def judge(values: Sequence[Values]) -> Verdict:
@@ -93,24 +115,35 @@ def judge(values: Sequence[Values]) -> Verdict:
     z = max(v["largest_z"] for v in values)
     order = float(np.mean([np.polyfit(np.log(v["etas"]), np.log(v["gaps"]), 1)[0] for v in values]))
     good = residual <= 1e-10 and slope <= 1e-8 and z <= 4.5 and 0.9 <= order <= 1.1
-    reason = (f"The largest residual is {residual:.0e}; the covariance of simulated SGD is off by at most {z:.1f} standard errors, and its "
-              f"distance from the limit of small steps has order {order:.2f}.")
+    reason = (
+        f"The largest residual is {residual:.0e}; the covariance of simulated SGD is off by at most {z:.1f} standard "
+        "errors, and its "
+        f"distance from the limit of small steps has order {order:.2f}."
+    )
     return Verdict("reproduced" if good else "not reproduced", reason, Estimate("residual", residual))
 
 
 EXPERIMENTS = [
     Experiment(
         Claim(
-            id="Q1", title="Closed forms for one minimum", paper="1901.06054", where="abstract",
-            statement="For a convex loss with one minimum the quasi-potential is known in closed form and solves a Hamilton-Jacobi equation "
+            id="Q1",
+            title="Closed forms for one minimum",
+            paper="1901.06054",
+            where="abstract",
+            statement="For a convex loss with one minimum the quasi-potential is known in closed form and solves a "
+            "Hamilton-Jacobi equation "
             "in which the noise covariance appears.",
-            criterion="Five closed forms have a relative Hamilton-Jacobi residual of at most 1e-10 at random points, their gradients belong "
-            "to their values, the covariance of simulated discrete SGD agrees with the discrete Lyapunov equation within 4.5 standard "
+            criterion="Five closed forms have a relative Hamilton-Jacobi residual of at most 1e-10 at random "
+            "points, their gradients belong "
+            "to their values, the covariance of simulated discrete SGD agrees with the discrete Lyapunov equation "
+            "within 4.5 standard "
             "errors, and tends to the continuous one with order 1 in the step.",
-            tolerance="Residuals are pure rounding; 4.5 standard errors over nine entries and the seeds is a false alarm in about one run in "
+            tolerance="Residuals are pure rounding; 4.5 standard errors over nine entries and the seeds is a false "
+            "alarm in about one run in "
             "ten thousand.",
         ),
         {"smoke": Sizes(1, 200, 2000, 100), "small": Sizes(3), "full": Sizes(10)},
-        measure, judge,
+        measure,
+        judge,
     )
 ]
