@@ -79,7 +79,7 @@ def best_single(point, front, u, half_widths, b, metric, basis, stride, state):
         for word in range(low >> 6, (high >> 6) + 1):
             flags = masked_word(front, r, word, low, high)
             while flags != 0:
-                col = (word << 6) + np.int64(count_trailing_zeros(flags))
+                col = (word << 6) + np.int64(count_trailing_zeros(flags))  # pyright: ignore[reportCallIssue]
                 flags &= flags - np.uint64(1)
                 di = column - col
                 lx, ly = di * basis[0, 0] - dj * basis[0, 1], di * basis[1, 0] - dj * basis[1, 1]
@@ -183,7 +183,7 @@ def march(
             for word in range(low >> 6, (high >> 6) + 1):
                 flags = masked_word(considered, r, word, low, high)
                 while flags != 0:
-                    col = (word << 6) + np.int64(count_trailing_zeros(flags))
+                    col = (word << 6) + np.int64(count_trailing_zeros(flags))  # pyright: ignore[reportCallIssue]
                     flags &= flags - np.uint64(1)
                     point = r * stride + col
                     if base[point] < 0:

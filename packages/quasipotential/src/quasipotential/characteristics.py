@@ -62,7 +62,7 @@ class Characteristics:
         self.scale = scale
         constant = np.eye(2) if diffusion is None else diffusion
         self._drift = lambda x: np.moveaxis(evaluate(drift, np.moveaxis(x, 0, -1), (2,), "drift"), -1, 0)
-        spread = constant if callable(constant) else (lambda points: np.asarray(constant, float))
+        spread: Callable = constant if callable(constant) else (lambda points: np.asarray(constant, float))
         self._diffusion = lambda x: np.moveaxis(
             evaluate(spread, np.moveaxis(x, 0, -1), (2, 2), "diffusion"), (-2, -1), (0, 1)
         )
@@ -127,7 +127,7 @@ class Characteristics:
 
         Args:
             point: target ``(2,)``, before the first caustic for a value that is the minimum.
-            guess: launch angle and time; by default from a fan of 240.
+            guess: launch angle and time; by default from a fan of 120.
             duration: how long that fan runs.
 
         Raises:
@@ -164,7 +164,7 @@ class Characteristics:
 
     def _nearest(self, point, duration):
         with np.errstate(over="ignore", invalid="ignore"):
-            states = self.fan(240, duration)
+            states = self.fan(120, duration, 400)
         away = np.linalg.norm(states[:2] - point[:, None, None], axis=0)
         angle, time = np.unravel_index(int(np.nanargmin(away)), away.shape)
-        return 2 * np.pi * angle / 240, duration * time / 800
+        return 2 * np.pi * angle / 120, duration * time / 400

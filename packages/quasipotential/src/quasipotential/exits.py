@@ -20,7 +20,7 @@ from numba import njit, prange
 from paperkit.errors import InputError
 
 from ._random import normal, seed_path
-from .mesh import Mesh
+from .mesh import Mesh, make_mesh
 
 BOUNDARY_SHIFT = 0.5825971579390107
 """``-zeta(1/2) / sqrt(2 pi)``: how far, in standard deviations of one step, discrete observation moves a boundary
@@ -30,9 +30,20 @@ outwards."""
 class Tables(Protocol):
     """What is simulated: anything with a mesh and half-grid tables, such as a ``Solution`` or ``tabulate``'s result."""
 
-    mesh: Mesh
-    drift: np.ndarray
-    diffusion: np.ndarray
+    @property
+    def mesh(self) -> Mesh:
+        """The mesh."""
+        ...
+
+    @property
+    def drift(self) -> np.ndarray:
+        """Half-grid table ``(2 ny - 1, 2 nx - 1, 2)``."""
+        ...
+
+    @property
+    def diffusion(self) -> np.ndarray:
+        """One matrix ``(2, 2)``, or a half-grid table ``(2 ny - 1, 2 nx - 1, 4)``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -48,9 +59,7 @@ def tabulate(drift, domain, mesh: int | tuple[int, int] = 257, diffusion=None) -
     """Put a drift and a diffusion on a mesh; the arguments are those of ``solve``."""
     from .solver import tabulate_diffusion
 
-    grid = Mesh(
-        tuple(tuple(float(v) for v in ends) for ends in domain), (mesh, mesh) if isinstance(mesh, int) else tuple(mesh)
-    )
+    grid = make_mesh(domain, mesh)
     return Problem(grid, grid.tabulate(drift, 2, "drift"), tabulate_diffusion(grid, diffusion))
 
 
@@ -135,9 +144,8 @@ def _scaled(problem: Tables):
     return problem.drift / scale, root, scale
 
 
-def _half_points(mesh):
-    x, y = (np.linspace(*ends, 2 * n - 1) for ends, n in zip(mesh.domain, mesh.shape, strict=True))
-    return np.stack(np.broadcast_arrays(x[None, :], y[:, None]), -1)
+def _half_points(mesh: Mesh) -> np.ndarray:
+    return Mesh(mesh.domain, (2 * mesh.shape[0] - 1, 2 * mesh.shape[1] - 1)).points
 
 
 @dataclass(frozen=True)

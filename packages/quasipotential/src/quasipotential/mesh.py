@@ -6,6 +6,7 @@ Every midpoint of two mesh points lies on that grid.
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -103,7 +104,14 @@ class Mesh:
         return table
 
 
-def evaluate(field: Field, points: np.ndarray, tail: tuple[int, ...], name: str) -> np.ndarray:
+def make_mesh(domain, mesh: int | tuple[int, int]) -> Mesh:
+    """A mesh from nested numbers and one count a side or two."""
+    (left, right), (bottom, top) = domain
+    nx, ny = (mesh, mesh) if isinstance(mesh, int) else mesh
+    return Mesh(((float(left), float(right)), (float(bottom), float(top))), (int(nx), int(ny)))
+
+
+def evaluate(field: Callable, points: np.ndarray, tail: tuple[int, ...], name: str) -> np.ndarray:
     """Call a user's field on points ``(..., 2)``, as numpy arrays or, where it wants them, as torch tensors.
 
     A constant result is spread over all points.
@@ -113,7 +121,7 @@ def evaluate(field: Field, points: np.ndarray, tail: tuple[int, ...], name: str)
     """
     torch = sys.modules.get("torch")
     if torch is not None and getattr(field, "__torch_field__", isinstance(field, torch.nn.Module)):
-        result = field(torch.as_tensor(points)).detach().cpu().numpy()
+        result: Any = field(torch.as_tensor(points)).detach().cpu().numpy()
     else:
         result = field(points)
         if torch is not None and isinstance(result, torch.Tensor):
@@ -130,5 +138,5 @@ def evaluate(field: Field, points: np.ndarray, tail: tuple[int, ...], name: str)
 
 def torch_field(function: Callable) -> Callable:
     """Mark a function that wants float64 torch tensors ``(..., 2)`` instead of numpy arrays; returns the function."""
-    function.__torch_field__ = True
+    vars(function)["__torch_field__"] = True
     return function

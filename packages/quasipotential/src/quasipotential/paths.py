@@ -135,7 +135,8 @@ def _spread(diffusion, x):
     d = x.shape[-1]
     if diffusion is None:
         return np.broadcast_to(np.eye(d), (*x.shape, d))
-    return np.broadcast_to(diffusion(x) if callable(diffusion) else np.asarray(diffusion, float), (*x.shape, d))
+    spread = np.asarray(diffusion(x) if callable(diffusion) else diffusion, float)
+    return np.broadcast_to(spread, (*x.shape, d))
 
 
 def _derivative(function, x, step=1e-5):

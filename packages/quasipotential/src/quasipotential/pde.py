@@ -81,7 +81,7 @@ def mean_exit_time(problem: Tables, region, noise: float, point=None) -> np.ndar
     entries[1].append(everyone)
     entries[2].append(diagonal)
     i, j, w = (np.concatenate(part) for part in entries)
-    times = spsolve(csr_matrix((w, (i, j))).tocsc(), -np.ones(len(rows)))
+    times = np.asarray(spsolve(csr_matrix((w, (i, j))).tocsc(), -np.ones(len(rows))))
     table = np.zeros((ny, nx))
     table[rows, columns] = times
     if point is None:
@@ -140,5 +140,5 @@ def stationary_density(problem: Tables, noise: float) -> np.ndarray:
     anchor = int(np.argmin(np.linalg.norm(b.reshape(-1, 2), axis=1)))
     keep = np.delete(np.arange(ny * nx), anchor)
     solution = np.ones(ny * nx)
-    solution[keep] = spsolve(balance[keep][:, keep].tocsc(), -balance[keep][:, [anchor]].toarray().ravel())
+    solution[keep] = np.asarray(spsolve(balance[keep][:, keep].tocsc(), -balance[keep][:, [anchor]].toarray().ravel()))
     return (solution / (solution.sum() * mesh.spacing.prod())).reshape(ny, nx)

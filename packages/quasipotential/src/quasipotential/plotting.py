@@ -27,11 +27,13 @@ def save(canvas: Any, path: str | Path) -> None:
 
 def contours(axes: Any, solution: Any, values: np.ndarray | None = None, levels: int = 18, bar: str = "U") -> None:
     """Filled level lines of the quasi-potential, or of other values on its mesh."""
-    values = solution.values if values is None else values
+    heights = np.asarray(solution.values if values is None else values)
     points = solution.mesh.points
-    top = float(np.nanmax(values))
-    filled = axes.contourf(points[..., 0], points[..., 1], values, np.linspace(0, top, levels), cmap="viridis", extend="max")
-    axes.contour(points[..., 0], points[..., 1], values, np.linspace(0, top, levels), colors="white", linewidths=0.3)
+    top = float(np.nanmax(heights))
+    filled = axes.contourf(
+        points[..., 0], points[..., 1], heights, np.linspace(0, top, levels), cmap="viridis", extend="max"
+    )
+    axes.contour(points[..., 0], points[..., 1], heights, np.linspace(0, top, levels), colors="white", linewidths=0.3)
     axes.figure.colorbar(filled, ax=axes, label=bar, format="%.2g", shrink=0.9)
     axes.plot(*solution.attractors.T, "o", color="white", mec=INK, ms=7)
     axes.set(xlabel="x", ylabel="y", xlim=solution.mesh.domain[0], ylim=solution.mesh.domain[1])

@@ -14,7 +14,7 @@ import numpy as np
 from paperkit.errors import InputError
 
 from .exits import Problem
-from .mesh import Mesh
+from .mesh import Mesh, make_mesh
 
 _POINTS_AT_ONCE = 1 << 15
 
@@ -41,9 +41,7 @@ def sgd_problem(
     Returns:
         A problem whose ``drift_field`` and ``diffusion_field`` go into ``solve``.
     """
-    grid = Mesh(
-        tuple(tuple(float(v) for v in ends) for ends in domain), (mesh, mesh) if isinstance(mesh, int) else tuple(mesh)
-    )
+    grid = make_mesh(domain, mesh)
 
     def field(points):
         flat = points.reshape(-1, 2)
@@ -205,5 +203,5 @@ class NoisyRegression:
         from scipy.optimize import brentq
 
         slope = lambda x: float(self.gradients(np.array([[x, 0.0]])).mean(1)[0, 0])  # noqa: E731
-        x = brentq(slope, 0.5, 4 * self.target, xtol=1e-13)
+        x = float(brentq(slope, 0.5, 4 * self.target, xtol=1e-13))  # pyright: ignore[reportArgumentType]
         return np.array([[-x, 0.0], [x, 0.0]])

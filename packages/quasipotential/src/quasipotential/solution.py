@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from paperkit.errors import InputError
 from paperkit.files import atomic_path
 
 from .local import LocalPotential
-from .mesh import Mesh
+from .mesh import Mesh, make_mesh
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Solution:
     diffusion: np.ndarray = field(repr=False)
     settings: dict
 
-    def __call__(self, points: np.ndarray) -> np.ndarray:
+    def __call__(self, points: ArrayLike) -> np.ndarray:
         """Values at points ``(..., 2)``, of third order in the spacing; NaN where the march did not come.
 
         Each corner of the mesh cell adds ``U_i + 1/2 <grad U_i, x - x_i>`` with its bilinear weight: the half slope
@@ -184,19 +185,21 @@ class Solution:
         """
         try:
             with np.load(path, allow_pickle=False) as data:
-                mesh = Mesh(tuple(map(tuple, data["domain"].tolist())), tuple(data["shape"].tolist()))
+                mesh = make_mesh(data["domain"].tolist(), tuple(data["shape"].tolist()))
                 local = tuple(
                     LocalPotential(data[f"center{k}"][:2], float(data[f"center{k}"][2]), data[f"local{k}"])
                     for k in range(len(data["attractors"]))
                 )
-                names = ("values", "gradient", "attractors", "offsets")
                 return cls(
-                    mesh,
-                    *(data[name] for name in names),
-                    local,
-                    data["drift"],
-                    data["diffusion"],
-                    json.loads(str(data["settings"])),
+                    mesh=mesh,
+                    values=data["values"],
+                    gradient=data["gradient"],
+                    attractors=data["attractors"],
+                    offsets=data["offsets"],
+                    local=local,
+                    drift=data["drift"],
+                    diffusion=data["diffusion"],
+                    settings=json.loads(str(data["settings"])),
                 )
         except (KeyError, OSError, ValueError) as error:
             raise InputError(f"{path} is not a solution written by Solution.save ({error}).") from None

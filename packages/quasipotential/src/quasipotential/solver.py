@@ -20,7 +20,7 @@ from paperkit.errors import InputError
 
 from ._kernels import ACCEPTED, CONSIDERED, FRONT, disc_half_widths, push, set_bit
 from ._march import ACCEPTED_COUNT, HEAP_SIZE, SINGLES, SOLVES, STOPPED, TRIANGLES, WIDE_SEARCHES, march
-from .mesh import Field, Mesh
+from .mesh import Field, Mesh, make_mesh
 from .solution import Solution
 from .start import find_start
 
@@ -79,9 +79,7 @@ def solve(
         raise InputError(f"The start must be 'taylor' or 'linear'; it is {start!r}.")
     if stop not in ("boundary", "never"):
         raise InputError(f"stop must be 'boundary' or 'never'; it is {stop!r}.")
-    grid = Mesh(
-        tuple(tuple(float(v) for v in ends) for ends in domain), (mesh, mesh) if isinstance(mesh, int) else tuple(mesh)
-    )
+    grid = make_mesh(domain, mesh)
     if radius is None:
         radius = 16 if method == "jet" else guideline_radius(max(grid.shape))
     if not 1 <= radius <= 60:
@@ -228,5 +226,6 @@ def _march(grid, b, d, starts, offsets, method, radius, stop, level, progress):
         slopes = gradient.reshape(ny + 2, nx + 2, 2)[1:-1, 1:-1] @ back
         slopes[np.isnan(values)] = np.nan
     else:
-        slopes = np.stack(np.gradient(values, *grid.spacing[::-1])[::-1], -1)
+        along_y, along_x = np.gradient(values, *grid.spacing[::-1])
+        slopes = np.stack([along_x, along_y], -1)
     return values, slopes, state, seconds

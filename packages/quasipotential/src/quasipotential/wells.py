@@ -77,12 +77,12 @@ class Wells:
 
 
 def find_wells(
-    drift: Callable,
+    drift: Callable | np.ndarray,
     attractors,
     domain,
     mesh=257,
     *,
-    saddles: Sequence,
+    saddles: Sequence | np.ndarray,
     diffusion=None,
     method: str = "jet",
     progress: bool = False,
@@ -139,10 +139,10 @@ def _follow_down(solution, attractors, saddle, sign):
     jacobian = np.stack(
         [(solution.drift_at(saddle + h * e) - solution.drift_at(saddle - h * e)) / (2 * h) for e in np.eye(2)], -1
     )
-    values, vectors = np.linalg.eig(jacobian)
-    if not values.real.max() > 0 > values.real.min():
-        raise InputError(f"{saddle.tolist()} is not a saddle of the drift (eigenvalues {values.real.tolist()}).")
-    x = saddle + 2 * h * sign * vectors[:, int(np.argmax(values.real))].real
+    values, vectors = (np.real(v) for v in np.linalg.eig(jacobian))
+    if not values.max() > 0 > values.min():
+        raise InputError(f"{saddle.tolist()} is not a saddle of the drift (eigenvalues {values.tolist()}).")
+    x = saddle + 2 * h * sign * vectors[:, int(np.argmax(values))]
     for _ in range(200 * max(solution.mesh.shape)):
         away = np.linalg.norm(attractors - x, axis=1)
         if away.min() < 2 * h:

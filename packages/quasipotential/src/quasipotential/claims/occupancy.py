@@ -62,9 +62,7 @@ def measure(s: Occupancy, job: Job) -> Values:
             every=20,
             seed=1000 * job.seed + round(10 * asymmetry),
         )
-        wells = find_wells(
-            system.drift, system.attractors, system.domain, s.mesh, saddles=system.saddles, diffusion=diffusion
-        )
+        wells = find_wells(system.drift, system.attractors, system.domain, s.mesh, saddles=[(0.0, 0.0)], diffusion=diffusion)
         form = separable([lambda y: y**3 - y], [lambda y, a=asymmetry: 1 + a * np.tanh(4 * y)], [-1.0])
         other = separable([lambda y: y**3 - y], [lambda y, a=asymmetry: 1 + a * np.tanh(4 * y)], [1.0])
         top = np.zeros((1, 1))

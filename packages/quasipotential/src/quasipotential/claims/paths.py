@@ -26,7 +26,7 @@ def measure(s: Escapes, job: Job) -> Values:
     """Maier and Stein's system, whose path leaves the axis; and one with varying noise."""
     system = systems.maier_stein(10.0)
     solution = solve(system.drift, system.attractors[0], system.domain, s.mesh, stop="never")
-    saddle = system.saddles[0]
+    saddle = np.zeros(2)
     path = solution.path_to(saddle)
     begin = time.perf_counter()
     relaxed = minimum_action_path(
