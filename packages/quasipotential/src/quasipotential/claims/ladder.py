@@ -208,7 +208,7 @@ EXPERIMENTS = [
             statement="The quasi-potential in the plane can be computed to the accuracy of the best published "
             "codes and beyond.",
             criterion="OLIM errors are at most 1.02 of the published ones on every mesh at the published K, with "
-            "order 1.2 or more; jets have "
+            "order 1.2 or more on those fields; jets have "
             "root mean square errors of order 1.9 or more in U and 1.4 or more in the gradient on seven problems, "
             "three of them with varying D; a constant D as a "
             "metric and as a sheared mesh agree to 1e-8.",
