@@ -1,4 +1,4 @@
-"""Seconds a solve takes, per accepted point, and the share of each stage; ratios are to the first candidate of each table."""
+"""Seconds a solve takes, seconds per accepted point, and the share of each stage."""
 
 import time
 from pathlib import Path
@@ -32,10 +32,11 @@ def stages(system, n, **options):
     tables = min(seconds(lambda: grid.tabulate(system.drift, 2, "drift")) for _ in range(3))
     start = min(seconds(lambda: find_start(grid, b, np.eye(2), system.attractors[0], "taylor")) for _ in range(3))
     total, march, accepted = one["total_seconds"], one["march_seconds"], one["accepted"]
+    print(f"{system.name}, {one['method']}, {n}: total {total:.3f} s")
+    print(f"  tables {tables / total:.0%}, start {start / total:.0%}, march {march / total:.0%}")
+    print(f"  {1e6 * march / accepted:.2f} us per accepted point (floor about 1)")
     print(
-        f"{system.name}, {one['method']}, {n}: total {total:.3f} s: tables {tables / total:.0%}, start {start / total:.0%}, "
-        f"march {march / total:.0%}; {1e6 * march / accepted:.2f} us per accepted point (floor about 1), "
-        f"{one['single_updates'] / accepted:.0f} single and {one['triangle_updates'] / accepted:.1f} triangle updates each"
+        f"  {one['single_updates'] / accepted:.0f} single and {one['triangle_updates'] / accepted:.1f} triangle updates each"
     )
 
 
