@@ -117,6 +117,7 @@ def test_sgd_on_a_quadratic_has_the_discrete_lyapunov_covariance():
     assert np.abs(end.var(0) - np.diag(exact)).max() < 4.5 * np.sqrt(2 / 20_000) * np.diag(exact).max()
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # torch.jit warns on import of torch.func
 def test_torch_fields_gradients_and_paths():
     torch = pytest.importorskip("torch")
     drift = qp.torch_field(lambda p: -torch.stack([2 * p[..., 0], p[..., 1]], -1))
