@@ -118,7 +118,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
     left.set(ylabel="mass of the left well", title=f"Two wells of equal loss, eps = {values[0]['noise']}", ylim=(0, 1.25))
     left.legend(fontsize=8)
     w = wells["+0.5"]
-    right.semilogx(values[0]["noises"], w["noise_times_log_ratio"], "o-", color=plotting.SECOND, label="exact")
+    right.plot(values[0]["noises"], w["noise_times_log_ratio"], "o-", color=plotting.SECOND, label="exact")
     right.axhline(w["solved_difference"], color=plotting.ACCENT, label="solved W(right) - W(left)")
     right.set(xlabel="eps", ylabel="eps log(left / right)", title="The limit of small noise, a = 0.5")
     right.legend(fontsize=8)

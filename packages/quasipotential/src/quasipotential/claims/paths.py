@@ -87,10 +87,16 @@ def draw(values: Sequence[Values], path: Path) -> None:
     system = systems.maier_stein(10.0)
     solution = solve(system.drift, system.attractors[0], system.domain, 257, stop="never")
     canvas, axes = plotting.figure()
-    plotting.contours(axes, solution)
+    plotting.contours(axes, solution, np.where(solution.values < 0.6, solution.values, np.nan))
     curves = values[0]["curves"]
     axes.plot(*np.array(curves["path"]).T, color=plotting.ACCENT, lw=3, label="descent of the solved U")
-    axes.plot(*np.array(curves["gmam"]).T, "--", color="white", lw=1.3, label="gMAM, 100 points")
+    axes.plot(
+        *np.array(curves["gmam"]).T,
+        "--",
+        color=plotting.SECOND,
+        lw=2,
+        label="gMAM, 100 points (the mirror image costs the same)",
+    )
     axes.plot(0, 0, "X", color=plotting.ACCENT, mec="white", ms=8)
     axes.set_title("Maier and Stein, beta = 10: the escape leaves the axis", fontsize=10)
     axes.legend(fontsize=8, loc="lower left")
