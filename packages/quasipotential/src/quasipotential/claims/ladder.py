@@ -235,9 +235,9 @@ EXPERIMENTS = [
             reported="olim2D measurements/*_testK.txt",
         ),
         {
-            "smoke": Ladder(1, (129,), (65, 129)),
+            "smoke": Ladder((129,), (65, 129), seeds=1),
             "small": Ladder(),
-            "full": Ladder(1, (129, 257, 513, 1025, 2049, 4097), (129, 257, 513, 1025)),
+            "full": Ladder((129, 257, 513, 1025, 2049, 4097), (129, 257, 513, 1025), seeds=1),
         },
         measure,
         judge,

@@ -143,7 +143,11 @@ EXPERIMENTS = [
             tolerance="4 standard errors for three masses; the correction to the limit is of first order in eps, "
             "which is 0.0125 there.",
         ),
-        {"smoke": Occupancy(1, 0.4, 100, 60.0, 97), "small": Occupancy(), "full": Occupancy(4, 0.2, 4000, 4000.0, 257)},
+        {
+            "smoke": Occupancy(0.4, 100, 60.0, 97, seeds=1),
+            "small": Occupancy(),
+            "full": Occupancy(0.2, 4000, 4000.0, 257, seeds=4),
+        },
         measure,
         judge,
         draw,

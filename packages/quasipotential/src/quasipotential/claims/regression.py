@@ -136,9 +136,9 @@ EXPERIMENTS = [
             "and is far from zero and from the opposite sign.",
         ),
         {
-            "smoke": Replicas(1, (0.15, 0.12), 100, 60.0, 97),
+            "smoke": Replicas((0.15, 0.12), 100, 60.0, 97, seeds=1),
             "small": Replicas(),
-            "full": Replicas(4, (0.12, 0.1, 0.085, 0.075, 0.065), 4000, 20000.0, 257),
+            "full": Replicas((0.12, 0.1, 0.085, 0.075, 0.065), 4000, 20000.0, 257, seeds=4),
         },
         measure,
         judge,

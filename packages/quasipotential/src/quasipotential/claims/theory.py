@@ -142,7 +142,7 @@ EXPERIMENTS = [
             "alarm in about one run in "
             "ten thousand.",
         ),
-        {"smoke": Sizes(1, 200, 2000, 100), "small": Sizes(3), "full": Sizes(10)},
+        {"smoke": Sizes(200, 2000, 100, seeds=1), "small": Sizes(seeds=3), "full": Sizes(seeds=10)},
         measure,
         judge,
     )
