@@ -56,6 +56,7 @@ def test_what_is_measured_is_not_measured_twice_unless_asked(toy, tmp_path):
     assert len(seeds_run(toy)) == 8
     more = run(tmp_path / "out", "T1", seeds=5)["T1"]  # one more seed: one more run
     assert len(seeds_run(toy)) == 9 and len(more.record.evidence.seeds) == 5
+    assert more.record.evidence.command == "toypaper reproduce T1 --preset small --seeds 5"
     fewer = run(tmp_path / "out", "T1", seeds=2)["T1"]
     assert len(seeds_run(toy)) == 9 and not fewer.reused and len(fewer.record.evidence.seeds) == 2
     run(tmp_path / "out", "T1", preset="full")  # other settings: nothing is taken up

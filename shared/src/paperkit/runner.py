@@ -75,7 +75,8 @@ def reproduce(
     Assets(data)  # refuses a folder that is not there
     device = run.choose_device(device)
     chosen = [e for e in experiments if not only or e.claim.id in only]
-    typed = command or f"{package} reproduce {{}} --preset {preset}"
+    given = "".join(f" --{k} {v}" for k, v in (("seeds", seeds), ("data", data and "DIR")) if v)
+    typed = command or f"{package} reproduce {{}} --preset {preset}{given}"
     plans = [_Plan(package, e, preset, seeds, out, device, data, fresh, typed.format(e.claim.id)) for e in chosen]
     yield from _run(plans, jobs)
 
