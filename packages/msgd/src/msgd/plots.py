@@ -75,10 +75,8 @@ def compare(curves: Mapping[str, Sequence[Sequence[LogRow]]], path: Path) -> Non
     save(canvas, path)
 
 
-def differences(
-    values: Mapping[str, Sequence[float]], path: Path, xlabel: str, title: str, marks: Mapping[str, float] | None = None
-) -> None:
-    """Paired differences by class with ± 2 standard errors; vertical lines at ``marks``."""
+def differences(values: Mapping[str, Sequence[float]], path: Path, xlabel: str, title: str) -> None:
+    """Paired differences by class with ± 2 standard errors."""
     canvas, axis = figure(size=(6.4, 3.6))
     paint = colours(list(values))
     for i, (name, v) in enumerate(values.items()):
@@ -86,9 +84,6 @@ def differences(
         axis.errorbar(mean, i, xerr=error, fmt="o", color=paint[name], capsize=4)
     axis.set_yticks(range(len(values)), list(values))
     axis.invert_yaxis()
-    for text, x in (marks or {}).items():
-        axis.axvline(x, color="grey", ls="--", lw=1)
-        axis.annotate(text, (x, -0.55), fontsize=7, ha="center", annotation_clip=False)
     axis.axvline(0, color="black", lw=0.8)
     axis.set_xlabel(xlabel)
     axis.set_title(title, pad=14)
