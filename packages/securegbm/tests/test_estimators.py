@@ -20,6 +20,7 @@ EXCEPTIONS = {
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning", "ignore:Can't check dok sparse matrix")
 def test_scikit_learns_checks(estimator, check):
+    """All of scikit-learn's check_estimator, one check a test: a check raises where the contract is broken."""
     check(estimator)
 
 
