@@ -48,8 +48,8 @@ def install(session: nox.Session, *targets: str, lowest: bool = False) -> None:
 
 
 def with_paperkit(package: str, *wanted: str) -> list[str]:
-    """Targets of a package and of paperkit below it."""
-    return [target("paperkit", "test"), *([target(package, *wanted)] if package != "paperkit" else [])]
+    """Targets of a package and of paperkit below it; what paperkit's own tests need stays out of the others' environments."""
+    return [target(package, *wanted)] if package == "paperkit" else [target("paperkit"), target(package, *wanted)]
 
 
 def pytest(session: nox.Session, package: str, *options: str) -> None:
