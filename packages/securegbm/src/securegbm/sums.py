@@ -17,6 +17,12 @@ from securegbm.workers import Workers, shares
 Ints = npt.NDArray[np.int64]
 Entries = npt.NDArray[np.int32]
 
+FEW_OUTPUTS = 8
+"""Up to so many reply polynomials, processes share the work by vector (each builds all masks), above by output (each
+loads all ciphertexts): loading the ciphertexts of a block costs as much as eight masks."""
+PREPARED = 16
+"""Encryptions of zero that a process makes ahead while it waits."""
+
 
 class LabelSums(Protocol):
     """The label party's face."""
@@ -194,12 +200,21 @@ class EncryptedFeatureSums:
         blocks = -(-len(entries) // stride)
         if len(parts) != 2 * blocks:
             raise SecureGBMError(f"{len(parts)} ciphertexts arrived for {2 * blocks} blocks of rows; refuse this peer")
-        vectors = [parts[:blocks], parts[blocks:]]
         merge = merge_factor(self._size, stride, degree) if self.parameters.merge else 1
         outputs = -(-self._size * stride // degree)
-        calls = [(vectors, entries, self._size, stride, run, key) for run in shares(outputs, self._workers.count, merge)]
-        found = self._workers.map("histogram", calls)
-        return [reply for number in range(2) for vectors in found for reply in vectors[number]]
+        groups = [[parts[:blocks], parts[blocks:]]]
+        if self._workers.count > 1 and outputs <= FEW_OUTPUTS:
+            groups = [[vector] for vector in groups[0]]
+        runs = shares(outputs, self._workers.count // len(groups), merge)
+        calls = [(group, entries, self._size, stride, run, key) for group in groups for run in runs]
+        found = iter(self._workers.map("histogram", calls))
+        self._workers.meanwhile("prepare", PREPARED)
+        replies: list[list[bytes]] = [[], []]
+        for first, group in enumerate(groups):
+            for _ in runs:
+                for number, made in enumerate(next(found), first):
+                    replies[number] += made
+        return replies[0] + replies[1]
 
     def close(self) -> None:
         """End the worker processes."""
