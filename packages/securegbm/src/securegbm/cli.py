@@ -104,6 +104,7 @@ def party_a_train(
     boost_from_average: bool = True,
     row_fraction: float = 1.0,
     goss: tuple[float, float] | None = None,
+    refit_leaves: bool = True,
     hide_instances: bool = False,
     first_local_trees: int = 0,
     privacy_bits: int = 23,
@@ -145,6 +146,7 @@ def party_a_train(
         boost_from_average: Start from the best constant.
         row_fraction: Stochastic mode: share of the rows each tree sees.
         goss: Shares of large-gradient and other rows a tree sees.
+        refit_leaves: Leaf values of sampled trees from all rows (no traffic), not from the sampled ones alone.
         hide_instances: The feature party never learns which rows are in a node.
         first_local_trees: Iterations on the own columns alone.
         privacy_bits: Fractional bits of the gradients that are sent; 23 is lossless.
@@ -174,6 +176,7 @@ def party_a_train(
         boost_from_average,
         row_fraction,
         goss,
+        refit_leaves,
         hide_instances,
         first_local_trees,
         privacy_bits,

@@ -26,6 +26,8 @@ class TrainConfig:
         boost_from_average: Start from the best constant instead of 0.
         row_fraction: Stochastic mode (the paper's approximation): each tree sees this share of the rows, (0, 1].
         goss: (top, other) shares of LightGBM's gradient-based one-side sampling, or none.
+        refit_leaves: Sampled trees take their leaf values from all rows: these never leave the label party, so it costs
+            nothing. Off: from the sampled rows alone, as the paper and LightGBM's bagging do.
         hide_instances: The feature party never learns which rows are in a node.
         first_local_trees: Iterations that use the label party's columns only.
         privacy_bits: Fractional bits of the gradients that are sent, 4 to 23; 23 is lossless.
@@ -46,6 +48,7 @@ class TrainConfig:
     boost_from_average: bool = True
     row_fraction: float = 1.0
     goss: tuple[float, float] | None = None
+    refit_leaves: bool = True
     hide_instances: bool = False
     first_local_trees: int = 0
     privacy_bits: int = 23

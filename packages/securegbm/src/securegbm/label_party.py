@@ -180,6 +180,8 @@ class LabelParty:
             for c in range(classes):
                 begun, sent, received = time.perf_counter(), *self._traffic()
                 tree, where = self._grow(iteration * classes + c, gradient[c] * factor, hessian[c] * factor, sampled)
+                if config.refit_leaves and not config.exact_sampling:
+                    tree.refit(where[train], gradient[c, train], hessian[c, train], config.rules)
                 grown.append((tree, where))
                 if c + 1 == classes:
                     for number, (finished, leaves) in enumerate(grown):
