@@ -9,7 +9,8 @@ import pytest
 from securegbm.binning import BinConfig, find_bins
 from securegbm.channel import LocalChannel
 from securegbm.errors import ProtocolError, SecureGBMError
-from securegbm.feature_party import FeatureParty, FeaturePolicy
+from securegbm.feature_party import FeatureParty
+from securegbm.feature_policy import FeaturePolicy
 from securegbm.label_party import LabelParty
 from securegbm.predict import Predictor
 from securegbm.store import write_atomically

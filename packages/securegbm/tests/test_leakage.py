@@ -257,7 +257,7 @@ def test_small_bins_are_merged_before_they_are_summed(columns):
 
 
 def test_a_feature_party_that_requires_hiding_refuses_other_runs(columns, quick, pair):
-    from securegbm.feature_party import FeaturePolicy
+    from securegbm.feature_policy import FeaturePolicy
 
     policy = FeaturePolicy(require_hiding=True, allow_plain=True)
     with pytest.raises(SecureGBMError, match="requires hide_instances"):

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from securegbm.binning import BinConfig
 from securegbm.config import TrainConfig
 from securegbm.errors import SecureGBMError
-from securegbm.feature_party import FeaturePolicy
+from securegbm.feature_policy import FeaturePolicy
 from securegbm.growth import GrowthConfig
 from securegbm.objectives import Objective, to_fixed_point
 from securegbm.predict import Predictor

@@ -7,7 +7,8 @@ import pytest
 
 from securegbm.certificates import Identity, fingerprint, make_certificate, shared_secret, write_certificate
 from securegbm.errors import SecureGBMError
-from securegbm.feature_party import FeatureParty, FeaturePolicy
+from securegbm.feature_party import FeatureParty
+from securegbm.feature_policy import FeaturePolicy
 from securegbm.label_party import LabelParty
 from securegbm.network import CHUNK, NetworkChannel, Server, from_chunks, to_chunks
 from securegbm.predict import Predictor

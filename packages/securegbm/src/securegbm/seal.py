@@ -88,4 +88,3 @@ class Ring:
                 f"a ciphertext or key of the other party does not fit the agreed parameters ({error}); "
                 "compare both parties' configuration"
             ) from error
-

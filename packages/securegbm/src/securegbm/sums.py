@@ -207,13 +207,12 @@ class EncryptedFeatureSums:
             groups = [[vector] for vector in groups[0]]
         runs = shares(outputs, self._workers.count // len(groups), merge)
         calls = [(group, entries, self._size, stride, run, key) for group in groups for run in runs]
-        found = iter(self._workers.map("histogram", calls))
+        found = self._workers.map("histogram", calls)
         self._workers.meanwhile("prepare", PREPARED)
         replies: list[list[bytes]] = [[], []]
-        for first, group in enumerate(groups):
-            for _ in runs:
-                for number, made in enumerate(next(found), first):
-                    replies[number] += made
+        for call, vectors in enumerate(found):
+            for number, made in enumerate(vectors, call // len(runs)):
+                replies[number] += made
         return replies[0] + replies[1]
 
     def close(self) -> None:

@@ -3,8 +3,11 @@
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import pairwise
 from typing import Any
+
+from securegbm.errors import SecureGBMError
 
 _held: Any = None
 
@@ -34,13 +37,23 @@ class Workers:
         ]
 
     def map(self, method: str, calls: list[tuple[Any, ...]]) -> list[Any]:
-        """Results of `object.method(*call)` for every call, in order."""
+        """Results of `object.method(*call)` for every call, in order.
+
+        Raises:
+            SecureGBMError: If a process died.
+        """
         if not self._pools:
             return [getattr(self._local, method)(*call) for call in calls]
         for future in self._spare:
             future.cancel()
-        futures = [self._pools[number % self.count].submit(_call, method, call) for number, call in enumerate(calls)]
-        return [future.result() for future in futures]
+        try:
+            futures = [self._pools[number % self.count].submit(_call, method, call) for number, call in enumerate(calls)]
+            return [future.result() for future in futures]
+        except BrokenProcessPool as error:
+            raise SecureGBMError(
+                "a worker process died (out of memory, or killed); free memory or use fewer workers, and start again to "
+                "continue after the last whole tree"
+            ) from error
 
     def meanwhile(self, method: str, times: int) -> None:
         """Let every process call `object.method()` up to `times` times while nothing else is asked of it."""

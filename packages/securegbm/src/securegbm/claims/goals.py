@@ -14,7 +14,8 @@ from paperkit.files import atomic_path
 from securegbm.binning import BinConfig
 from securegbm.claims.cost import make_table, settings
 from securegbm.config import TrainConfig
-from securegbm.feature_party import FeatureParty, FeaturePolicy
+from securegbm.feature_party import FeatureParty
+from securegbm.feature_policy import FeaturePolicy
 from securegbm.growth import GrowthConfig
 from securegbm.label_party import LabelParty, TreeReport
 from securegbm.network import NetworkChannel
@@ -194,9 +195,10 @@ EXPERIMENTS = [
             where="ours",
             statement="With 32,768 rows, 16 + 16 columns of 32 bins and 31 leaves, two processes of two workers each on two "
             "cores grow an encrypted tree in seconds and megabytes that a deployment can bear.",
-            criterion="A tree on every row takes at most 10 s (median after the first) and moves at most 200 MB; with merged "
-            "replies, or on 10 % of the rows, at most 65 MB.",
-            tolerance="The bars are goals of this package; a busy machine breaks the one in seconds, so it is recorded quiet.",
+            criterion="A tree on every row takes at most 10 s (median after the first) and moves at most 200 MB; with "
+            "merged replies, or on 10 % of the rows, at most 65 MB.",
+            tolerance="The bars are goals of this package; a busy machine breaks the one in seconds, so it is recorded "
+            "quiet.",
             reported="no figures in the abstract",
         ),
         {"smoke": Goals(rows=400, trees=1, workers=0, shapes=1), "full": Goals()},
@@ -210,9 +212,10 @@ EXPERIMENTS = [
             title="A million rows in bounded memory",
             paper="1911.11997",
             where="ours",
-            statement="A table of 1,000,000 rows and 20 + 20 columns is trained on a small machine: neither party holds more "
-            "than a few gigabytes.",
-            criterion="Three trees are grown; the memory of either party, its worker processes included, stays below 4096 MB.",
+            statement="A table of 1,000,000 rows and 20 + 20 columns is trained on a small machine: neither party holds "
+            "more than a few gigabytes.",
+            criterion="Three trees are grown; the memory of either party, its worker processes included, stays below "
+            "4096 MB.",
             tolerance="Half of what a small server has; the tables themselves take 160 MB on each side.",
             reported="no figures in the abstract",
         ),

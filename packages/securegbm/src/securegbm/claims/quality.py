@@ -14,7 +14,8 @@ from securegbm.binning import BinConfig
 from securegbm.channel import LocalChannel
 from securegbm.config import TrainConfig
 from securegbm.data import EMBEDDED, FOLDERS, Split, load
-from securegbm.feature_party import FeatureParty, FeaturePolicy
+from securegbm.feature_party import FeatureParty
+from securegbm.feature_policy import FeaturePolicy
 from securegbm.growth import GrowthConfig
 from securegbm.label_party import LabelParty
 from securegbm.parity import lightgbm_settings
