@@ -206,7 +206,8 @@ def test_sampled_trees_take_their_leaf_values_from_all_rows(problem, pair, quick
     for leaf, value in enumerate(tree.value):
         own = labels[where == leaf]
         assert value == pytest.approx(-config.learning_rate * (0.5 - own).sum() / (0.25 * len(own)))
-    alone = pair(values, labels, dataclasses.replace(config, refit_leaves=False)).half.trees[0]
+    as_sampled = dataclasses.replace(config, refit_leaves=False, rules=config.rules.for_share(0.2))
+    alone = pair(values, labels, as_sampled).half.trees[0]
     assert alone.feature == tree.feature
     assert alone.value != tree.value
 

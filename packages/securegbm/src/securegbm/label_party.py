@@ -1,5 +1,6 @@
 """The label party A: owns labels and the secret key, grows the trees, asks the feature party for sums and decisions."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ class LabelParty:
             "job.json",
             {
                 "job": job,
-                "settings": _jsonable(config),
+                "settings": config.to_dict(),
                 "table": table.digest(),
                 "labels": _digest(self.labels, self.weights),
             },
@@ -149,8 +150,9 @@ class LabelParty:
             grown = []
             for c in range(classes):
                 begun, sent, received = time.perf_counter(), *self._traffic()
-                tree, where = self._grow(iteration * classes + c, gradient[c] * factor, hessian[c] * factor, sampled)
-                if config.refit_leaves and not config.exact_sampling:
+                derivatives = (gradient[c] * factor, hessian[c] * factor)
+                tree, where = self._grow(iteration * classes + c, *derivatives, sampled, int(train.sum()))
+                if config.refits:
                     tree.refit(where[train], gradient[c, train], hessian[c, train], config.rules)
                 grown.append((tree, where))
                 if c + 1 == classes:
@@ -175,19 +177,22 @@ class LabelParty:
         scores[len(trees) % len(scores)] += np.array(tree.value)[where]
         trees.append(tree)
 
-    def _grow(self, number: int, gradient: Floats, hessian: Floats, sampled: Flags) -> tuple[Tree, npt.NDArray[np.int32]]:
+    def _grow(
+        self, number: int, gradient: Floats, hessian: Floats, sampled: Flags, trained: int
+    ) -> tuple[Tree, npt.NDArray[np.int32]]:
         config, bits = self.config, self.config.privacy_bits
         self._own.load(
             to_fixed_point(np.where(sampled, gradient, 0.0), bits),
             to_fixed_point(np.where(sampled, hessian, 0.0), bits, least=1),
         )
         everyone, session = np.arange(len(sampled)), self._session
+        rules = config.rules.for_share(sampled.sum() / trained) if config.refits else config.rules
         if session is not None:
             session.begin(number, sampled)
         if session is None or number < config.first_local_trees * config.objective.num_class:
-            grower = Grower(SplitSearch(self._own.layouts, config.rules), config.growth)
+            grower = Grower(SplitSearch(self._own.layouts, rules), config.growth)
             return grower.grow(self._own, everyone, sampled, config.learning_rate)
-        search = SplitSearch([*self._own.layouts, *session.layouts], config.rules)
+        search = SplitSearch([*self._own.layouts, *session.layouts], rules)
         grower = Grower(search, config.growth, subtract=not session.merges_bins)
         both = session.columns(self._own, number, np.flatnonzero(sampled), len(sampled))
         return grower.grow(both, everyone, sampled, config.learning_rate)
@@ -234,15 +239,7 @@ def _is_dead(trees: list[Tree], classes: int, config: TrainConfig) -> bool:
 
 
 def _digest(*arrays: Floats) -> str:
-    import hashlib
-
     found = hashlib.sha256()
     for array in arrays:
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
-
-
-def _jsonable(config: TrainConfig) -> dict[str, object]:
-    import json
-
-    return json.loads(json.dumps(config.to_dict()))

@@ -168,9 +168,9 @@ EXPERIMENTS = [
             criterion="For lossless mode and for 30 % and 10 % of the rows per tree, on every data set: the upper end of "
             "the 95 % interval of AUC(joint) - AUC(secure) is below 0.03, and the mean AUC exceeds the label party's.",
             tolerance="0.03 is the paper's own bound; the interval is over seeds. All settings but the sampled share are "
-            "LightGBM's. A sampled tree takes its splits from the sampled rows and its leaf values from all rows, which "
-            "costs no traffic; with leaf values from the sampled rows alone it loses more, which is shown as 'sampled "
-            "leaves', outside of the verdict.",
+            "LightGBM's. A sampled tree takes its splits from the sampled rows and its leaf values and min_data_in_leaf "
+            "from all rows, which costs no traffic; with both from the sampled rows alone it loses more, which is shown "
+            "as 'sampled leaves', outside of the verdict.",
         ),
         PRESETS,
         measure,
