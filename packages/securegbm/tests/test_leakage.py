@@ -176,12 +176,45 @@ def test_tampered_messages_end_the_session(field, columns, quick, pair):
                 data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
             return self.party.handle(data)
 
-    run = pair(values, labels, quick())
     from securegbm.label_party import LabelParty
 
+    told = []
+    run = pair(values, labels, quick())
+    run.feature._tell = told.append
     party = LabelParty(run.label.table, labels, quick(), Tampering(run.feature), key=b"shared secret of the tests")
     with pytest.raises(ProtocolError, match=r"changed|message"):
         party.train()
+    assert len(told) == 1
+    assert "message was changed" in told[0]
+
+
+@pytest.mark.parametrize("attack", ["changed", "an old reply", "another order"])
+def test_replies_that_were_changed_or_replayed_end_the_session_on_both_sides(attack, columns, quick, pair):
+    """Who stands between the parties cannot make the label party take a reply that is not the next one."""
+    values, labels, _ = columns
+    from securegbm.label_party import LabelParty
+
+    told = []
+    run = pair(values, labels, quick())
+    run.feature._tell = told.append
+
+    class Between:
+        def __init__(self):
+            self.replies = []
+
+        def call(self, data):
+            reply = run.feature.handle(data)
+            self.replies.append(reply)
+            if len(self.replies) == 5:
+                return {"changed": reply[:-1] + bytes([reply[-1] ^ 1]), "an old reply": self.replies[1],
+                        "another order": self.replies[3]}[attack]  # fmt: skip
+            return reply
+
+    party = LabelParty(run.label.table, labels, quick(), Between(), key=b"shared secret of the tests")
+    with pytest.raises(ProtocolError, match="a message was"):
+        party.train()
+    assert len(told) == 1
+    assert told[0].startswith("the label party ended the session: a message was")
 
 
 def greet(party, talk, session, label_party):

@@ -17,3 +17,7 @@ class SessionLostError(SecureGBMError):
 
 class PeerError(ProtocolError):
     """The peer ended the session or cannot be reached; telling it why would be pointless."""
+
+
+class UnreachableError(PeerError):
+    """The peer cannot be reached, is not who it should be, or does not answer in time."""

@@ -10,7 +10,7 @@ import grpc
 
 from securegbm.certificates import Identity, fingerprint, host_name
 from securegbm.channel import Party
-from securegbm.errors import PeerError, SecureGBMError
+from securegbm.errors import SecureGBMError, UnreachableError
 
 CHUNK = 1 << 20
 METHOD = "Exchange"
@@ -155,7 +155,7 @@ class NetworkChannel:
         """Send one request, return the reply.
 
         Raises:
-            PeerError: If the other party cannot be reached, is not the pinned one, or takes too long.
+            UnreachableError: If the other party cannot be reached, is not the pinned one, or takes too long.
         """
         give_up = time.monotonic() + self._patience
         pause = 0.05
@@ -165,24 +165,24 @@ class NetworkChannel:
             except grpc.RpcError as error:
                 code, details = error.code(), str(error.details())  # type: ignore[attr-defined]
                 if code == grpc.StatusCode.UNAUTHENTICATED:
-                    raise PeerError(f"{self._address} refuses us: {details}; exchange .crt files") from error
+                    raise UnreachableError(f"{self._address} refuses us: {details}; exchange .crt files") from error
                 if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-                    raise PeerError(
+                    raise UnreachableError(
                         f"{self._address} did not answer within {self._deadline:.0f} s; raise the "
                         "deadline, or start again to continue after the last whole tree"
                     ) from error
                 if _is_tls(details):
-                    raise PeerError(
+                    raise UnreachableError(
                         f"{self._address} could not be authenticated (unknown or expired certificate): "
                         "exchange .crt files again"
                     ) from error
                 if code == grpc.StatusCode.UNKNOWN:
-                    raise PeerError(
+                    raise UnreachableError(
                         f"the feature party at {self._address} failed (its terminal says why); start it and this party "
                         "again to continue after the last whole tree"
                     ) from error
                 if code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS) or time.monotonic() > give_up:
-                    raise PeerError(
+                    raise UnreachableError(
                         f"{self._address} cannot be reached or does not accept our certificate; start "
                         "the feature party and check both .crt files, then start again to continue "
                         "after the last whole tree"

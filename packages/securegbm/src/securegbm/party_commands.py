@@ -203,6 +203,7 @@ def party_a_serve(
     certs: Path = Path("certs"),
     pin: str | None = None,
     insecure_loopback: bool = False,
+    patience: float = 60.0,
 ) -> None:
     """Serve scores as JSON over HTTP (POST /score); put it behind your own gateway for TLS and access control.
 
@@ -213,7 +214,9 @@ def party_a_serve(
         certs: Folder with party-a.crt, party-a.key and party-b.crt.
         pin: SHA-256 fingerprint that party-b.crt must have.
         insecure_loopback: No TLS to the feature party; for trials on this machine only.
+        patience: Seconds to wait for a feature party that cannot be reached.
     """
     from securegbm import verbs
 
-    verbs.party_a_serve(model, listen, verbs.Link(address, certs, "party-a", "party-b", pin, insecure_loopback))
+    link = verbs.Link(address, certs, "party-a", "party-b", pin, insecure_loopback, patience=patience)
+    verbs.party_a_serve(model, listen, link)
