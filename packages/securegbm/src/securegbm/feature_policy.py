@@ -19,6 +19,7 @@ class FeaturePolicy:
         allow_plain: Answer requests without encryption (tests, baselines).
         allow_toy: Accept parameters that do not sanitise replies (tests, demonstrations).
         max_trees: Refuse to take part in more trees.
+        max_leaves: Refuse larger trees; within a tree, requests beyond what its leaves need end the session.
         workers: Processes for the arithmetic (0: this one).
         cache_bytes: Memory for masks of row sets that come again.
         shuffle_columns: Number the columns anew in every job, so that their order says nothing (ties between columns
@@ -30,6 +31,7 @@ class FeaturePolicy:
     allow_plain: bool = False
     allow_toy: bool = False
     max_trees: int = 10_000
+    max_leaves: int = 256
     workers: int = 0
     cache_bytes: int = 1 << 30
     shuffle_columns: bool = False
@@ -66,6 +68,11 @@ class FeaturePolicy:
         if fields["trees"] > self.max_trees:
             raise SecureGBMError(
                 f"{fields['trees']} trees were asked for; this party takes part in at most {self.max_trees}"
+            )
+        if not 2 <= fields["leaves"] <= self.max_leaves:
+            raise SecureGBMError(
+                f"trees of {fields['leaves']} leaves were asked for; this party takes part in trees of 2 to "
+                f"{self.max_leaves} leaves"
             )
         if fields["encryption"] == "none":
             if not self.allow_plain:

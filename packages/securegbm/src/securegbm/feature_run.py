@@ -48,6 +48,7 @@ class FeatureRun:
         self._bins = bins[:, self._column_of]
         self._index = EntryIndex([column.layout for column in self._columns])
         self._sums: FeatureSums | None = PlainFeatureSums(self._index.size) if parameters is None else None
+        self._leaves, self._asked = int(fields["leaves"]), 0
         self.tree = -1
         self._rows: npt.NDArray[np.int64] | None = None
         self._pending: list[FeatureSplit] = []
@@ -80,7 +81,7 @@ class FeatureRun:
             raise ProtocolError(f"tree {message.tree} cannot begin after {len(self._store.records)} trees; the session ends")
         rows = np.flatnonzero(unpack_bits(message.parts[0], self._n_rows)) if self._hides else None
         self._store.truncate(message.tree)
-        self._pending, self.tree, self._rows = [], message.tree, rows
+        self._pending, self.tree, self._rows, self._asked = [], message.tree, rows, 0
         return {}, []
 
     def _rows_of(self, message: Message) -> tuple[npt.NDArray[np.int64], list[bytes]]:
@@ -98,6 +99,9 @@ class FeatureRun:
     def sums(self, message: Message) -> Answer:
         """Encrypted sums over the rows of a node, per bin."""
         rows, parts = self._rows_of(message)
+        self._asked += 1
+        if self._asked > 2 * self._leaves:
+            raise ProtocolError(f"more sums were asked for than a tree of {self._leaves} leaves needs; the session ends")
         if self._sums is None:
             raise ProtocolError("sums were asked for before keys were sent; the session ends")
         bins = self._bins[rows]
@@ -116,6 +120,8 @@ class FeatureRun:
             raise ProtocolError("a split names a feature or a bin that does not exist; the session ends")
         if any(split.node == message.node for split in self._pending):
             raise ProtocolError(f"node {message.node} was split twice; the session ends")
+        if len(self._pending) >= self._leaves - 1:
+            raise ProtocolError(f"more splits were asked for than a tree of {self._leaves} leaves has; the session ends")
         column, default_left = self._columns[feature], bool(fields["default_left"])
         upper = float(column.upper[min(threshold, len(column.upper) - 1)])
         number = self._column_of[feature]

@@ -63,6 +63,7 @@ class LabelSession:
                 "ids": self._table.id_digest(self._key),
                 "label": self._label_name,
                 "trees": config.n_estimators * config.objective.num_class,
+                "leaves": config.growth.num_leaves,
                 "bins": vars(config.bins),
                 "hide_instances": config.hide_instances,
                 "privacy_bits": config.privacy_bits,

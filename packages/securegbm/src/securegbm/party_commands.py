@@ -21,6 +21,7 @@ def party_b_serve(
     allow_toy: bool = False,
     allow_plain: bool = False,
     max_trees: int = 10_000,
+    max_leaves: int = 256,
     shuffle_columns: bool = False,
     workers: int = 2,
 ) -> None:
@@ -40,6 +41,7 @@ def party_b_serve(
         allow_toy: Accept toy encryption.
         allow_plain: Accept no encryption.
         max_trees: Refuse more trees.
+        max_leaves: Refuse larger trees, and more requests in a tree than its leaves need.
         shuffle_columns: Number the columns anew in every job, so that their order says nothing.
         workers: Processes for the arithmetic.
     """
@@ -47,7 +49,14 @@ def party_b_serve(
     from securegbm.feature_policy import FeaturePolicy
 
     policy = FeaturePolicy(
-        min_bin_rows, require_hiding, allow_plain, allow_toy, max_trees, workers, shuffle_columns=shuffle_columns
+        min_bin_rows,
+        require_hiding,
+        allow_plain,
+        allow_toy,
+        max_trees,
+        max_leaves,
+        workers,
+        shuffle_columns=shuffle_columns,
     )
     link = verbs.Link(address, certs, "party-b", "party-a", pin, insecure_loopback)
     verbs.party_b_serve(data, id_column, serving, link, state, policy)
