@@ -2,7 +2,7 @@
 
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import Any
 
@@ -77,12 +77,19 @@ class Server:
         address: `host:port`; port 0 picks a free one.
         identity: Certificates; none serves in plaintext, which only the loopback address may.
         insecure_loopback: Permit that.
+        tell: Called with one sentence whenever somebody is turned away. (Who does not get through TLS never gets here:
+            gRPC refuses him without a word to this side.)
     """
 
     def __init__(
-        self, party: Party, address: str, identity: Identity | None = None, insecure_loopback: bool = False
+        self,
+        party: Party,
+        address: str,
+        identity: Identity | None = None,
+        insecure_loopback: bool = False,
+        tell: Callable[[str], None] = lambda sentence: None,
     ) -> None:
-        self._party = party
+        self._party, self._tell = party, tell
         self._pinned = fingerprint(identity.peer) if identity else None
         handler = grpc.method_handlers_generic_handler(
             SERVICE, {METHOD: grpc.stream_stream_rpc_method_handler(self._exchange)}
@@ -105,10 +112,12 @@ class Server:
         if self._pinned is not None:
             shown = bytes(next(iter(context.auth_context().get("x509_pem_cert", [])), b""))
             if not shown or fingerprint(shown) != self._pinned:
+                self._tell("a caller showed a certificate that is not the pinned one and was turned away")
                 context.abort(grpc.StatusCode.UNAUTHENTICATED, "this certificate is not the pinned one")
         try:
             data = from_chunks(chunks)
         except SecureGBMError as error:
+            self._tell(str(error))
             context.abort(grpc.StatusCode.DATA_LOSS, str(error))
             return
         yield from to_chunks(self._party.handle(data))

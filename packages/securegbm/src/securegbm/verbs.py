@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,11 +53,11 @@ class Link:
         channel = NetworkChannel(self.address, identity, self.insecure_loopback, self.deadline, self.patience)
         return channel, shared_secret(identity) if identity else LOOPBACK_SECRET
 
-    def serve(self, party_of: Any) -> Server:
+    def serve(self, party_of: Callable[[bytes], FeatureParty], tell: Callable[[str], None]) -> Server:
         """A server of the feature party that `party_of(secret)` makes."""
         identity = self.identity()
         secret = shared_secret(identity) if identity else LOOPBACK_SECRET
-        return Server(party_of(secret), self.address, identity, self.insecure_loopback)
+        return Server(party_of(secret), self.address, identity, self.insecure_loopback, tell)
 
 
 def certs(name: str, out: Path, days: int) -> None:
@@ -78,9 +79,9 @@ def party_b_serve(data: Path, id_column: str, serving: Path | None, link: Link, 
     log = MessageLog(state / "messages.jsonl", "feature")
 
     def tell(sentence: str) -> None:
-        print(f"session ended: {sentence}", file=sys.stderr, flush=True)
+        print(sentence, file=sys.stderr, flush=True)
 
-    server = link.serve(lambda secret: FeatureParty(table, policy, secret, state, log, served, tell))
+    server = link.serve(lambda secret: FeatureParty(table, policy, secret, state, log, served, tell), tell)
     print(f"feature party: {len(table.ids)} rows, {len(table.names)} columns, listening on port {server.port}", flush=True)
     try:
         server.wait()
