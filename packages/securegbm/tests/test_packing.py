@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from securegbm.errors import ProtocolError, SecureGBMError
-from securegbm.feature_cipher import FeatureCipher, uniform_below
+from securegbm.feature_cipher import PREPARED, FeatureCipher, uniform_below
 from securegbm.label_cipher import LabelCipher
 from securegbm.packing import adaptive_stride, check_stride, mask_positions, merge_factor, target_positions
 from securegbm.parameters import BFVParameters
@@ -105,12 +105,12 @@ def test_zeros_encrypted_ahead_are_used_once():
     parameters = BFVParameters.choose(10, 23, "toy")
     label = LabelCipher(parameters)
     feature = FeatureCipher(parameters, label.public_key)
-    for _ in range(3):
+    for _ in range(PREPARED + 3):
         feature.prepare()
-    made = {id(zero) for zero in feature._zeros}
+    assert len({id(zero) for zero in feature._zeros}) == PREPARED
+    del feature._zeros[3:]
     upload, entries = [label.encrypt([np.arange(10)])], np.zeros((10, 1), dtype=np.int32)
     replies = [feature.histogram(upload, entries, 1, 16, range(1))[0][0] for _ in range(5)]
-    assert len(made) == 3
     assert feature._zeros == []
     assert len(set(replies)) == 5
 

@@ -22,6 +22,9 @@ Ints = npt.NDArray[np.int64]
 Entries = npt.NDArray[np.signedinteger[Any]]
 Masks = list[tuple[int, Any]]
 
+PREPARED = 16
+"""Most encryptions of zero that are kept ready (a quarter of a megabyte each)."""
+
 
 class FeatureCipher:
     """Multiplies ciphertexts by masks of bins and sanitises the sums.
@@ -148,16 +151,18 @@ class FeatureCipher:
         return cipher
 
     def prepare(self) -> None:
-        """Make one encryption of zero for a later reply: a third of a reply's work can be done while nothing waits."""
-        cipher = sealapi.Ciphertext()
-        self._public.encrypt_zero(cipher)
-        self._zeros.append(cipher)
+        """Make one encryption of zero for a later reply: half of a reply's work can be done while nothing waits."""
+        if len(self._zeros) < PREPARED:
+            self._zeros.append(self._encrypt_zero())
 
     def _zero(self) -> Any:
         """An encryption of zero that is used once."""
-        if not self._zeros:
-            self.prepare()
-        return self._zeros.pop()
+        return self._zeros.pop() if self._zeros else self._encrypt_zero()
+
+    def _encrypt_zero(self) -> Any:
+        cipher = sealapi.Ciphertext()
+        self._public.encrypt_zero(cipher)
+        return cipher
 
     def _merge(self, parts: list[Any], stride: int) -> Any:
         """Interleave: u = a + x^s b, v = a - x^s b, u + sigma(v) holds 2a at its targets and 2b at s beside them."""

@@ -20,8 +20,6 @@ Entries = npt.NDArray[np.int32]
 FEW_OUTPUTS = 8
 """Up to so many reply polynomials, processes share the work by vector (each builds all masks), above by output (each
 loads all ciphertexts): loading the ciphertexts of a block costs as much as eight masks."""
-PREPARED = 16
-"""Encryptions of zero that a process makes ahead while it waits."""
 
 
 class LabelSums(Protocol):
@@ -181,8 +179,9 @@ class EncryptedFeatureSums:
     def __init__(
         self, parameters: BFVParameters, keys: list[bytes], n_entries: int, workers: int = 0, cache_bytes: int = 1 << 30
     ) -> None:
-        from securegbm.feature_cipher import FeatureCipher
+        from securegbm.feature_cipher import PREPARED, FeatureCipher
 
+        self._prepared = PREPARED
         if len(keys) != 2 or not keys[0] or bool(keys[1]) != parameters.merge:
             raise SecureGBMError("the keys do not fit the agreed parameters; compare both parties' configuration")
         self.parameters, self._size = parameters, n_entries
@@ -208,7 +207,7 @@ class EncryptedFeatureSums:
         runs = shares(outputs, self._workers.count // len(groups), merge)
         calls = [(group, entries, self._size, stride, run, key) for group in groups for run in runs]
         found = self._workers.map("histogram", calls)
-        self._workers.meanwhile("prepare", PREPARED)
+        self._workers.meanwhile("prepare", self._prepared)
         replies: list[list[bytes]] = [[], []]
         for call, vectors in enumerate(found):
             for number, made in enumerate(vectors, call // len(runs)):
