@@ -195,3 +195,24 @@ def test_a_certificate_signed_by_the_pinned_one_is_turned_away_on_both_sides(cer
         channel.close()
         server.stop()
     assert told == ["a caller showed a certificate that is not the pinned one and was turned away"]
+
+
+def test_a_long_call_is_not_cut_for_its_keepalive_pings(monkeypatch):
+    """A server of gRPC's defaults answers the third ping of a silent call with a goodbye, and the work is done twice."""
+    from securegbm import network
+
+    fast = [(name, 100 if name == "grpc.keepalive_time_ms" else value) for name, value in network._OPTIONS]
+    monkeypatch.setattr(network, "_OPTIONS", fast)
+    calls = []
+
+    class Slow(Echo):
+        def handle(self, data):
+            calls.append(data)
+            return super().handle(data)
+
+    server = Server(Slow(), "127.0.0.1:0", insecure_loopback=True)
+    channel = NetworkChannel(f"127.0.0.1:{server.port}", insecure_loopback=True, patience=5.0)
+    assert channel.call(b"slow") == b"slow"
+    channel.close()
+    server.stop()
+    assert calls == [b"slow"]

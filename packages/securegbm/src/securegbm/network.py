@@ -21,6 +21,8 @@ _OPTIONS = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),  # a server cuts calls that ping more often: long ones do
+    ("grpc.http2.max_ping_strikes", 0),
     ("grpc.so_reuseport", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
@@ -139,7 +141,7 @@ class NetworkChannel:
         identity: Certificates; none speaks plaintext, which only the loopback address may.
         insecure_loopback: Permit that.
         deadline: Seconds a call may take.
-        patience: Seconds to keep trying when the other party cannot be reached.
+        patience: Seconds to keep trying after the other party could not be reached.
     """
 
     def __init__(
@@ -166,7 +168,7 @@ class NetworkChannel:
         Raises:
             UnreachableError: If the other party cannot be reached, is not the pinned one, or takes too long.
         """
-        give_up = time.monotonic() + self._patience
+        give_up = float("inf")
         pause = 0.05
         while True:
             try:
@@ -190,6 +192,7 @@ class NetworkChannel:
                         f"the feature party at {self._address} failed (its terminal says why); start it and this party "
                         "again to continue after the last whole tree"
                     ) from error
+                give_up = min(give_up, time.monotonic() + self._patience)
                 if code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS) or time.monotonic() > give_up:
                     raise UnreachableError(
                         f"{self._address} cannot be reached or does not accept our certificate; start "
