@@ -62,7 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if self.path != "/score":
             self._answer(404, {"error": "the only address is /score"})
-        elif not length.isdigit():
+        elif not length.isdecimal():
             self._answer(411, {"error": "say the length of the request in Content-Length"})
         elif int(length) > MAX_BODY:
             self._answer(413, {"error": f"a request of {length} bytes is longer than the {MAX_BODY} allowed"})
