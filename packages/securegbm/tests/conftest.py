@@ -11,7 +11,8 @@ import pytest
 from securegbm.binning import BinConfig
 from securegbm.channel import LocalChannel
 from securegbm.config import TrainConfig
-from securegbm.feature_party import FeatureParty, FeaturePolicy
+from securegbm.feature_party import FeatureParty
+from securegbm.feature_policy import FeaturePolicy
 from securegbm.growth import GrowthConfig
 from securegbm.label_party import LabelParty
 from securegbm.table import Table

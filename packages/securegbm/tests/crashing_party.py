@@ -14,7 +14,8 @@ import numpy as np
 
 from securegbm.binning import BinConfig
 from securegbm.config import TrainConfig
-from securegbm.feature_party import FeatureParty, FeaturePolicy
+from securegbm.feature_party import FeatureParty
+from securegbm.feature_policy import FeaturePolicy
 from securegbm.growth import GrowthConfig
 from securegbm.label_party import LabelParty
 from securegbm.messages import peek

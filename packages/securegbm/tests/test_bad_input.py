@@ -9,8 +9,10 @@ import pytest
 from securegbm.binning import BinConfig, find_bins
 from securegbm.channel import LocalChannel
 from securegbm.errors import ProtocolError, SecureGBMError
-from securegbm.feature_party import FeatureParty, FeaturePolicy
+from securegbm.feature_party import FeatureParty
+from securegbm.feature_policy import FeaturePolicy
 from securegbm.label_party import LabelParty
+from securegbm.messages import Kind, peek
 from securegbm.predict import Predictor
 from securegbm.store import write_atomically
 from securegbm.table import Table
@@ -178,3 +180,120 @@ def test_halves_of_different_runs_do_not_predict(tables, quick, key):
     LabelParty(own, 1 - labels, quick(learning_rate=0.9), two, key=key).train()
     with pytest.raises(SecureGBMError, match="different runs"):
         Predictor(half, two, key).scores(own)
+
+
+def both_say(own, other, labels, config, key, tmp_path, **more):
+    """What either side says of a run that fails: the label party's error and the feature party's sentences."""
+    told = []
+    party = FeatureParty(other, POLICY, key, tmp_path / "b", tell=told.append)
+    with pytest.raises(SecureGBMError) as error:
+        LabelParty(own, labels, config, LocalChannel(party), key=key, **more).train()
+    return str(error.value), told
+
+
+def test_both_sides_say_why_a_run_ended(tables, quick, key, tmp_path):
+    own, other, labels = tables
+    short = Table(other.values[:-1], other.names, other.ids[:-1])
+    turned = Table(other.values[::-1], other.names, other.ids[::-1])
+    constant = Table(np.ones_like(other.values), other.names, other.ids)
+    for table, more, what in (
+        (short, {}, "feature party 299; align"),
+        (turned, {}, "order differ"),
+        (constant, {}, "every column of the feature party is constant"),
+        (other, {"label_name": "b2"}, "is the label"),
+    ):
+        said, told = both_say(own, table, labels, quick(), key, tmp_path, **more)
+        assert what in said
+        assert len(told) == 1
+        assert what in told[0]
+        assert "\n" not in told[0]
+
+
+def test_a_fault_at_the_label_party_is_told_to_the_feature_party(tables, quick, key, tmp_path, monkeypatch):
+    own, other, labels = tables
+    real = os.replace
+
+    def replace(source, target):
+        if "tree_" in str(target) and f"{os.sep}a{os.sep}" in str(target):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    said, told = both_say(own, other, labels, quick(), key, tmp_path, state=tmp_path / "a")
+    assert "the disk is full" in said
+    assert len(told) == 1
+    assert told[0].startswith("the label party ended the session: cannot write tree_00000")
+
+
+@pytest.mark.parametrize("side", ["label", "feature"])
+def test_a_full_disk_under_the_message_log_is_one_sentence_on_both_sides(side, tables, quick, key, tmp_path, monkeypatch):
+    from securegbm import store
+    from securegbm.audit import MessageLog
+
+    own, other, labels = tables
+    told = []
+    logs = {name: MessageLog(tmp_path / name / "messages.jsonl", name) for name in ("label", "feature")}
+    party = FeatureParty(other, POLICY, key, log=logs["feature"], tell=told.append)
+    real, left = os.fdopen, [6]
+
+    def fdopen(descriptor, mode):
+        if side in os.readlink(f"/proc/self/fd/{descriptor}"):
+            left[0] -= 1
+            if left[0] < 0:
+                os.close(descriptor)
+                raise OSError(errno.ENOSPC, "No space left on device")
+        return real(descriptor, mode)
+
+    monkeypatch.setattr(store.os, "fdopen", fdopen)
+    with pytest.raises(SecureGBMError, match=r"cannot write messages\.jsonl: the disk is full"):
+        LabelParty(own, labels, quick(), LocalChannel(party), key=key, log=logs["label"]).train()
+    assert len(told) == 1
+    assert "cannot write messages.jsonl: the disk is full" in told[0]
+
+
+def test_a_worker_process_that_dies_is_one_sentence_on_both_sides(tables, quick, key):
+    import signal
+    import time
+
+    own, other, labels = tables
+    told, policy = [], FeaturePolicy(workers=1, allow_toy=True)
+    party = FeatureParty(other, policy, key, tell=told.append)
+
+    class Murderous(LocalChannel):
+        def call(self, data):
+            reply = super().call(data)
+            if peek(data)[0] == Kind.TREE:
+                pool = party._run._sums._workers._pools[0]
+                pool.submit(time.sleep, 0).result()
+                for pid in list(pool._processes):
+                    os.kill(pid, signal.SIGKILL)
+            return reply
+
+    with pytest.raises(SecureGBMError, match="a worker process died"):
+        LabelParty(own, labels, quick(encryption="toy"), Murderous(party), key=key).train()
+    assert len(told) == 1
+    assert "a worker process died" in told[0]
+
+
+def test_logs_are_private_and_hold_no_payload_id_or_key(tables, quick, key, tmp_path):
+    from securegbm.audit import MessageLog
+
+    own, other, labels = tables
+    named = Table(own.values, own.names, tuple(f"customer-{i}" for i in range(300)))
+    other = Table(other.values, other.names, named.ids)
+    paths = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    party = FeatureParty(other, POLICY, key, log=MessageLog(paths[1], "feature"))
+    half = LabelParty(
+        named, labels, quick(), LocalChannel(party), key=key, log=MessageLog(paths[0], "label"), label_name="default"
+    ).train()
+    value = repr(half.trees[0].value[0])
+    for path in paths:
+        assert path.stat().st_mode & 0o777 == 0o600
+        text = path.read_text()
+        assert not [secret for secret in ("customer", key.decode(), key.hex(), value, "default", "nonce") if secret in text]
+        assert max(map(len, text.splitlines())) < 400
+
+
+def test_constant_columns_are_named():
+    table = Table.of([[1.0, 2.0, np.nan], [1.0, 3.0, np.nan]], ["a", "b", "c"])
+    assert table.constant_columns() == ["a", "c"]

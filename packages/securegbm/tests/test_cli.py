@@ -1,6 +1,8 @@
 """Every verb, end to end, in processes and in this one."""
 
+import http.client
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -81,37 +83,81 @@ def test_train_predict_export_audit_and_serve(folder, feature_party, capsys):
         assert "SUMS" in text
     log = (folder / "party-b" / "messages.jsonl").read_text()
     assert not {"nonce", "ids", "parameters"} & {name for line in log.splitlines() for name in json.loads(line)["fields"]}
+    check_scoring(folder, feature_party, values, predicted)
 
-    from securegbm import verbs
+
+def check_scoring(folder, feature_party, values, predicted):
+    """`securegbm party-a serve` as its own process: scores, refusals, a feature party that is gone, Ctrl-C."""
+    command = [*SECUREGBM, "party-a", "serve", "--listen", "127.0.0.1:0", "--address", feature_party, "--patience", "0.2"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        address = process.stdout.readline().split()[-1]
+        rows = [
+            {"id": f"c{i}", "values": {name: float(v) for name, v in zip("abcd", values[i, :4], strict=True) if v == v}}
+            for i in (5, 0, 299)
+        ]
+        assert post(address, {"rows": rows}) == (200, {"predictions": pytest.approx(predicted[[5, 0, 299]].tolist())})
+        for bad, code, what in (
+            ({"rows": 3}, 400, "send"),
+            ({"rows": [{"id": "c5", "values": {"zzz": 1}}]}, 400, "unknown column"),
+            ({"rows": [{"id": "nobody", "values": {}}]}, 400, "1 of 1 ids are not in"),
+        ):
+            found, said = post(address, bad)
+            assert found == code
+            assert what in said["error"]
+        assert post(address.replace("/score", "/other"), {})[0] == 404
+        assert post(address, {"rows": rows[:1]})[1] == {"predictions": pytest.approx([predicted[5]])}
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert not [line for line in (out + err).splitlines() if "c299" in line]
+
+
+def post(address, content):
+    """Status and JSON of the answer."""
+    request = urllib.request.Request(address, json.dumps(content).encode(), method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+def test_the_scoring_service_says_when_the_feature_party_is_gone(folder, capsys):
+    from securegbm.network import NetworkChannel
+    from securegbm.objectives import Objective
     from securegbm.predict import Predictor
     from securegbm.scoring import ScoringServer
 
-    channel, secret = verbs.Link(feature_party, folder / "certs", "party-a", "party-b").open()
-    predictor = Predictor(verbs._label_half(folder / "party-a/model.json"), channel, secret)
-    server = ScoringServer(("127.0.0.1", 0), predictor)
+    class Half:
+        job, names, objective = "securegbm", ("a",), Objective("binary")
+
+    channel = NetworkChannel("127.0.0.1:1", insecure_loopback=True, patience=0.1)
+    server = ScoringServer(("127.0.0.1", 0), Predictor(Half(), channel))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        row = {name: float(v) for name, v in zip("abcd", values[5, :4], strict=True) if np.isfinite(v)}
-        assert post(server, {"rows": [{"id": "c5", "values": row}]})["predictions"] == [pytest.approx(predicted[5])]
-        for bad, what in (({"rows": 3}, "send"), ({"rows": [{"id": "c5", "values": {"zzz": 1}}]}, "unknown column")):
-            with pytest.raises(urllib.error.HTTPError) as error:
-                post(server, bad)
-            assert error.value.code == 400
-            assert what in error.value.read().decode()
-            error.value.close()
+        address = f"http://127.0.0.1:{server.server_address[1]}/score"
+        code, said = post(address, {"rows": [{"id": "x", "values": {"a": 1}}]})
+        assert code == 503
+        assert "cannot be reached" in said["error"]
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=10)
+        for length, expected in (("-1", 411), ("many", 411), (str(1 << 40), 413)):
+            connection.putrequest("POST", "/score")
+            connection.putheader("Content-Length", length)
+            connection.endheaders()
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == expected
+            connection.close()
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
         channel.close()
-
-
-def post(server, content):
-    address = f"http://127.0.0.1:{server.server_address[1]}/score"
-    request = urllib.request.Request(address, json.dumps(content).encode(), method="POST")
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return json.loads(answer.read())
 
 
 def test_bad_input_is_one_sentence_and_exit_code_2(folder, capsys):

@@ -12,7 +12,8 @@ import pytest
 from crashing_party import KEY, config
 
 from securegbm.channel import LocalChannel
-from securegbm.feature_party import FeatureParty, FeaturePolicy
+from securegbm.feature_party import FeatureParty
+from securegbm.feature_policy import FeaturePolicy
 from securegbm.label_party import LabelParty
 from securegbm.messages import session_of
 from securegbm.predict import Predictor

@@ -176,19 +176,52 @@ def test_tampered_messages_end_the_session(field, columns, quick, pair):
                 data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
             return self.party.handle(data)
 
-    run = pair(values, labels, quick())
     from securegbm.label_party import LabelParty
 
+    told = []
+    run = pair(values, labels, quick())
+    run.feature._tell = told.append
     party = LabelParty(run.label.table, labels, quick(), Tampering(run.feature), key=b"shared secret of the tests")
     with pytest.raises(ProtocolError, match=r"changed|message"):
         party.train()
+    assert len(told) == 1
+    assert "message was changed" in told[0]
+
+
+@pytest.mark.parametrize("attack", ["changed", "an old reply", "another order"])
+def test_replies_that_were_changed_or_replayed_end_the_session_on_both_sides(attack, columns, quick, pair):
+    """Who stands between the parties cannot make the label party take a reply that is not the next one."""
+    values, labels, _ = columns
+    from securegbm.label_party import LabelParty
+
+    told = []
+    run = pair(values, labels, quick())
+    run.feature._tell = told.append
+
+    class Between:
+        def __init__(self):
+            self.replies = []
+
+        def call(self, data):
+            reply = run.feature.handle(data)
+            self.replies.append(reply)
+            if len(self.replies) == 5:
+                return {"changed": reply[:-1] + bytes([reply[-1] ^ 1]), "an old reply": self.replies[1],
+                        "another order": self.replies[3]}[attack]  # fmt: skip
+            return reply
+
+    party = LabelParty(run.label.table, labels, quick(), Between(), key=b"shared secret of the tests")
+    with pytest.raises(ProtocolError, match="a message was"):
+        party.train()
+    assert len(told) == 1
+    assert told[0].startswith("the label party ended the session: a message was")
 
 
 def greet(party, talk, session, label_party):
     """A live greeting; the endpoint of the label party follows the reply."""
     fields = {
         "purpose": "train", "rows": 300, "ids": label_party.table.id_digest(b"shared secret of the tests"),
-        "label": "label", "trees": 3, "bins": vars(label_party.config.bins), "hide_instances": False,
+        "label": "label", "trees": 3, "leaves": 3, "bins": vars(label_party.config.bins), "hide_instances": False,
         "privacy_bits": 23, "encryption": "none", "parameters": None,
     }  # fmt: skip
     talk.restart()
@@ -257,9 +290,34 @@ def test_small_bins_are_merged_before_they_are_summed(columns):
 
 
 def test_a_feature_party_that_requires_hiding_refuses_other_runs(columns, quick, pair):
-    from securegbm.feature_party import FeaturePolicy
+    from securegbm.feature_policy import FeaturePolicy
 
     policy = FeaturePolicy(require_hiding=True, allow_plain=True)
     with pytest.raises(SecureGBMError, match="requires hide_instances"):
         pair(*columns[:2], quick(), policy)
     assert pair(*columns[:2], quick(hide_instances=True), policy).half.trees
+
+
+def test_requests_beyond_what_a_tree_needs_end_the_session(columns, quick, pair):
+    """A label party cannot read off every column by asking for every split in one tree."""
+    from securegbm.messages import session_of
+    from securegbm.table import pack_rows
+
+    run = pair(*columns[:2], quick())
+    party, talk, session = run.feature, Endpoint(b"shared secret of the tests"), session_of("securegbm")
+    everyone = pack_rows(np.arange(300), 300)
+    split = {"feature": 0, "threshold": 0, "default_left": True}
+    for kind, fields, parts, allowed in (
+        (Kind.SPLIT, split, [everyone], 2),
+        (Kind.SUMS, {}, [everyone, *[np.ones(300, dtype="<i8").tobytes()] * 2], 6),
+    ):
+        greet(party, talk, session, run.label)
+        talk.decode(party.handle(talk.encode(Message(Kind.TREE, session, 0))))
+        for number in range(allowed + 1):
+            answer = talk.decode(party.handle(talk.encode(Message(kind, session, 0, number, fields, parts))))
+            assert (answer.kind == Kind.ABORT) == (number == allowed)
+        assert "than a tree of 3 leaves" in answer.fields["reason"]
+    with pytest.raises(ProtocolError, match="trees of 2 to 5"):
+        from securegbm.feature_policy import FeaturePolicy
+
+        pair(*columns[:2], quick(), FeaturePolicy(allow_plain=True, max_leaves=5))

@@ -1,7 +1,9 @@
 """Every mode of training does what its name says."""
 
 import dataclasses
+import random
 
+import lightgbm
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -9,8 +11,10 @@ from sklearn.metrics import roc_auc_score
 from securegbm.binning import BinConfig
 from securegbm.config import TrainConfig
 from securegbm.errors import SecureGBMError
-from securegbm.feature_party import FeaturePolicy
+from securegbm.export import to_lightgbm_text
+from securegbm.feature_policy import FeaturePolicy
 from securegbm.growth import GrowthConfig
+from securegbm.messages import session_of
 from securegbm.objectives import Objective, to_fixed_point
 from securegbm.predict import Predictor
 from securegbm.sampling import draw_rows, held_out
@@ -190,3 +194,43 @@ def test_bad_configurations_are_refused(changes, what):
         BinConfig(1)
     with pytest.raises(SecureGBMError):
         Objective("ranking")
+
+
+def test_sampled_trees_take_their_leaf_values_from_all_rows(problem, pair, quick):
+    """One tree from zero: each leaf is -lr G / H over all of its rows, though a fifth of them grew the tree."""
+    values, labels, _ = problem(600, 4)
+    config = quick(n_estimators=1, row_fraction=0.2, boost_from_average=False)
+    run = pair(values, labels, config)
+    where = run.label._store.arrays[0]
+    tree = run.half.trees[0]
+    for leaf, value in enumerate(tree.value):
+        own = labels[where == leaf]
+        assert value == pytest.approx(-config.learning_rate * (0.5 - own).sum() / (0.25 * len(own)))
+    as_sampled = dataclasses.replace(config, refit_leaves=False, rules=config.rules.for_share(0.2))
+    alone = pair(values, labels, as_sampled).half.trees[0]
+    assert alone.feature == tree.feature
+    assert alone.value != tree.value
+
+
+def test_refitting_does_not_send_a_byte_more(problem, pair, quick):
+    values, labels, _ = problem(400, 4)
+    config = quick(n_estimators=1, row_fraction=0.3)
+    as_sampled = dataclasses.replace(config, refit_leaves=False, rules=config.rules.for_share(0.3))
+    sent = []
+    for either in (config, as_sampled):
+        pair(values, labels, either, on_tree=lambda report: sent.append((report.bytes_sent, report.bytes_received)))
+    assert sent[0] == sent[1]
+
+
+def test_shuffled_columns_keep_the_model_and_hide_their_order(problem, pair, quick, key, monkeypatch):
+    monkeypatch.setattr("secrets.SystemRandom", lambda: random.Random(3))
+    values, labels, _ = problem(500, 5)
+    policy = FeaturePolicy(allow_plain=True, shuffle_columns=True)
+    plain, shuffled = pair(values, labels, quick()), pair(values, labels, quick(), policy)
+    assert shuffled.feature.store(session_of("securegbm")).order != [0, 1, 2, 3]
+    table = plain.label.table
+    scores = [Predictor(run.half, run.channel, key).scores(table) for run in (plain, shuffled)]
+    assert np.allclose(scores[0], scores[1])
+    joint = lightgbm.Booster(model_str=to_lightgbm_text(shuffled.half, shuffled.other, True))
+    assert np.allclose(joint.predict(values, raw_score=True), scores[1][0], atol=1e-12)
+    assert {s.feature for s in shuffled.other.splits} == {s.feature for s in plain.other.splits}

@@ -7,7 +7,8 @@ import pytest
 
 from securegbm.certificates import Identity, fingerprint, make_certificate, shared_secret, write_certificate
 from securegbm.errors import SecureGBMError
-from securegbm.feature_party import FeatureParty, FeaturePolicy
+from securegbm.feature_party import FeatureParty
+from securegbm.feature_policy import FeaturePolicy
 from securegbm.label_party import LabelParty
 from securegbm.network import CHUNK, NetworkChannel, Server, from_chunks, to_chunks
 from securegbm.predict import Predictor
@@ -161,3 +162,58 @@ def test_a_run_over_the_network_equals_one_in_process(problem, pair, quick, cert
     server.stop()
     assert half.to_dict() == local.half.to_dict()
     assert scores.shape == (1, 300)
+
+
+def test_a_certificate_signed_by_the_pinned_one_is_turned_away_on_both_sides(certificates):
+    """TLS would accept it, since each side trusts the other's certificate as a root; the pin does not."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    pem, key = certificates["party-a"]
+    issuer = x509.load_pem_x509_certificate(pem)
+    own = ec.generate_private_key(ec.SECP256R1())
+    forged = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "somebody")]))
+        .issuer_name(issuer.subject)
+        .public_key(own.public_key())
+        .serial_number(7)
+        .not_valid_before(issuer.not_valid_before_utc)
+        .not_valid_after(issuer.not_valid_after_utc)
+        .sign(serialization.load_pem_private_key(key, None), hashes.SHA256())
+    )
+    chain = forged.public_bytes(serialization.Encoding.PEM) + pem
+    private = own.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    told = []
+    server = Server(Echo(), "127.0.0.1:0", identity(certificates, "party-b", "party-a"), tell=told.append)
+    channel = NetworkChannel(f"127.0.0.1:{server.port}", Identity(chain, private, certificates["party-b"][0]), patience=0.2)
+    try:
+        with pytest.raises(SecureGBMError, match="not the pinned one; exchange"):
+            channel.call(b"x")
+    finally:
+        channel.close()
+        server.stop()
+    assert told == ["a caller showed a certificate that is not the pinned one and was turned away"]
+
+
+def test_a_long_call_is_not_cut_for_its_keepalive_pings(monkeypatch):
+    """A server of gRPC's defaults answers the third ping of a silent call with a goodbye, and the work is done twice."""
+    from securegbm import network
+
+    fast = [(name, 100 if name == "grpc.keepalive_time_ms" else value) for name, value in network._OPTIONS]
+    monkeypatch.setattr(network, "_OPTIONS", fast)
+    calls = []
+
+    class Slow(Echo):
+        def handle(self, data):
+            calls.append(data)
+            time.sleep(5.0)
+            return data
+
+    server = Server(Slow(), "127.0.0.1:0", insecure_loopback=True)
+    channel = NetworkChannel(f"127.0.0.1:{server.port}", insecure_loopback=True, patience=5.0)
+    assert channel.call(b"x") == b"x"
+    channel.close()
+    server.stop()
+    assert calls == [b"x"]

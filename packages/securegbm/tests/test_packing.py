@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from securegbm.errors import ProtocolError, SecureGBMError
-from securegbm.feature_cipher import FeatureCipher, uniform_below
+from securegbm.feature_cipher import PREPARED, FeatureCipher, uniform_below
 from securegbm.label_cipher import LabelCipher
 from securegbm.packing import adaptive_stride, check_stride, mask_positions, merge_factor, target_positions
 from securegbm.parameters import BFVParameters
@@ -82,19 +82,37 @@ def test_merged_replies_are_exact_and_fewer():
         assert np.array_equal(total, loop_sums(vector, entries, 60))
 
 
-@pytest.mark.parametrize("strength", ["standard", "strong"])
-def test_worker_processes_give_the_same_sums(strength):
+@pytest.mark.parametrize(("strength", "strides"), [("standard", (64, 4096)), ("strong", (1024,))])
+def test_worker_processes_give_the_same_sums(strength, strides):
+    """Two processes share few reply polynomials by vector, many by output."""
     rng = np.random.default_rng(1)
     entries = rng.integers(0, 30, (200, 1)).astype(np.int32)
     vectors = [rng.integers(-(2**23), 2**23, 200), rng.integers(1, 2**23, 200)]
     parameters = BFVParameters.choose(200, 23, strength)
-    label = EncryptedLabelSums(parameters, 30, 23, workers=1, stride=1024)
-    feature = EncryptedFeatureSums(parameters, label.keys(), 30, workers=1)
-    header, parts = label.hide(vectors)
-    found = label.reveal(header, feature.add(header, parts, entries, None), 2)
+    label = EncryptedLabelSums(parameters, 30, 23, workers=1)
+    feature = EncryptedFeatureSums(parameters, label.keys(), 30, workers=2)
+    for stride in strides:
+        label._stride = stride
+        header, parts = label.hide(vectors)
+        found = label.reveal(header, feature.add(header, parts, entries, None), 2)
+        for vector, total in zip(vectors, found, strict=True):
+            assert np.array_equal(total, loop_sums(vector, entries, 30))
     label.close()
     feature.close()
-    assert np.array_equal(found[0], loop_sums(vectors[0], entries, 30))
+
+
+def test_zeros_encrypted_ahead_are_used_once():
+    parameters = BFVParameters.choose(10, 23, "toy")
+    label = LabelCipher(parameters)
+    feature = FeatureCipher(parameters, label.public_key)
+    for _ in range(PREPARED + 3):
+        feature.prepare()
+    assert len({id(zero) for zero in feature._zeros}) == PREPARED
+    del feature._zeros[3:]
+    upload, entries = [label.encrypt([np.arange(10)])], np.zeros((10, 1), dtype=np.int32)
+    replies = [feature.histogram(upload, entries, 1, 16, range(1))[0][0] for _ in range(5)]
+    assert feature._zeros == []
+    assert len(set(replies)) == 5
 
 
 def test_equal_plaintexts_never_make_equal_ciphertexts():

@@ -9,6 +9,7 @@ from typing import Any
 
 from securegbm.errors import SecureGBMError
 from securegbm.messages import Kind, Message
+from securegbm.store import append_privately
 
 _RECORDED = ("rows", "trees", "hide_instances", "privacy_bits", "encryption", "min_bin_rows", "stride", "feature",
              "threshold", "committed", "all_rows", "path_only", "purpose", "reason")  # fmt: skip
@@ -33,7 +34,7 @@ _LEARNED = {
     ("FINISH", "label"): "nothing",
     ("EVALUATE", "feature"): "which of its rows are scored (and the decision path with path_only)",
     ("EVALUATE", "label"): "left or right for the scored rows at the feature party's splits",
-    ("ABORT", "feature"): "nothing",
+    ("ABORT", "feature"): "why the label party ended the session",
     ("ABORT", "label"): "why the feature party ended the session",
 }
 
@@ -41,17 +42,22 @@ _LEARNED = {
 class MessageLog:
     """Appends one JSON line per message: direction, kind, tree, node, bytes, public fields, sizes of the parts.
 
+    The file can be read by this user alone: its lines name nodes, columns and bins.
+
     Args:
         path: The file; it grows over restarts.
         role: `label` or `feature`.
     """
 
     def __init__(self, path: Path, role: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._role, self._lock = path, role, threading.Lock()
 
     def __call__(self, direction: str, message: Message, size: int) -> None:
-        """Record one message."""
+        """Record one message.
+
+        Raises:
+            SecureGBMError: If the disk is full or the folder cannot be written.
+        """
         line = {
             "role": self._role,
             "direction": direction,
@@ -62,8 +68,8 @@ class MessageLog:
             "fields": {name: message.fields[name] for name in _RECORDED if name in message.fields},
             "parts": _sizes(message),
         }
-        with self._lock, self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        with self._lock:
+            append_privately(self._path, json.dumps(line).encode() + b"\n")
 
 
 def _sizes(message: Message) -> dict[str, int]:

@@ -1,9 +1,11 @@
 """How encoded messages reach the feature party: `call` sends one and returns the answer."""
 
+import contextlib
+import secrets
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from securegbm.errors import ProtocolError, SessionLostError
+from securegbm.errors import PeerError, ProtocolError, SecureGBMError, SessionLostError
 from securegbm.messages import Endpoint, Kind, Log, Message, session_of
 
 
@@ -73,10 +75,12 @@ class Conversation:
 
         Raises:
             SessionLostError: If the other party has lost the session.
-            ProtocolError: If it refused, or if its answer does not fit.
+            PeerError: If it refused.
+            ProtocolError: If its answer does not fit.
         """
         if kind == Kind.HELLO:
             self._endpoint.restart()
+            fields = (fields or {}) | {"nonce": secrets.token_hex(16)}
         data = self._endpoint.encode(Message(kind, self._session, tree, node, fields or {}, parts or []))
         answer = self._channel.call(data)
         self.bytes_sent += len(data)
@@ -84,7 +88,12 @@ class Conversation:
         reply = self._endpoint.decode(answer)
         if reply.kind == Kind.ABORT:
             reason = f"the feature party ended the session: {reply.fields.get('reason')}"
-            raise (SessionLostError if reply.fields.get("lost") else ProtocolError)(reason)
+            raise (SessionLostError if reply.fields.get("lost") else PeerError)(reason)
         if (reply.kind, reply.tree, reply.node, reply.session) != (kind, tree, node, self._session):
             raise ProtocolError("the feature party answered another question; the session ends")
         return reply
+
+    def abort(self, reason: str) -> None:
+        """Tell the other party why this one ends the session; nothing happens if it cannot be told."""
+        with contextlib.suppress(SecureGBMError):
+            self._channel.call(self._endpoint.encode(Message(Kind.ABORT, self._session, fields={"reason": reason})))

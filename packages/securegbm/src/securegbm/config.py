@@ -1,5 +1,6 @@
 """What the label party decides about a training run; all of it but the seed is public between the parties."""
 
+import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -26,6 +27,9 @@ class TrainConfig:
         boost_from_average: Start from the best constant instead of 0.
         row_fraction: Stochastic mode (the paper's approximation): each tree sees this share of the rows, (0, 1].
         goss: (top, other) shares of LightGBM's gradient-based one-side sampling, or none.
+        refit_leaves: Sampled trees take their leaf values from all rows, and `min_data_in_leaf` counts all rows (a leaf
+            needs the sampled share of it among the sampled rows). Leaf values never leave the label party, so this costs
+            nothing. Off: both from the sampled rows alone, as LightGBM's bagging does.
         hide_instances: The feature party never learns which rows are in a node.
         first_local_trees: Iterations that use the label party's columns only.
         privacy_bits: Fractional bits of the gradients that are sent, 4 to 23; 23 is lossless.
@@ -46,6 +50,7 @@ class TrainConfig:
     boost_from_average: bool = True
     row_fraction: float = 1.0
     goss: tuple[float, float] | None = None
+    refit_leaves: bool = True
     hide_instances: bool = False
     first_local_trees: int = 0
     privacy_bits: int = 23
@@ -85,6 +90,11 @@ class TrainConfig:
         """Every row of the training part is in every tree."""
         return self.row_fraction == 1.0 and self.goss is None
 
+    @property
+    def refits(self) -> bool:
+        """Leaf values come from more rows than the tree was grown from."""
+        return self.refit_leaves and not self.exact_sampling
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
+        """Plain values as JSON has them (lists, no tuples)."""
+        return json.loads(json.dumps(asdict(self)))

@@ -1,9 +1,7 @@
 """The demo: a clinic with three weak columns and a laboratory with the rest, as two processes over mutual TLS."""
 
-import multiprocessing
-import tempfile
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +10,21 @@ import numpy as np
 from securegbm.binning import BinConfig
 from securegbm.certificates import Identity, make_certificate, shared_secret
 from securegbm.config import TrainConfig
-from securegbm.feature_party import FeatureParty, FeaturePolicy
+from securegbm.feature_party import FeatureParty
+from securegbm.feature_policy import FeaturePolicy
 from securegbm.growth import GrowthConfig
 from securegbm.label_party import LabelParty, TreeReport
-from securegbm.network import NetworkChannel, Server
+from securegbm.network import NetworkChannel
 from securegbm.predict import Predictor
 from securegbm.table import Table
+from securegbm.two_processes import feature_process
 
 OWN = (8, 9, 18, 19)
 """Columns of breast cancer that the label party holds: symmetry and fractal dimension, which say little alone."""
 
 
-def _serve(ready: Connection, train: Table, test: Table, identity: Identity, workers: int) -> None:
-    with tempfile.TemporaryDirectory() as state:
-        party = FeatureParty(train, FeaturePolicy(workers=workers), shared_secret(identity), Path(state), None, test)
-        server = Server(party, "127.0.0.1:0", identity)
-        ready.send(server.port)
-        ready.recv()
-        server.stop()
-        party.close()
+def _feature_party(train: Table, test: Table, identity: Identity, workers: int) -> FeatureParty:
+    return FeatureParty(train, FeaturePolicy(workers=workers), shared_secret(identity), serving=test)
 
 
 def demonstrate(out: Path, trees: int, workers: int) -> Iterator[str]:
@@ -57,15 +51,11 @@ def demonstrate(out: Path, trees: int, workers: int) -> Iterator[str]:
 
     certificate_a, key_a = make_certificate("party-a")
     certificate_b, key_b = make_certificate("party-b")
-    spawn = multiprocessing.get_context("spawn")
-    here, there = spawn.Pipe()
-    identity_b = Identity(certificate_b, key_b, certificate_a)
-    process = spawn.Process(target=_serve, args=(there, table(fit, other), table(held, other), identity_b, workers))
-    process.start()
+    identity, identity_b = Identity(certificate_a, key_a, certificate_b), Identity(certificate_b, key_b, certificate_a)
+    make = partial(_feature_party, table(fit, other), table(held, other), identity_b, workers)
     reports: list[TreeReport] = []
-    try:
-        identity = Identity(certificate_a, key_a, certificate_b)
-        channel, secret = NetworkChannel(f"127.0.0.1:{here.recv()}", identity), shared_secret(identity)
+    with feature_process(make, identity_b) as (address, _):
+        channel, secret = NetworkChannel(address, identity), shared_secret(identity)
         yield f"label party: {len(fit)} patients, 4 columns and the labels; feature party: the other 26 columns"
         party = LabelParty(
             table(fit, OWN), labels[fit], config, channel, key=secret, workers=workers, on_tree=reports.append
@@ -73,9 +63,6 @@ def demonstrate(out: Path, trees: int, workers: int) -> Iterator[str]:
         half = party.train()
         secure = Predictor(half, channel, secret).scores(table(held, OWN))[0]
         channel.close()
-    finally:
-        here.send("stop")
-        process.join()
     auc = {
         "label party alone": roc_auc_score(labels[held], _lightgbm(values[:, OWN], labels, fit, held, config)),
         "joint LightGBM": roc_auc_score(labels[held], _lightgbm(values, labels, fit, held, config)),

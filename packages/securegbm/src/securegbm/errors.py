@@ -13,3 +13,11 @@ class ProtocolError(SecureGBMError):
 
 class SessionLostError(SecureGBMError):
     """The peer no longer knows this session (it was restarted): greet it again and continue from the last tree."""
+
+
+class PeerError(ProtocolError):
+    """The peer ended the session or cannot be reached; telling it why would be pointless."""
+
+
+class UnreachableError(PeerError):
+    """The peer cannot be reached, is not who it should be, or does not answer in time."""

@@ -11,7 +11,8 @@ from securegbm.binning import BinConfig
 from securegbm.channel import LocalChannel
 from securegbm.config import TrainConfig
 from securegbm.errors import SecureGBMError
-from securegbm.feature_party import FeatureParty, FeaturePolicy
+from securegbm.feature_party import FeatureParty
+from securegbm.feature_policy import FeaturePolicy
 from securegbm.growth import GrowthConfig
 from securegbm.label_party import LabelParty, TreeReport
 from securegbm.messages import session_of
@@ -121,7 +122,10 @@ class _SecureGBM(BaseEstimator):
                 raise SecureGBMError("rows with a positive weight hold a single class; a classifier needs two")
         own, other = self._columns(values.shape[1])
         policy = FeaturePolicy(
-            allow_plain=self.encryption == "none", allow_toy=self.encryption == "toy", workers=self.workers
+            allow_plain=self.encryption == "none",
+            allow_toy=self.encryption == "toy",
+            max_leaves=max(2, self.num_leaves),
+            workers=self.workers,
         )
         self.own_columns_, self.feature_party_columns_ = own, other
         self._party = FeatureParty(Table.of(values[:, other]), policy) if other else None

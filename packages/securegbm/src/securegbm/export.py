@@ -13,7 +13,14 @@ def _line(name: str, values: list[object]) -> str:
     return f"{name}={' '.join(f'{value:.17g}' if isinstance(value, float) else str(value) for value in values)}\n"
 
 
-def _tree_text(number: int, tree: Tree, bias: float, nodes: list[tuple[float, BinLayout]], min_gain_to_split: float) -> str:
+def _tree_text(
+    number: int,
+    tree: Tree,
+    features: list[int],
+    bias: float,
+    nodes: list[tuple[float, BinLayout]],
+    min_gain_to_split: float,
+) -> str:
     values = [value + bias for value in tree.value]
     decision = [
         (2 if left else 0) | (_MISSING[layout.missing] << 2)
@@ -24,7 +31,7 @@ def _tree_text(number: int, tree: Tree, bias: float, nodes: list[tuple[float, Bi
         f"Tree={number}\n",
         _line("num_leaves", [tree.num_nodes + 1]),
         _line("num_cat", [0]),
-        _line("split_feature", list(tree.feature)),
+        _line("split_feature", list(features)),
         _line("split_gain", [gain + min_gain_to_split for gain in tree.gain]),
         _line("threshold", [upper for upper, _ in nodes]),
         _line("decision_type", list(decision)),
@@ -62,7 +69,9 @@ def to_lightgbm_text(label: LabelHalf, feature: FeatureHalf, consent: bool = Fal
     own = len(label.names)
     splits = {(split.tree, split.node): split for split in feature.splits}
     trees = []
+    used = set()
     for number, tree in enumerate(label.trees):
+        features = list(tree.feature)
         nodes: list[tuple[float, BinLayout]] = []
         for node, index in enumerate(tree.feature):
             if index < own:
@@ -72,13 +81,14 @@ def to_lightgbm_text(label: LabelHalf, feature: FeatureHalf, consent: bool = Fal
             else:
                 split = splits[number, node]
                 nodes.append((split.upper, feature.columns[split.feature].layout))
+                features[node] = own + split.feature
+        used.update(features)
         classes = label.objective.num_class
         bias = float(label.initial[number]) if number < classes else 0.0
-        trees.append(_tree_text(number, tree, bias, nodes, label.min_gain_to_split))
+        trees.append(_tree_text(number, tree, features, bias, nodes, label.min_gain_to_split))
     names = [f"{name}".replace(" ", "_") for name in (*label.names, *feature.names)]
     if len(set(names)) != len(names):
         names = [f"A_{name}" for name in names[:own]] + [f"B_{name}" for name in names[own:]]
-    used = {index for tree in label.trees for index in tree.feature}
     classes = label.objective.num_class
     header = [
         "tree\nversion=v4\n",

@@ -22,6 +22,9 @@ Ints = npt.NDArray[np.int64]
 Entries = npt.NDArray[np.signedinteger[Any]]
 Masks = list[tuple[int, Any]]
 
+PREPARED = 16
+"""Most encryptions of zero that are kept ready (a quarter of a megabyte each)."""
+
 
 class FeatureCipher:
     """Multiplies ciphertexts by masks of bins and sanitises the sums.
@@ -44,15 +47,15 @@ class FeatureCipher:
         data_primes = len(parameters.coeff_bits) - 1
         self._room = cache_bytes // (parameters.degree * 8 * data_primes)
         self._cache: OrderedDict[tuple[bytes, int, int, int], list[Masks]] = OrderedDict()
+        self._zeros: list[Any] = []
 
     def load(self, data: bytes) -> Any:
         """A fresh ciphertext of the label party in NTT form; anything else is refused."""
         cipher = self.ring.load(sealapi.Ciphertext(), data)
         if cipher.size() != 2 or cipher.is_transparent() or cipher.is_ntt_form() or cipher.parms_id() != self._first:
             raise SecureGBMError("a ciphertext is not a fresh encryption under the agreed parameters; refuse this peer")
-        out = sealapi.Ciphertext()
-        self.ring.evaluator.transform_to_ntt(cipher, out)
-        return out
+        self.ring.evaluator.transform_to_ntt_inplace(cipher)
+        return cipher
 
     def histogram(
         self,
@@ -78,19 +81,19 @@ class FeatureCipher:
         Returns:
             Per vector the saved replies.
         """
-        loaded = [[self.load(data) for data in vector] for vector in vectors]
         evaluator = self.ring.evaluator
-        sums: list[dict[int, Any]] = [{} for _ in loaded]
+        sums: list[dict[int, Any]] = [{} for _ in vectors]
         product = sealapi.Ciphertext()
-        for block, masks in enumerate(self._masks(entries, stride, outputs, cache_key)):
-            for output, mask in masks:
-                for vector, total in zip(loaded, sums, strict=True):
+        for masks, *block in zip(self._masks(entries, stride, outputs, cache_key), *vectors, strict=True):
+            for data, total in zip(block, sums, strict=True):
+                cipher = self.load(data)
+                for output, mask in masks:
                     if output in total:
-                        evaluator.multiply_plain(vector[block], mask, product)
+                        evaluator.multiply_plain(cipher, mask, product)
                         evaluator.add_inplace(total[output], product)
                     else:
                         total[output] = sealapi.Ciphertext()
-                        evaluator.multiply_plain(vector[block], mask, total[output])
+                        evaluator.multiply_plain(cipher, mask, total[output])
         return [self._replies(total, n_entries, stride, outputs, sanitise) for total in sums]
 
     def _masks(self, entries: Entries, stride: int, outputs: range, key: bytes | None) -> Any:
@@ -110,8 +113,8 @@ class FeatureCipher:
                 coefficients = np.zeros(degree, dtype=np.uint64)
                 coefficients[plus] = 1
                 coefficients[minus] = minus_one
-                mask = sealapi.Plaintext()
-                self.ring.evaluator.transform_to_ntt(self.ring.plaintext(coefficients), self._first, mask)
+                mask = self.ring.plaintext(coefficients)
+                self.ring.evaluator.transform_to_ntt_inplace(mask, self._first)
                 masks.append((output, mask))
             yield masks
             n_kept += len(masks)
@@ -147,7 +150,16 @@ class FeatureCipher:
         self.ring.evaluator.transform_from_ntt_inplace(cipher)
         return cipher
 
+    def prepare(self) -> None:
+        """Make one encryption of zero for a later reply: half of a reply's work can be done while nothing waits."""
+        if len(self._zeros) < PREPARED:
+            self._zeros.append(self._encrypt_zero())
+
     def _zero(self) -> Any:
+        """An encryption of zero that is used once."""
+        return self._zeros.pop() if self._zeros else self._encrypt_zero()
+
+    def _encrypt_zero(self) -> Any:
         cipher = sealapi.Ciphertext()
         self._public.encrypt_zero(cipher)
         return cipher

@@ -1,5 +1,6 @@
 """The label party A: owns labels and the secret key, grows the trees, asks the feature party for sums and decisions."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,21 +9,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from securegbm.binning import BinLayout, ColumnBins, EntryIndex
+from securegbm.binning import ColumnBins
 from securegbm.channel import Channel, Conversation
-from securegbm.columns import BothColumns, OwnColumns
+from securegbm.columns import OwnColumns
 from securegbm.config import TrainConfig
-from securegbm.errors import SecureGBMError, SessionLostError
+from securegbm.errors import PeerError, SecureGBMError, SessionLostError
 from securegbm.growth import Grower
-from securegbm.messages import Kind, Log
+from securegbm.label_session import LabelSession
+from securegbm.messages import Log
 from securegbm.model import LabelHalf
 from securegbm.objectives import Floats, to_fixed_point
-from securegbm.parameters import BFVParameters
 from securegbm.sampling import draw_rows, held_out
 from securegbm.search import Flags, SplitSearch
 from securegbm.store import TreeStore, dump_json, write_atomically
-from securegbm.sums import EncryptedLabelSums, LabelSums, PlainLabelSums
-from securegbm.table import Table, pack_rows
+from securegbm.table import Table
 from securegbm.tree import Tree
 
 MAX_GREETINGS = 5
@@ -81,24 +81,23 @@ class LabelParty:
         if not (np.isfinite(self.weights).all() and (self.weights > 0).all()):
             raise SecureGBMError("sample weights must be positive and finite; drop the rows of weight 0")
         config.objective.check_labels(self.labels)
-        self.table, self.config, self.job, self._key = table, config, job, key
-        self._label_name, self._workers, self._on_tree = label_name, workers, on_tree
-        self._talk = Conversation(channel, job, key, log) if channel is not None else None
+        self.table, self.config, self.job, self._on_tree = table, config, job, on_tree
+        self._session: LabelSession | None = None
+        if channel is not None:
+            talk = Conversation(channel, job, key, log)
+            self._session = LabelSession(talk, table, config, label_name, key, workers)
         self._store = TreeStore(state)
         self._store.bind(
             "job.json",
             {
                 "job": job,
-                "settings": _jsonable(config),
+                "settings": config.to_dict(),
                 "table": table.digest(),
                 "labels": _digest(self.labels, self.weights),
             },
         )
         self._columns, bins = table.bin(config.bins, self._store.file("edges.json"))
         self._own = OwnColumns([column.layout for column in self._columns], bins)
-        self._others: list[BinLayout] = []
-        self._merges_bins = False
-        self._sums: LabelSums | None = None
 
     def train(self) -> LabelHalf:
         """Grow the trees, continuing after the last one both parties committed.
@@ -106,55 +105,27 @@ class LabelParty:
         Raises:
             SecureGBMError: If the other party refuses, or cannot be reached.
         """
+        session = self._session
+        if session is None:
+            return self._boost()
         greetings, committed = 0, -1
         while True:
             try:
                 greetings += 1
-                self._greet()
+                self._store.truncate(min(len(self._store.records), session.greet()))
                 return self._boost()
             except SessionLostError:
                 if len(self._store.records) > committed:
                     greetings, committed = 0, len(self._store.records)
                 if greetings >= MAX_GREETINGS:
                     raise
+            except PeerError:
+                raise
+            except SecureGBMError as error:
+                session.abort(str(error))
+                raise
             finally:
-                if self._sums is not None:
-                    self._sums.close()
-                    self._sums = None
-
-    def _greet(self) -> None:
-        if self._talk is None:
-            return
-        config, n_rows = self.config, len(self.table.ids)
-        parameters = None
-        if config.encryption != "none":
-            parameters = BFVParameters.choose(n_rows, config.privacy_bits, config.encryption, config.merge_replies)
-        reply = self._talk.ask(
-            Kind.HELLO,
-            fields={
-                "purpose": "train",
-                "rows": n_rows,
-                "ids": self.table.id_digest(self._key),
-                "label": self._label_name,
-                "trees": config.n_estimators * config.objective.num_class,
-                "bins": vars(config.bins),
-                "hide_instances": config.hide_instances,
-                "privacy_bits": config.privacy_bits,
-                "encryption": config.encryption,
-                "parameters": parameters.to_dict() if parameters else None,
-            },
-        )
-        self._others = [BinLayout(**layout) for layout in reply.field("layouts")]
-        self._merges_bins = reply.field("min_bin_rows") > 1
-        self._store.truncate(min(len(self._store.records), int(reply.field("committed"))))
-        n_entries = EntryIndex(self._others).size
-        if n_entries == 0:
-            raise SecureGBMError("every column of the feature party is constant; there is nothing to learn from them")
-        if parameters is None:
-            self._sums = PlainLabelSums()
-        else:
-            self._sums = EncryptedLabelSums(parameters, n_entries, config.privacy_bits, self._workers, config.stride)
-            self._talk.ask(Kind.KEYS, parts=self._sums.keys())
+                session.close()
 
     def _boost(self) -> LabelHalf:
         config, objective = self.config, self.config.objective
@@ -179,7 +150,10 @@ class LabelParty:
             grown = []
             for c in range(classes):
                 begun, sent, received = time.perf_counter(), *self._traffic()
-                tree, where = self._grow(iteration * classes + c, gradient[c] * factor, hessian[c] * factor, sampled)
+                derivatives = (gradient[c] * factor, hessian[c] * factor)
+                tree, where = self._grow(iteration * classes + c, *derivatives, sampled, int(train.sum()))
+                if config.refits:
+                    tree.refit(where[train], gradient[c, train], hessian[c, train], config.rules)
                 grown.append((tree, where))
                 if c + 1 == classes:
                     for number, (finished, leaves) in enumerate(grown):
@@ -197,36 +171,35 @@ class LabelParty:
         return self._finish(trees, initial, history)
 
     def _traffic(self) -> tuple[int, int]:
-        return (self._talk.bytes_sent, self._talk.bytes_received) if self._talk else (0, 0)
+        return self._session.traffic if self._session is not None else (0, 0)
 
     def _add(self, trees: list[Tree], scores: Floats, tree: Tree, where: npt.NDArray[np.int32]) -> None:
         scores[len(trees) % len(scores)] += np.array(tree.value)[where]
         trees.append(tree)
 
-    def _grow(self, number: int, gradient: Floats, hessian: Floats, sampled: Flags) -> tuple[Tree, npt.NDArray[np.int32]]:
+    def _grow(
+        self, number: int, gradient: Floats, hessian: Floats, sampled: Flags, trained: int
+    ) -> tuple[Tree, npt.NDArray[np.int32]]:
         config, bits = self.config, self.config.privacy_bits
         self._own.load(
             to_fixed_point(np.where(sampled, gradient, 0.0), bits),
             to_fixed_point(np.where(sampled, hessian, 0.0), bits, least=1),
         )
-        everyone = np.arange(len(sampled))
-        local = self._talk is None or number < config.first_local_trees * config.objective.num_class
-        if self._talk is not None:
-            naming = [pack_rows(np.flatnonzero(sampled), len(sampled))] if config.hide_instances else []
-            self._talk.ask(Kind.TREE, number, parts=naming)
-        if local or self._talk is None or self._sums is None:
-            grower = Grower(SplitSearch(self._own.layouts, config.rules), config.growth)
+        everyone, session = np.arange(len(sampled)), self._session
+        rules = config.rules.for_share(sampled.sum() / trained) if config.refits else config.rules
+        if session is not None:
+            session.begin(number, sampled)
+        if session is None or number < config.first_local_trees * config.objective.num_class:
+            grower = Grower(SplitSearch(self._own.layouts, rules), config.growth)
             return grower.grow(self._own, everyone, sampled, config.learning_rate)
-        layouts = [*self._own.layouts, *self._others]
-        grower = Grower(SplitSearch(layouts, config.rules), config.growth, subtract=not self._merges_bins)
-        both = BothColumns(
-            self._own, self._talk, self._sums, number, np.flatnonzero(sampled), len(sampled), config.hide_instances
-        )
+        search = SplitSearch([*self._own.layouts, *session.layouts], rules)
+        grower = Grower(search, config.growth, subtract=not session.merges_bins)
+        both = session.columns(self._own, number, np.flatnonzero(sampled), len(sampled))
         return grower.grow(both, everyone, sampled, config.learning_rate)
 
     def _commit(self, tree: Tree, where: npt.NDArray[np.int32], loss: float) -> None:
-        if self._talk is not None:
-            self._talk.ask(Kind.COMMIT, len(self._store.records))
+        if self._session is not None:
+            self._session.commit(len(self._store.records))
         self._store.append({"tree": tree.to_dict(), "loss": loss}, where)
 
     def _finish(self, trees: list[Tree], initial: Floats, history: list[float]) -> LabelHalf:
@@ -234,8 +207,8 @@ class LabelParty:
         kept = len(trees)
         if self.config.early_stopping_rounds and history:
             kept = (int(np.argmin(history)) + 1) * classes
-        if self._talk is not None:
-            self._talk.ask(Kind.FINISH, fields={"trees": kept})
+        if self._session is not None:
+            self._session.finish(kept)
         used = {feature for tree in trees[:kept] for feature in tree.feature if feature < len(self._columns)}
         columns: dict[int, ColumnBins] = {feature: self._columns[feature] for feature in sorted(used)}
         half = LabelHalf(
@@ -244,7 +217,7 @@ class LabelParty:
             initial,
             self.table.names,
             columns,
-            len(self._others),
+            len(self._session.layouts) if self._session is not None else 0,
             trees[:kept],
             history,
             self.config.rules.min_gain_to_split,
@@ -266,15 +239,7 @@ def _is_dead(trees: list[Tree], classes: int, config: TrainConfig) -> bool:
 
 
 def _digest(*arrays: Floats) -> str:
-    import hashlib
-
     found = hashlib.sha256()
     for array in arrays:
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
-
-
-def _jsonable(config: TrainConfig) -> dict[str, object]:
-    import json
-
-    return json.loads(json.dumps(config.to_dict()))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from securegbm.errors import ProtocolError
+from securegbm.errors import ProtocolError, SecureGBMError
 
 VERSION = 1
 _HEAD = struct.Struct("<4sHH16siiQQ")
@@ -69,13 +69,13 @@ class Message:
             raise ProtocolError(f"a {self.kind.name} message lacks its part {number}; update the other party's software")
         return self.parts[number]
 
-    def body(self) -> bytes:
-        """Fields and parts, each with its length."""
+    def body(self) -> list[bytes]:
+        """Fields and parts, each with its length; pieces, because parts are large and copies cost time."""
         text = json.dumps(self.fields, sort_keys=True).encode()
         pieces = [struct.pack("<II", len(text), len(self.parts)), text]
         for part in self.parts:
             pieces += [struct.pack("<Q", len(part)), part]
-        return b"".join(pieces)
+        return pieces
 
 
 def session_of(job: str) -> bytes:
@@ -83,18 +83,18 @@ def session_of(job: str) -> bytes:
     return hashlib.sha256(b"securegbm job " + job.encode()).digest()[:16]
 
 
-def _parse(head: tuple[Any, ...], body: bytes) -> Message:
+def _parse(head: tuple[Any, ...], body: memoryview) -> Message:
     _magic, _version, kind, session, tree, node, _seq, _size = head
     length, count = struct.unpack_from("<II", body)
     at = 8 + length
-    fields = json.loads(body[8:at])
+    fields = json.loads(bytes(body[8:at]))
     parts = []
     for _ in range(count):
         (size,) = struct.unpack_from("<Q", body, at)
         at += 8
         if at + size > len(body):
             raise ValueError("a part is longer than the message")
-        parts.append(body[at : at + size])
+        parts.append(bytes(body[at : at + size]))
         at += size
     if at != len(body) or not isinstance(fields, dict):
         raise ValueError("its length or its fields are wrong")
@@ -128,8 +128,11 @@ class Endpoint:
         self.transcript = _START
         self._sequence = 0
 
-    def _digest(self, head: bytes, transcript: bytes, body: bytes) -> bytes:
-        return hmac.digest(self._key, head + transcript + body, "sha256")
+    def _digest(self, *pieces: bytes | memoryview) -> bytes:
+        found = hmac.new(self._key, digestmod="sha256")
+        for piece in pieces:
+            found.update(piece)
+        return found.digest()
 
     def _advance(self, digest: bytes) -> None:
         self.transcript = hashlib.sha256(self.transcript + digest).digest()
@@ -140,15 +143,18 @@ class Endpoint:
         body = message.body()
         outside = message.kind == Kind.ABORT
         transcript = _START if outside else self.transcript
-        head = _HEAD.pack(
-            b"SGBM", VERSION, message.kind, message.session, message.tree, message.node, self._sequence, len(body)
-        )
-        digest = self._digest(head, transcript, body)
+        size = sum(map(len, body))
+        head = _HEAD.pack(b"SGBM", VERSION, message.kind, message.session, message.tree, message.node, self._sequence, size)
+        digest = self._digest(head, transcript, *body)
         if not outside:
             self._advance(digest)
-        data = head + digest + transcript + body
+        data = b"".join([head, digest, transcript, *body])
         if self._log:
-            self._log("sent", message, len(data))
+            try:
+                self._log("sent", message, len(data))
+            except SecureGBMError:
+                if not outside:
+                    raise  # but a full disk must not silence an abort
         return data
 
     def decode(self, data: bytes) -> Message:
@@ -163,7 +169,7 @@ class Endpoint:
         if head[1] != VERSION:
             raise ProtocolError(f"the other party speaks protocol version {head[1]}, this one {VERSION}; update one")
         digest, transcript = data[_HEAD.size : _HEAD.size + 32], data[_HEAD.size + 32 : _SIZE]
-        body = data[_SIZE:]
+        body = memoryview(data)[_SIZE:]
         if not hmac.compare_digest(self._digest(data[: _HEAD.size], transcript, body), digest):
             raise ProtocolError(
                 "a message was changed on its way, or the parties' shared secrets differ; the session ends, start "

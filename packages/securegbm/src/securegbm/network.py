@@ -2,7 +2,7 @@
 
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import Any
 
@@ -10,7 +10,7 @@ import grpc
 
 from securegbm.certificates import Identity, fingerprint, host_name
 from securegbm.channel import Party
-from securegbm.errors import SecureGBMError
+from securegbm.errors import SecureGBMError, UnreachableError
 
 CHUNK = 1 << 20
 METHOD = "Exchange"
@@ -21,6 +21,8 @@ _OPTIONS = [
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),  # a server cuts calls that ping more often: long ones do
+    ("grpc.http2.max_ping_strikes", 0),
     ("grpc.so_reuseport", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
@@ -77,12 +79,19 @@ class Server:
         address: `host:port`; port 0 picks a free one.
         identity: Certificates; none serves in plaintext, which only the loopback address may.
         insecure_loopback: Permit that.
+        tell: Called with one sentence whenever somebody is turned away. (Who does not get through TLS never gets here:
+            gRPC refuses him without a word to this side.)
     """
 
     def __init__(
-        self, party: Party, address: str, identity: Identity | None = None, insecure_loopback: bool = False
+        self,
+        party: Party,
+        address: str,
+        identity: Identity | None = None,
+        insecure_loopback: bool = False,
+        tell: Callable[[str], None] = lambda sentence: None,
     ) -> None:
-        self._party = party
+        self._party, self._tell = party, tell
         self._pinned = fingerprint(identity.peer) if identity else None
         handler = grpc.method_handlers_generic_handler(
             SERVICE, {METHOD: grpc.stream_stream_rpc_method_handler(self._exchange)}
@@ -105,10 +114,12 @@ class Server:
         if self._pinned is not None:
             shown = bytes(next(iter(context.auth_context().get("x509_pem_cert", [])), b""))
             if not shown or fingerprint(shown) != self._pinned:
+                self._tell("a caller showed a certificate that is not the pinned one and was turned away")
                 context.abort(grpc.StatusCode.UNAUTHENTICATED, "this certificate is not the pinned one")
         try:
             data = from_chunks(chunks)
         except SecureGBMError as error:
+            self._tell(str(error))
             context.abort(grpc.StatusCode.DATA_LOSS, str(error))
             return
         yield from to_chunks(self._party.handle(data))
@@ -130,7 +141,7 @@ class NetworkChannel:
         identity: Certificates; none speaks plaintext, which only the loopback address may.
         insecure_loopback: Permit that.
         deadline: Seconds a call may take.
-        patience: Seconds to keep trying when the other party cannot be reached.
+        patience: Seconds to keep trying after the other party could not be reached.
     """
 
     def __init__(
@@ -155,9 +166,9 @@ class NetworkChannel:
         """Send one request, return the reply.
 
         Raises:
-            SecureGBMError: If the other party cannot be reached, is not the pinned one, or takes too long.
+            UnreachableError: If the other party cannot be reached, is not the pinned one, or takes too long.
         """
-        give_up = time.monotonic() + self._patience
+        give_up = float("inf")
         pause = 0.05
         while True:
             try:
@@ -165,19 +176,25 @@ class NetworkChannel:
             except grpc.RpcError as error:
                 code, details = error.code(), str(error.details())  # type: ignore[attr-defined]
                 if code == grpc.StatusCode.UNAUTHENTICATED:
-                    raise SecureGBMError(f"{self._address} refuses us: {details}; exchange .crt files") from error
+                    raise UnreachableError(f"{self._address} refuses us: {details}; exchange .crt files") from error
                 if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-                    raise SecureGBMError(
+                    raise UnreachableError(
                         f"{self._address} did not answer within {self._deadline:.0f} s; raise the "
                         "deadline, or start again to continue after the last whole tree"
                     ) from error
                 if _is_tls(details):
-                    raise SecureGBMError(
+                    raise UnreachableError(
                         f"{self._address} could not be authenticated (unknown or expired certificate): "
                         "exchange .crt files again"
                     ) from error
+                if code == grpc.StatusCode.UNKNOWN:
+                    raise UnreachableError(
+                        f"the feature party at {self._address} failed (its terminal says why); start it and this party "
+                        "again to continue after the last whole tree"
+                    ) from error
+                give_up = min(give_up, time.monotonic() + self._patience)
                 if code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS) or time.monotonic() > give_up:
-                    raise SecureGBMError(
+                    raise UnreachableError(
                         f"{self._address} cannot be reached or does not accept our certificate; start "
                         "the feature party and check both .crt files, then start again to continue "
                         "after the last whole tree"

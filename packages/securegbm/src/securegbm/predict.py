@@ -1,7 +1,5 @@
 """Prediction: the feature party is asked once a batch, or once a level with `path_only`."""
 
-import secrets
-
 import numpy as np
 
 from securegbm.channel import Channel, Conversation
@@ -33,8 +31,8 @@ class Predictor:
     def _greet(self) -> None:
         if self._greeted:
             return
-        fields = {"purpose": "predict", "nonce": secrets.token_hex(16)}
-        splits = [tuple(split) for split in self._talk.ask(Kind.HELLO, fields=fields).field("splits")]
+        reply = self._talk.ask(Kind.HELLO, fields={"purpose": "predict"})
+        splits = [tuple(split) for split in reply.field("splits")]
         if splits != self.half.other_nodes:
             raise SecureGBMError("the two halves of the model belong to different runs; bring the halves of one job")
         self._greeted = True

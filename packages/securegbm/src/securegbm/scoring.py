@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from securegbm.errors import SecureGBMError
+from securegbm.errors import SecureGBMError, UnreachableError
 from securegbm.predict import Predictor
 from securegbm.table import Table
 
@@ -59,19 +59,26 @@ class ScoringServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
-        length = int(self.headers.get("Content-Length", 0))
-        if self.path != "/score" or length > MAX_BODY:
-            self._answer(404 if self.path != "/score" else 413, {"error": "POST at most 16 MiB to /score"})
-            return
+        length = self.headers.get("Content-Length", "")
+        if self.path != "/score":
+            self._answer(404, {"error": "the only address is /score"})
+        elif not length.isdecimal():
+            self._answer(411, {"error": "say the length of the request in Content-Length"})
+        elif int(length) > MAX_BODY:
+            self._answer(413, {"error": f"a request of {length} bytes is longer than the {MAX_BODY} allowed"})
+        else:
+            self._answer(*self._score(self.rfile.read(int(length))))
+
+    def _score(self, body: bytes) -> tuple[int, dict[str, Any]]:
+        scoring: Any = self.server
         try:
-            request = json.loads(self.rfile.read(length))
-            scoring: Any = self.server
+            request = json.loads(body)
             with scoring.turn:
-                answer = score(scoring.predictor, request)
+                return 200, score(scoring.predictor, request)
+        except UnreachableError as error:
+            return 503, {"error": str(error)}
         except ValueError as error:
-            self._answer(400, {"error": str(error)})
-            return
-        self._answer(200, answer)
+            return 400, {"error": str(error)}
 
     def _answer(self, code: int, content: dict[str, Any]) -> None:
         body = json.dumps(content).encode()

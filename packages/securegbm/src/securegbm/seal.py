@@ -32,9 +32,9 @@ class Scratch:
         return os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
 
     def load(self, item: Any, context: Any, data: bytes) -> Any:
-        """Fill `item` from `data`, which SEAL checks against `context`."""
-        os.ftruncate(self._descriptor, 0)
+        """Fill `item` from `data`, which SEAL checks against `context`; the file ends where `data` does."""
         os.pwrite(self._descriptor, data, 0)
+        os.ftruncate(self._descriptor, len(data))
         item.load(context, self._path)
         return item
 
@@ -62,26 +62,27 @@ class Ring:
         if not self.context.parameters_set():
             raise SecureGBMError(f"SEAL refuses the parameters: {self.context.parameters_error_message()}")
         self.evaluator = sealapi.Evaluator(self.context)
-        self.scratch = Scratch()
-        saved = self.scratch.dump(sealapi.Plaintext("1"))
-        magic, header, major, minor = struct.unpack_from("<HBBB", saved)
-        self._version = magic, header, major, minor
+        self.scratch, self._received, self._plain = Scratch(), Scratch(), Scratch()
+        self._version = struct.unpack_from("<HBBB", self.scratch.dump(sealapi.Plaintext("1")))
+        count = parameters.degree
+        inner = self.head(16 + 8 + 8 * count) + struct.pack("<Q", count)
+        body = bytes(32) + struct.pack("<Qd", count, 1.0) + inner
+        self._before_coefficients = self.head(16 + len(body) + 8 * count) + body
 
     def head(self, size: int) -> bytes:
         """SEAL's header of an uncompressed item of `size` bytes, header included, in the installed version's form."""
         return struct.pack("<HBBBBHQ", *self._version, 0, 0, size)
 
     def plaintext(self, coefficients: Words) -> Any:
-        """The polynomial with these coefficients, each below t."""
-        count = len(coefficients)
-        inner = self.head(16 + 8 + 8 * count) + struct.pack("<Q", count) + coefficients.astype("<u8").tobytes()
-        body = bytes(32) + struct.pack("<Qd", count, 1.0) + inner
-        return self.scratch.load(sealapi.Plaintext(), self.context, self.head(16 + len(body)) + body)
+        """The polynomial with these coefficients, at most N, each below t."""
+        missing = bytes(8 * (self.parameters.degree - len(coefficients)))
+        data = b"".join([self._before_coefficients, coefficients.astype("<u8", copy=False).data, missing])
+        return self._plain.load(sealapi.Plaintext(), self.context, data)
 
     def load(self, item: Any, data: bytes) -> Any:
-        """`load` of the scratch file, with the peer's mistakes told in one sentence."""
+        """`load` of a scratch file, with the peer's mistakes told in one sentence."""
         try:
-            return self.scratch.load(item, self.context, data)
+            return self._received.load(item, self.context, data)
         except (RuntimeError, ValueError, IndexError) as error:
             raise SecureGBMError(
                 f"a ciphertext or key of the other party does not fit the agreed parameters ({error}); "

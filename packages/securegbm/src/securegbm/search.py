@@ -4,7 +4,7 @@ The label party runs it on sums it computed itself and on sums it decrypted. The
 kEpsilon are kept, because differences of 1e-16 decide ties; without them one split in some hundreds differs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,10 @@ class SplitRules:
             raise SecureGBMError("lambda_l1, lambda_l2, min_sum_hessian_in_leaf and min_gain_to_split must be >= 0")
         if self.min_data_in_leaf < 1:
             raise SecureGBMError(f"min_data_in_leaf is {self.min_data_in_leaf}; give at least 1")
+
+    def for_share(self, share: float) -> "SplitRules":
+        """The rules for a leaf of which only a share of the rows is seen: `min_data_in_leaf` counts all rows."""
+        return replace(self, min_data_in_leaf=max(1, round(self.min_data_in_leaf * share)))
 
     def threshold_l1(self, gradient: Floats) -> Floats:
         """Soft threshold sign(G) max(0, |G| - lambda_l1)."""

@@ -1,4 +1,8 @@
-"""Files that are never half-written, and the one checkpoint per tree that both parties keep."""
+"""Files that are never half-written, and the one checkpoint per tree that both parties keep.
+
+`paperkit.files.write_atomic` makes ordinary files (the user's umask) that may still be in the system's buffers; what is
+written here is private (mode 0600) and on the disk (fsync) before the other party is told that a tree is committed.
+"""
 
 import errno
 import json
@@ -34,10 +38,29 @@ def write_atomically(path: Path, data: bytes, private: bool = True) -> None:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        what = "the disk is full" if error.errno == errno.ENOSPC else str(error.strerror)
-        raise SecureGBMError(
-            f"cannot write {path.name}: {what}; make room and start again, the run continues after its last whole tree"
-        ) from error
+        raise _cannot_write(path, error) from error
+
+
+def append_privately(path: Path, data: bytes) -> None:
+    """Append to a file that only this user may read.
+
+    Raises:
+        SecureGBMError: If the disk is full or the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "ab") as file:
+            file.write(data)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> SecureGBMError:
+    what = "the disk is full" if error.errno == errno.ENOSPC else str(error.strerror)
+    return SecureGBMError(
+        f"cannot write {path.name}: {what}; make room and start again, the run continues after its last whole tree"
+    )
 
 
 def dump_json(data: Any) -> bytes:
@@ -68,6 +91,7 @@ class TreeStore:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
+        self.order: list[int] = []
         self.records: list[dict[str, Any]] = []
         self.arrays: list[npt.NDArray[Any] | None] = []
         if folder is None:

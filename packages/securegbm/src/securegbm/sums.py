@@ -17,6 +17,10 @@ from securegbm.workers import Workers, shares
 Ints = npt.NDArray[np.int64]
 Entries = npt.NDArray[np.int32]
 
+FEW_OUTPUTS = 8
+"""Up to so many reply polynomials, processes share the work by vector (each builds all masks), above by output (each
+loads all ciphertexts): loading the ciphertexts of a block costs as much as eight masks."""
+
 
 class LabelSums(Protocol):
     """The label party's face."""
@@ -175,8 +179,9 @@ class EncryptedFeatureSums:
     def __init__(
         self, parameters: BFVParameters, keys: list[bytes], n_entries: int, workers: int = 0, cache_bytes: int = 1 << 30
     ) -> None:
-        from securegbm.feature_cipher import FeatureCipher
+        from securegbm.feature_cipher import PREPARED, FeatureCipher
 
+        self._prepared = PREPARED
         if len(keys) != 2 or not keys[0] or bool(keys[1]) != parameters.merge:
             raise SecureGBMError("the keys do not fit the agreed parameters; compare both parties' configuration")
         self.parameters, self._size = parameters, n_entries
@@ -194,12 +199,20 @@ class EncryptedFeatureSums:
         blocks = -(-len(entries) // stride)
         if len(parts) != 2 * blocks:
             raise SecureGBMError(f"{len(parts)} ciphertexts arrived for {2 * blocks} blocks of rows; refuse this peer")
-        vectors = [parts[:blocks], parts[blocks:]]
         merge = merge_factor(self._size, stride, degree) if self.parameters.merge else 1
         outputs = -(-self._size * stride // degree)
-        calls = [(vectors, entries, self._size, stride, run, key) for run in shares(outputs, self._workers.count, merge)]
+        groups = [[parts[:blocks], parts[blocks:]]]
+        if self._workers.count > 1 and outputs <= FEW_OUTPUTS:
+            groups = [[vector] for vector in groups[0]]
+        runs = shares(outputs, self._workers.count // len(groups), merge)
+        calls = [(group, entries, self._size, stride, run, key) for group in groups for run in runs]
         found = self._workers.map("histogram", calls)
-        return [reply for number in range(2) for vectors in found for reply in vectors[number]]
+        self._workers.meanwhile("prepare", self._prepared)
+        replies: list[list[bytes]] = [[], []]
+        for call, vectors in enumerate(found):
+            for number, made in enumerate(vectors, call // len(runs)):
+                replies[number] += made
+        return replies[0] + replies[1]
 
     def close(self) -> None:
         """End the worker processes."""

@@ -83,6 +83,11 @@ class Table:
             raise SecureGBMError(f"column {text[0]!r} of {path.name} is text; encode categories as numbers first")
         return cls(frame.to_numpy(np.float64), tuple(map(str, frame.columns)), tuple(ids)), taken
 
+    def constant_columns(self) -> list[str]:
+        """Names of the columns that hold one value only: they can never be split."""
+        same = (self.values == self.values[:1]) | (np.isnan(self.values) & np.isnan(self.values[:1]))
+        return [name for name, constant in zip(self.names, same.all(axis=0), strict=True) if constant]
+
     def id_digest(self, key: bytes) -> str:
         """Keyed hash of the ids in order: equal at both parties if and only if the rows are aligned."""
         return hmac.digest(key, "\n".join(self.ids).encode(), "sha256").hex()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from securegbm.search import Split
+from securegbm.search import Split, SplitRules
 
 
 def _near_zero(value: float) -> float:
@@ -83,6 +83,24 @@ class Tree:
         else:
             self.value = [_near_zero(value * self.shrinkage) for value in values]
         self.weight = weights
+
+    def refit(
+        self,
+        where: npt.NDArray[np.int32],
+        gradient: npt.NDArray[np.float64],
+        hessian: npt.NDArray[np.float64],
+        rules: SplitRules,
+    ) -> None:
+        """Set the leaf values from more rows than the tree was grown from.
+
+        Args:
+            where: `(rows,)` leaf of each row.
+            gradient: `(rows,)`.
+            hessian: `(rows,)`.
+            rules: Regularisation of the leaf values.
+        """
+        totals = [np.bincount(where, vector, self.num_nodes + 1).tolist() for vector in (gradient, hessian)]
+        self.finish([rules.output(g, h) for g, h in zip(*totals, strict=True)], totals[1])
 
     def leaves(self, goes_left: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
         """Leaf of every row, given each node's decision on it.

@@ -1,6 +1,8 @@
 """What the verbs of the command line do."""
 
 import os
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ from securegbm.certificates import Identity, shared_secret, write_certificate
 from securegbm.config import TrainConfig
 from securegbm.errors import SecureGBMError
 from securegbm.export import to_lightgbm_text
-from securegbm.feature_party import FeatureParty, FeaturePolicy
+from securegbm.feature_party import FeatureParty
+from securegbm.feature_policy import FeaturePolicy
 from securegbm.label_party import LabelParty, TreeReport
 from securegbm.model import FeatureHalf, LabelHalf
 from securegbm.network import NetworkChannel, Server
@@ -50,11 +53,11 @@ class Link:
         channel = NetworkChannel(self.address, identity, self.insecure_loopback, self.deadline, self.patience)
         return channel, shared_secret(identity) if identity else LOOPBACK_SECRET
 
-    def serve(self, party_of: Any) -> Server:
+    def serve(self, party_of: Callable[[bytes], FeatureParty], tell: Callable[[str], None]) -> Server:
         """A server of the feature party that `party_of(secret)` makes."""
         identity = self.identity()
         secret = shared_secret(identity) if identity else LOOPBACK_SECRET
-        return Server(party_of(secret), self.address, identity, self.insecure_loopback)
+        return Server(party_of(secret), self.address, identity, self.insecure_loopback, tell)
 
 
 def certs(name: str, out: Path, days: int) -> None:
@@ -71,9 +74,14 @@ def certs(name: str, out: Path, days: int) -> None:
 def party_b_serve(data: Path, id_column: str, serving: Path | None, link: Link, state: Path, policy: FeaturePolicy) -> None:
     """Serve the feature party; see the command's help."""
     table, _ = Table.read(data, id_column)
+    _say_constant(table)
     served = Table.read(serving, id_column)[0] if serving else None
     log = MessageLog(state / "messages.jsonl", "feature")
-    server = link.serve(lambda secret: FeatureParty(table, policy, secret, state, log, served))
+
+    def tell(sentence: str) -> None:
+        print(sentence, file=sys.stderr, flush=True)
+
+    server = link.serve(lambda secret: FeatureParty(table, policy, secret, state, log, served, tell), tell)
     print(f"feature party: {len(table.ids)} rows, {len(table.names)} columns, listening on port {server.port}", flush=True)
     try:
         server.wait()
@@ -88,6 +96,7 @@ def party_a_train(
     """Train as the label party; see the command's help."""
     taken = (label_column, *((weight_column,) if weight_column else ()))
     table, dropped = Table.read(data, id_column, taken)
+    _say_constant(table)
     labels = _numbers(dropped[label_column], label_column)
     weights = _numbers(dropped[weight_column], weight_column) if weight_column else None
     channel, secret = link.open()
@@ -113,6 +122,11 @@ def party_a_train(
     shares = half.importance()["by_party"]
     total_gain = sum(shares.values()) or 1.0
     print(f"gain by party: label {shares['label'] / total_gain:.1%}, feature {shares['feature'] / total_gain:.1%}")
+
+
+def _say_constant(table: Table) -> None:
+    for name in table.constant_columns():
+        print(f"column {name!r} holds one value only and is never split; leave it out or check it", file=sys.stderr)
 
 
 def _numbers(texts: list[str], name: str) -> Any:

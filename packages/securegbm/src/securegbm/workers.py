@@ -2,9 +2,12 @@
 
 import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import pairwise
 from typing import Any
+
+from securegbm.errors import SecureGBMError
 
 _held: Any = None
 
@@ -27,17 +30,34 @@ class Workers:
     def __init__(self, count: int, build: Callable[..., Any], *arguments: Any) -> None:
         self.count = max(count, 1)
         self._local = build(*arguments) if count == 0 else None
+        self._spare: list[Future[Any]] = []
         spawn = multiprocessing.get_context("spawn")
         self._pools = [
             ProcessPoolExecutor(1, mp_context=spawn, initializer=_hold, initargs=(build, arguments)) for _ in range(count)
         ]
 
     def map(self, method: str, calls: list[tuple[Any, ...]]) -> list[Any]:
-        """Results of `object.method(*call)` for every call, in order."""
+        """Results of `object.method(*call)` for every call, in order.
+
+        Raises:
+            SecureGBMError: If a process died.
+        """
         if not self._pools:
             return [getattr(self._local, method)(*call) for call in calls]
-        futures = [self._pools[number % self.count].submit(_call, method, call) for number, call in enumerate(calls)]
-        return [future.result() for future in futures]
+        for future in self._spare:
+            future.cancel()
+        try:
+            futures = [self._pools[number % self.count].submit(_call, method, call) for number, call in enumerate(calls)]
+            return [future.result() for future in futures]
+        except BrokenProcessPool as error:
+            raise SecureGBMError(
+                "a worker process died (out of memory, or killed); free memory or use fewer workers, and start again to "
+                "continue after the last whole tree"
+            ) from error
+
+    def meanwhile(self, method: str, times: int) -> None:
+        """Let every process call `object.method()` up to `times` times while nothing else is asked of it."""
+        self._spare = [pool.submit(_call, method, ()) for pool in self._pools for _ in range(times)]
 
     def close(self) -> None:
         """End the processes."""

@@ -10,7 +10,8 @@ from paperkit.experiment import Experiment, Job, Settings
 from securegbm.binning import BinConfig
 from securegbm.channel import LocalChannel
 from securegbm.config import Encryption, TrainConfig
-from securegbm.feature_party import FeatureParty, FeaturePolicy
+from securegbm.feature_party import FeatureParty
+from securegbm.feature_policy import FeaturePolicy
 from securegbm.growth import GrowthConfig
 from securegbm.label_party import LabelParty
 from securegbm.messages import session_of

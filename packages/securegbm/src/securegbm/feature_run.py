@@ -1,0 +1,153 @@
+"""A training run at the feature party after its greeting: keys, row sets, sums, and the splits of the open tree."""
+
+import hashlib
+import secrets
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from securegbm.binning import BinConfig, EntryIndex
+from securegbm.blanking import merge_small_bins
+from securegbm.errors import ProtocolError
+from securegbm.feature_policy import FeaturePolicy
+from securegbm.messages import Kind, Message
+from securegbm.model import FeatureSplit
+from securegbm.parameters import BFVParameters
+from securegbm.store import TreeStore, dump_json, read_json, write_atomically
+from securegbm.sums import EncryptedFeatureSums, FeatureSums, PlainFeatureSums
+from securegbm.table import Table, unpack_bits
+
+Answer = tuple[dict[str, Any], list[bytes]]
+"""Fields and parts of a reply."""
+
+
+class FeatureRun:
+    """Answers the messages of one training run.
+
+    Args:
+        table: This party's columns.
+        policy: What it agreed to.
+        fields: The greeting's, already checked against the policy.
+        parameters: Of the encryption; none works in the clear.
+        store: The committed trees of the job.
+    """
+
+    def __init__(
+        self, table: Table, policy: FeaturePolicy, fields: dict[str, Any], parameters: BFVParameters | None, store: TreeStore
+    ) -> None:
+        self._policy, self._parameters, self._store = policy, parameters, store
+        self._hides = bool(fields["hide_instances"])
+        self._n_rows = len(table.ids)
+        self.bins_config = BinConfig(**fields["bins"])
+        store.bind("job.json", {"table": table.digest(), "bins": fields["bins"], "min_bin_rows": policy.min_bin_rows,
+                                "shuffled": policy.shuffle_columns})  # fmt: skip
+        self.edges, bins = table.bin(self.bins_config, store.file("edges.json"))
+        self._column_of = _order(len(self.edges), store) if policy.shuffle_columns else list(range(len(self.edges)))
+        self._columns = [self.edges[i] for i in self._column_of]
+        self._bins = bins[:, self._column_of]
+        self._index = EntryIndex([column.layout for column in self._columns])
+        self._sums: FeatureSums | None = PlainFeatureSums(self._index.size) if parameters is None else None
+        self._leaves, self._asked = int(fields["leaves"]), 0
+        self.tree = -1
+        self._rows: npt.NDArray[np.int64] | None = None
+        self._pending: list[FeatureSplit] = []
+
+    def close(self) -> None:
+        """End worker processes."""
+        if self._sums is not None:
+            self._sums.close()
+
+    def greeting(self) -> dict[str, Any]:
+        """What the label party is told of the columns: how many bins, never where they are."""
+        return {
+            "committed": len(self._store.records),
+            "layouts": [vars(column.layout) for column in self._columns],
+            "min_bin_rows": self._policy.min_bin_rows,
+        }
+
+    def keys(self, message: Message) -> Answer:
+        """Take the label party's keys, once."""
+        if self._parameters is None or self._sums is not None:
+            raise ProtocolError("keys were not expected now; the session ends")
+        self._sums = EncryptedFeatureSums(
+            self._parameters, message.parts, self._index.size, self._policy.workers, self._policy.cache_bytes
+        )
+        return {}, []
+
+    def begin(self, message: Message) -> Answer:
+        """Begin a tree; committed trees from this one on are dropped, because the label party does not have them."""
+        if not 0 <= message.tree <= len(self._store.records):
+            raise ProtocolError(f"tree {message.tree} cannot begin after {len(self._store.records)} trees; the session ends")
+        rows = np.flatnonzero(unpack_bits(message.parts[0], self._n_rows)) if self._hides else None
+        self._store.truncate(message.tree)
+        self._pending, self.tree, self._rows, self._asked = [], message.tree, rows, 0
+        return {}, []
+
+    def _rows_of(self, message: Message) -> tuple[npt.NDArray[np.int64], list[bytes]]:
+        if message.tree != self.tree:
+            raise ProtocolError(f"a message of tree {message.tree} arrived during tree {self.tree}; the session ends")
+        if self._hides:
+            if not message.fields.get("all_rows"):
+                raise ProtocolError("a node's rows arrived in a session that hides them; the session ends")
+            everyone = np.arange(self._n_rows)
+            return (self._rows if self._rows is not None and message.kind == Kind.SUMS else everyone), message.parts
+        if not message.parts:
+            raise ProtocolError("a request names no rows; the session ends")
+        return np.flatnonzero(unpack_bits(message.parts[0], self._n_rows)), message.parts[1:]
+
+    def sums(self, message: Message) -> Answer:
+        """Encrypted sums over the rows of a node, per bin."""
+        rows, parts = self._rows_of(message)
+        self._asked += 1
+        if self._asked > 2 * self._leaves:
+            raise ProtocolError(f"more sums were asked for than a tree of {self._leaves} leaves needs; the session ends")
+        if self._sums is None:
+            raise ProtocolError("sums were asked for before keys were sent; the session ends")
+        bins = self._bins[rows]
+        if self._policy.min_bin_rows > 1:
+            bins = merge_small_bins(bins, [column.layout for column in self._columns], self._policy.min_bin_rows)
+        comes_again = self._hides or len(rows) == self._n_rows
+        name = hashlib.sha256(rows.tobytes()).digest() if comes_again else None
+        return {}, self._sums.add(message.fields, parts, self._index(bins), name)
+
+    def split(self, message: Message) -> Answer:
+        """Remember a split on one of this party's columns; say which rows go left."""
+        rows, _ = self._rows_of(message)
+        fields = message.fields
+        feature, threshold = int(fields["feature"]), int(fields["threshold"])
+        if not 0 <= feature < len(self._columns) or not 0 <= threshold < self._columns[feature].layout.num_bin - 1:
+            raise ProtocolError("a split names a feature or a bin that does not exist; the session ends")
+        if any(split.node == message.node for split in self._pending):
+            raise ProtocolError(f"node {message.node} was split twice; the session ends")
+        if len(self._pending) >= self._leaves - 1:
+            raise ProtocolError(f"more splits were asked for than a tree of {self._leaves} leaves has; the session ends")
+        column, default_left = self._columns[feature], bool(fields["default_left"])
+        upper = float(column.upper[min(threshold, len(column.upper) - 1)])
+        number = self._column_of[feature]
+        self._pending.append(FeatureSplit(message.tree, message.node, number, threshold, upper, default_left))
+        left = column.layout.goes_left(self._bins[rows, feature], threshold, default_left)
+        return {}, [np.packbits(left).tobytes()]
+
+    def commit(self, message: Message) -> Answer:
+        """Store the splits of the open tree."""
+        if message.tree != self.tree or message.tree != len(self._store.records):
+            raise ProtocolError(f"tree {message.tree} cannot be committed now; the session ends")
+        self._store.append({"bins": vars(self.bins_config), "splits": [vars(split) for split in self._pending]})
+        self._pending = []
+        return {"committed": len(self._store.records)}, []
+
+
+def _order(count: int, store: TreeStore) -> list[int]:
+    """The job's own order of the columns, drawn once from the operating system's generator."""
+    path = store.file("columns.json")
+    if path is not None and path.exists():
+        return [int(i) for i in read_json(path)]
+    if path is None and store.order:
+        return store.order
+    order = list(range(count))
+    secrets.SystemRandom().shuffle(order)
+    store.order = order
+    if path is not None:
+        write_atomically(path, dump_json(order))
+    return order

@@ -1,0 +1,231 @@
+"""The commands of the two parties; numpy, grpc, lightgbm and tenseal are imported inside them."""
+
+from pathlib import Path
+from typing import Literal
+
+ObjectiveName = Literal["binary", "regression", "multiclass"]
+Encryption = Literal["standard", "strong", "toy", "none"]
+
+
+def party_b_serve(
+    data: Path,
+    id_column: str = "id",
+    serving: Path | None = None,
+    address: str = "127.0.0.1:50551",
+    certs: Path = Path("certs"),
+    pin: str | None = None,
+    insecure_loopback: bool = False,
+    state: Path = Path("party-b"),
+    require_hiding: bool = False,
+    min_bin_rows: int = 0,
+    allow_toy: bool = False,
+    allow_plain: bool = False,
+    max_trees: int = 10_000,
+    max_leaves: int = 256,
+    shuffle_columns: bool = False,
+    workers: int = 2,
+) -> None:
+    """Serve the feature party: training and, afterwards, predictions. Stops on Ctrl-C; resumes where it was.
+
+    Args:
+        data: CSV of the training rows: an id column and numeric features.
+        id_column: Name of the id column.
+        serving: CSV of rows to answer predictions for; the training rows when not given.
+        address: Where to listen.
+        certs: Folder with party-b.crt, party-b.key and party-a.crt.
+        pin: SHA-256 fingerprint that party-a.crt must have.
+        insecure_loopback: No TLS; for trials on this machine only.
+        state: Folder of checkpoints, model half and message log.
+        require_hiding: Refuse runs that show which rows are in a node.
+        min_bin_rows: Merge sums over fewer rows (0: never).
+        allow_toy: Accept toy encryption.
+        allow_plain: Accept no encryption.
+        max_trees: Refuse more trees.
+        max_leaves: Refuse larger trees, and more requests in a tree than its leaves need.
+        shuffle_columns: Number the columns anew in every job, so that their order says nothing.
+        workers: Processes for the arithmetic.
+    """
+    from securegbm import verbs
+    from securegbm.feature_policy import FeaturePolicy
+
+    policy = FeaturePolicy(
+        min_bin_rows,
+        require_hiding,
+        allow_plain,
+        allow_toy,
+        max_trees,
+        max_leaves,
+        workers,
+        shuffle_columns=shuffle_columns,
+    )
+    link = verbs.Link(address, certs, "party-b", "party-a", pin, insecure_loopback)
+    verbs.party_b_serve(data, id_column, serving, link, state, policy)
+
+
+def party_a_train(
+    data: Path,
+    id_column: str = "id",
+    label_column: str = "label",
+    weight_column: str | None = None,
+    address: str = "127.0.0.1:50551",
+    certs: Path = Path("certs"),
+    pin: str | None = None,
+    insecure_loopback: bool = False,
+    state: Path = Path("party-a"),
+    job: str = "securegbm",
+    objective: ObjectiveName = "binary",
+    num_class: int = 1,
+    trees: int = 100,
+    learning_rate: float = 0.1,
+    num_leaves: int = 31,
+    max_depth: int = -1,
+    max_bin: int = 255,
+    zero_as_missing: bool = False,
+    min_data_in_leaf: int = 20,
+    min_sum_hessian_in_leaf: float = 1e-3,
+    min_gain_to_split: float = 0.0,
+    lambda_l1: float = 0.0,
+    lambda_l2: float = 0.0,
+    boost_from_average: bool = True,
+    row_fraction: float = 1.0,
+    goss: tuple[float, float] | None = None,
+    refit_leaves: bool = True,
+    hide_instances: bool = False,
+    first_local_trees: int = 0,
+    privacy_bits: int = 23,
+    validation_fraction: float = 0.0,
+    early_stopping_rounds: int = 0,
+    encryption: Encryption = "standard",
+    merge_replies: bool = False,
+    seed: int = 0,
+    workers: int = 2,
+    deadline: float = 600.0,
+    patience: float = 60.0,
+) -> None:
+    """Train as the label party; the same command again continues an interrupted run.
+
+    Args:
+        data: CSV of the training rows: ids, label, numeric features, in the order of the feature party's rows.
+        id_column: Name of the id column.
+        label_column: Name of the label column.
+        weight_column: Name of a column of sample weights.
+        address: Of the feature party.
+        certs: Folder with party-a.crt, party-a.key and party-b.crt.
+        pin: SHA-256 fingerprint that party-b.crt must have.
+        insecure_loopback: No TLS; for trials on this machine only.
+        state: Folder of checkpoints, model half and message log.
+        job: Name of the run, the same at every restart.
+        objective: What is learned.
+        num_class: Classes of multiclass.
+        trees: Boosting iterations.
+        learning_rate: Shrinkage.
+        num_leaves: Most leaves of a tree.
+        max_depth: Most levels, -1 for no limit.
+        max_bin: Most bins of a column.
+        zero_as_missing: Zeros count as missing.
+        min_data_in_leaf: Fewest rows of a leaf.
+        min_sum_hessian_in_leaf: Least sum of hessians of a leaf.
+        min_gain_to_split: Least gain of a split.
+        lambda_l1: L1 penalty.
+        lambda_l2: L2 penalty.
+        boost_from_average: Start from the best constant.
+        row_fraction: Stochastic mode: share of the rows each tree sees.
+        goss: Shares of large-gradient and other rows a tree sees.
+        refit_leaves: Leaf values of sampled trees from all rows (no traffic), not from the sampled ones alone.
+        hide_instances: The feature party never learns which rows are in a node.
+        first_local_trees: Iterations on the own columns alone.
+        privacy_bits: Fractional bits of the gradients that are sent; 23 is lossless.
+        validation_fraction: Share of the rows held out.
+        early_stopping_rounds: Stop after so many iterations without progress.
+        encryption: Strength; the feature party must agree to toy and none.
+        merge_replies: Fewer bytes, more work for the feature party.
+        seed: Of row sampling.
+        workers: Processes for the arithmetic.
+        deadline: Seconds one call may take.
+        patience: Seconds to wait for a feature party that cannot be reached.
+    """
+    from securegbm import verbs
+    from securegbm.binning import BinConfig
+    from securegbm.config import TrainConfig
+    from securegbm.growth import GrowthConfig
+    from securegbm.objectives import Objective
+    from securegbm.search import SplitRules
+
+    config = TrainConfig(
+        Objective(objective, num_class),
+        trees,
+        learning_rate,
+        SplitRules(lambda_l1, lambda_l2, min_data_in_leaf, min_sum_hessian_in_leaf, min_gain_to_split),
+        GrowthConfig(num_leaves, max_depth),
+        BinConfig(max_bin, zero_as_missing=zero_as_missing),
+        boost_from_average,
+        row_fraction,
+        goss,
+        refit_leaves,
+        hide_instances,
+        first_local_trees,
+        privacy_bits,
+        validation_fraction,
+        early_stopping_rounds,
+        encryption,
+        merge_replies,
+        seed=seed,
+    )
+    link = verbs.Link(address, certs, "party-a", "party-b", pin, insecure_loopback, deadline, patience)
+    verbs.party_a_train(data, id_column, label_column, weight_column, link, state, job, config, workers)
+
+
+def party_a_predict(
+    data: Path,
+    out: Path,
+    model: Path = Path("party-a/model.json"),
+    id_column: str = "id",
+    address: str = "127.0.0.1:50551",
+    certs: Path = Path("certs"),
+    pin: str | None = None,
+    insecure_loopback: bool = False,
+    path_only: bool = False,
+) -> None:
+    """Predict rows of a CSV with the feature party's help; one round trip for all of them.
+
+    Args:
+        data: CSV with the id column and the columns the model was trained on; the feature party serves the same ids.
+        out: CSV of ids and predictions.
+        model: The label party's half.
+        id_column: Name of the id column.
+        address: Of the feature party.
+        certs: Folder with party-a.crt, party-a.key and party-b.crt.
+        pin: SHA-256 fingerprint that party-b.crt must have.
+        insecure_loopback: No TLS; for trials on this machine only.
+        path_only: Ask for the nodes on each row's path only, one round trip per level.
+    """
+    from securegbm import verbs
+
+    link = verbs.Link(address, certs, "party-a", "party-b", pin, insecure_loopback)
+    verbs.party_a_predict(data, out, model, id_column, link, path_only)
+
+
+def party_a_serve(
+    model: Path = Path("party-a/model.json"),
+    listen: str = "127.0.0.1:8080",
+    address: str = "127.0.0.1:50551",
+    certs: Path = Path("certs"),
+    pin: str | None = None,
+    insecure_loopback: bool = False,
+    patience: float = 60.0,
+) -> None:
+    """Serve scores as JSON over HTTP (POST /score); put it behind your own gateway for TLS and access control.
+
+    Args:
+        model: The label party's half.
+        listen: Where to listen.
+        address: Of the feature party.
+        certs: Folder with party-a.crt, party-a.key and party-b.crt.
+        pin: SHA-256 fingerprint that party-b.crt must have.
+        insecure_loopback: No TLS to the feature party; for trials on this machine only.
+        patience: Seconds to wait for a feature party that cannot be reached.
+    """
+    from securegbm import verbs
+
+    link = verbs.Link(address, certs, "party-a", "party-b", pin, insecure_loopback, patience=patience)
+    verbs.party_a_serve(model, listen, link)
