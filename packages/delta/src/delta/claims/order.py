@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from delta import plots
-from delta.claims.protocol import FULL, Comparison, accuracies, curves, means, measure
+from delta.claims.protocol import FULL, Protocol, accuracies, means, measure, table
 from paperkit.claims import Claim, Values, Verdict
 from paperkit.experiment import Experiment
 from paperkit.statistics import paired_difference
@@ -51,7 +51,7 @@ def judge_attention(values: Sequence[Values]) -> Verdict:
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """Test accuracy over the whole grid of weights."""
-    plots.alpha_curves(curves(values), path)
+    plots.alpha_curves(table(values), path)
 
 
 C3 = ("scratch", "frozen", "l2", "l2sp", "delta")
@@ -71,9 +71,9 @@ EXPERIMENTS = [
             tolerance="5 % is the usual level; 20 paired seeds at small and 20 blocks at full resolve about a point.",
         ),
         {
-            "smoke": Comparison(methods=C3, short=True),
-            "small": Comparison(methods=C3, seeds=20),
-            "full": Comparison(methods=C3, seeds=10, tasks=FULL),
+            "smoke": Protocol(methods=C3, short=True),
+            "small": Protocol(methods=C3, seeds=20),
+            "full": Protocol(methods=C3, seeds=10, tasks=FULL),
         },
         measure,
         judge_order,
@@ -92,9 +92,9 @@ EXPERIMENTS = [
             tolerance="Half a point is less than the standard error of one run's accuracy on these test sets.",
         ),
         {
-            "smoke": Comparison(methods=C4, short=True),
-            "small": Comparison(methods=C4, seeds=20),
-            "full": Comparison(methods=C4, seeds=10, tasks=FULL),
+            "smoke": Protocol(methods=C4, short=True),
+            "small": Protocol(methods=C4, seeds=20),
+            "full": Protocol(methods=C4, seeds=10, tasks=FULL),
         },
         measure,
         judge_attention,
