@@ -22,16 +22,20 @@ class Taps:
 
     def __init__(self, model: nn.Module, layers: Sequence[str], stop: bool = False) -> None:
         self.model, self.layers, self.stop = model, tuple(layers), stop
-        self.inputs: Tensor | None = None
+        self._inputs: tuple[object, ...] = ()
         self._seen: dict[str, tuple[Tensor, int]] = {}
         self._copied: set[str] = set()
-        self._handles: list[RemovableHandle] = [model.register_forward_pre_hook(_Hook(self._begin))]
+        self._handles: list[RemovableHandle] = [model.register_forward_pre_hook(_Hook(self._begin), with_kwargs=True)]
         for name, module in find(model, layers).items():
             self._handles.append(module.register_forward_hook(_Hook(self._catch, name)))
 
-    def _begin(self, _module: nn.Module, args: tuple[Tensor, ...]) -> None:
+    def _begin(self, _module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         self._seen.clear()
-        self.inputs = args[0] if args else None
+        self._inputs = (*args, *kwargs.values())
+
+    def saw(self, x: Tensor) -> bool:
+        """Whether the last pass had this very tensor among its inputs, and was not taken yet."""
+        return any(x is t for t in self._inputs)
 
     def _catch(self, name: str, _module: nn.Module, _args: object, output: object) -> None:
         if not isinstance(output, Tensor) or output.ndim not in (2, 3, 4):
@@ -43,7 +47,7 @@ class Taps:
 
     def take(self) -> list[Tensor] | None:
         """What the last pass gave, in the order of ``layers``, once; None where nothing usable is there."""
-        seen, self._seen, self.inputs = dict(self._seen), {}, None
+        seen, self._seen, self._inputs = dict(self._seen), {}, ()
         if len(seen) < len(self.layers):
             return None
         if overwritten := {n for n, (t, version) in seen.items() if t._version != version}:
@@ -64,7 +68,7 @@ class Taps:
         """Remove the hooks."""
         for handle in self._handles:
             handle.remove()
-        self._seen, self.inputs = {}, None
+        self._seen, self._inputs = {}, ()
 
 
 class _Hook:

@@ -103,7 +103,7 @@ class DELTA(Regularizer):
             rows: Numbers of the images, ``(batch,)``, for the cache.
         """
         taps = self._watched(model, x)
-        student = taps.take() if taps.inputs is x else None
+        student = taps.take() if taps.saw(x) else None
         if student is None:
             with buffers_kept(taps.model):
                 student = taps.run(x)
