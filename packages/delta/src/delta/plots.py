@@ -67,7 +67,7 @@ def channels(
     from matplotlib.figure import Figure
 
     columns = 1 + len(titles)
-    canvas = Figure(figsize=(1.7 * columns, 1.8 * len(pictures) + 0.4), layout="constrained", dpi=120)
+    canvas = Figure(figsize=(1.7 * columns, 1.8 * len(pictures) + 0.4), layout="constrained", dpi=72)
     axes = canvas.subplots(len(pictures), columns, squeeze=False)
     scale = [max(float(np.abs(row[c]).max()) for row in maps) or 1.0 for c in range(len(titles))]
     for row, (picture, own) in enumerate(zip(pictures, maps, strict=True)):
@@ -78,18 +78,4 @@ def channels(
         axis.set_title(title, fontsize=8)
     for axis in axes.flat:
         axis.set_axis_off()
-    save(canvas, path)
-
-
-def bars(means: Mapping[str, tuple[float, float]], path: Path, title: str) -> None:
-    """Mean and spread of each method."""
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=(5.6, 3.4), layout="constrained", dpi=120)
-    axis = canvas.subplots()
-    for i, (method, (mean, error)) in enumerate(means.items()):
-        axis.errorbar(mean, i, xerr=error, fmt="o", color=COLOURS[method], capsize=4)
-    axis.set_yticks(range(len(means)), [NAMES.get(m, m) for m in means])
-    axis.invert_yaxis()
-    axis.set(xlabel="test accuracy, %, ± 2 s.e.", title=title)
     save(canvas, path)
