@@ -93,6 +93,8 @@ def test_finetune_with_attention_of_before_then_resume(images, capsys):
     assert call(*arguments, "--resume") == 0
     assert call(*arguments, "--resume", "--learning-rate", "0.5") == 2
     assert "other settings" in capsys.readouterr().err
+    assert call(*arguments, "--resume", "--reg", "fm") == 2
+    assert "other settings" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("reg", ["delta", "fm", "l2sp", "l2", "frozen", "scratch"])
@@ -206,4 +208,4 @@ def test_cite_and_list(capsys):
     assert "1901.09229" in capsys.readouterr().out
     assert call("list") == 0
     out = capsys.readouterr().out
-    assert all(claim in out for claim in ("C3", "C4", "D1"))
+    assert "D1" in out and "formula" in out

@@ -91,6 +91,10 @@ class DELTA(Regularizer):
         self._source_taps: Taps | None = None
         self._student_taps: Taps | None = None
 
+    def __repr__(self) -> str:
+        kind = "without" if self.weights is None else "with"
+        return f"DELTA({kind} attention, alpha={self.alpha}, {self.layers}, {self.reduction}, student_bn={self.student_bn})"
+
     def __call__(self, x: Tensor, model: nn.Module, rows: Tensor | None = None) -> Tensor:
         """The regulariser, a scalar in the graph of the model's last forward pass on ``x``.
 

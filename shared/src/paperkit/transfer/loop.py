@@ -190,8 +190,8 @@ class FineTuner:
         self.step, self.losses = state["step"], state["losses"]
 
     def _identity(self) -> str:
-        about = type(self.regularizer).__name__, getattr(self.regularizer, "alpha", None)
-        return f"{asdict(self.settings)}, {self.view}, {len(self.split.train)} images, {self.split.train.classes}, {about}"
+        train = self.split.train
+        return f"{self.regularizer}, {asdict(self.settings)}, {self.view}, {len(train)} images, {train.classes}"
 
 
 def finetune(
