@@ -64,6 +64,14 @@ def test_attention_is_judged_by_the_interval(gain, spread, kind):
     assert order.judge_attention(runs({"fm": 80, "delta": 80 + gain}, spread=spread)).kind == kind
 
 
+def test_a_mean_of_zero_up_to_rounding_is_no_gain():
+    shifts = (0.003, -0.001, -0.002, 0.0)
+    values = runs({"fm": 80, "delta": 80}, seeds=4, spread=0)
+    for v, shift in zip(values, shifts, strict=True):
+        v["runs"][1][4] = v["runs"][0][4] + shift
+    assert order.judge_attention(values).kind == "not reproduced"
+
+
 def test_a_small_gain_is_a_direction():
     values = runs({"fm": 80, "delta": 80}, seeds=4, spread=0)
     for v, shift in zip(values, (0.004, -0.001, 0.001, -0.002), strict=True):

@@ -42,9 +42,9 @@ def judge_attention(values: Sequence[Values]) -> Verdict:
     if len(values) < 2:
         return Verdict("not run", "One seed shows the wiring only: an interval needs at least two.")
     fm, delta = _pooled(values, "fm", "delta")
-    effect = paired_difference(delta, fm, "DELTA - FM", POINTS)
+    effect = paired_difference(np.round(delta - fm, 9), np.zeros(len(fm)), "DELTA - FM", POINTS)  # no sign from rounding
     low = effect.value if effect.low is None else effect.low
-    kind = "reproduced" if low > 0 else "direction reproduced" if effect.value > 0 and low > -MARGIN else "not reproduced"
+    kind = "reproduced" if low > 0 else "direction reproduced" if effect.value > 1e-9 and low > -MARGIN else "not reproduced"
     equal = int((delta == fm).sum())
     return Verdict(kind, f"Equal in {equal} of {len(fm)} blocks. {means(values)}", effect)
 
