@@ -41,7 +41,7 @@ class _Distillation(Regularizer):
         return self(step.inputs)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """The weighted regulariser, a scalar in the graph of the watched model's last pass, which must have been on ``x``."""
+        """The weighted regulariser, in the graph of the watched model's last pass, which must have been on ``x``."""
         raise NotImplementedError
 
 
@@ -83,7 +83,9 @@ class FeatureMaps(_Distillation):
             last = {t.shape[2:]: n for n, t in source.items() if t.shape[2:].numel() > 1}
             self.layers = tuple(last.values())[-STAGES:]
         if missing := [n for n in self.layers if n not in student]:
-            raise InputError(f"no forward pass reached {missing[0]!r}: run the model within `with regularizer.watch(model):`")
+            raise InputError(
+                f"no forward pass reached {missing[0]!r}: run the model within `with regularizer.watch(model):`"
+            )
         self.seen.clear()
         return self.alpha * torch.stack([_distance(student[n], source[n], n) for n in self.layers]).sum()
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ def digits() -> Images:
     """The 1,797 digits of scikit-learn, 8 x 8, values in [0, 1]."""
     from sklearn.datasets import load_digits
 
-    found = load_digits()
+    found: Any = load_digits()
     return from_arrays(found.images / 16, found.target, name="digits")
 
 

@@ -19,7 +19,7 @@ from paperkit.transfer.tasks import Task
 
 Base = Literal["l2", "l2sp", "featmap", "logits"]
 How = Literal["plain", "guard", "symmetric", "random"]
-ALPHAS: dict[Base, float] = {"l2": 1e-4, "l2sp": 0.1, "featmap": 0.01, "logits": 1.0}
+ALPHAS: dict[str, float] = {"l2": 1e-4, "l2sp": 0.1, "featmap": 0.01, "logits": 1.0}
 """Published weights: weight decay 1e-4, L2-SP 0.1, feature maps 0.01 in DELTA's released code; logits: our choice."""
 
 
@@ -33,15 +33,15 @@ class Fit:
 
 
 def regularizer(
-    base: Base | Regularizer,
+    base: str | Regularizer,
     source: nn.Module,
     alpha: float | None = None,
-    how: How = "guard",
+    how: str = "guard",
     scope: Scope = "shared",
     layers: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Regularizer:
-    """A regulariser by name, and how its gradient meets the loss's: added, guarded, or as one of the two rivals.
+    """A regulariser by name (see ``Base``), and how its gradient meets the loss's (see ``How``).
 
     Raises:
         InputError: No such name.
@@ -50,12 +50,12 @@ def regularizer(
         if base not in ALPHAS:
             raise InputError(f"regulariser {base!r} is none of {', '.join(ALPHAS)}")
         strength = ALPHAS[base] if alpha is None else alpha
-        base = {
-            "l2": lambda: L2(strength),
-            "l2sp": lambda: L2SP(source, strength),
-            "featmap": lambda: FeatureMaps(source, layers, strength),
-            "logits": lambda: LogitDistillation(source, strength),
-        }[base]()
+        if base == "featmap":
+            base = FeatureMaps(source, layers, strength)
+        elif base == "logits":
+            base = LogitDistillation(source, strength)
+        else:
+            base = L2(strength) if base == "l2" else L2SP(source, strength)
     if how == "plain":
         return base
     if how == "guard":
@@ -109,8 +109,7 @@ def fit(
     view = view or View(train.x.shape[-1] * 7 // 8)
     settings = settings or FineTuning(max(200, 20 * len(train) // 64))
     task = Task(train.name, source, train, train.take(train.y[:0]) if test is None else test, view, None, validation)
-    how: How = "guard" if guard else "plain"
-    method = make(regularizer, source, alpha, how, scope, layers, settings.seed)
+    method = make(regularizer, source, alpha, "guard" if guard else "plain", scope, layers, settings.seed)
     return fine_tune(task, method, settings, device, checkpoint)
 
 

@@ -58,7 +58,8 @@ class Guard:
         self.check = check
         self.conflicts = Conflicts()
         self._r: dict[str, Tensor] = {}
-        self._pending = self._data_dependent = self._looked = False
+        self._pending = self._data_dependent = self._known_leaves = self._looked = False
+        self._hook: Any = None
         self._written: tuple[Tensor, int] | None = None
 
     def backward(
@@ -153,7 +154,7 @@ class Guard:
             raise InputError(f"reg has shape {tuple(reg.shape)}: expected a scalar")
         if reg.grad_fn is None:
             raise InputError("the regulariser does not depend on the guarded parameters: is it computed without gradients?")
-        if not self._looked:
+        if not self._known_leaves:
             known = {id(p) for p in self.parameters.values()}
             for leaf in leaves(reg):
                 if isinstance(leaf, nn.Parameter) and id(leaf) not in known:
@@ -162,6 +163,7 @@ class Guard:
                         f"the regulariser also depends on a parameter of shape {shape} that the guard does not know, whose "
                         "gradient would be lost: give it to Guard, under head= if it is not shared"
                     )
+            self._known_leaves = True
         found = torch.autograd.grad(reg, list(self.parameters.values()), retain_graph=True, allow_unused=True)
         r = {n: t for n, t in zip(self.parameters, found, strict=True) if t is not None}
         if not r:
@@ -195,27 +197,34 @@ class Guard:
             p.grad = None
 
     def _look_at_optimizers(self) -> None:
-        """At the first step of an optimiser that holds guarded parameters, warn if it decays them."""
-        if self._looked:
+        """At the first step of an optimiser that holds guarded parameters, warn if it decays them; then look no more."""
+        if self._hook is None and not self._looked:
+            self._hook = register_optimizer_step_pre_hook(_DecayCheck(self))
+            weakref.finalize(self, self._hook.remove)
+        elif self._hook is not None and self._looked:
+            self._hook.remove()  # not by the hook itself, which torch is then iterating over
+            self._hook = None
+
+
+class _DecayCheck:
+    """Called before every optimiser's step; holds its guard weakly."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = weakref.ref(guard)
+
+    def __call__(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
+        guard = self.guard()
+        if guard is None or guard._looked:
             return
-        self._looked = True
-        me = weakref.ref(self)
-
-        def look(optimizer: torch.optim.Optimizer, *_: object) -> None:
-            guard = me()
-            guarded = set() if guard is None else {id(guard.parameters[n]) for b in guard.groups for n in b}
-            seen = [(id(p), g.get("weight_decay", 0)) for g in optimizer.param_groups for p in g["params"]]
-            held = [decay for p, decay in seen if p in guarded]
-            if guard is None or held:
-                handle.remove()
-            if decays := [d for d in held if d]:
-                warnings.warn(
-                    f"{type(optimizer).__name__} has weight_decay = {max(decays)} on {len(decays)} guarded parameters, which "
-                    "escapes the guard: set it to 0 there, and give the decay to the guard as reg_grad (dtnh.L2SP)",
-                    stacklevel=4,
-                )
-
-        handle = register_optimizer_step_pre_hook(look)
+        guarded = {id(guard.parameters[n]) for b in guard.groups for n in b}
+        held = [g.get("weight_decay", 0) for g in optimizer.param_groups for p in g["params"] if id(p) in guarded]
+        guard._looked = bool(held)
+        if decays := [float(d) for d in held if d]:
+            warnings.warn(
+                f"{type(optimizer).__name__} has weight_decay = {max(decays)} on {len(decays)} guarded parameters, which "
+                "escapes the guard: set it to 0 there, and give the decay to the guard as reg_grad (dtnh.L2SP)",
+                stacklevel=4,
+            )
 
 
 def leaves(reg: Tensor) -> Iterable[Tensor]:

@@ -81,9 +81,8 @@ class Combined(Wrapper):
                 if t is not None:
                     r[n] = r[n] + t if n in r else t
         step.loss.backward()
-        zero = {n: torch.zeros_like(p) for n, p in step.parameters.items() if n not in r or p.grad is None}
-        g = {n: zero[n] if p.grad is None else p.grad for n, p in step.parameters.items()}
-        r = {n: r.get(n, zero.get(n)) for n in step.parameters}
+        g = {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in step.parameters.items()}
+        r = {n: r[n] if n in r else torch.zeros_like(p) for n, p in step.parameters.items()}
         shared = [n for n in step.parameters if not n.startswith(f"{step.head}.")]
         combined = dict(zip(shared, self.combine([g[n] for n in shared], [r[n] for n in shared]), strict=True))
         for n, p in step.parameters.items():

@@ -8,6 +8,7 @@ import numpy as np
 
 from dtnh.conflicts import COLUMNS, smoothed
 from paperkit.files import atomic_path
+from paperkit.transfer.loop import Result
 
 COLOURS = {"l2": "#000000", "plain": "#c1272d", "guard": "#0072b2", "symmetric": "#e69f00", "random": "#999999"}
 NAMES = {"l2": "plain L2", "plain": "base", "guard": "base, guarded", "symmetric": "PCGrad", "random": "random direction"}
@@ -136,6 +137,25 @@ def conflicts(tables: Mapping[str, Sequence[np.ndarray]], path: Path, title: str
     axes[0, 2].legend(fontsize=6)
     if any(tables):
         axes[0, 0].legend(fontsize=7)
+    save(canvas, path)
+
+
+def demo(results: Mapping[tuple[str, str], Result], tables: Mapping[str, np.ndarray], path: Path) -> None:
+    """Training loss by source and way, test accuracy at the end, and the conflict rate."""
+    sources = list(dict.fromkeys(source for source, _ in results))
+    canvas, (axes,) = figure(1, len(sources) + 1, (4.2, 3.4))
+    for axis, source in zip(axes, sources, strict=False):
+        for (where, way), result in results.items():
+            if where == source:
+                label = f"{NAMES[way]}: test {result.test.accuracy:.1%}"
+                axis.semilogy(smoothed(result.losses, 10), color=COLOURS[way], label=label)
+        axis.set(xlabel="step", ylabel="training loss (last 10 steps)", title=f"{source} source")
+        axis.legend(fontsize=7)
+    for source, table in tables.items():
+        axes[-1].plot(smoothed(table[:, COLUMNS.index("cos")], 10), color=SOURCES[source], label=source)
+    axes[-1].axhline(0, color="black", lw=0.8)
+    axes[-1].set(xlabel="step", ylabel="cosine", title="regulariser against loss (below 0: conflict)")
+    axes[-1].legend(fontsize=7)
     save(canvas, path)
 
 

@@ -61,8 +61,10 @@ def head_names(params: Params, parameters: Mapping[str, nn.Parameter], head: str
 
 
 def grouped(names: Sequence[str], head: set[str], scope: Scope) -> list[list[str]]:
-    """The groups of a scope: ``shared`` is one of all but the head, ``all`` one of everything, ``layer`` one a module and
-    ``tensor`` one a tensor of all but the head.
+    """Names of the parameters of each group.
+
+    ``shared`` is one group of all but the head, ``all`` one of everything; of all but the head, ``layer`` has a group for
+    each module and ``tensor`` for each tensor.
 
     >>> grouped(["a.weight", "a.bias", "b.weight"], {"b.weight"}, "layer")
     [['a.weight', 'a.bias']]

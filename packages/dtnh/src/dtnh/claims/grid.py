@@ -10,7 +10,7 @@ import numpy as np
 from dtnh import embedded
 from dtnh.claims import natural_images
 from dtnh.claims.witness import Witness
-from dtnh.finetuning import How, fine_tune, regularizer
+from dtnh.finetuning import fine_tune, regularizer
 from paperkit.assets import Assets
 from paperkit.claims import Values
 from paperkit.experiment import Job, Settings
@@ -18,7 +18,7 @@ from paperkit.run import progress
 from paperkit.transfer.loop import FineTuning
 from paperkit.transfer.tasks import Task
 
-HOWS: tuple[How, ...] = ("plain", "guard", "symmetric", "random")
+HOWS = ("plain", "guard", "symmetric", "random")
 Cell = tuple[str, str, str, float]
 """Task, source, regulariser and its weight."""
 
@@ -71,7 +71,7 @@ def note(name: str, assets: Assets) -> None:
 
 def _runs(s: Grid, job: Job) -> Iterable[Values]:
     settings = FineTuning(s.steps, s.batch, s.learning_rate, augment="digits" not in s.tasks, seed=job.seed)
-    plans: list[tuple[Cell, How]] = []
+    plans: list[tuple[Cell, str]] = []
     for name, sources in s.tasks.items():
         for source in sources:
             plans.append(((name, source, "l2", 1e-4), "plain"))
@@ -82,7 +82,7 @@ def _runs(s: Grid, job: Job) -> Iterable[Values]:
     for cell, how in progress(plans, f"seed {job.seed}", unit="run"):
         name, source, base, alpha = cell
         where = task(name, source, job.assets)
-        method = regularizer(base, where.source, alpha, "plain" if how == "guard" else how, seed=job.seed)  # type: ignore
+        method = regularizer(base, where.source, alpha, "plain" if how == "guard" else how, seed=job.seed)
         if how == "guard":
             method = Witness(method, s.learning_rate)
         fit = fine_tune(where, method, settings, job.device)
@@ -154,7 +154,7 @@ def chosen_on_validation(values: Sequence[Values], how: str) -> dict[tuple[str, 
 def markdown(values: Sequence[Values]) -> str:
     """The grid as a table: means over the seeds, and the guard's paired differences."""
     lines = [
-        "| task | source | regulariser | plain L2 | base | **guard** | PCGrad | placebo | guard - base | guard - L2 | conflicts |",
+        "| task | source | regulariser | plain L2 | base | **guard** | PCGrad | placebo | - base | - L2 | conflicts |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     rates = collect(values, "conflict")

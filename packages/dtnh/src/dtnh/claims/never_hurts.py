@@ -7,7 +7,7 @@ import numpy as np
 
 from dtnh.claims import grid
 from dtnh.claims.grid import Cell, Grid, cells, chosen_on_validation, collect, named, strongest
-from paperkit.claims import Claim, Estimate, Values, Verdict
+from paperkit.claims import Claim, Estimate, Preset, Values, Verdict
 from paperkit.experiment import Experiment
 from paperkit.statistics import CONFIDENCE, paired_difference
 
@@ -69,12 +69,16 @@ def judge_gain(values: Sequence[Values]) -> Verdict:
     top = strongest(gain)
     tasks = {c[0] for c in top if c[1] != "appropriate"}
     fits, mismatched = (
-        np.mean([gain[c] for c in top if c[0] in tasks and (c[1] == "appropriate") == good], axis=0) for good in (True, False)
+        np.mean([gain[c] for c in top if c[0] in tasks and (c[1] == "appropriate") == good], axis=0)
+        for good in (True, False)
     )
     weak = [min((c for c in gain if c[:3] == t[:3]), key=lambda c: c[3]) for t in top]
     mismatch = paired_difference(mismatched, fits, "gain, mismatched - appropriate source", "points")
     strength = paired_difference(
-        np.mean([gain[c] for c in top], axis=0), np.mean([gain[c] for c in weak], axis=0), "gain, large - small weight", "points"
+        np.mean([gain[c] for c in top], axis=0),
+        np.mean([gain[c] for c in weak], axis=0),
+        "gain, large - small weight",
+        "points",
     )
     each = "; ".join(f"{named(c)} {gain[c].mean():+.2f}" for c in top)
     reason = f"{strength}. Gains at the largest weights: {each}."
@@ -96,7 +100,7 @@ def judge_mechanism(values: Sequence[Values]) -> Verdict:
     higher = [named(c) for c in strongest(losses) if (losses[c]["guard"] - losses[c]["plain"]).mean() >= 0]
     rarest, commonest = min(rates, key=lambda c: rates[c]), max(rates, key=lambda c: rates[c])
     reason = (
-        f"Least <d, g>/<g, g> {alignment:.6f}; of {len(differences)} conflicts looked at, the same batch's loss is no larger "
+        f"Least <d, g>/<g, g> {alignment:.6f}; of {len(differences)} conflicts looked at, the batch's loss is no larger "
         f"after the guarded step in {share:.1%}; conflict rate {rates[rarest]:.0%} ({named(rarest)}) to "
         f"{rates[commonest]:.0%} ({named(commonest)}); final training loss lower than the base's in "
         f"{len(strongest(losses)) - len(higher)} of {len(strongest(losses))} cells at the largest weight."
@@ -137,7 +141,7 @@ def draw_mechanism(values: Sequence[Values], path: Path) -> None:
     plots.mechanism({name: np.mean(c, axis=0) for name, c in curves.items()}, differences, path)
 
 
-PRESETS = {
+PRESETS: dict[Preset, Grid] = {
     "smoke": Grid(seeds=2, tasks={"digits": ("appropriate", "inappropriate")}, steps=4),
     "small": Grid(seeds=8),
     "full": Grid(
@@ -173,7 +177,7 @@ EXPERIMENTS = [
             id="C2",
             title="The guard helps most where the regulariser hurts",
             paper="1911.07489",
-            where="introduction: even when transferring from inappropriate networks; the dependence on the weight is derived",
+            where="introduction: even when transferring from inappropriate networks; dependence on the weight: derived",
             statement="The gain of the guard over its base grows with the mismatch of the source and with the weight.",
             criterion="At the largest weights the mean gain over mismatched sources exceeds that over the appropriate one, "
             "and the mean gain at the largest weight exceeds that at the smallest; both with 95 % intervals (paired "
@@ -191,8 +195,8 @@ EXPERIMENTS = [
             title="How the guard works",
             paper="1911.07489",
             where="abstract: derivatives of both terms are computed separately; the inequality is derived",
-            statement="The guarded direction keeps the whole gradient of the loss, lowers the same batch's loss no less than "
-            "the plain sum does, and training ends at a lower loss than with the base.",
+            statement="The guarded direction keeps the whole gradient of the loss, lowers the same batch's loss no less "
+            "than the plain sum does, and training ends at a lower loss than with the base.",
             criterion="<d, g> >= (1 - 1e-4) <g, g> at every step looked at (each tenth); in at least 95 % of the conflicts "
             "among them the batch's loss after a step of the initial rate is no larger than after the unguarded step; mean "
             "final training loss below the base's in every cell at the largest weight. Conflict rates are reported.",
