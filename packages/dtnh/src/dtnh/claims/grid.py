@@ -100,7 +100,7 @@ def _runs(s: Grid, job: Job) -> Iterable[Values]:
             rate = fit.conflicts.column("conflict")
             run |= {
                 "conflict": float(rate.mean()),
-                "conflict_curve": [round(float(part.mean()), 4) for part in np.array_split(rate, 20)],
+                "conflict_curve": [round(float(part.mean()), 4) for part in np.array_split(rate, min(20, s.steps))],
                 "cos": float(fit.conflicts.column("cos").mean()),
                 "alignment": min(method.alignment),
                 "differences": [float(f"{d:.4g}") for d in method.differences],

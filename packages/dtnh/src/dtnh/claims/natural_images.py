@@ -1,6 +1,6 @@
 """Tasks of preset ``full``: real networks and pictures from ``--data``.
 
-``tiny-imagenet`` takes CIFAR ResNet-20s to 30 classes of Tiny ImageNet at 32 x 32: *appropriate* is a CIFAR-10 network,
+``tiny-imagenet`` takes CIFAR ResNet-20s to 15 classes of Tiny ImageNet at 32 x 32: *appropriate* is a CIFAR-10 network,
 *other domain* one trained here on MNIST, and *inappropriate* the CIFAR-10 network with each tensor's weights shuffled, which
 keeps their statistics and no knowledge. ``flowers`` takes an ImageNet SqueezeNet to five kinds of flowers.
 """
@@ -52,7 +52,8 @@ def _flowers(pictures: Path, weights: Path) -> Task:
 
 @cache
 def _pictures(folder: Path) -> tuple[Images, Images]:
-    return from_folder(folder / "train", 36), from_folder(folder / "val", 36)
+    train, test = (from_folder(folder / part, 36).only(range(15)) for part in ("train", "val"))
+    return train, test
 
 
 @cache

@@ -145,11 +145,12 @@ PRESETS: dict[Preset, Grid] = {
     "smoke": Grid(seeds=2, tasks={"digits": ("appropriate", "inappropriate")}, steps=4),
     "small": Grid(seeds=8),
     "full": Grid(
-        seeds=4,
+        seeds=5,
         tasks={"tiny-imagenet": ("appropriate", "other domain", "inappropriate"), "flowers": ("appropriate",)},
         alphas={"l2sp": (0.03, 0.3), "featmap": (1e-3, 1e-2)},
-        steps=100,
+        steps=80,
         batch=16,
+        learning_rate=0.03,
     ),
 }
 EXPERIMENTS = [
