@@ -116,6 +116,15 @@ def test_layers_are_the_last_convolution_of_each_resolution(arch, layers):
     assert not any(m._forward_hooks for m in source.modules())
 
 
+def test_a_head_that_is_a_convolution_is_not_compared():
+    source = create("squeezenet1_1")
+    images = Images(torch.rand(8, 3, 40, 40), torch.arange(8) % 2, ("a", "b"))
+    view = View(40, mean=(0,) * 3, std=(1,) * 3)
+    settings = FineTuning(1, 4, augment=False)
+    for regularizer in ("featmap", "logits"):
+        assert len(fit(source, images, regularizer=regularizer, view=view, settings=settings).conflicts) == 1
+
+
 def test_hooks_go_and_the_source_stays_whatever_happens(task):
     before = copy.deepcopy(task.source.state_dict())
     model = task.network(0)

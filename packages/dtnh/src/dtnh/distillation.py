@@ -67,7 +67,7 @@ class FeatureMaps(_Distillation):
     @contextmanager
     def watch(self, model: nn.Module) -> Iterator[None]:
         """Catch the outputs of the layers in the model's forward passes."""
-        names = self.layers or [n for n, m in unwrapped(model).named_modules() if isinstance(m, nn.Conv2d)]
+        names = self.layers or _convolutions(unwrapped(model))
         with _caught(unwrapped(model), names, self.seen):
             yield
         self.seen.clear()
@@ -76,7 +76,7 @@ class FeatureMaps(_Distillation):
         """The weighted distance of the feature maps on the batch ``x``."""
         self.source.to(x.device)
         student, source = dict(self.seen), {}
-        names = self.layers or [n for n, m in self.source.named_modules() if isinstance(m, nn.Conv2d)]
+        names = self.layers or _convolutions(self.source)
         with torch.no_grad(), _caught(self.source, names, source):
             self.source(x)
         if self.layers is None:
@@ -88,6 +88,12 @@ class FeatureMaps(_Distillation):
             )
         self.seen.clear()
         return self.alpha * torch.stack([_distance(student[n], source[n], n) for n in self.layers]).sum()
+
+
+def _convolutions(model: nn.Module) -> list[str]:
+    """Names of the convolutions that are shared: all but a head that is one."""
+    left_out = head_name(model)
+    return [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d) and n != left_out]
 
 
 def _distance(student: Tensor, source: Tensor, name: str) -> Tensor:
