@@ -36,42 +36,51 @@ class Setting:
         self.device = device
 
     def loss(self) -> torch.Tensor:
+        """The task loss of a new forward pass."""
         self.optimizer.zero_grad()
         return cross_entropy(self.model(self.x), self.y)
 
     def finish(self) -> None:
+        """Step, and wait for the device."""
         self.optimizer.step()
         if self.device == "cuda":
             torch.cuda.synchronize()
 
     def plain(self) -> None:
+        """Fine-tuning without a regulariser."""
         self.loss().backward()
         self.finish()
 
     def l2sp(self) -> None:
+        """L2-SP through autograd."""
         (self.loss() + self.pull.value()).backward()
         self.finish()
 
     def guarded_l2sp(self) -> None:
+        """L2-SP in closed form, guarded."""
         self.guard.backward(self.loss(), reg_grad=self.pull.grad())
         self.finish()
 
     def pcgrad_l2sp(self) -> None:
+        """PCGrad of torchjd on both losses."""
         backward([self.loss(), self.pull.value()], inputs=self.model.parameters(), parallel_chunk_size=1)
         jac_to_grad(self.model.parameters(), PCGrad())
         self.finish()
 
     def featmap(self) -> None:
+        """Feature maps added."""
         with self.maps.watch(self.model):
             (self.loss() + self.maps(self.x)).backward()
         self.finish()
 
     def guarded_featmap(self) -> None:
+        """Feature maps guarded, one forward pass."""
         with self.maps.watch(self.model):
             self.featmap_guard.backward(self.loss(), self.maps(self.x))
         self.finish()
 
     def pcgrad_featmap(self) -> None:
+        """PCGrad of torchjd on both losses."""
         with self.maps.watch(self.model):
             backward([self.loss(), self.maps(self.x)], inputs=self.model.parameters(), parallel_chunk_size=1)
             jac_to_grad(self.model.parameters(), PCGrad())

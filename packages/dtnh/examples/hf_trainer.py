@@ -19,6 +19,7 @@ class GuardedTrainer(Trainer):
         self.seen = 0
 
     def training_step(self, model, inputs, num_items_in_batch=None):
+        """One micro-batch; the last of each step projects."""
         model.train()
         inputs = self._prepare_inputs(inputs)
         with self.compute_loss_context_manager():
@@ -41,6 +42,7 @@ class Sentences(Dataset):
 
 
 def main(steps: int = 3) -> dtnh.Conflicts:
+    """Train on random sentences."""
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     model = BertForSequenceClassification(BertConfig(vocab_size=50, **sizes))  # your from_pretrained(...)
     with tempfile.TemporaryDirectory() as folder:

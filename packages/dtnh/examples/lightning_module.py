@@ -19,10 +19,12 @@ class GuardedModule(L.LightningModule):
         self.alpha = alpha
 
     def on_fit_start(self) -> None:
+        """Everything is on its device by now."""
         self.guard = dtnh.Guard(self.network)
         self.pull = dtnh.L2SP(self.network, alpha=self.alpha)  # anchored where training starts
 
     def training_step(self, batch, _):
+        """One guarded step."""
         x, y = batch
         optimizer = self.optimizers()
         optimizer.zero_grad()
@@ -32,10 +34,12 @@ class GuardedModule(L.LightningModule):
         optimizer.step()
 
     def configure_optimizers(self):
+        """No weight decay: it would escape the guard."""
         return torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
 
 
 def main(steps: int = 5) -> dtnh.Conflicts:
+    """Train on random data."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
     loader = DataLoader(TensorDataset(torch.randn(16 * steps, 8), torch.randint(3, (16 * steps,))), batch_size=16)

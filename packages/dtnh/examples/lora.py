@@ -18,10 +18,12 @@ class LowRank(nn.Module):
         self.on = True
 
     def forward(self, x: Tensor) -> Tensor:
+        """Of the layer, plus the adapter where it is on."""
         return self.layer(x) + (x @ self.a.T @ self.b.T if self.on else 0)
 
 
 def main(steps: int = 5) -> dtnh.Conflicts:
+    """Train adapters that must stay near what the network said without them."""
     torch.manual_seed(0)
     network = nn.Sequential(LowRank(nn.Linear(8, 32)), nn.ReLU(), LowRank(nn.Linear(32, 10)))
     trainable = [(n, p) for n, p in network.named_parameters() if p.requires_grad]

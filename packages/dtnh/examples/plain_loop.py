@@ -12,6 +12,7 @@ import dtnh
 
 
 def main(steps: int = 3) -> dtnh.Conflicts:
+    """Fine-tune a network of random weights on random images."""
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     source = resnet18(weights=None).to(device)  # your pretrained network

@@ -10,6 +10,7 @@ import dtnh
 
 
 def main(steps: int = 3) -> dtnh.Conflicts:
+    """Fine-tune a network of random weights on random images."""
     torch.manual_seed(0)
     source = timm.create_model("resnet10t", pretrained=False)  # pretrained=True with a network
     model = timm.create_model("resnet10t", pretrained=False, num_classes=5)
