@@ -60,8 +60,12 @@ class L2SP:
     @torch.no_grad()
     def grad(self) -> dict[str, Tensor]:
         """``alpha (w - w_s)`` by name, for ``Guard.backward(loss, reg_grad=...)``."""
-        away = foreach._foreach_sub([p.detach() for p in self.parameters.values()], list(self.source.values()))
-        foreach._foreach_mul_(away, self.alpha)
+        w, w_s = [p.detach() for p in self.parameters.values()], list(self.source.values())
+        if w[0].device.type == "cpu":  # there foreach is a loop, and one tensor after the other stays in the cache
+            away = [torch.sub(a, b).mul_(self.alpha) for a, b in zip(w, w_s, strict=True)]
+        else:
+            away = foreach._foreach_sub(w, w_s)
+            foreach._foreach_mul_(away, self.alpha)
         return dict(zip(self.parameters, away, strict=True))
 
     def value(self) -> Tensor:

@@ -72,9 +72,7 @@ def accuracy(axis: Any, by_alpha: Mapping[float, Mapping[str, np.ndarray]]) -> N
             line = "-" if len(at) > 1 else "none"
             marker = MARKERS[how]
             axis.errorbar(x, means, errors, fmt=marker, ls=line, ms=5, capsize=2, color=COLOURS[how], label=NAMES[how])
-    axis.set_xscale("log")
-    axis.set_xticks(alphas, [f"{a:g}" for a in alphas])
-    axis.minorticks_off()
+    _weights(axis, alphas)
     axis.tick_params(labelsize=8)
 
 
@@ -91,7 +89,7 @@ def gains(gain: Mapping[Cell, np.ndarray], path: Path) -> None:
                 axis.errorbar(x, means, errors, marker="o", capsize=3, color=SOURCES.get(source), label=source)
         axis.axhline(0, color="black", lw=0.8)
         axis.axhline(-0.5, color="black", lw=0.8, ls=":")
-        axis.set_xscale("log")
+        _weights(axis, sorted({c[3] for c in gain if (c[0], c[2]) == (task, base)}))
         axis.set_xlabel(f"weight of {base}")
         axis.set_title(task, fontsize=10)
     axes[0, 0].set_ylabel("guard - base, points (± 2 s.e.)")
@@ -99,23 +97,26 @@ def gains(gain: Mapping[Cell, np.ndarray], path: Path) -> None:
     save(canvas, path)
 
 
-def mechanism(curves: Mapping[str, np.ndarray], differences: Mapping[str, np.ndarray], path: Path) -> None:
+def mechanism(curves: Mapping[Cell, np.ndarray], differences: Mapping[Cell, np.ndarray], path: Path) -> None:
     """Conflict rate over training on the left; on the right, how much lower the guarded step leaves the batch's loss."""
-    canvas, ((left, right),) = figure(1, 2, (5.6, 4.2))
-    for (name, curve), colour in zip(curves.items(), _endless(len(curves)), strict=True):
-        left.plot((np.arange(len(curve)) + 0.5) / len(curve), curve, color=colour, lw=1.3, label=name)
+    canvas, ((left, right),) = figure(1, 2, (5.8, 4.4))
+    bases = list(dict.fromkeys((c[0], c[2]) for c in curves))
+    for cell, curve in curves.items():
+        task, source, base, alpha = cell
+        style = ("-", "--", ":", "-.")[bases.index((task, base)) % 4]
+        x = (np.arange(len(curve)) + 0.5) / len(curve)
+        left.plot(x, curve, ls=style, color=SOURCES.get(source), lw=1.5, label=f"{task}, {source}, {base} {alpha:g}")
     left.set(xlabel="share of training done", ylabel="conflict rate", ylim=(-0.03, 1.03))
-    names = list(differences)
-    for i, (name, colour) in enumerate(zip(names, _endless(len(names)), strict=True)):
-        d = differences[name]
-        right.scatter(-d, np.full(len(d), i) + np.linspace(-0.3, 0.3, len(d)), s=3, color=colour, alpha=0.4)
-    right.set_yticks(range(len(names)), names, fontsize=6)
-    right.invert_yaxis()
+    left.legend(fontsize=7)
+    for i, (cell, d) in enumerate(differences.items()):
+        right.scatter(-d, i + np.linspace(-0.3, 0.3, len(d)), s=3, color=SOURCES.get(cell[1]), alpha=0.4)
+    names = [f"{source}, {base} {alpha:g}" for _, source, base, alpha in differences]
+    right.set_yticks(range(len(names)), names, fontsize=7)
+    right.set_ylim(len(names) - 0.5, -0.5)
     right.axvline(0, color="black", lw=0.8)
     right.set_xscale("symlog", linthresh=1e-6)
     right.set_xticks([-1e-3, 0, 1e-5, 1e-3, 1e-1])
     right.set_xlabel("loss after the plain step minus after the guarded")
-    left.legend(fontsize=5.5)
     save(canvas, path)
 
 
@@ -157,6 +158,12 @@ def demo(results: Mapping[tuple[str, str], Result], tables: Mapping[str, np.ndar
     axes[-1].set(xlabel="step", ylabel="cosine", title="regulariser against loss (below 0: conflict)")
     axes[-1].legend(fontsize=7)
     save(canvas, path)
+
+
+def _weights(axis: Any, alphas: Sequence[float]) -> None:
+    axis.set_xscale("log")
+    axis.set_xticks(alphas, [f"{a:g}" for a in alphas])
+    axis.minorticks_off()
 
 
 def _endless(count: int) -> list[str]:

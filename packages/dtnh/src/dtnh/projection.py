@@ -95,12 +95,20 @@ def project(
 def project_(g: Sequence[Tensor], r: Sequence[Tensor | None], groups: Sequence[Sequence[int]]) -> Info:
     """The same in the memory of ``g``, which becomes ``d``: ``(1 + coef) g + r`` in each group, ``g + r`` elsewhere."""
     info = measure(g, r, groups)
+    if g and g[0].device.type == "cpu":  # there foreach is a loop, and one tensor after the other stays in the cache
+        factors = {i: 1 + coef for b, coef in zip(groups, info.coef, strict=True) for i in b}
+        for i, (a, t) in enumerate(zip(g, r, strict=True)):
+            if i in factors:
+                a.mul_(factors[i])
+            if t is not None:
+                a.add_(t)
+        return info
     for b, coef in zip(groups, info.coef, strict=True):
         if b:
             foreach._foreach_mul_([g[i] for i in b], 1 + coef)
-    both = [(a, b) for a, b in zip(g, r, strict=True) if b is not None]
+    both = [(a, t) for a, t in zip(g, r, strict=True) if t is not None]
     if both:
-        foreach._foreach_add_([a for a, _ in both], [b for _, b in both])
+        foreach._foreach_add_([a for a, _ in both], [t for _, t in both])
     return info
 
 
@@ -108,10 +116,8 @@ def project_(g: Sequence[Tensor], r: Sequence[Tensor | None], groups: Sequence[S
 def measure(g: Sequence[Tensor], r: Sequence[Tensor | None], groups: Sequence[Sequence[int]]) -> Info:
     """Whether, and how much, ``r`` opposes ``g`` in each group; sums in float32 or wider."""
     device = g[0].device if g else torch.device("cpu")
-    pairs = [[(g[i], t) for i in b if (t := r[i]) is not None] for b in groups]
-    dot = _sums([[_inner(a, b) for a, b in p] for p in pairs], device)
-    gg = _sums([[_inner(g[i], g[i]) for i in b] for b in groups], device)
-    rr = _sums([[_inner(b, b) for _, b in p] for p in pairs], device)
+    products = [[_products(g[i], r[i]) for i in b] for b in groups]
+    dot, gg, rr = (_sums([[p[k] for p in b] for b in products], device) for k in range(3))
     conflict = (dot < 0) & (gg > 0)
     coef = torch.where(conflict, -dot / gg, 0.0)
     norms, size = gg.sqrt() * rr.sqrt(), gg.sqrt()
@@ -123,6 +129,12 @@ def _sums(parts: Sequence[Sequence[Tensor]], device: torch.device) -> Tensor:
     zero = torch.zeros((), device=device)
     sums = [torch.stack([t.to(device) for t in p]).sum() if p else zero for p in parts]
     return torch.stack(sums) if sums else torch.zeros(0, device=device)
+
+
+def _products(a: Tensor, t: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """``<g, r>``, ``<g, g>`` and ``<r, r>`` of one tensor, while it is in the cache."""
+    gg = _inner(a, a)
+    return (torch.zeros_like(gg), gg, torch.zeros_like(gg)) if t is None else (_inner(a, t), gg, _inner(t, t))
 
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:

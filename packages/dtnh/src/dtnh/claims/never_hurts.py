@@ -131,14 +131,13 @@ def draw_mechanism(values: Sequence[Values], path: Path) -> None:
     """Conflict rate over training, and differences of same-batch losses."""
     from dtnh import plots
 
-    curves: dict[str, list[list[float]]] = {}
+    curves: dict[Cell, list[list[float]]] = {}
     for v in values:
         for r in v["runs"]:
             if "conflict_curve" in r:
-                cell = (r["task"], r["source"], r["base"], r["alpha"])
-                curves.setdefault(named(cell), []).append(r["conflict_curve"])
-    differences = {named(c): np.concatenate(d) for c, d in collect_lists(values).items()}
-    plots.mechanism({name: np.mean(c, axis=0) for name, c in curves.items()}, differences, path)
+                curves.setdefault((r["task"], r["source"], r["base"], r["alpha"]), []).append(r["conflict_curve"])
+    differences = {c: np.concatenate(d) for c, d in collect_lists(values).items()}
+    plots.mechanism({c: np.mean(curves[c], axis=0) for c in strongest(curves)}, differences, path)
 
 
 PRESETS: dict[Preset, Grid] = {
