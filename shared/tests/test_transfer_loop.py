@@ -94,8 +94,9 @@ def test_a_run_goes_on_from_its_checkpoint_as_if_it_had_never_stopped(task, tmp_
         late := task.network(7), task.split(0), VIEW, settings, L2SP(task.source, 0.1), checkpoint=tmp_path / "c.pt"
     )
     assert resumed == whole and same(state(late), state(model))
-    with pytest.raises(InputError, match="other settings"):
-        finetune(late, task.split(0), VIEW, FineTuning(99, 16), checkpoint=tmp_path / "c.pt")
+    for other, regularizer in ((FineTuning(99, 16), None), (settings, L2(0.1)), (settings, L2SP(task.source, 0.2))):
+        with pytest.raises(InputError, match="other settings"):
+            finetune(late, task.split(0), VIEW, other, regularizer, checkpoint=tmp_path / "c.pt")
     (tmp_path / "c.pt").write_text("")
     with pytest.raises(InputError, match="is not a checkpoint"):
         finetune(late, task.split(0), VIEW, settings, checkpoint=tmp_path / "c.pt")

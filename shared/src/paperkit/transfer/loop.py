@@ -35,7 +35,7 @@ class FineTuning:
         schedule: ``step`` (a tenth after two thirds), ``exponential`` (a tenth every 0.67 of the steps) or ``constant``.
         augment: Random crops and mirror images, see :class:`~paperkit.transfer.data.View`.
         frozen: Train the head alone; everything else stays as it is and in eval mode, BatchNorm's statistics included.
-        seed: Of batch order and augmentation.
+        seed: Of batch order, augmentation and dropout.
     """
 
     steps: int
@@ -140,9 +140,11 @@ class FineTuner:
         for group in self.optimizer.param_groups:
             group["lr"] = s.rate(self.step)
         self.optimizer.zero_grad()
-        loss = cross_entropy(self.model(x), y)
-        known = None if s.augment else rows
-        self.regularizer.backward(Step(self.model, self.parameters, self.head, loss, x, y, known))
+        with torch.random.fork_rng([x.device] if x.is_cuda else []):  # dropout is the same for every method, too
+            torch.manual_seed(s.seed + self.step)
+            loss = cross_entropy(self.model(x), y)
+            known = None if s.augment else rows
+            self.regularizer.backward(Step(self.model, self.parameters, self.head, loss, x, y, known))
         self.optimizer.step()
         value = loss.item()
         if not math.isfinite(value):
@@ -188,8 +190,8 @@ class FineTuner:
         self.step, self.losses = state["step"], state["losses"]
 
     def _identity(self) -> str:
-        about = type(self.regularizer).__name__, getattr(self.regularizer, "alpha", None)
-        return f"{asdict(self.settings)}, {self.view}, {len(self.split.train)} images, {self.split.train.classes}, {about}"
+        train = self.split.train
+        return f"{self.regularizer}, {asdict(self.settings)}, {self.view}, {len(train)} images, {train.classes}"
 
 
 def finetune(

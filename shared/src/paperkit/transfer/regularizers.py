@@ -45,6 +45,10 @@ class Step:
 class Regularizer:
     """Adds nothing: plain fine-tuning, and the base of everything that adds something."""
 
+    def __repr__(self) -> str:
+        """What a checkpoint is recognised by: everything that must not change when a run goes on."""
+        return type(self).__name__
+
     def watch(self, model: nn.Module) -> AbstractContextManager[object]:
         """Held open around training: the place for forward hooks on the model."""
         return nullcontext()
@@ -90,6 +94,9 @@ class L2SP(Regularizer):
         state = source.state_dict() if isinstance(source, nn.Module) else source
         self.source = None if state is None else {k: v.detach().to(torch.float32, copy=True) for k, v in state.items()}
         self.alpha, self.include = alpha, include
+
+    def __repr__(self) -> str:
+        return f"{'L2' if self.source is None else 'L2-SP'}(alpha={self.alpha}, {self.include})"
 
     def _pulled(self, step: Step) -> list[str]:
         names = [n for n, p in step.parameters.items() if self.include == "all" or p.ndim > 1]

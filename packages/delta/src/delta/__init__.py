@@ -1,0 +1,9 @@
+"""delta: fine-tuning that keeps what the source network sees, by feature maps with channel attention (arXiv 1901.09229).
+
+Names are loaded when first used, so that importing the package does not import torch.
+"""
+
+import lazy_loader
+
+__version__ = "0.1.0"
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,66 @@
+"""Methods compared in pairs: the same splits, heads, batches and augmentation, the weight chosen on validation images."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from delta.layers import layers_for
+from delta.methods import ALPHAS, GRIDS, Method, fine_tune, task_attention
+from paperkit.transfer.loop import DivergedError, FineTuning
+from paperkit.transfer.tasks import Task
+
+COLUMNS = ["task", "method", "alpha", "validation accuracy", "test accuracy", "training loss", "diverged (counts as chance)"]
+
+Run = list[str | float]
+"""One fine-tuning run, as :data:`COLUMNS` names it."""
+Curve = Mapping[float, np.ndarray]
+"""Weight to an array ``(seeds, 2)`` of validation and test accuracy."""
+
+
+def compare_task(
+    task: Task,
+    methods: Sequence[Method],
+    settings: FineTuning,
+    layers: Sequence[str] | None = None,
+    device: str = "cpu",
+    short: bool = False,
+) -> list[Run]:
+    """Run every method at every weight of its grid, on the split of ``settings.seed``.
+
+    Args:
+        task: The source network and the target images.
+        methods: Which; their grids are :data:`delta.methods.GRIDS`.
+        settings: How to train, the same for all.
+        layers: Where features are kept; :func:`delta.layers_for` when None.
+        device: Where.
+        short: Only the first weight of each grid.
+    """
+    layers = layers or layers_for(task.source.to(device), task.view.test(task.pool.x[:1]).to(device))
+    attention = task_attention(task, settings.seed, layers, device=device) if "delta" in methods else None
+    runs: list[Run] = []
+    for method in methods:
+        grid = GRIDS.get(method, (ALPHAS[method],))
+        for alpha in grid[:1] if short else grid:
+            row: Run = [task.name, method, alpha]
+            try:
+                r = fine_tune(task, method, alpha, settings, layers, attention, device).result
+                runs.append([*row, r.validation.accuracy, r.test.accuracy, r.train.loss, 0])
+            except DivergedError:
+                chance = 1 / len(task.pool.classes)
+                runs.append([*row, chance, chance, -1.0, 1])
+    return runs
+
+
+def curves(seeds: Iterable[Sequence[Run]]) -> dict[str, dict[str, Curve]]:
+    """Task, then method, then the curve over the weights, from the runs of several seeds."""
+    table: dict[str, dict[str, dict[float, list[list[float]]]]] = {}
+    for runs in seeds:
+        for task, method, alpha, validation, test, *_ in runs:
+            by_alpha = table.setdefault(str(task), {}).setdefault(str(method), {})
+            by_alpha.setdefault(float(alpha), []).append([float(validation), float(test)])
+    return {t: {m: {a: np.array(x) for a, x in c.items()} for m, c in ms.items()} for t, ms in table.items()}
+
+
+def chosen(curve: Curve) -> float:
+    """The weight with the best mean validation accuracy, the smallest of equals."""
+    return max(sorted(curve), key=lambda alpha: round(float(curve[alpha][:, 0].mean()), 9))
