@@ -81,6 +81,8 @@ def test_fit_then_resume(capsys):
     assert "already holds a run" in capsys.readouterr().err
     assert call(*FIT, "--steps", "6", "--out", "run", "--resume") == 2
     assert "other settings" in capsys.readouterr().err
+    for other in (["--no-guard"], ["--scope", "layer"], ["--alpha", "0.2"], ["--regularizer", "featmap"]):
+        assert call(*FIT, "--steps", "4", "--out", "run", "--resume", *other) == 2, other
     assert call(*FIT, "--steps", "4", "--out", "run", "--resume") == 0
     assert call(*FIT, "--steps", "2", "--out", "plain", "--no-guard", "--regularizer", "featmap") == 0
     assert not Path("plain/conflicts.csv").exists()

@@ -63,6 +63,10 @@ class FeatureMaps(_Distillation):
         self.layers = None if layers is None else tuple(layers)
         if unknown := set(self.layers or ()) - dict(self.source.named_modules()).keys():
             raise InputError(f"the source has no layer {min(unknown)!r}: name one of its modules")
+        self._named = self.layers
+
+    def __repr__(self) -> str:
+        return f"FeatureMaps(alpha={self.alpha}, {self._named})"
 
     @contextmanager
     def watch(self, model: nn.Module) -> Iterator[None]:
@@ -120,6 +124,9 @@ class LogitDistillation(_Distillation):
         if temperature <= 0:
             raise InputError(f"temperature = {temperature}: expected a positive number")
         self.temperature = temperature
+
+    def __repr__(self) -> str:
+        return f"LogitDistillation(alpha={self.alpha}, T={self.temperature})"
 
     @contextmanager
     def watch(self, model: nn.Module) -> Iterator[None]:

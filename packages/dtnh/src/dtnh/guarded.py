@@ -18,7 +18,9 @@ class Wrapper(Regularizer):
 
     def __init__(self, base: Regularizer) -> None:
         self.base = base
-        self.alpha = getattr(base, "alpha", None)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.base!r})"
 
     def watch(self, model: nn.Module) -> AbstractContextManager[object]:
         """The base's hooks."""
@@ -48,6 +50,9 @@ class Guarded(Wrapper):
         super().__init__(base)
         self.scope: Scope = scope
         self.guard: Guard | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.base!r}, {self.scope})"
 
     @property
     def conflicts(self) -> Conflicts:
