@@ -203,3 +203,13 @@ def test_fit_in_one_call_with_any_regulariser_of_the_loop(task):
         done = fit(task.source, task.pool, task.pool, reg, view=VIEW, settings=settings)
         assert len(done.conflicts) == 30 and done.result.test.accuracy > 0.6, reg
     assert len(fit(task.source, task.pool, task.pool, guard=False, view=VIEW, settings=settings).conflicts) == 0
+
+
+def test_deltas_regulariser_is_guarded_as_any_other(task):
+    delta = pytest.importorskip("delta")
+    reg = delta.DELTA(task.source, ["conv1", "conv2"], alpha=0.5)
+    model, x, y = moved(task), task.pool.x[:8], task.pool.y[:8]
+    with reg.watch(model):
+        assert Guard(model).backward(cross_entropy(model(x), y), 0.5 * reg(x, model)).reg_norm.item() > 0
+    settings = FineTuning(2, 8, augment=False)
+    assert len(fit(task.source, task.pool, regularizer=reg, view=VIEW, settings=settings).conflicts) == 2
