@@ -1,0 +1,9 @@
+"""dtnh: a guard that keeps any regulariser from opposing the task's gradient (arXiv 1911.07489).
+
+Names are loaded when first used, so that importing the package does not import torch.
+"""
+
+import lazy_loader
+
+__version__ = "0.1.0"
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
