@@ -26,5 +26,5 @@ def test_the_table_of_cells_is_that_of_the_records():
 
 
 def test_files_that_are_linked_exist():
-    for target in re.findall(r"\]\(((?!http)[^)]+)\)", TEXT):
+    for target in re.findall(r"\]\(((?!http|#)[^)]+)\)", TEXT):
         assert (ROOT / target).exists(), target

@@ -148,11 +148,17 @@ class LogitDistillation(_Distillation):
         if not self.seen:
             raise InputError("no forward pass was seen: run the model within `with regularizer.watch(model):`")
         self.source.to(x.device)
-        logits = head(self.source)(self.seen.pop("features"))
-        with torch.no_grad():
-            target = self.source(x)
-        ours, theirs = (log_softmax(z.float().flatten(1) / self.temperature, 1) for z in (logits, target))
+        logits, target = head(self.source)(self.seen.pop("features")), {}
+        with torch.no_grad(), _caught(self.source, [head_name(self.source)], target):
+            self.source(x)
+        both = logits, target.popitem()[1]
+        ours, theirs = (log_softmax(_pooled(z).float() / self.temperature, 1) for z in both)
         return self.alpha * self.temperature**2 * kl_div(ours, theirs, reduction="batchmean", log_target=True)
+
+
+def _pooled(logits: Tensor) -> Tensor:
+    """Logits ``(batch, class)``; the mean over the positions where the head is a convolution."""
+    return logits if logits.ndim == 2 else logits.flatten(2).mean(2)
 
 
 @contextmanager
