@@ -81,6 +81,12 @@ def test_the_commit_of_a_checkout_is_marked_when_it_has_changes(tmp_path):
     assert run.commit(tmp_path) == clean + "+"
 
 
+def test_a_missing_optional_dependency_is_one_sentence():
+    run.require("json", "Numbers", "nothing")
+    with pytest.raises(errors.InputError, match=r"^Pictures need no_such_module, .* pip install 'toy\[plots\]'$"):
+        run.require("no_such_module", "Pictures", "toy[plots]")
+
+
 def test_progress_is_silent_outside_a_terminal(capfd):
     assert list(run.progress(range(3), "x")) == [0, 1, 2]
     assert capfd.readouterr() == ("", "")

@@ -1,6 +1,7 @@
 """The circumstances of a run: seeds, device, environment, progress. torch is used where imported, never imported."""
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import random
@@ -117,6 +118,16 @@ def peak_memory_mb() -> float:
         return getattr(psutil.Process().memory_info(), "peak_wset") / 1e6  # noqa: B009 - exists on Windows alone
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def require(module: str, purpose: str, install: str) -> None:
+    """Refuse, before any work is done, what an optional dependency is missing for.
+
+    Raises:
+        InputError: ``module`` is not installed; the sentence names ``purpose`` and what to install.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise InputError(f"{purpose} need {module}, which is not installed: pip install '{install}'")
 
 
 def progress(items: Iterable[T], description: str = "", total: int | None = None, unit: str = "it") -> Iterable[T]:

@@ -7,6 +7,7 @@ cluster. A finished seed is written at once; a killed run resumes at the first u
 import dataclasses
 import datetime
 import hashlib
+import importlib.util
 import json
 import time
 import traceback
@@ -172,7 +173,7 @@ class _Plan:
         try:
             verdict = self.experiment.judge(values)
             picture = None
-            if self.experiment.draw:
+            if self.experiment.draw and importlib.util.find_spec("matplotlib"):
                 picture = f"{self.id}.{self.preset}.png"
                 with atomic_path(self.out / picture) as temporary:
                     self.experiment.draw(values, temporary)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from paperkit import run
 from securegbm.binning import BinConfig
 from securegbm.certificates import Identity, make_certificate, shared_secret
 from securegbm.config import TrainConfig
@@ -38,6 +39,7 @@ def demonstrate(out: Path, trees: int, workers: int) -> Iterator[str]:
     from sklearn.datasets import load_breast_cancer
     from sklearn.metrics import roc_auc_score
 
+    run.require("matplotlib", "Pictures", "securegbm[plots]")
     bunch: Any = load_breast_cancer(return_X_y=True)
     values, labels = bunch
     rng = np.random.default_rng(0)
