@@ -48,7 +48,7 @@ def install(session: nox.Session, *targets: str, lowest: bool = False) -> None:
 
 
 def with_paperkit(package: str, *wanted: str) -> list[str]:
-    """Targets of a package and of paperkit below it; what paperkit's own tests need stays out of the others' environments."""
+    """Targets of a package and of paperkit below it, without what paperkit's own tests need."""
     return [target(package, *wanted)] if package == "paperkit" else [target("paperkit"), target(package, *wanted)]
 
 
