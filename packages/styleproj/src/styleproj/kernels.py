@@ -50,7 +50,7 @@ def choose(rows: Tensor, kernel: Kernel = "auto") -> ModuleType | None:
     module = compiled() if fits and kernel != "torch" else None
     if kernel == "compiled" and module is None:
         raise InputError(
-            f"the compiled kernel needs numba and float32 on the CPU, this is {rows.dtype} on {rows.device}: use kernel='auto'"
+            f"the compiled kernel needs numba and float32 on the CPU, not {rows.dtype} on {rows.device}: use 'auto'"
         )
     return module
 
@@ -60,7 +60,7 @@ def sort_rows(rows: Tensor, kernel: Kernel = "auto") -> Tensor:
     module = choose(rows, kernel)
     if module is None:
         _refuse_nan(rows)
-        return (rows + 0.0).sort(-1, stable=True).values  # + 0.0 makes -0.0 a zero
+        return (rows + 0.0).sort(dim=-1, stable=True).values  # + 0.0 makes -0.0 a zero
     out = torch.empty_like(rows)
     a, b = rows.numpy(), out.numpy()
     _refuse(sum(_parallel(lambda i, j: module.sort_rows(a, b, i, j), rows)))
@@ -72,7 +72,7 @@ def argsort_rows(rows: Tensor, kernel: Kernel = "auto") -> Tensor:
     module = choose(rows, kernel)
     if module is None:
         _refuse_nan(rows)
-        return rows.argsort(-1, stable=True)
+        return rows.argsort(dim=-1, stable=True)
     out = torch.empty(rows.shape, dtype=torch.int64)
     a, b = rows.numpy(), out.numpy()
     _refuse(sum(_parallel(lambda i, j: module.argsort_rows(a, b, i, j), rows)))
@@ -135,4 +135,6 @@ def _refuse_nan(rows: Tensor) -> None:
 
 def _refuse(nan: int, what: str = "features") -> None:
     if nan:
-        raise InputError(f"{nan} of the {what} values are NaN, which have no rank: look for a division by zero before this layer")
+        raise InputError(
+            f"{nan} of the {what} values are NaN, which have no rank: look for what made them before this layer"
+        )

@@ -66,7 +66,9 @@ def project(
         raise InputError(f"ties = {ties!r} is none of stable, average, random, local-mean")
     if content.dtype in (torch.float16, torch.bfloat16):  # exact in float32, where the kernel works
         wide = SortedStyle(style.values.float()) if isinstance(style, SortedStyle) else style.float()
-        return project(content.float(), wide, alpha, ties=ties, seed=seed, gradient=gradient, kernel=kernel).to(content.dtype)
+        return project(content.float(), wide, alpha, ties=ties, seed=seed, gradient=gradient, kernel=kernel).to(
+            content.dtype
+        )
     x = positions(content)
     s, ordered = _style_rows(x, style)
     flat_x, flat_s = x.view(-1, x.shape[-1]), s.reshape(-1, s.shape[-1])
@@ -151,8 +153,7 @@ class StyleProjection(nn.Module):
 
     def forward(self, content: Tensor, style: Tensor | SortedStyle) -> Tensor:
         """Project the content on the style; shapes as in :func:`project`."""
-        options = {"ties": self.ties, "seed": self.seed, "gradient": self.gradient}
-        return project(content, style, self.alpha, **options)
+        return project(content, style, self.alpha, ties=self.ties, seed=self.seed, gradient=self.gradient)
 
     def extra_repr(self) -> str:
         """Options, for printing."""
@@ -165,7 +166,7 @@ def _style_rows(x: Tensor, style: Tensor | SortedStyle) -> tuple[Tensor, bool]:
         s, ordered = style.quantiles(x.shape[-1]), True
     else:
         s, ordered = positions(style), False
-        if s.shape[-1] != x.shape[-1]:
+        if s.shape != x.shape:  # another size, or one style for several contents: sort once
             s, ordered = SortedStyle.of(style).quantiles(x.shape[-1]), True
     fits = s.shape[-2] == x.shape[-2] and (s.ndim == 2 or s.shape[0] == 1 or s.shape[:-2] == x.shape[:-2])
     if not fits or s.dtype != x.dtype or s.device != x.device:
