@@ -1,7 +1,7 @@
 """Style projection: "Parameter-Free Style Projection for Arbitrary Style Transfer" (arXiv 2003.07694), section 3.
 
-Each channel of the content features keeps the order of its values and takes the style's values: with ``i`` the positions of the
-content sorted ascending and ``t`` the sorted style, ``z[i[k]] = t[k]``. It is the optimal transport map between the two
+Each channel of the content features keeps the order of its values and takes the style's values: with ``i`` the positions of
+the content sorted ascending and ``t`` the sorted style, ``z[i[k]] = t[k]``. It is the optimal transport map between the two
 distributions of a channel, and the same operator as the sort matching of EFDM (arXiv 2203.07740).
 """
 
@@ -32,8 +32,8 @@ def project(
 
     .. math:: z_{i_k} = t_k, \quad z_\alpha = \alpha z + (1 - \alpha) x
 
-    with :math:`x_{i_0} \le x_{i_1} \le \dots` the content and :math:`t` the sorted style. Where the sizes differ, :math:`t` is the
-    style's quantile function at :math:`(k + 1/2) / N`, linear between order statistics.
+    with :math:`x_{i_0} \le x_{i_1} \le \dots` the content and :math:`t` the sorted style. Where the sizes differ, it
+    is the style's quantile function at :math:`(k + 1/2) / N`, linear between order statistics.
 
     Args:
         content: ``(channel, height, width)`` or ``(batch, channel, height, width)``, floating point.
@@ -171,7 +171,7 @@ def _style_rows(x: Tensor, style: Tensor | SortedStyle) -> tuple[Tensor, bool]:
     fits = s.shape[-2] == x.shape[-2] and (s.ndim == 2 or s.shape[0] == 1 or s.shape[:-2] == x.shape[:-2])
     if not fits or s.dtype != x.dtype or s.device != x.device:
         raise InputError(
-            f"content of {tuple(x.shape[:-1])} (batch and channels, {x.dtype}, {x.device}) and style of {tuple(s.shape[:-1])} "
+            f"content of {tuple(x.shape[:-1])} channels ({x.dtype}, {x.device}) and style of {tuple(s.shape[:-1])} "
             f"({s.dtype}, {s.device}) do not fit: take both from the same layer, with one style or one for each content"
         )
     if s.ndim == 3 and x.ndim == 2:

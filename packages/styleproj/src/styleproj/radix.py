@@ -1,9 +1,9 @@
 """The CPU kernel of style projection: a stable radix sort of float32 rows that counts zeros instead of sorting them.
 
-Features after a ReLU are half zeros. The zeros of a row are one block of ties: one read counts them, and only the other values
-are sorted, least significant digit first, on order-preserving integer keys, with as few and as narrow digits as the range of
-the row's keys allows. A key of the content carries its position in the low half of a 64-bit item. The buffers of a row stay in
-the first two caches; memory sees each value once, and the result, already mixed with the content, is written once.
+Features after a ReLU are half zeros. The zeros of a row are one block of ties: one read counts them, and only the other
+values are sorted, least significant digit first, on order-preserving integer keys, with digits as narrow as the range of
+the row's keys allows. A key of the content carries its position in the low half of a 64-bit item. The buffers of a row stay
+in the first two caches; memory sees each value once, and the result, already mixed with the content, is written once.
 
 Rows are independent and the functions release the interpreter's lock: callers hand ranges of rows to threads.
 """
