@@ -79,8 +79,8 @@ def distill(
     network = new_network(settings.channels, settings.levels, settings.residuals)
     images = draw(0, 64)
     with torch.no_grad():
-        activations = dict(teacher.shallow.activations(images))
-        activations["conv3_2"] = dict(further.activations(images))["conv3_4"]
+        activations = {name: F.relu(y) for name, y in teacher.shallow.activations(images)}
+        activations["conv3_2"] = F.relu(dict(further.activations(images))["conv3_4"])
         activations["conv4_1"] = teacher.deepest(images)
     depth = len(settings.channels)
     chosen = [chosen_channels(activations[f"conv{k}_1"], c) for k, c in enumerate(settings.channels, start=1)]
@@ -109,7 +109,7 @@ def distill(
         pictures = network.decode(network.encode(held_out))
         return torch.cat([torch.cat(list(rows[:8]), 2) for rows in (held_out, pictures)], 1)
 
-    identity = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items()}
+    identity = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items() if k != "steps"}
     loop = Loop(network, out, settings.steps, settings.learning_rate, sample_every=500, identity=identity)
     loop.run(step, sample, resume)
     save_network(network, out / "network.safetensors", {"stage": "reconstruction", "steps": str(settings.steps)})

@@ -1,5 +1,7 @@
 """The network of style projection (2003.07694, section 3): encode, transform the features, decode.
 
+Features are transformed before their ReLU, which the decoder applies: ranks are the same and a third to a half of all values
+are no longer tied at zero, where their order, and with it the picture, would be an accident of where they lie.
 The paper decodes the last level alone. Here a level nearer to the picture can be transformed and handed over as well ("skip",
 which the paper's ablation names), so that the strokes come from the deep level and the drawing from the shallow one.
 """
@@ -65,7 +67,7 @@ class Decoder(nn.Module):
 
     def activations(self, features: Features) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Name, input and output before ReLU of every convolution outside residual blocks, in order."""
-        given = dict(zip(self.levels, features, strict=True))
+        given = {k: F.relu(f) for k, f in zip(self.levels, features, strict=True)}
         depth = self.levels[-1]
         x = given[depth]
         for block in range(depth, 0, -1):
@@ -118,8 +120,8 @@ class StyleNetwork(nn.Module):
         return 2 ** (self.levels[-1] - 1)
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> Features:
-        """Features at :attr:`levels`."""
-        features = self.encoder(image, self.levels[-1])
+        """Features at :attr:`levels`, before ReLU."""
+        features = self.encoder.levels(image, self.levels[-1])
         return tuple(features[k - 1] for k in self.levels)
 
     def decode(self, features: Features) -> Float[Tensor, "b 3 h w"]:

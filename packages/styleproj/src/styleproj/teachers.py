@@ -6,9 +6,8 @@ The files are development data and are not part of the package. The compressed o
 
 from pathlib import Path
 
-import torch
 from paperkit.errors import InputError
-from paperkit.style.encoders import LevelEncoder, load_vgg19, read_state
+from paperkit.style.encoders import VGG_CHANNELS, LevelEncoder, load_vgg19, read_state
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -35,6 +34,29 @@ def compressed_pair(path: Path) -> StyleNetwork:
     return network.eval().requires_grad_(False)
 
 
+class CompressedTeacher(nn.Module):
+    """Features at relu1_1 .. relu4_1 as the compressed network maps them to VGG's channels; a tenth of VGG's cost."""
+
+    def __init__(self, compressed: Path):
+        super().__init__()
+        state = read_state(compressed)
+        self.encoder = compressed_pair(compressed).encoder
+        for level, (c, full) in enumerate(zip(CHANNELS, VGG_CHANNELS, strict=False), start=1):
+            head = nn.Conv2d(c, full, 1)
+            head.load_state_dict({part: state[f"SE4.conv{level}1_aux.{part}"] for part in ("weight", "bias")})
+            self.add_module(f"head{level}", head)
+        self.eval().requires_grad_(False)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Four levels."""
+        levels = enumerate(self.encoder(image), start=1)
+        return [F.relu(getattr(self, f"head{k}")(x)) for k, x in levels]
+
+    def deepest(self, image: Tensor) -> Tensor:
+        """relu4_1 alone."""
+        return F.relu(self.get_submodule("head4")(self.encoder(image)[3]))
+
+
 class Teacher(nn.Module):
     """Features at relu1_1 .. relu4_1 in the normalised VGG-19's channels: the first three exact, the fourth as the
     compressed network maps it.
@@ -46,12 +68,8 @@ class Teacher(nn.Module):
 
     def __init__(self, vgg: Path, compressed: Path):
         super().__init__()
-        state = read_state(compressed)
         self.shallow = load_vgg19(vgg, 3)
-        self.deep = compressed_pair(compressed).encoder
-        self.head = nn.Conv2d(128, 512, 1)
-        self.head.load_state_dict({part: state[f"SE4.conv41_aux.{part}"] for part in ("weight", "bias")})
-        self.eval().requires_grad_(False)
+        self.deep = CompressedTeacher(compressed)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Four levels."""
@@ -59,4 +77,4 @@ class Teacher(nn.Module):
 
     def deepest(self, image: Tensor) -> Tensor:
         """relu4_1 alone: cheap, where only the content loss is wanted."""
-        return F.relu(self.head(self.deep(image)[3]))
+        return self.deep.deepest(image)

@@ -49,19 +49,24 @@ class LevelEncoder(nn.Module):
         return len(self.channels)
 
     def activations(self, image: Float[Tensor, "b 3 h w"], depth: int | None = None) -> Iterator[tuple[str, Tensor]]:
-        """Name and output after ReLU of every convolution up to level ``depth``, in order."""
+        """Name and output before ReLU of every convolution up to level ``depth``, in order."""
         depth = self.depth if depth is None else depth
         x = self.input(image)
         for block, n in enumerate(self.convolutions[:depth], start=1):
             if block > 1:
                 x = F.max_pool2d(x, 2)
             for i in range(1, (n if block < depth else 1) + 1):
-                x = F.relu(getattr(self, f"conv{block}_{i}")(x))
-                yield f"conv{block}_{i}", x
+                y = getattr(self, f"conv{block}_{i}")(x)
+                yield f"conv{block}_{i}", y
+                x = F.relu(y)
+
+    def levels(self, image: Float[Tensor, "b 3 h w"], depth: int | None = None) -> list[Tensor]:
+        """The levels 1 to ``depth`` before ReLU: the same order of values, without the ties that zeros are."""
+        return [y for name, y in self.activations(image, depth) if name.endswith("_1")]
 
     def forward(self, image: Float[Tensor, "b 3 h w"], depth: int | None = None) -> list[Tensor]:
         """The levels 1 to ``depth``, by default all; height and width must be multiples of 2^(depth-1)."""
-        return [x for name, x in self.activations(image, depth) if name.endswith("_1")]
+        return [F.relu(y) for y in self.levels(image, depth)]
 
 
 class VGG19(LevelEncoder):
