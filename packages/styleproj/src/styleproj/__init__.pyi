@@ -9,5 +9,7 @@ from .projection import project as project
 from .projection import project_regions as project_regions
 from .sorted_style import SortedStyle as SortedStyle
 from .sorted_style import barycentre as barycentre
+from .style import Style as Style
+from .stylizer import Stylizer as Stylizer
 
 __version__: str

@@ -149,7 +149,10 @@ class StyleProjection(nn.Module):
 
     def __init__(self, alpha: float = 1.0, ties: Ties = "stable", seed: int = 0, gradient: Gradient = "exact") -> None:
         super().__init__()
-        self.alpha, self.ties, self.seed, self.gradient = alpha, ties, seed, gradient
+        self.alpha = alpha
+        self.ties: Ties = ties
+        self.seed = seed
+        self.gradient: Gradient = gradient
 
     def forward(self, content: Tensor, style: Tensor | SortedStyle) -> Tensor:
         """Project the content on the style; shapes as in :func:`project`."""
