@@ -1,4 +1,4 @@
-"""The stylizer around the projection, on a small network of random weights: what is exact about it does not need training."""
+"""The stylizer around the projection, on a small network of random weights: its exactness needs no training."""
 
 import pytest
 import torch

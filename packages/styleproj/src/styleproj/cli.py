@@ -115,6 +115,7 @@ def train(
     style: Path,
     out: Path = Path("styleproj-run"),
     encoder: Path | None = None,
+    teacher: Path | None = None,
     steps: int = 8000,
     batch: int = 4,
     crop: int = 128,
@@ -134,6 +135,7 @@ def train(
         style: Folder of pictures whose styles count.
         out: Folder of network.safetensors, checkpoint.pt, log.jsonl and samples.
         encoder: A VGG-19 file (torchvision's or the normalised one); the encoder that comes with the package when not given.
+        teacher: A VGG-19 file on whose features the losses are measured; the encoder itself when not given.
         steps: Steps in all.
         batch: Pairs of crops a step.
         crop: Side of the crops in pixels, a multiple of 16.
@@ -146,7 +148,7 @@ def train(
         seed: Seed of crops.
         resume: Go on from the checkpoint in --out.
     """
-    from styleproj.training import TrainingSettings, run_training
+    from styleproj.training import TrainingSettings, train_from_folders
 
     settings = TrainingSettings(
         steps=steps,
@@ -160,7 +162,7 @@ def train(
         bf16=bf16,
         seed=seed,
     )
-    run_training(content, style, out, encoder, settings, resume)
+    train_from_folders(content, style, out, encoder, teacher, settings, resume)
 
 
 def demo(out: Path = Path("styleproj-demo.jpg"), size: int = 384, device: str = "auto") -> None:

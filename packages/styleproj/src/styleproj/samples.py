@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from paperkit.errors import InputError
-from paperkit.style.images import fit, from_uint8
+from paperkit.style.images import fit, from_uint8, resize
 
 CONTENTS = ("astronaut", "chelsea", "china", "rocket", "motorcycle")
 STYLES = ("ihc", "flower", "retina", "coffee", "hubble")
@@ -38,3 +38,11 @@ def photograph(name: str, longest: int = 512) -> Tensor:
 def photographs(names: Sequence[str], longest: int = 512) -> dict[str, Tensor]:
     """Several, by name."""
     return {name: photograph(name, longest) for name in names}
+
+
+def square(image: Tensor, side: int) -> Tensor:
+    """The middle of a picture as a square of ``side`` pixels."""
+    height, width = image.shape[-2:]
+    n = min(height, width)
+    top, left = (height - n) // 2, (width - n) // 2
+    return resize(image[:, top : top + n, left : left + n], side, side)

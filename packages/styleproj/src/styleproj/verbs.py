@@ -15,7 +15,7 @@ from styleproj import kernels
 from styleproj.baselines import adain_reference, efdm
 from styleproj.batch import Options, Task, load, stylize_all
 from styleproj.projection import Ties, project
-from styleproj.samples import CONTENTS, STYLES, photograph, photographs
+from styleproj.samples import CONTENTS, STYLES, photograph, photographs, square
 from styleproj.sheet import contact_sheet
 from styleproj.sorted_style import SortedStyle
 from styleproj.stylizer import Stylizer
@@ -110,11 +110,6 @@ def bench(size: int, rounds: int, device: str) -> None:
     )
     seconds = whole.timings["stylize, style prepared"].seconds[0]
     print(f"{1 / seconds:.1f} pictures of {side} x {side} a second")
-
-
-def square(image: torch.Tensor, side: int) -> torch.Tensor:
-    """A picture stretched to a square."""
-    return torch.nn.functional.interpolate(image[None], (side, side), mode="bilinear", antialias=True)[0].clamp(0, 1)
 
 
 def _timed(work: Any, device: str) -> Any:
