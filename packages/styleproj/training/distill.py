@@ -1,7 +1,7 @@
 """First stage of the shipped weights: python training/distill.py DATA OUT [--steps N] [--resume].
 
-DATA holds ``images/`` (photos.csv, paintings.csv with a column split) and ``weights/`` (the teachers). About eight minutes on
-one core.
+DATA holds ``images/`` (photos.csv, paintings.csv with a column split) and ``weights/`` (the teachers). About four minutes
+of one core.
 """
 
 import argparse

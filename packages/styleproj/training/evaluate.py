@@ -1,8 +1,8 @@
 """Quality of the shipped weights: python training/evaluate.py DATA OUT.json [--network FILE] [--against FILE ...].
 
 Reconstruction: PSNR and SSIM over the photographs held out, whole, against the compressed VGG-19 with its own decoder, which
-does nothing else than reconstruct. Stylisation: content and style losses on true VGG-19 features (relu1_1, relu2_1, relu3_1;
-content on relu3_1) over pairs of photographs and paintings held out, of the shipped network and of networks to compare it with.
+does nothing else than reconstruct. Stylisation: losses on true VGG-19 (style on relu1_1, relu2_1 and relu3_1, content
+on relu3_1) over pairs of photographs and paintings held out, of the shipped network and of networks to compare it with.
 """
 
 import argparse
@@ -13,14 +13,14 @@ from pathlib import Path
 
 import torch
 from distill import split
+from torch import Tensor
+from tqdm import tqdm
+
 from paperkit.files import sha256, write_atomic
 from paperkit.style.encoders import VGG19, load_vgg19
 from paperkit.style.images import fit, read_image
 from paperkit.style.metrics import psnr, ssim, ssim_edge
 from paperkit.style.padding import crop, pad_to_multiple
-from torch import Tensor
-from tqdm import tqdm
-
 from styleproj.losses import content_loss, kl_loss, moments, style_loss
 from styleproj.network import StyleNetwork
 from styleproj.projection import project
@@ -72,7 +72,9 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--network", type=Path, default=shipped())
-    parser.add_argument("--against", type=Path, nargs="*", default=[], help="networks whose losses are measured on the same pairs")
+    parser.add_argument(
+        "--against", type=Path, nargs="*", default=[], help="networks whose losses are measured on the same pairs"
+    )
     parser.add_argument("--photos", type=int, default=79)
     parser.add_argument("--pairs", type=int, default=64)
     given = parser.parse_args()

@@ -1,6 +1,6 @@
 """Second stage of the shipped weights: python training/style.py DATA FIRST OUT [--steps N] [--resume].
 
-FIRST is the folder of the first stage. The losses are measured on true VGG-19 to relu3_1 and the compressed VGG-19's relu4_1.
+FIRST is the folder of the first stage. Losses are measured on true VGG-19 to relu3_1 and the compressed VGG-19's relu4_1.
 """
 
 import argparse
@@ -25,12 +25,16 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=TrainingSettings.batch)
     parser.add_argument("--sample-every", type=int, default=TrainingSettings.sample_every)
     parser.add_argument("--style-crops", type=int, default=TrainingSettings.style_crops)
-    parser.add_argument("--cheap", type=int, default=2, help="steps with the compressed teacher alone between those with VGG-19")
+    parser.add_argument(
+        "--cheap", type=int, default=2, help="steps with the compressed teacher alone between those with VGG-19"
+    )
     parser.add_argument("--resume", action="store_true")
     given = parser.parse_args()
     weights = given.data / "weights"
     cheap = CompressedTeacher(weights / "vgg19_distilled16x.pt").to(memory_format=torch.channels_last)
-    true = Teacher(weights / "vgg19_normalised_conv3_1.pt", weights / "vgg19_distilled16x.pt").to(memory_format=torch.channels_last)
+    true = Teacher(weights / "vgg19_normalised_conv3_1.pt", weights / "vgg19_distilled16x.pt").to(
+        memory_format=torch.channels_last
+    )
     chosen = ("steps", "style_weight", "kl_weight", "identity_weight", "batch", "sample_every", "style_crops")
     settings = TrainingSettings(bf16=True, **{k: getattr(given, k) for k in chosen})
     train(

@@ -23,7 +23,9 @@ def chosen_channels(features: Tensor, count: int) -> Tensor:
     return torch.from_numpy(pivots[:count].copy()).long()
 
 
-def fit_convolution(layer: nn.Conv2d, x: Tensor, target: Tensor, rectified: bool, ridge: float = 1e-4, rounds: int = 4) -> None:
+def fit_convolution(
+    layer: nn.Conv2d, x: Tensor, target: Tensor, rectified: bool, ridge: float = 1e-4, rounds: int = 4
+) -> None:
     """Set ``layer`` so that its output on ``x`` comes near ``target`` in least squares.
 
     Where the target is rectified and zero, any output below zero is as good: in every round the target there becomes

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from paperkit.errors import InputError
-from paperkit.style.images import fit, read_image
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
+
+from paperkit.errors import InputError
+from paperkit.style.images import fit, read_image
 
 
 class Crops:
@@ -32,7 +33,9 @@ class Crops:
             except InputError as e:
                 self.skipped.append(str(e))
         if not self.pictures:
-            raise InputError(f"none of {len(files)} pictures can be read; the first: {self.skipped[0] if self.skipped else 'none'}")
+            raise InputError(
+                f"none of {len(files)} pictures can be read; the first: {self.skipped[0] if self.skipped else 'none'}"
+            )
         self.seed = seed
         self.generator = torch.Generator().manual_seed(seed)
 
@@ -42,7 +45,7 @@ class Crops:
         return self
 
     def draw(self, count: int, size: int, widest: float = 2.0) -> Tensor:
-        """(count, 3, size, size) float in [0, 1]: squares of ``size`` to ``widest * size`` pixels, shrunk, mirrored at random."""
+        """(count, 3, size, size) in [0, 1]: squares of ``size`` to ``widest * size`` pixels, shrunk, mirrored at random."""
         return torch.stack([self._one(size, widest) for _ in range(count)])
 
     def _uniform(self, low: float, high: float) -> float:

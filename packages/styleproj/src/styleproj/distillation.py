@@ -1,14 +1,14 @@
-"""How the shipped slim encoder came to be: a closed-form start, then reconstruction with the teachers' features held in view."""
+"""How the shipped slim encoder came to be: a closed-form start, then reconstruction with the teachers in view."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from paperkit.run import seed_everything
-from paperkit.style.encoders import VGG19, SlimEncoder, vgg19_state
 from torch import Tensor
 from torch.nn import functional as F
 
+from paperkit.run import seed_everything
+from paperkit.style.encoders import VGG19, SlimEncoder, vgg19_state
 from styleproj.closed_form import chosen_channels, start
 from styleproj.crops import Crops
 from styleproj.loop import Loop

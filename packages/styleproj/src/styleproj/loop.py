@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
 from paperkit.errors import InputError
 from paperkit.files import atomic_path
 from paperkit.style.images import write_image
-from torch import Tensor, nn
-from tqdm import tqdm
 
 
 @dataclass
@@ -141,8 +142,14 @@ class Loop:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             if state["identity"] != dict(self.identity or {}):
-                changed = [k for k in {*state["identity"], *(self.identity or {})} if state["identity"].get(k) != (self.identity or {}).get(k)]
-                raise InputError(f"{path} is of a training with another {', '.join(sorted(changed))}: give another folder with --out")
+                changed = [
+                    k
+                    for k in {*state["identity"], *(self.identity or {})}
+                    if state["identity"].get(k) != (self.identity or {}).get(k)
+                ]
+                raise InputError(
+                    f"{path} is of a training with another {', '.join(sorted(changed))}: give another folder with --out"
+                )
             self.module.load_state_dict(state["module"])
             self.optimizer.load_state_dict(state["optimizer"])
             for a, b in zip(self.averaged, state["averaged"], strict=True):

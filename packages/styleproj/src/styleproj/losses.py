@@ -1,6 +1,6 @@
 """The losses of style projection (2003.07694, section 3.3): L = L_p + lambda L_s + kappa L_KL.
 
-Norms are Euclidean, divided by the square root of the number of entries, so that crops and levels of any size weigh alike. The
+Norms are Euclidean, over the square root of the number of entries, so that crops and levels of any size weigh alike. The
 paper does not say what makes a feature map a distribution: here it is a softmax over positions, channel by channel.
 """
 
@@ -11,26 +11,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-EPSILON = 1e-5  # under square roots, as AdaIN has it
+from paperkit.style.metrics import moment_distance, rms
+from paperkit.style.metrics import moments as moments_of
 
 Moments = list[tuple[Tensor, Tensor]]
 
 
 def moments(features: Sequence[Float[Tensor, "b _ _ _"]]) -> Moments:
     """Mean and standard deviation over positions, (B, C) each, level by level."""
-    flat = [f.float().flatten(2) for f in features]
-    return [(f.mean(2), (f.var(2, correction=0) + EPSILON).sqrt()) for f in flat]
+    return [moments_of(f) for f in features]
 
 
 def style_loss(result: Moments, style: Moments) -> Float[Tensor, ""]:
     """L_s: distance of means plus distance of standard deviations, summed over levels, averaged over pictures."""
-    terms = [_rms(m - n) + _rms(d - e) for (m, d), (n, e) in zip(result, style, strict=True)]
-    return torch.stack(terms).sum(0).mean()
+    return torch.stack([moment_distance(a, b) for a, b in zip(result, style, strict=True)]).sum(0).mean()
 
 
 def content_loss(result: Float[Tensor, "b c h w"], content: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
     """L_p: distance of the deepest features from the content's own, averaged over pictures."""
-    return _rms((result.float() - content.float()).flatten(1)).mean()
+    return rms((result.float() - content.float()).flatten(1)).mean()
 
 
 def kl_loss(result: Float[Tensor, "b c h w"], content: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
@@ -45,11 +44,11 @@ class StyleProjectionLoss:
     """The weighted sum.
 
     Attributes:
-        style_weight: lambda; the paper's value is not known, 10 is AdaIN's.
+        style_weight: lambda; the paper's value is not known. AdaIN's 10 belongs to squared norms.
         kl_weight: kappa; the paper's value is not known.
     """
 
-    style_weight: float = 10.0
+    style_weight: float = 2.0
     kl_weight: float = 1.0
 
     def __call__(self, result: Sequence[Tensor], content: Tensor, style: Moments) -> dict[str, Tensor]:
@@ -66,7 +65,3 @@ class StyleProjectionLoss:
             "kl": kl_loss(result[-1], content),
         }
         return {"total": parts["content"] + self.style_weight * parts["style"] + self.kl_weight * parts["kl"], **parts}
-
-
-def _rms(x: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
-    return (x.square().mean(1) + EPSILON**2).sqrt()

@@ -2,17 +2,19 @@
 
 Features are transformed before their ReLU, which the decoder applies: ranks are the same and a third to a half of all values
 are no longer tied at zero, where their order, and with it the picture, would be an accident of where they lie.
-The paper decodes the last level alone. Here a level nearer to the picture can be transformed and handed over as well ("skip",
+The paper decodes the last level alone. Here one nearer to the picture can be transformed and handed over as well ("skip",
 which the paper's ablation names), so that the strokes come from the deep level and the drawing from the shallow one.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from jaxtyping import Float
-from paperkit.style.encoders import LevelEncoder
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from paperkit.style.encoders import LevelEncoder
 
 Features = tuple[Tensor, ...]
 Transform = Callable[[Tensor, Tensor], Tensor]
@@ -85,10 +87,7 @@ class Decoder(nn.Module):
 
     def forward(self, features: Features) -> Float[Tensor, "b 3 h w"]:
         """The picture, about [0, 1], not clamped."""
-        y = features[-1]
-        for _, _, y in self.activations(features):
-            pass
-        return y
+        return deque(self.activations(features), maxlen=1)[0][2]
 
 
 class StyleNetwork(nn.Module):

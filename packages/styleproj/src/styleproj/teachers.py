@@ -1,16 +1,17 @@
 """The networks that the shipped weights learn from: true VGG-19 as far as it is given, its 16x-compressed kin beyond.
 
 The files are development data and are not part of the package. The compressed one is from Collaborative Distillation
-(Wang et al., 2003.08436): ``SE4.*`` an encoder to relu4_1, ``SE4.*_aux`` its 1x1 maps to VGG's own channels, ``SD4.*`` a decoder.
+(Wang et al., 2003.08436): ``SE4.*`` an encoder to relu4_1, ``SE4.*_aux`` 1x1 maps to VGG's own channels, ``SD4.*`` a
+decoder.
 """
 
 from pathlib import Path
 
-from paperkit.errors import InputError
-from paperkit.style.encoders import VGG_CHANNELS, LevelEncoder, load_vgg19, read_state
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from paperkit.errors import InputError
+from paperkit.style.encoders import VGG_CHANNELS, LevelEncoder, load_vgg19, read_state
 from styleproj.network import Decoder, StyleNetwork
 
 CHANNELS = (16, 32, 64, 128)
@@ -58,8 +59,7 @@ class CompressedTeacher(nn.Module):
 
 
 class Teacher(nn.Module):
-    """Features at relu1_1 .. relu4_1 in the normalised VGG-19's channels: the first three exact, the fourth as the
-    compressed network maps it.
+    """Features at relu1_1 .. relu4_1 of the normalised VGG-19: the first three exact, the fourth the compressed network's.
 
     Args:
         vgg: File of the normalised VGG-19 to conv3_1.

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+
 from paperkit.errors import InputError
 from paperkit.files import atomic_path
 from paperkit.style.encoders import LevelEncoder
-
 from styleproj.network import Decoder, StyleNetwork
 
 
@@ -56,5 +56,3 @@ def load_network(path: Path | None = None) -> StyleNetwork:
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as e:
         raise InputError(f"{path} holds no network of styleproj: give a file that styleproj train wrote") from e
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-
-

@@ -1,6 +1,6 @@
 """Encoders that give features by levels: VGG-19 from any of the files in use, and the same shape made slim.
 
-Level k is the activation after the first convolution of block k (``relu1_1`` .. ``relu5_1``), at 1/2^(k-1) of the picture's size.
+Level k is the activation after the first convolution of block k (``relu1_1`` .. ``relu5_1``), at 1/2^(k-1) of the size.
 """
 
 import re
@@ -35,7 +35,9 @@ class LevelEncoder(nn.Module):
         self.convolutions = (*tuple(convolutions)[: len(channels) - 1], 1)
         self.padding = padding
         if len(self.convolutions) != len(self.channels):
-            raise InputError(f"{len(channels)} blocks need {len(channels) - 1} counts of convolutions, not {len(convolutions)}")
+            raise InputError(
+                f"{len(channels)} blocks need {len(channels) - 1} counts of convolutions, not {len(convolutions)}"
+            )
         self.input = nn.Conv2d(3, 3, 1)
         width = 3
         for block, (c, n) in enumerate(zip(self.channels, self.convolutions, strict=True), start=1):
@@ -70,8 +72,7 @@ class LevelEncoder(nn.Module):
 
 
 class VGG19(LevelEncoder):
-    """VGG-19 (Simonyan and Zisserman, 1409.1556) to ``relu{depth}_1``; pictures are RGB in [0, 1], the file's own input
-    convention is the 1x1 convolution ``input``."""
+    """VGG-19 (1409.1556) to ``relu{depth}_1`` for RGB in [0, 1]: what a file expects is the 1x1 convolution ``input``."""
 
     def __init__(self, depth: int = 4, padding: str = "reflect"):
         super().__init__(VGG_CHANNELS[:depth], VGG_CONVOLUTIONS, padding)
@@ -99,13 +100,17 @@ def vgg19_state(source: Path | Mapping[str, Tensor]) -> dict[str, Tensor]:
     if weights and all(re.fullmatch(r"features\.\d+", k) for k in weights):
         std, mean = torch.tensor(STD), torch.tensor(MEAN)
         given = {"input": (torch.diag(1 / std)[:, :, None, None], -mean / std)}
-        given |= {n: _pair(state, k) for n, k in zip(names, sorted(weights, key=lambda k: int(k.split(".")[1])), strict=False)}
+        given |= {
+            n: _pair(state, k) for n, k in zip(names, sorted(weights, key=lambda k: int(k.split(".")[1])), strict=False)
+        }
     elif weights and all(k.isdigit() for k in weights) and state[f"{min(weights, key=int)}.weight"].shape[-1] == 1:
         given = {n: _pair(state, k) for n, k in zip(["input", *names], sorted(weights, key=int), strict=False)}
     elif "conv0" in weights and "conv1_1" in weights:
         given = {n: _pair(state, k) for n, k in [("input", "conv0"), *((k, k) for k in names if k in weights)]}
     else:
-        raise InputError("this is no VGG-19: expected torchvision's keys (features.0.weight) or those of the normalised VGG-19")
+        raise InputError(
+            "this is no VGG-19: expected torchvision's keys (features.0.weight) or those of the normalised VGG-19"
+        )
     return {f"{n}.{part}": t for n, pair in given.items() for part, t in zip(("weight", "bias"), pair, strict=True)}
 
 
@@ -118,10 +123,8 @@ def load_vgg19(source: Path | Mapping[str, Tensor], depth: int | None = None, pa
         raise InputError(f"this VGG-19 goes to relu{deepest}_1: depth must be from 1 to {deepest}, not {depth}")
     encoder = VGG19(depth, padding)
     wanted = encoder.state_dict()
-    for key, t in wanted.items():
-        if key not in state or state[key].shape != t.shape:
-            found = f"has shape {tuple(state[key].shape)}" if key in state else "is missing"
-            raise InputError(f"this is no VGG-19: {key} {found}, expected shape {tuple(t.shape)}")
+    if wrong := [k for k, t in wanted.items() if k not in state or state[k].shape != t.shape]:
+        raise InputError(f"this is no VGG-19: {wrong[0]} is missing or not of shape {tuple(wanted[wrong[0]].shape)}")
     encoder.load_state_dict({k: state[k] for k in wanted})
     return encoder.eval().requires_grad_(False)
 

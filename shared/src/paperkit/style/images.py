@@ -16,7 +16,6 @@ from paperkit.errors import InputError
 from paperkit.files import atomic_path
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2", ".avif")
-LARGEST = 500_000_000  # pixels; more is taken for a mistake or an attack
 
 
 @dataclass(frozen=True)
@@ -33,25 +32,21 @@ def read_picture(path: Path) -> Picture:
     Of an animation the first frame is read.
 
     Raises:
-        InputError: It is no picture, it is damaged, or it has more than 500 million pixels.
+        InputError: It is no picture, it is damaged, or it has more than 178 million pixels.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pillow's own warnings of large pictures and odd tags
             with Image.open(path) as image:
-                if image.width * image.height > LARGEST:
-                    raise InputError(f"{path} has {image.width} x {image.height} pixels, more than 500 million: scale it down")
                 image.load()
                 upright: Image.Image = ImageOps.exif_transpose(image)
                 alpha = upright.convert("RGBA").getchannel("A") if upright.has_transparency_data else None
                 return Picture(from_uint8(_rgb(upright)), None if alpha is None else torch.from_numpy(np.array(alpha)) / 255)
-    except InputError:
-        raise
     except (FileNotFoundError, IsADirectoryError, PermissionError) as e:
         raise InputError(f"{path} cannot be read: {(e.strerror or 'unreadable').lower()}") from e
     except Image.DecompressionBombError as e:
-        raise InputError(f"{path} has more than 500 million pixels: scale it down") from e
-    except Exception as e:  # pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more on damaged files
+        raise InputError(f"{path} has more than 178 million pixels: scale it down") from e
+    except Exception as e:  # pillow's decoders raise nearly everything on damaged files
         raise InputError(f"{path} is no picture that can be read: expected a JPEG, PNG, TIFF, WebP or the like") from e
 
 
@@ -61,7 +56,9 @@ def read_image(path: Path) -> Float[Tensor, "3 h w"]:
     return picture.rgb if picture.alpha is None else picture.rgb * picture.alpha + (1 - picture.alpha)
 
 
-def write_image(path: Path, rgb: Float[Tensor, "3 h w"], alpha: Float[Tensor, "h w"] | None = None, quality: int = 95) -> None:
+def write_image(
+    path: Path, rgb: Float[Tensor, "3 h w"], alpha: Float[Tensor, "h w"] | None = None, quality: int = 95
+) -> None:
     """Write a picture; the suffix is the format. Values are clamped to [0, 1]; the file appears whole or not at all.
 
     Raises:
@@ -85,7 +82,9 @@ def image_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: give a folder of pictures")
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith("."))
+    files = sorted(
+        p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")
+    )
     if not files:
         raise InputError(f"{folder} holds no pictures: expected files that end in {', '.join(SUFFIXES[:5])} or the like")
     return files

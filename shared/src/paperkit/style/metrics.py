@@ -46,7 +46,7 @@ def gram_distance(f: Float[Tensor, "b c h w"], g: Float[Tensor, "b c H W"]) -> F
 
 def moments(features: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
     """Mean and standard deviation of each channel over positions."""
-    variance, mean = torch.var_mean(features.float().flatten(2), 2, correction=0)
+    variance, mean = torch.var_mean(features.float(), (2, 3), correction=0)
     return mean, (variance + EPSILON).sqrt()
 
 
@@ -56,7 +56,7 @@ def moment_distance(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> Float
 
 
 def mean_std_distance(f: Float[Tensor, "b c h w"], g: Float[Tensor, "b c H W"]) -> Float[Tensor, " b"]:
-    """:func:`moment_distance` of features."""
+    """The :func:`moment_distance` of features."""
     return moment_distance(moments(f), moments(g))
 
 

@@ -10,11 +10,8 @@ from paperkit.errors import InputError
 def pad_to_multiple(image: Float[Tensor, "b c h w"], multiple: int, least: int | None = None) -> Float[Tensor, "b c _ _"]:
     """Pad on the right and at the bottom until height and width are multiples; mirrored, so that no edge appears.
 
-    Args:
-        image: Pictures.
-        multiple: Of height and width.
-        least: The result is at least this large, by default twice the multiple: the deepest level then has two positions
-            each way, which reflection needs.
+    The result is at least ``least`` large, by default twice the multiple: the deepest level then has the two positions each
+    way that reflection needs.
     """
     if multiple < 1:
         raise InputError(f"the multiple must be at least 1, not {multiple}")

@@ -1,4 +1,4 @@
-"""Feature transforms with a closed form: AdaIN, WCT and optimal transport, as affine maps that can be cached, blended, folded.
+"""Feature transforms with a closed form: AdaIN, WCT, optimal transport; affine maps to be cached, blended and folded.
 
 AdaIN: Huang and Belongie, 1703.06868. WCT: Li et al., 1705.08086, the whitening damped as PhotoNAS's code does it. Optimal
 transport between Gaussians: Lu et al., 1906.00668.
@@ -30,11 +30,13 @@ class Statistics:
 
     @classmethod
     def of(cls, features: Float[Tensor, "b c h w"], mask: Float[Tensor, "h w"] | None = None) -> "Statistics":
-        """Of features; with a mask, a soft weight of every position. The covariance is divided by the number of positions."""
+        """Of features, over the number of positions; ``mask`` is a soft weight of each."""
         x = features.flatten(2)
         weight = torch.ones_like(x[0, 0]) if mask is None else mask.flatten().to(x)
         if weight.shape != x.shape[2:] or (weight < 0).any() or not weight.sum() > 0:
-            raise InputError(f"a mask needs the features' size {tuple(features.shape[2:])}, no negative weight, and some positive")
+            raise InputError(
+                f"a mask needs the features' size {tuple(features.shape[2:])}, no negative weight, and some positive"
+            )
         share = weight / weight.sum()
         mean = (x * share).sum(2, dtype=torch.float64)
         covariance = x.new_zeros(x.shape[0], x.shape[1], x.shape[1], dtype=torch.float64)
@@ -68,13 +70,11 @@ class Affine:
         return torch.baddbmm(bias[..., None], matrix.expand(len(x), -1, -1), x.flatten(2)).view(x.shape)
 
     def blend(self, alpha: float) -> "Affine":
-        """alpha z + (1 - alpha) x, still one affine map."""
+        """The map to alpha z + (1 - alpha) x."""
         identity = torch.eye(self.matrix.shape[-1]).to(self.matrix)
         return Affine(alpha * self.matrix + (1 - alpha) * identity, alpha * self.bias)
 
-    def fold(
-        self, weight: Float[Tensor, "o c k l"], bias: Float[Tensor, " o"]
-    ) -> tuple[Float[Tensor, "o c k l"], Float[Tensor, " o"]]:
+    def fold(self, weight: Float[Tensor, "o c k l"], bias: Float[Tensor, " o"]) -> tuple[Tensor, Tensor]:
         """Weight and bias of the convolution that does this map and the given convolution at once.
 
         Exact for reflection padding and for one picture, where nothing stands between the two.
@@ -95,26 +95,21 @@ def adain(x: Float[Tensor, "b c h w"], s: Float[Tensor, "b c H W"], alpha: float
 def wct_map(content: Statistics, style: Statistics, regularization: Regularization = "relative") -> Affine:
     """Whitening and colouring, both symmetric: the map is Σs^(1/2) Σc'^(-1/2).
 
-    Args:
-        content: Statistics of what is transformed.
-        style: Statistics that it gets.
-        regularization: Σc' is Σc for ``none``: the result has exactly the style's covariance, directions in which the content
-            does not vary excepted; Σc + I for ``identity``; 1.5 Σc + diag(Σc) for ``relative``, as PhotoNAS's code has it: the
-            weaker, the better conditioned.
+    With ``regularization`` none Σc' is Σc, and the result has exactly the style's covariance where the content varies;
+    with identity it is Σc + I, with relative 1.5 Σc + diag(Σc), as in PhotoNAS's code: weaker, better conditioned.
     """
     _same_channels(content, style)
-    if regularization == "none":
-        values, vectors = content.spectrum
-    else:
-        diagonal = content.covariance.diagonal(dim1=-2, dim2=-1)
-        loaded = {
-            "identity": lambda: content.covariance + torch.eye(diagonal.shape[-1]).to(diagonal),
-            "relative": lambda: 1.5 * content.covariance + torch.diag_embed(diagonal),
-        }
-        if regularization not in loaded:
-            raise InputError(f"regularization must be none, identity or relative, not {regularization!r}")
-        values, vectors = torch.linalg.eigh(loaded[regularization]())
-    return _between(style.root @ _function(values, vectors, power=-0.5), content, style)
+    covariance = content.covariance
+    diagonal = covariance.diagonal(dim1=-2, dim2=-1)
+    loaded = {
+        "none": covariance,
+        "identity": covariance + torch.eye(diagonal.shape[-1]).to(diagonal),
+        "relative": 1.5 * covariance + torch.diag_embed(diagonal),
+    }
+    if regularization not in loaded:
+        raise InputError(f"regularization must be none, identity or relative, not {regularization!r}")
+    inverse = _function(*torch.linalg.eigh(loaded[regularization]), power=-0.5)
+    return _between(style.root @ inverse, content, style)
 
 
 def ot_map(content: Statistics, style: Statistics) -> Affine:
@@ -149,10 +144,9 @@ def wct_by_region(
 
     Label maps of any size are brought to that of the features.
     """
-    mine, theirs = labels_at(content_labels, *x.shape[2:]), labels_at(style_labels, *s.shape[2:])
-    out = x.clone()
+    mine, theirs, out = labels_at(content_labels, *x.shape[2:]), labels_at(style_labels, *s.shape[2:]), x.clone()
     for label in mine.unique():
-        here, there = (mine == label), (theirs == label)
+        here, there = mine == label, theirs == label
         if min(here.sum(), there.sum()) < LEAST:
             continue
         fit = wct_map(Statistics.of(x, here.to(x)), Statistics.of(s, there.to(s)), regularization).blend(alpha)
@@ -167,8 +161,9 @@ def labels_at(labels: Int[Tensor, "y x"], height: int, width: int) -> Int[Tensor
 
 def _function(values: Tensor, vectors: Tensor, power: float) -> Tensor:
     """V d^power V'; of eigenvalues that are zero but for rounding, zero."""
-    kept = values > FLOOR * values.amax(-1, keepdim=True).clamp_min(torch.finfo(values.dtype).tiny)
-    scaled = torch.where(kept, values.clamp_min(torch.finfo(values.dtype).tiny) ** power, 0)
+    tiny = torch.finfo(values.dtype).tiny
+    kept = values > FLOOR * values.amax(-1, keepdim=True).clamp_min(tiny)
+    scaled = torch.where(kept, values.clamp_min(tiny) ** power, 0)
     return (vectors * scaled[..., None, :]) @ vectors.mT
 
 

@@ -86,7 +86,7 @@ class VideoWriter:
         return self
 
     def write(self, frame: Float[Tensor, "3 h w"]) -> None:
-        """Append a frame; all must have the first one's size, odd sizes are made even by repeating the last row or column."""
+        """Append a frame, of the first one's size; odd sizes are made even by repeating the last row or column."""
         array = to_uint8(frame)
         array = np.pad(array, ((0, array.shape[0] % 2), (0, array.shape[1] % 2), (0, 0)), mode="edge")
         if self._video is None:
@@ -100,25 +100,25 @@ class VideoWriter:
         self._container.mux(self._video.encode(av.VideoFrame.from_ndarray(array, format="rgb24")))
 
     def __exit__(self, *error: Any) -> None:
-        if error[0] is None and self._video is None:
-            error = (InputError, InputError(f"{self.path.name}: no frame was given"), None)
-            self._stack.__exit__(*error)
-            raise error[1]
-        if error[0] is None:
+        with self._stack:
+            if error[0] is not None:
+                raise error[1]
+            if self._video is None:
+                raise InputError(f"{self.path.name}: no frame was given")
             self._container.mux(self._video.encode())
-            if self._copied is not None and self._source is not None:
-                for packet in self._source.demux(audio=0):
-                    if packet.dts is not None:
-                        packet.stream = self._copied
-                        self._container.mux(packet)
-        self._stack.__exit__(*error)
+            for packet in self._source.demux(audio=0) if self._copied else ():
+                if packet.dts is not None:
+                    packet.stream = self._copied
+                    self._container.mux(packet)
 
     def _sound_stream(self) -> Any:
         if self._source is None or not self._source.streams.audio:
             return None
         template = self._source.streams.audio[0]
         if template.codec_context.name not in self._container.supported_codecs:
-            raise InputError(f"{self.path.suffix} cannot hold the sound of {self.sound} ({template.codec_context.name}): use .mkv")
+            raise InputError(
+                f"{self.path.suffix} cannot hold the sound of {self.sound} ({template.codec_context.name}): use .mkv"
+            )
         return self._container.add_stream_from_template(template)
 
 
