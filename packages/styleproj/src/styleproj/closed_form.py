@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from styleproj.network import StyleNetwork
+from styleproj.network import StyleNetwork, bias_of
 
 POSITIONS = 60_000  # rows of a regression; the widest has 1,153 unknowns
 
@@ -35,15 +35,13 @@ def fit_convolution(
     gram = patches.T @ patches
     gram.diagonal().add_(ridge * gram.diagonal().mean())
     factor = torch.linalg.cholesky(gram)
-    goal = wanted
-    for _ in range(rounds if rectified else 1):
+    solution = torch.cholesky_solve(patches.T @ wanted, factor)
+    for _ in range(rounds - 1 if rectified else 0):
+        goal = torch.where(wanted > 0, wanted, (patches @ solution).clamp(max=0))
         solution = torch.cholesky_solve(patches.T @ goal, factor)
-        if rectified:
-            goal = torch.where(wanted > 0, wanted, (patches @ solution).clamp(max=0))
     with torch.no_grad():
         layer.weight.copy_(solution[:-1].T.reshape(layer.weight.shape))
-        assert layer.bias is not None
-        layer.bias.copy_(solution[-1])
+        bias_of(layer).copy_(solution[-1])
 
 
 @torch.no_grad()
@@ -62,10 +60,10 @@ def start(network: StyleNetwork, images: Tensor, teacher: Mapping[str, Tensor]) 
     encoder, decoder = network.encoder, network.decoder
     nn.init.zeros_(encoder.input.weight)
     encoder.input.weight[range(3), range(3)] = 4.0  # about unit variance
-    encoder.input.bias.copy_(torch.full((3,), -2.0))
+    nn.init.constant_(bias_of(encoder.input), -2.0)
     x, own = encoder.input(images), {}
     for name, layer in encoder.named_children():
-        if name == "input":
+        if name == "input" or not isinstance(layer, nn.Conv2d):
             continue
         target = teacher[name]
         target = target[:, chosen_channels(target, layer.out_channels)]

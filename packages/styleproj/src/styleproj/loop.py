@@ -84,7 +84,8 @@ class Loop:
                     self.step += 1
                     self.seconds = time.perf_counter() - begun
                     decay = min(self.average, (1 + self.step) / (10 + self.step))
-                    torch._foreach_lerp_(self.averaged, [p.detach() for p in self.trained], 1 - decay)
+                    for a, p in zip(self.averaged, self.trained, strict=True):
+                        a.lerp_(p.detach(), 1 - decay)
                     for k, v in losses.items():
                         sums[k] = sums.get(k, 0.0) + v.item()
                     count += 1

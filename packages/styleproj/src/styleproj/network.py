@@ -28,7 +28,7 @@ class Residual(nn.Module):
         self.first = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
         self.second = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
         nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(_bias(self.second))
+        nn.init.zeros_(bias_of(self.second))
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape."""
@@ -135,7 +135,8 @@ class StyleNetwork(nn.Module):
         return self.decode(tuple(transform(x, s) for x, s in pairs))
 
 
-def _bias(layer: nn.Conv2d) -> Tensor:
+def bias_of(layer: nn.Conv2d) -> Tensor:
+    """The bias of a convolution that has one."""
     if layer.bias is None:
         raise TypeError("this convolution has no bias")
     return layer.bias

@@ -85,7 +85,7 @@ def train(
         )
     seed_everything(settings.seed)
     device = choose_device(device)
-    network.to(device, memory_format=torch.channels_last)
+    network.to(torch.device(device)).to(memory_format=torch.channels_last)
     network.encoder.eval().requires_grad_(False)
     network.decoder.train().requires_grad_(True)
     photos, paintings = Crops(content, seed=settings.seed), Crops(style, seed=settings.seed + 1)

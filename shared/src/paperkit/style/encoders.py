@@ -6,6 +6,7 @@ Level k is the activation after the first convolution of block k (``relu1_1`` ..
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 from paperkit.errors import InputError
 
+Padding = Literal["reflect", "zeros"]
 VGG_CHANNELS = (64, 128, 256, 512, 512)
 VGG_CONVOLUTIONS = (2, 2, 4, 4)
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, what torchvision's files expect to be subtracted
@@ -29,7 +31,7 @@ class LevelEncoder(nn.Module):
         padding: ``reflect`` as style transfer uses VGG, ``zeros`` as it was trained.
     """
 
-    def __init__(self, channels: Sequence[int], convolutions: Sequence[int], padding: str = "reflect"):
+    def __init__(self, channels: Sequence[int], convolutions: Sequence[int], padding: Padding = "reflect"):
         super().__init__()
         self.channels = tuple(channels)
         self.convolutions = (*tuple(convolutions)[: len(channels) - 1], 1)
@@ -74,7 +76,7 @@ class LevelEncoder(nn.Module):
 class VGG19(LevelEncoder):
     """VGG-19 (1409.1556) to ``relu{depth}_1`` for RGB in [0, 1]: what a file expects is the 1x1 convolution ``input``."""
 
-    def __init__(self, depth: int = 4, padding: str = "reflect"):
+    def __init__(self, depth: int = 4, padding: Padding = "reflect"):
         super().__init__(VGG_CHANNELS[:depth], VGG_CONVOLUTIONS, padding)
 
 
@@ -90,9 +92,6 @@ def vgg19_state(source: Path | Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     ``features.0.weight``: torchvision's, input (x - mean) / std. ``0.weight`` with a 1x1 convolution first: the "normalised"
     VGG-19 that AdaIN made known. ``conv0.weight``, ``conv1_1.weight``: the same with names.
-
-    Raises:
-        InputError: It is none of these.
     """
     state = read_state(source) if isinstance(source, Path) else dict(source)
     names = [f"conv{b}_{i}" for b, n in enumerate((2, 2, 4, 4, 4), start=1) for i in range(1, n + 1)]
@@ -114,7 +113,7 @@ def vgg19_state(source: Path | Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"{n}.{part}": t for n, pair in given.items() for part, t in zip(("weight", "bias"), pair, strict=True)}
 
 
-def load_vgg19(source: Path | Mapping[str, Tensor], depth: int | None = None, padding: str = "reflect") -> VGG19:
+def load_vgg19(source: Path | Mapping[str, Tensor], depth: int | None = None, padding: Padding = "reflect") -> VGG19:
     """VGG-19 from a file or a state dictionary, frozen, as deep as the file goes or to ``depth``."""
     state = vgg19_state(source)
     deepest = max(b for b in range(1, 6) if b == 1 or f"conv{b}_1.weight" in state)

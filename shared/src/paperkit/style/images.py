@@ -59,11 +59,7 @@ def read_image(path: Path) -> Float[Tensor, "3 h w"]:
 def write_image(
     path: Path, rgb: Float[Tensor, "3 h w"], alpha: Float[Tensor, "h w"] | None = None, quality: int = 95
 ) -> None:
-    """Write a picture; the suffix is the format. Values are clamped to [0, 1]; the file appears whole or not at all.
-
-    Raises:
-        InputError: The suffix names no format that can be written.
-    """
+    """Write a picture; the suffix is the format. Values are clamped to [0, 1]; the file appears whole or not at all."""
     array = to_uint8(rgb)
     if alpha is not None and path.suffix.lower() in (".png", ".webp", ".tif", ".tiff"):
         array = np.dstack([array, (alpha.clamp(0, 1) * 255).round().byte().cpu().numpy()])
@@ -75,11 +71,7 @@ def write_image(
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The pictures in a folder by suffix, sorted by name, without those in folders below.
-
-    Raises:
-        InputError: There is no such folder, or no picture in it.
-    """
+    """The pictures in a folder by suffix, sorted by name, without those in folders below; at least one."""
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: give a folder of pictures")
     files = sorted(

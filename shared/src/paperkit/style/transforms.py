@@ -140,10 +140,7 @@ def wct_by_region(
     alpha: float = 1.0,
     regularization: Regularization = "relative",
 ) -> Float[Tensor, "b c h w"]:
-    """WCT within each label that both maps have on at least ten positions; elsewhere ``x`` stays.
-
-    Label maps of any size are brought to that of the features.
-    """
+    """WCT within each label that both maps, of any size, have on at least ten positions; elsewhere ``x`` stays."""
     mine, theirs, out = labels_at(content_labels, *x.shape[2:]), labels_at(style_labels, *s.shape[2:]), x.clone()
     for label in mine.unique():
         here, there = mine == label, theirs == label

@@ -17,8 +17,6 @@ from paperkit.errors import InputError
 from paperkit.files import atomic_path
 from paperkit.style.images import from_uint8, to_uint8
 
-SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".gif")
-
 
 @dataclass(frozen=True)
 class VideoInfo:
@@ -31,11 +29,7 @@ class VideoInfo:
 
 
 def video_info(path: Path) -> VideoInfo:
-    """What is in a video file.
-
-    Raises:
-        InputError: It is no video that can be read.
-    """
+    """What is in a video file."""
     with _opened(path) as container:
         stream = container.streams.video[0]
         first = next(container.decode(stream), None)
@@ -47,11 +41,7 @@ def video_info(path: Path) -> VideoInfo:
 
 
 def read_frames(path: Path) -> Iterator[Float[Tensor, "3 h w"]]:
-    """The frames in order, upright.
-
-    Raises:
-        InputError: It is no video that can be read, or it is damaged; the frames before the damage have then been given.
-    """
+    """The frames in order, upright; :class:`InputError` where the file is no video, or where the damage in it begins."""
     with _opened(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
@@ -106,7 +96,7 @@ class VideoWriter:
             if self._video is None:
                 raise InputError(f"{self.path.name}: no frame was given")
             self._container.mux(self._video.encode())
-            for packet in self._source.demux(audio=0) if self._copied else ():
+            for packet in self._source.demux(audio=0) if self._source and self._copied else ():
                 if packet.dts is not None:
                     packet.stream = self._copied
                     self._container.mux(packet)
