@@ -7,7 +7,7 @@ from skimage import data
 from paperkit.errors import InputError
 from paperkit.style.encoders import LevelEncoder, SlimEncoder
 from styleproj import project
-from styleproj.closed_form import chosen_channels, fit_convolution, start
+from styleproj.closed_form import chosen_channels, fit_convolution, start_decoder, start_encoder
 from styleproj.network import Decoder, StyleNetwork
 from styleproj.weights import load_network, save_network, shipped
 
@@ -85,7 +85,7 @@ def test_the_closed_form_start_reconstructs_better_than_chance():
     with torch.no_grad():
         activations = {name: y.relu() for name, y in teacher.activations(smooth)}
         net = network()
-        explained = start(net, smooth, activations)
+        explained = start_encoder(net.encoder, smooth, activations) | start_decoder(net, smooth)
         error = (net.decode(net.encode(smooth)) - smooth).square().mean()
     assert error < 0.5 * smooth.var()
     assert explained["encoder.conv1_1"] > 0.9 and set(explained) >= {"encoder.conv3_1", "decoder.conv3_1", "decoder.conv1_1"}

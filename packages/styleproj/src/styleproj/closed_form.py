@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from paperkit.style.encoders import LevelEncoder
 from styleproj.network import StyleNetwork, bias_of
 
 POSITIONS = 60_000  # rows of a regression; the widest has 1,153 unknowns
@@ -45,23 +46,21 @@ def fit_convolution(
 
 
 @torch.no_grad()
-def start(network: StyleNetwork, images: Tensor, teacher: Mapping[str, Tensor]) -> dict[str, float]:
-    """Fit encoder and decoder to ``teacher``'s activations on ``images`` and to the images themselves.
+def start_encoder(encoder: LevelEncoder, images: Tensor, teacher: Mapping[str, Tensor]) -> dict[str, float]:
+    """Fit the encoder to ``teacher``'s activations.
 
     Args:
-        network: All of its convolutions are overwritten; residual blocks stay what they are, which is the identity at first.
+        encoder: All of its convolutions are overwritten.
         images: (B, 3, H, W), enough for some 60,000 positions.
-        teacher: Activations after ReLU under the name of the encoder's convolution that is to imitate them.
+        teacher: Activations after ReLU under the name of the convolution that is to imitate some of their channels.
 
     Returns:
         Share of the variance of its target that each layer explains.
     """
-    explained = {}
-    encoder, decoder = network.encoder, network.decoder
     nn.init.zeros_(encoder.input.weight)
     encoder.input.weight[range(3), range(3)] = 4.0  # about unit variance
     nn.init.constant_(bias_of(encoder.input), -2.0)
-    x, own = encoder.input(images), {}
+    x, explained = encoder.input(images), {}
     for name, layer in encoder.named_children():
         if name == "input" or not isinstance(layer, nn.Conv2d):
             continue
@@ -71,16 +70,26 @@ def start(network: StyleNetwork, images: Tensor, teacher: Mapping[str, Tensor]) 
         if x.shape[-1] != target.shape[-1]:
             x = F.max_pool2d(x, 2)
         fit_convolution(layer, x, target, rectified=True)
-        x = own[name] = F.relu(layer(x))
+        x = F.relu(layer(x))
         explained[f"encoder.{name}"] = _explained(x, target)
+    return explained
+
+
+@torch.no_grad()
+def start_decoder(network: StyleNetwork, images: Tensor) -> dict[str, float]:
+    """Fit each of the decoder's convolutions to what the encoder had one convolution earlier, the last to the images.
+
+    Residual blocks stay what they are, which is the identity at first. Returns what :func:`start_encoder` does.
+    """
+    own = {name: F.relu(y) for name, y in network.encoder.activations(images)}
     before = dict(zip(list(own)[1:], list(own)[:-1], strict=True))
-    features = network.encode(images)
-    for name in [n for n, *_ in decoder.activations(features)]:
-        given = next(x for n, x, _ in decoder.activations(features) if n == name)
+    features, explained = network.encode(images), {}
+    for name in [n for n, *_ in network.decoder.activations(features)]:
+        given = next(x for n, x, _ in network.decoder.activations(features) if n == name)
         target = own[before[name]] if name in before else images
         if target.shape[-1] != given.shape[-1]:
             target = F.max_pool2d(target, 2)
-        layer = getattr(decoder, name)
+        layer = getattr(network.decoder, name)
         fit_convolution(layer, given, target, rectified=name in before)
         output = layer(given)
         explained[f"decoder.{name}"] = _explained(F.relu(output) if name in before else output, target)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from paperkit.run import seed_everything
 from paperkit.style.encoders import VGG19, SlimEncoder, vgg19_state
-from styleproj.closed_form import chosen_channels, start
+from styleproj.closed_form import chosen_channels, start_decoder, start_encoder
 from styleproj.crops import Crops
 from styleproj.loop import Loop
 from styleproj.network import Decoder, StyleNetwork
@@ -86,7 +86,8 @@ def distill(
     chosen = [chosen_channels(activations[f"conv{k}_1"], c) for k, c in enumerate(settings.channels, start=1)]
     scales = [activations[f"conv{k + 1}_1"][:, i].std((0, 2, 3), keepdim=True) for k, i in enumerate(chosen)]
     if not (out / "checkpoint.pt").exists():
-        for name, share in start(network, images, activations).items():
+        explained = start_encoder(network.encoder, images, activations) | start_decoder(network, images)
+        for name, share in explained.items():
             print(f"{name}: explains {share:.2f}")
     network.to(memory_format=torch.channels_last)
     held_out = draw(1, 16)

@@ -30,7 +30,7 @@ class VideoInfo:
 
 def video_info(path: Path) -> VideoInfo:
     """What is in a video file."""
-    with _opened(path) as container:
+    with _open(path) as container, _named(path):
         stream = container.streams.video[0]
         first = next(container.decode(stream), None)
         if first is None:
@@ -42,7 +42,7 @@ def video_info(path: Path) -> VideoInfo:
 
 def read_frames(path: Path) -> Iterator[Float[Tensor, "3 h w"]]:
     """The frames in order, upright; :class:`InputError` where the file is no video, or where the damage in it begins."""
-    with _opened(path) as container:
+    with _open(path) as container, _named(path):
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         for frame in container.decode(stream):
@@ -71,7 +71,7 @@ class VideoWriter:
         with ExitStack() as stack:
             temporary = stack.enter_context(atomic_path(self.path))
             self._container = stack.enter_context(av.open(str(temporary), "w"))
-            self._source = stack.enter_context(_opened(self.sound)) if self.sound else None
+            self._source = stack.enter_context(_open(self.sound)) if self.sound else None
             self._stack = stack.pop_all()
         return self
 
@@ -112,15 +112,21 @@ class VideoWriter:
         return self._container.add_stream_from_template(template)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The container of a video file; the library's errors as one sentence."""
+def _open(path: Path) -> Any:
+    """The container of a video file."""
     if not path.is_file():
         raise InputError(f"{path} does not exist: give a video file")
+    with _named(path):
+        container = av.open(str(path))
+    if not container.streams.video:
+        raise InputError(f"{path} holds no video")
+    return container
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """The library's errors about a file as one sentence."""
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise InputError(f"{path} holds no video")
-            yield container
+        yield
     except FFmpegError as e:
         raise InputError(f"{path} is no video that can be read, or it is damaged: {(e.strerror or str(e)).lower()}") from e
