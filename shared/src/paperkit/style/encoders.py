@@ -134,10 +134,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
     except Exception as e:
-        raise InputError(f"{path} cannot be read as weights: expected a flat state dictionary in .safetensors or .pt") from e
+        raise InputError(
+            f"{path} cannot be read as weights: expected an existing .safetensors or .pt of a state dictionary"
+        ) from e
     if not isinstance(state, dict) or not state or not all(isinstance(t, Tensor) for t in state.values()):
         raise InputError(f"{path} holds no flat dictionary of tensors: save the model's state_dict() alone")
     return state
