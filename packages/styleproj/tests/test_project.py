@@ -1,5 +1,8 @@
 """Properties (a) to (g) of the projection, its ties, sizes, gradients, and the compiled kernel against torch."""
 
+import builtins
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -102,7 +105,7 @@ def test_g_it_is_the_optimal_transport_map_of_every_channel(pair):
 def test_it_is_the_definition(pair):
     x, s = pair
     expected = stable_reference(x, s)
-    for kernel in ("torch", "auto"):
+    for kernel in ("torch", "compiled"):
         assert torch.equal(project(x, s, kernel=kernel), expected)
 
 
@@ -277,13 +280,35 @@ def test_channels_last_and_views_are_read_as_they_are():
     assert torch.equal(project(x[:, ::2], s[:, ::2]), project(x, s)[:, ::2])
 
 
+def without_numba(name, *args, _import=builtins.__import__, **kwargs):
+    if name.split(".")[0] == "numba":
+        raise ImportError(name)
+    return _import(name, *args, **kwargs)
+
+
 def test_without_numba_torch_does_the_work(monkeypatch):
     x, s = torch.randn(2, 3, 4, 4)
     expected = project(x, s)
-    monkeypatch.setattr(kernels, "compiled", lambda: None)
+    monkeypatch.setattr("builtins.__import__", without_numba)
+    kernels.compiled.cache_clear()
+    monkeypatch.delitem(sys.modules, "styleproj.radix", raising=False)
+    monkeypatch.delattr(styleproj, "radix", raising=False)
+    assert not kernels.warmup()
     assert torch.equal(project(x, s), expected)
     with pytest.raises(InputError, match="needs numba"):
         project(x, s, kernel="compiled")
+    kernels.compiled.cache_clear()
+
+
+def test_the_kernel_is_loaded_when_it_pays(monkeypatch):
+    kernels.compiled.cache_clear()
+    monkeypatch.setattr(kernels, "PAYS", 50)
+    monkeypatch.setattr(kernels, "_met", 0)
+    x = torch.randn(1, 6, 6)
+    project(x, x)
+    assert not kernels.compiled.cache_info().currsize
+    project(x, x)
+    assert kernels.compiled.cache_info().currsize
 
 
 def bad_value(x):

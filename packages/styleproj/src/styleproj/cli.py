@@ -120,12 +120,13 @@ def train(
     batch: int = 4,
     crop: int = 128,
     learning_rate: float = 1e-3,
-    style_weight: float = 10.0,
+    style_weight: float = 2.0,
     kl_weight: float = 1.0,
     sample_every: int = 500,
     checkpoint_every: int = 200,
     bf16: bool = False,
     seed: int = 0,
+    device: str = "auto",
     resume: bool = False,
 ) -> None:
     """Train a decoder on your own pictures; the result is a --model for stylize and video.
@@ -146,6 +147,7 @@ def train(
         checkpoint_every: Steps between checkpoints: the most that an interruption can lose.
         bf16: Convolutions in bfloat16: faster on processors that have it.
         seed: Seed of crops.
+        device: auto, cpu, cuda, cuda:N or mps.
         resume: Go on from the checkpoint in --out.
     """
     from styleproj.training import TrainingSettings, train_from_folders
@@ -162,7 +164,7 @@ def train(
         bf16=bf16,
         seed=seed,
     )
-    train_from_folders(content, style, out, encoder, teacher, settings, resume)
+    train_from_folders(content, style, out, encoder, teacher, settings, resume, device)
 
 
 def demo(out: Path = Path("styleproj-demo.jpg"), size: int = 384, device: str = "auto") -> None:

@@ -1,6 +1,8 @@
 """Sorting rows of features: the compiled kernel on the CPU where it is there, torch everywhere else.
 
-All functions take rows ``(rows, size)`` and treat them alike: stable, NaN refused, -0.0 equal to 0.0.
+All functions take rows ``(rows, size)`` and treat them alike: stable, NaN refused, -0.0 equal to 0.0; the two give the same
+values. Loading the compiled kernel takes a second, and compiling it, once a machine, some more; so ``auto`` does it when a
+process has sorted enough that it would have paid: one picture is done by then, a video gains.
 """
 
 import functools
@@ -17,8 +19,13 @@ from paperkit.errors import InputError
 
 Kernel = Literal["auto", "compiled", "torch"]
 T = TypeVar("T")
+PAYS = 1 << 24
+"""Values that torch sorts in about the time that loading the compiled kernel takes."""
 INLINE = 1 << 15
 """Values below which handing rows to threads costs more than it saves."""
+
+
+_met = 0  # values that this process was asked to sort
 
 
 @functools.cache
@@ -32,11 +39,11 @@ def compiled() -> ModuleType | None:
 
 
 def warmup() -> bool:
-    """Compile the kernel now (seconds, once a machine) rather than in the first call; False where there is none."""
-    x = torch.tensor([[1.0, 0.0, -1.0]])
-    for level in (True, False):
-        project_rows(x, x, level=level)
-    argsort_rows(sort_rows(x))
+    """Load the compiled kernel now, and compile it where this machine has not yet; False where there is none."""
+    if compiled() is not None:
+        x = torch.tensor([[1.0, 0.0, -1.0]])
+        project_rows(x, x, kernel="compiled")
+        argsort_rows(sort_rows(x, "compiled"), "compiled")
     return compiled() is not None
 
 
@@ -47,7 +54,9 @@ def choose(rows: Tensor, kernel: Kernel = "auto") -> ModuleType | None:
         InputError: ``"compiled"`` was asked for and cannot be had.
     """
     fits = rows.device.type == "cpu" and rows.dtype == torch.float32 and rows.shape[-1] < 2**31
-    module = compiled() if fits and kernel != "torch" else None
+    module = None
+    if fits and (kernel == "compiled" or (kernel == "auto" and _pays(rows.numel()))):
+        module = compiled()
     if kernel == "compiled" and module is None:
         raise InputError(
             f"the compiled kernel needs numba and float32 on the CPU, not {rows.dtype} on {rows.device}: use 'auto'"
@@ -112,6 +121,13 @@ def level_ties(sorted_x: Tensor, t: Tensor) -> Tensor:
     total = torch.zeros_like(t, dtype=torch.float64).scatter_add(-1, block, t.double())
     size = torch.zeros_like(total).scatter_add(-1, block, torch.ones_like(total))
     return (total.gather(-1, block) / size.gather(-1, block)).to(t.dtype)
+
+
+def _pays(values: int) -> bool:
+    """Whether the kernel is loaded already, or this process sorts enough."""
+    global _met
+    _met += values
+    return _met > PAYS or compiled.cache_info().currsize > 0
 
 
 def _parallel(work: Callable[[int, int], T], rows: Tensor) -> list[T]:

@@ -27,35 +27,36 @@ def _sort(items, spare, n, low, counts):
     smallest, largest = items[0], items[0]
     for i in range(n):
         smallest, largest = min(smallest, items[i]), max(largest, items[i])
-    base = np.int64(smallest >> low)
-    span = np.int64(largest >> low) - base
-    width = 1
-    while span >> (DIGITS * width):
-        width += 1
+    base = U64(smallest >> low)  # unsigned throughout: a signed index would be tested for being negative
+    span = U64(largest >> low) - base
+    width = U64(1)
+    while span >> (U64(DIGITS) * width):
+        width += U64(1)
     size = 1 << width
-    mask = np.int64(size - 1)
+    mask = U64(size - 1)
+    low_counts, middle_counts, high_counts = counts[:size], counts[size : 2 * size], counts[2 * size : 3 * size]
     counts[: DIGITS * size] = 0
     for i in range(n):
-        key = np.int64(items[i] >> low) - base
-        counts[key & mask] += U32(1)
-        counts[size + ((key >> width) & mask)] += U32(1)
-        counts[2 * size + (key >> (2 * width))] += U32(1)
+        key = U64(items[i] >> low) - base
+        low_counts[key & mask] += U32(1)
+        middle_counts[(key >> width) & mask] += U32(1)
+        high_counts[key >> (U64(2) * width)] += U32(1)
     source, target = items, spare
     for d in range(DIGITS):
-        first, shift = d * size, d * width
-        if counts[first + ((span >> shift) & mask)] == n:
+        count, shift = counts[d * size : (d + 1) * size], U64(d) * width
+        if count[(span >> shift) & mask] == n:
             continue  # all share this digit
         total = U32(0)
-        for j in range(first, first + size):
-            here = counts[j]
-            counts[j] = total
+        for j in range(size):
+            here = count[j]
+            count[j] = total
             total += here
         for i in range(n):
             item = source[i]
-            digit = first + (((np.int64(item >> low) - base) >> shift) & mask)
-            place = counts[digit]
+            digit = ((U64(item >> low) - base) >> shift) & mask
+            place = count[digit]
             target[place] = item
-            counts[digit] = place + U32(1)
+            count[digit] = place + U32(1)
         source, target = target, source
     return source
 
@@ -81,10 +82,11 @@ def _sort_values(bits, keys, spare, counts, out):
     """Sorted values of a row into ``out``, both as bits; returns the number of NaN."""
     size = bits.size
     negative, nan = _check(bits)
-    n = 0
+    filled = U64(0)
     for i in range(size):
-        keys[n] = _key(bits[i])
-        n += (bits[i] & MAGNITUDE) != 0
+        keys[filled] = _key(bits[i])
+        filled += U64((bits[i] & MAGNITUDE) != 0)
+    n = np.int64(filled)
     zeros = size - n
     result = _sort(keys, spare, n, U32(0), counts)
     for k in range(negative):
@@ -99,10 +101,11 @@ def _sort_values(bits, keys, spare, counts, out):
 def _sort_positions(bits, items, spare, counts):
     """The non-zero values of a row as sorted items (key, position): the buffer, its length, negatives, NaN."""
     negative, nan = _check(bits)
-    n = 0
+    filled = U64(0)
     for i in range(bits.size):
-        items[n] = (U64(_key(bits[i])) << U64(32)) | U64(i)
-        n += (bits[i] & MAGNITUDE) != 0
+        items[filled] = (U64(_key(bits[i])) << U64(32)) | U64(i)
+        filled += U64((bits[i] & MAGNITUDE) != 0)
+    n = np.int64(filled)
     return _sort(items, spare, n, U64(32), counts), n, negative, nan
 
 
@@ -139,6 +142,15 @@ def _place(items, t, x, strength, rest, out):
         for k in range(items.size):
             i = items[k] & LOW
             out[i] = strength * t[k] + rest * x[i]
+
+
+@njit(nogil=True, cache=True)
+def _fill(bits, t, strength, out):
+    """The k-th zero gets ``t[k]``, without a branch: all others get something too, to be overwritten."""
+    k, last = U64(0), U64(t.size - 1)
+    for i in range(bits.size):
+        out[i] = strength * t[min(k, last)]
+        k += U64((bits[i] & MAGNITUDE) == 0)
 
 
 @njit(nogil=True, cache=True)
@@ -208,11 +220,8 @@ def project_rows(x, s, ordered, level, alpha, out, start, stop):
         if level:
             _level(result, n, negative, zeros, t, mean)
             t = mean
-        k = negative
-        last = max(negative + zeros - 1, 0)
-        for i in range(size):  # as if every value were a zero; those that are not are overwritten below
-            out[c, i] = strength * t[min(k, last)]
-            k += (bits[i] & MAGNITUDE) == 0
+        if zeros:
+            _fill(bits, t[negative : negative + zeros], strength, out[c])
         _place(result[:negative], t, x[c], strength, rest, out[c])
         _place(result[negative:n], t[negative + zeros :], x[c], strength, rest, out[c])
     return nan_x, nan_s

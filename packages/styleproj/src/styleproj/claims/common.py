@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from paperkit.experiment import Job, Settings
+from paperkit.files import sha256
 from paperkit.style.encoders import load_vgg19, read_state
 from paperkit.style.images import read_image
 from styleproj.network import Decoder, StyleNetwork
@@ -36,7 +37,7 @@ class Pairs(Settings):
 def network(encoder: Encoder, job: Job) -> StyleNetwork:
     """The shipped network, or VGG-19 with the decoder that others trained for its relu3_1."""
     if encoder == "slim":
-        job.assets.find(f"{shipped().name}")
+        job.assets.note(shipped().name, sha256(shipped()))
         return load_network().to(job.device)
     vgg = load_vgg19(job.assets.find("weights/vgg19_normalised_conv3_1.pt"), 3)
     decoder = Decoder(vgg.channels, (2, 2), (3,))
