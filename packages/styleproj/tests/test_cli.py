@@ -138,6 +138,30 @@ def test_a_video_and_a_folder_of_frames(capsys):
     assert len(list(read_frames(Path("again.mkv")))) == 4
 
 
+def test_training_resumes_and_gives_a_model():
+    small = (
+        "--out",
+        "run",
+        "--crop",
+        "32",
+        "--batch",
+        "2",
+        "--style-crops",
+        "8",
+        "--sample-every",
+        "0",
+        "--checkpoint-every",
+        "1",
+    )
+    train = ("train", "--content", "photos", "--style", "styles", *small)
+    for name in ("photos", "styles"):
+        write_image(Path(f"{name}/large.png"), picture(64, 64))
+    assert call(*train, "--steps", "1") == 0
+    assert call(*train, "--steps", "2", "--resume") == 0
+    assert call("stylize", PHOTO, STYLE, "--model", "run/network.safetensors", "--out", "y.png") == 0
+    assert call(*train, "--steps", "2") == 2, "a finished run is not overwritten"
+
+
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [

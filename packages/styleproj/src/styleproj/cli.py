@@ -11,8 +11,8 @@ from paperkit.cli import main as run
 CITATION = """
 @misc{huang2020parameterfree,
   title         = {Parameter-Free Style Projection for Arbitrary Style Transfer},
-  author        = {Huang, Siyu and Xiong, Haoyi and Wang, Tianyang and Wen, Bihan and Wang, Qingzhong and Chen, Zeyu and
-                   Huan, Jun and Dou, Dejing},
+  author        = {Huang, Siyu and Xiong, Haoyi and Wang, Tianyang and Wang, Qingzhong and Chen, Zeyu and Huan, Jun and
+                   Dou, Dejing},
   year          = {2020},
   eprint        = {2003.07694},
   archivePrefix = {arXiv}
@@ -122,6 +122,7 @@ def train(
     learning_rate: float = 1e-3,
     style_weight: float = 2.0,
     kl_weight: float = 1.0,
+    style_crops: int = 1800,
     sample_every: int = 500,
     checkpoint_every: int = 200,
     bf16: bool = False,
@@ -143,6 +144,7 @@ def train(
         learning_rate: Of Adam.
         style_weight: lambda of L = L_p + lambda L_s + kappa L_KL.
         kl_weight: kappa.
+        style_crops: Crops of style pictures whose statistics are computed beforehand.
         sample_every: Steps between sample grids.
         checkpoint_every: Steps between checkpoints: the most that an interruption can lose.
         bf16: Convolutions in bfloat16: faster on processors that have it.
@@ -159,6 +161,7 @@ def train(
         learning_rate=learning_rate,
         style_weight=style_weight,
         kl_weight=kl_weight,
+        style_crops=style_crops,
         sample_every=sample_every,
         checkpoint_every=checkpoint_every,
         bf16=bf16,

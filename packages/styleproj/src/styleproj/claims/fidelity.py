@@ -86,7 +86,8 @@ def judge_gram(values: Sequence[Values]) -> Verdict:
     means = {n: np.mean([x for v in values for x in v["distances"][n]["gram"]]) for n in TRANSFORMS}
     effect = mean_interval([x for v in values for x in v["distances"]["projection"]["gram"]], "relative Gram error")
     told = ", ".join(f"{n} {m:.1%}" for n, m in means.items())
-    reason = f"The diagonal is exact, the rest is not: re-ordering differs from channel to channel. Errors: {told}."
+    reason = f"The diagonal is exact, the rest is not: re-ordering differs from channel to channel. Errors: {told}. "
+    reason += f"Encoder: {values[0]['encoder']}."
     return Verdict("reproduced" if effect.value <= 0.01 else "not reproduced", reason, effect)
 
 
