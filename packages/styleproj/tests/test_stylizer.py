@@ -12,7 +12,7 @@ from styleproj.style import mix
 
 @pytest.fixture
 def stylizer(network):
-    return Stylizer(network, ties="stable", device="cpu")
+    return Stylizer(network, ties="stable", palette=False, device="cpu")
 
 
 def picture(height=40, width=56, seed=0):
@@ -126,6 +126,19 @@ def test_coral_gives_the_style_the_contents_colours(stylizer):
     torch.testing.assert_close(y.flatten(1).mean(1), x.flatten(1).mean(1), rtol=0, atol=1e-4)
     torch.testing.assert_close(y.flatten(1).cov(), x.flatten(1).cov(), rtol=0.01, atol=1e-4)
     torch.testing.assert_close(stylizer.stylize(x, s, preserve_color="coral"), stylizer.stylize(x, y), rtol=0, atol=1e-5)
+
+
+def test_the_palette_is_the_styles(network):
+    x, s = picture(), 0.3 + 0.3 * picture(30, 30, seed=1)
+    y = Stylizer(network, device="cpu").stylize(x, s)
+    plain = Stylizer(network, device="cpu", palette=False).stylize(x, s)
+    error = [(v.flatten(1).mean(1) - s.flatten(1).mean(1)).abs().max() for v in (y, plain)]
+    assert error[0] < 0.02 < error[1]
+    mask = torch.zeros(40, 56)
+    mask[:, :30] = 1
+    assert torch.equal(Stylizer(network, device="cpu").stylize(x, s, mask=mask)[:, :, 30:], x[:, :, 30:])
+    untouched = Stylizer(network, device="cpu").stylize(x, s, 0.0)
+    torch.testing.assert_close(untouched, Stylizer(network, device="cpu", palette=False).stylize(x, s, 0.0))
 
 
 def test_styles_are_kept_on_disk(network, tmp_path):

@@ -39,6 +39,7 @@ def stylize(
     style_labels: Path | None = None,
     suffix: Literal[".jpg", ".png", ".webp", ".tif"] = ".jpg",
     ties: Ties = "average",
+    palette: bool = True,
     model: Path | None = None,
     cache: Path | None = None,
     tile: int = 1024,
@@ -65,6 +66,7 @@ def stylize(
         style_labels: Picture of the style's size.
         suffix: Format of results in a folder.
         ties: Order among equal features: average, stable, random, local-mean.
+        palette: Map the colours to those of the style after decoding.
         model: A network that styleproj train wrote; the one that comes with the package when not given.
         cache: Folder where styles are kept, so that they are not looked at again.
         tile: Side of the pieces in which large pictures are worked on; the result does not depend on it.
@@ -78,7 +80,7 @@ def stylize(
     )
     mixed = bool(mix) or (labels is not None and style_labels is None)
     todo = tasks(content, style, pairs, mixed, out, suffix)
-    verbs.stylize(todo, options, model, ties, device, tile, cache)
+    verbs.stylize(todo, options, model, ties, palette, device, tile, cache)
 
 
 def video(
@@ -89,6 +91,7 @@ def video(
     size: int = 512,
     style_size: int = 512,
     ties: Ties = "average",
+    palette: bool = True,
     model: Path | None = None,
     device: str = "auto",
 ) -> None:
@@ -102,12 +105,13 @@ def video(
         size: Longer side of the result; 0 keeps the video's.
         style_size: Longer side at which the style is looked at.
         ties: Order among equal features.
+        palette: Map the colours to those of the style after decoding.
         model: A network that styleproj train wrote.
         device: auto, cpu, cuda, cuda:N or mps.
     """
     from styleproj import verbs
 
-    verbs.video(source, style, out, alpha, size, style_size, ties, model, device)
+    verbs.video(source, style, out, alpha, size, style_size, ties, palette, model, device)
 
 
 def train(

@@ -6,25 +6,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from paperkit.errors import InputError
 from paperkit.files import atomic_path
+from paperkit.style.transforms import Statistics
 from styleproj.network import StyleNetwork
 from styleproj.sorted_style import SortedStyle, barycentre
 
 
 @dataclass(frozen=True)
 class Style:
-    """Sorted features of a picture at the levels of a network.
+    """Sorted features of a picture at the levels of a network, and the statistics of its colours.
 
     Attributes:
         levels: One an encoder level that the network transforms.
+        colours: Mean and covariance of red, green and blue.
         network: Digest of the network that they come from.
         name: For file names and messages.
     """
 
     levels: tuple[SortedStyle, ...]
+    colours: Statistics
     network: str
     name: str = "style"
 
@@ -33,6 +37,7 @@ class Style:
         from safetensors.torch import save_file
 
         tensors = {f"level{i}": s.values.detach().cpu().contiguous() for i, s in enumerate(self.levels)}
+        tensors |= {"colour_mean": self.colours.mean.cpu(), "colour_covariance": self.colours.covariance.cpu()}
         with atomic_path(path) as temporary:
             save_file(tensors, temporary, {"network": self.network, "name": self.name, "kind": "styleproj"})
 
@@ -50,16 +55,23 @@ class Style:
                 about = f.metadata() or {}
                 if about.get("kind") != "styleproj":
                     raise InputError(f"{path} holds no style: give a picture, or a file that Style.save wrote")
-                levels = tuple(SortedStyle(f.get_tensor(f"level{i}")) for i in range(len(f.keys())))
-            return cls(levels, about["network"], about["name"])
+                levels = tuple(SortedStyle(f.get_tensor(f"level{i}")) for i in range(len(f.keys()) - 2))
+                colours = Statistics(f.get_tensor("colour_mean"), f.get_tensor("colour_covariance"))
+            return cls(levels, colours, about["network"], about["name"])
         except SafetensorError as e:
             raise InputError(f"{path} holds no style: give a picture, or a file that Style.save wrote") from e
 
 
 def mix(styles: list[Style], weights: list[float]) -> Style:
-    """One style between several: their Wasserstein barycentre, level by level and channel by channel."""
+    """One style between several: their Wasserstein barycentre channel by channel, and the mean of their colours."""
     levels = zip(*(s.levels for s in styles), strict=True)
-    return Style(tuple(barycentre(level, weights) for level in levels), styles[0].network, "+".join(s.name for s in styles))
+    mixed = tuple(barycentre(level, weights) for level in levels)
+    shares = [w / sum(weights) for w in weights]
+    colours = Statistics(
+        sum((w * s.colours.mean for w, s in zip(shares, styles, strict=True)), torch.zeros(())),
+        sum((w * s.colours.covariance for w, s in zip(shares, styles, strict=True)), torch.zeros(())),
+    )
+    return Style(mixed, colours, styles[0].network, "+".join(s.name for s in styles))
 
 
 def digest(network: StyleNetwork) -> str:

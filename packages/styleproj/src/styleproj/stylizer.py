@@ -12,6 +12,7 @@ from paperkit import run
 from paperkit.errors import InputError
 from paperkit.style.images import read_image
 from paperkit.style.padding import crop, pad_to_multiple
+from paperkit.style.transforms import Statistics, ot_map
 from styleproj import tiles
 from styleproj.colour import coral, keep_chroma
 from styleproj.network import StyleNetwork
@@ -32,6 +33,8 @@ class Stylizer:
     Args:
         network: A network, a file of one, or None for the one that comes with the package.
         ties: Order among equal values, see :func:`styleproj.project`.
+        palette: After decoding, map the colours to the mean and covariance of the style's, by the map that moves them least;
+            a decoder alone does not hit them. Not done where the content's colours are kept.
         device: ``auto``, ``cpu``, ``cuda`` ...
         tile: Side of the pieces in which larger pictures are encoded and decoded; the result does not depend on it.
         cache: Folder where styles are kept between runs.
@@ -46,6 +49,7 @@ class Stylizer:
         network: StyleNetwork | Path | None = None,
         *,
         ties: Ties = "average",
+        palette: bool = True,
         device: str = "auto",
         tile: int = 1024,
         cache: Path | None = None,
@@ -56,6 +60,7 @@ class Stylizer:
         if tile < SMALLEST or tile % self.network.multiple:
             raise InputError(f"tile = {tile}: expected a multiple of {self.network.multiple}, at least {SMALLEST}")
         self.ties: Ties = ties
+        self.palette = palette
         self.tile = tile
         self.cache = cache
         self._digest = digest(self.network)
@@ -89,7 +94,8 @@ class Stylizer:
             features = self._encode(image)
             where = None if mask is None else mask > 0.5
             levels = [SortedStyle.of(x[0], self._at_level(where, x, image)) for x in features]
-        prepared = Style(tuple(levels), self._digest, name or "style")
+            colours = Statistics.of(image[None], None if where is None else where.float())
+        prepared = Style(tuple(levels), colours, self._digest, name or "style")
         if file:
             prepared.save(file)
         return prepared
@@ -141,6 +147,8 @@ class Stylizer:
             for level, x in enumerate(features):
                 features[level] = self._transform(x, parts, level, alpha, image)
             result = crop(tiles.decode(self.network, tuple(features), self.tile)[None], *image.shape[-2:])[0]
+            if self.palette and preserve_color is None:
+                result = _repaint(result, parts, alpha)
         if preserve_color == "luminance":
             result = keep_chroma(result, image.to(result.device))
         if mask is not None:
@@ -207,6 +215,18 @@ class Stylizer:
             raise InputError("preserve_color='coral' repaints the style picture: give the picture, not a prepared style")
         picture = read_image(Path(style)) if isinstance(style, str | Path) else style
         return coral(_checked(picture, "the style").cpu(), image.cpu())
+
+
+def _repaint(result: Tensor, parts: list[tuple[Tensor | None, Style]], alpha: float) -> Tensor:
+    """Give each part of a picture the colours of its style, as far as ``alpha`` goes."""
+    for where, style in parts:
+        if where is not None and not where.any():
+            continue
+        here = None if where is None else where.to(result)
+        fit = ot_map(Statistics.of(result[None], here), style.colours).blend(alpha)
+        painted = fit(result[None])[0].clamp(0, 1)
+        result = painted if here is None else torch.where(here > 0, painted, result)
+    return result
 
 
 def _checked(image: Tensor, name: str) -> Tensor:

@@ -23,10 +23,17 @@ from styleproj.video import stylize_video
 
 
 def stylize(
-    todo: Sequence[Task], options: Options, model: Path | None, ties: Ties, device: str, tile: int, cache: Path | None
+    todo: Sequence[Task],
+    options: Options,
+    model: Path | None,
+    ties: Ties,
+    palette: bool,
+    device: str,
+    tile: int,
+    cache: Path | None,
 ) -> None:
     """Make pictures; say at the end which could not be made."""
-    stylizer = Stylizer(model, ties=ties, device=device, tile=tile, cache=cache)
+    stylizer = Stylizer(model, ties=ties, palette=palette, device=device, tile=tile, cache=cache)
     problems = stylize_all(stylizer, todo, options, lambda task: print(task.target, flush=True))
     if len(todo) == 1 and problems:
         raise InputError(next(iter(problems)))
@@ -44,13 +51,14 @@ def video(
     size: int,
     style_size: int,
     ties: Ties,
+    palette: bool,
     model: Path | None,
     device: str,
 ) -> None:
     """Stylise a video and say how fast and how steady it is."""
     if not source.exists():
         raise InputError(f"{source} does not exist: give a video, or a folder of frames")
-    stylizer = Stylizer(model, ties=ties, device=device)
+    stylizer = Stylizer(model, ties=ties, palette=palette, device=device)
     prepared = stylizer.prepare(style if style.suffix == ".style" else load(style, style_size).image, name=style.stem)
     report = stylize_video(stylizer, source, prepared, out, alpha, size or None)
     ratio = report.steadiness.ratio

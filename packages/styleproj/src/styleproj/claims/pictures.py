@@ -41,7 +41,7 @@ class Identity(Pairs):
 def identity(s: Identity, job: Job) -> Values:
     """PSNR in dB of a picture in its own style, and of the mere auto-encoder, against the picture."""
     net = network(s.encoder, job)
-    stylizer = Stylizer(net, ties="stable", device=job.device)
+    stylizer = Stylizer(net, ties="stable", palette=False, device=job.device)
     own, auto, apart = [], [], []
     for _, content, _ in pairs(s, job):
         x = content[0].cpu()
