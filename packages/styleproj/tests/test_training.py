@@ -10,9 +10,11 @@ from paperkit.errors import InputError
 from paperkit.style.encoders import SlimEncoder
 from paperkit.style.images import write_image
 from styleproj.crops import Crops
+from styleproj.distillation import Distillation, distill
 from styleproj.loop import Loop
 from styleproj.losses import StyleProjectionLoss, content_loss, kl_loss, moments, style_loss
 from styleproj.network import Decoder, StyleNetwork
+from styleproj.teachers import Teacher, compressed_pair
 from styleproj.training import TrainingSettings, train, train_from_folders
 from styleproj.weights import load_network
 
@@ -147,6 +149,54 @@ def test_a_vgg_gets_the_decoder_of_the_paper(folders, tmp_path):
     vgg = tmp_path / "vgg.pt"
     trained = load_network(train_from_folders(*folders, tmp_path / "run", vgg, vgg, settings, device="cpu"))
     assert trained.levels == (2,) and trained.encoder.channels == (64, 128)
+
+
+def fake_teachers(folder):
+    """Files with the keys and shapes of the teachers, small random numbers."""
+
+    def layer(a, b, k=3):
+        return torch.randn(a, b, k, k) * (1.5 / (b * k * k)) ** 0.5, torch.zeros(a)
+
+    def named(layers):
+        return {f"{n}.{part}": t for n, pair in layers.items() for part, t in zip(("weight", "bias"), pair, strict=True)}
+
+    wide = {"conv1_1": (64, 3), "conv1_2": (64, 64), "conv2_1": (128, 64), "conv2_2": (128, 128), "conv3_1": (256, 128)}
+    torch.save(
+        named({"conv0": layer(3, 3, 1), **{n: layer(*s) for n, s in wide.items()}}), folder / "vgg19_normalised_conv3_1.pt"
+    )
+    further = [*wide.values(), (256, 256), (256, 256), (256, 256)]
+    places = (0, 2, 5, 7, 10, 12, 14, 16)
+    state = named({f"features.{i}": layer(*s) for i, s in zip(places, further, strict=True)})
+    torch.save(state, folder / "vgg19_imagenet_conv3_4.pt")
+    slim = {"11": (16, 3), "12": (16, 16), "21": (32, 16), "22": (32, 32), "31": (64, 32)}
+    slim |= {"32": (64, 64), "33": (64, 64), "34": (64, 64), "41": (128, 64)}
+    compressed = {"SE4.conv0": layer(3, 3, 1), **{f"SE4.conv{n}": layer(*s) for n, s in slim.items()}}
+    compressed |= {f"SD4.conv{n}": layer(b, a) for n, (a, b) in slim.items()}
+    heads = zip(("11", "21", "31", "41"), (16, 32, 64, 128), (64, 128, 256, 512), strict=True)
+    compressed |= {f"SE4.conv{n}_aux": layer(full, c, 1) for n, c, full in heads}
+    torch.save(named(compressed), folder / "vgg19_distilled16x.pt")
+
+
+def test_distillation_runs_resumes_and_imitates(folders, tmp_path, capsys):
+    fake_teachers(tmp_path)
+    files = [sorted(f.iterdir()) for f in folders]
+    settings = Distillation(steps=2, batch=4, crop=32)
+    distill(*files, tmp_path, tmp_path / "run", settings)
+    assert "encoder.conv4_1: explains" in capsys.readouterr().out
+    longer = Distillation(steps=4, batch=4, crop=32)
+    net = distill(*files, tmp_path, tmp_path / "run", longer, resume=True)
+    assert net.channels == (64, 128) and load_network(tmp_path / "run" / "network.safetensors").levels == (3, 4)
+    teacher = Teacher(tmp_path / "vgg19_normalised_conv3_1.pt", tmp_path / "vgg19_distilled16x.pt")
+    assert [f.shape[1] for f in teacher(torch.rand(1, 3, 32, 32))] == [64, 128, 256, 512]
+    with pytest.raises(InputError, match="not the compressed VGG-19"):
+        compressed_pair(tmp_path / "vgg19_imagenet_conv3_4.pt")
+
+
+def test_a_training_that_diverges_says_so(tmp_path):
+    module = nn.Linear(1, 1)
+    loop = Loop(module, tmp_path, steps=5, sample_every=0)
+    with pytest.raises(InputError, match="lower the learning rate"):
+        loop.run(lambda _: {"total": module(torch.ones(1)).sum() * float("nan")})
 
 
 def test_the_average_is_what_the_module_ends_with(tmp_path):

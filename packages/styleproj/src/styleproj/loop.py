@@ -60,7 +60,8 @@ class Loop:
         The module ends with the averaged weights. Interrupted by control-C, the loop saves before it passes that on.
 
         Raises:
-            InputError: ``out`` holds a checkpoint and ``resume`` is not asked for, or it is of another training.
+            InputError: ``out`` holds a checkpoint and ``resume`` is not asked for, or it is of another training; or the
+                training diverged.
         """
         checkpoint = self.out / "checkpoint.pt"
         if checkpoint.exists():
@@ -79,7 +80,8 @@ class Loop:
                     losses = step(self.step)
                     self.optimizer.zero_grad(set_to_none=True)
                     losses["total"].backward()
-                    nn.utils.clip_grad_norm_(self.trained, 1.0)
+                    if not nn.utils.clip_grad_norm_(self.trained, 1.0).isfinite():
+                        raise InputError(f"the gradient of step {self.step} is not finite: lower the learning rate")
                     self.optimizer.step()
                     self.step += 1
                     self.seconds = time.perf_counter() - begun
