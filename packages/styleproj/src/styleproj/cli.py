@@ -179,7 +179,7 @@ def demo(out: Path = Path("styleproj-demo.jpg"), size: int = 384, device: str = 
 
     Args:
         out: The picture.
-        size: Longer side of each photograph.
+        size: Side of each square.
         device: auto, cpu, cuda, cuda:N or mps.
     """
     from styleproj import verbs

@@ -1,7 +1,5 @@
 """Photographs that come with scikit-image and scikit-learn: for the demo, the claims and the tests, without a download."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from torch import Tensor
 
@@ -33,11 +31,6 @@ def photograph(name: str, longest: int = 512) -> Tensor:
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, 2)
     return fit(from_uint8(np.ascontiguousarray(pixels[:, :, :3])), longest)
-
-
-def photographs(names: Sequence[str], longest: int = 512) -> dict[str, Tensor]:
-    """Several, by name."""
-    return {name: photograph(name, longest) for name in names}
 
 
 def square(image: Tensor, side: int) -> Tensor:

@@ -15,7 +15,7 @@ from styleproj import kernels
 from styleproj.baselines import adain_reference, efdm
 from styleproj.batch import Options, Task, load, stylize_all
 from styleproj.projection import Ties, project
-from styleproj.samples import CONTENTS, STYLES, photograph, photographs, square
+from styleproj.samples import CONTENTS, STYLES, photograph, square
 from styleproj.sheet import contact_sheet
 from styleproj.sorted_style import SortedStyle
 from styleproj.stylizer import Stylizer
@@ -73,7 +73,7 @@ def demo(out: Path, size: int, device: str) -> None:
     if size < 64:
         raise InputError(f"size = {size}: the photographs of the sheet need at least 64 pixels")
     stylizer = Stylizer(device=device)
-    contents, styles = photographs(CONTENTS[:4], size), photographs(STYLES[:4], size)
+    contents, styles = ({n: square(photograph(n), size) for n in names[:4]} for names in (CONTENTS, STYLES))
     prepared = {name: stylizer.prepare(picture, name=name) for name, picture in styles.items()}
     todo = run.progress(contents.values(), "demo", unit="row")
     rows = [[content, *(stylizer.stylize(content, style) for style in prepared.values())] for content in todo]

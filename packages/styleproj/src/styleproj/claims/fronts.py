@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,15 @@ from styleproj import plots
 from styleproj.baselines import TRANSFORMS
 from styleproj.claims.common import NAMES, Pairs, network, pairs
 
-METRICS = {"mean-std": mean_std_distance, "Gram": gram_distance, "sliced Wasserstein": sliced_wasserstein}
+METRICS = {
+    "mean-std": mean_std_distance,
+    "Gram": gram_distance,
+    "sliced Wasserstein": partial(sliced_wasserstein, directions=16),
+}
+    "mean-std": mean_std_distance,
+    "Gram": gram_distance,
+    "sliced Wasserstein": partial(sliced_wasserstein, directions=16),
+}
 WITHIN = 0.05
 """Share by which the projection's style distance may exceed another's and still count as equal."""
 
@@ -26,6 +35,7 @@ class Fronts(Pairs):
     """Strengths at which every pair is decoded and looked at again by the encoder."""
 
     threads: int | None = 1
+    side: int = 128
     strengths: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 

@@ -130,10 +130,10 @@ class Moving(Pairs):
     """A still picture with fresh noise in every frame, and a pan over it."""
 
     threads: int | None = 1
-    side: int = 192
+    side: int = 160
     contents: int = 3
     styles: int = 2
-    frames: int = 5
+    frames: int = 4
     noise: float = 2 / 255
 
 
