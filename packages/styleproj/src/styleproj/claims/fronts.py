@@ -22,10 +22,6 @@ METRICS = {
     "Gram": gram_distance,
     "sliced Wasserstein": partial(sliced_wasserstein, directions=16),
 }
-    "mean-std": mean_std_distance,
-    "Gram": gram_distance,
-    "sliced Wasserstein": partial(sliced_wasserstein, directions=16),
-}
 WITHIN = 0.05
 """Share by which the projection's style distance may exceed another's and still count as equal."""
 
