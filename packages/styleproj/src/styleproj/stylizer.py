@@ -223,7 +223,8 @@ def _repaint(result: Tensor, parts: list[tuple[Tensor | None, Style]], alpha: fl
         if where is not None and not where.any():
             continue
         here = None if where is None else where.to(result)
-        fit = ot_map(Statistics.of(result[None], here), style.colours).blend(alpha)
+        wanted = Statistics(style.colours.mean.to(result.device), style.colours.covariance.to(result.device))
+        fit = ot_map(Statistics.of(result[None], here), wanted).blend(alpha)
         painted = fit(result[None])[0].clamp(0, 1)
         result = painted if here is None else torch.where(here > 0, painted, result)
     return result

@@ -32,8 +32,8 @@ class Ablation(Settings):
 
     seeds: int = 3
     threads: int | None = 1
-    weights: tuple[float, ...] = (0.0, 0.1, 1.0, 10.0)
-    steps: int = 100
+    weights: tuple[float, ...] = (0.0, 1.0, 10.0)
+    steps: int = 60
     crop: int = 64
     batch: int = 4
     style_crops: int = 64
@@ -139,7 +139,9 @@ EXPERIMENTS = [
                 seeds=1, steps=2, crop=32, style_crops=8, weights=(0.0, 10.0), pairs=Pairs(side=64, contents=1)
             ),
             "small": Ablation(),
-            "full": Ablation(steps=1500, crop=128, style_crops=400, development=True, pairs=HELD_OUT),
+            "full": Ablation(
+                weights=(0.0, 0.1, 1.0, 10.0), steps=1500, crop=128, style_crops=400, development=True, pairs=HELD_OUT
+            ),
         },
         measure,
         judge,
