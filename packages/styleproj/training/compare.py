@@ -1,6 +1,6 @@
-"""Our encoder against the teacher's at equal budget: python training/compare.py DATA FIRST OUT.json [--steps N] [--seeds N].
+"""Our encoder against the teacher's at equal budget: python training/compare.py DATA OUT.json [--steps N] [--seeds N].
 
-Two decoders of one shape are made, for the slim encoder of the first stage (in FIRST) and for the compressed VGG-19's: a
+Two decoders of one shape are made, for the shipped slim encoder and for the compressed VGG-19's: a
 closed-form start on the same crops, then as many steps on the same pairs with the same losses. Both are measured on true
 VGG-19, on photographs and paintings held out. About 8 minutes of one core a seed with 300 steps.
 """
@@ -31,7 +31,6 @@ def main() -> None:
     """Train, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("first", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=1)
@@ -50,7 +49,7 @@ def main() -> None:
     for seed in range(given.seeds):
         crops = torch.cat([Crops(photos, seed=seed).draw(40, 96), Crops(paintings, seed=seed).draw(20, 96)])
         encoders = {
-            "ours": load_network(given.first / "network.safetensors").encoder,
+            "ours": load_network().encoder,
             "compressed VGG-19": compressed_pair(compressed).encoder,
         }
         for name, encoder in encoders.items():

@@ -72,9 +72,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--network", type=Path, default=shipped())
-    parser.add_argument(
-        "--against", type=Path, nargs="*", default=[], help="networks whose losses are measured on the same pairs"
-    )
+    parser.add_argument("--against", type=Path, nargs="*", default=[], help="networks to measure on the same pictures")
     parser.add_argument("--photos", type=int, default=79)
     parser.add_argument("--pairs", type=int, default=64)
     given = parser.parse_args()
@@ -91,6 +89,7 @@ def main() -> None:
             "photographs": len(images),
             "ours": reconstruction(network, images),
             "compressed VGG-19 and its decoder": reconstruction(teacher, images),
+            **{p.parent.name: reconstruction(load_network(p), images) for p in given.against},
         },
         "stylisation": {
             "pairs": len(pairs),
