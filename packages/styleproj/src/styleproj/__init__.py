@@ -1,0 +1,9 @@
+"""styleproj: style projection (arXiv 2003.07694): any photo in the style of any picture, offline.
+
+Names are loaded when first used, so that importing the package does not import torch.
+"""
+
+import lazy_loader
+
+__version__ = "0.1.0"
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,11 @@
+"""What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""
+
+from styleproj.claims import fidelity, fronts, kl, pictures, speed
+
+EXPERIMENTS = [
+    *fidelity.EXPERIMENTS,
+    *fronts.EXPERIMENTS,
+    *kl.EXPERIMENTS,
+    *speed.EXPERIMENTS,
+    *pictures.EXPERIMENTS,
+]

@@ -1,0 +1,75 @@
+"""What the measurements have in common: networks, and pairs of a content and a style picture."""
+
+import csv
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from paperkit.experiment import Job, Settings
+from paperkit.files import sha256
+from paperkit.style.encoders import load_vgg19, read_state
+from paperkit.style.images import read_image
+from styleproj.network import Decoder, StyleNetwork
+from styleproj.samples import CONTENTS, STYLES, photograph, square
+from styleproj.weights import load_network, shipped
+
+Encoder = Literal["slim", "vgg19"]
+NAMES: dict[Encoder, str] = {
+    "slim": "this package's slim encoder (not VGG), features before ReLU",
+    "vgg19": "normalised VGG-19 to relu3_1 with its public inverter, features before ReLU",
+}
+
+
+@dataclass(frozen=True)
+class Pairs(Settings):
+    """Which pictures are seen by which network."""
+
+    encoder: Encoder = "slim"
+    side: int = 192
+    contents: int = 4
+    styles: int = 3
+    development: bool = False
+    """Held-out photographs and paintings of the development data instead of those that come with libraries."""
+
+
+def network(encoder: Encoder, job: Job) -> StyleNetwork:
+    """The shipped network, or VGG-19 with the decoder that others trained for its relu3_1."""
+    if encoder == "slim":
+        job.assets.note(shipped().name, sha256(shipped()))
+        return load_network().to(job.device)
+    vgg = load_vgg19(job.assets.find("weights/vgg19_normalised_conv3_1.pt"), 3)
+    decoder = Decoder(vgg.channels, (2, 2), (3,))
+    decoder.load_state_dict(read_state(job.assets.find("weights/vgg19_normalised_decoder3_1.pt")))
+    return StyleNetwork(vgg, decoder).eval().requires_grad_(False).to(job.device)
+
+
+def pairs(s: Pairs, job: Job) -> list[tuple[str, Tensor, Tensor]]:
+    """Name, content and style ``(1, 3, side, side)``; every content with every style, or as many pairs drawn by the seed."""
+    if not s.development:
+        job.assets.note("photographs of scikit-image and scikit-learn", "the wheels'")
+        contents = {n: photograph(n) for n in CONTENTS[: s.contents]}
+        styles = {n: photograph(n) for n in STYLES[: s.styles]}
+        couples = [(f"{c}-{t}", contents[c], styles[t]) for c in contents for t in styles]
+    else:
+        draw = random.Random(job.seed)
+        photos = draw.sample(held_out("photos", job), s.contents * s.styles)
+        paintings = held_out("paintings", job)
+        folder = job.assets.find("images/photos").parent
+        job.assets.find("images/paintings")
+        couples = []
+        for i, photo in enumerate(photos):
+            painting = paintings[i % len(paintings)]
+            couples.append((f"{photo}-{painting}", read_image(folder / photo), read_image(folder / painting)))
+    return [(name, _prepared(content, s, job), _prepared(style, s, job)) for name, content, style in couples]
+
+
+def _prepared(image: Tensor, s: Pairs, job: Job) -> Tensor:
+    return square(image, s.side)[None].to(job.device)
+
+
+def held_out(kind: str, job: Job) -> list[str]:
+    """Pictures of the development data that nothing is trained on, as names such as ``photos/a.jpg``."""
+    with job.assets.find(f"images/{kind}.csv").open(encoding="utf-8", newline="") as f:
+        return sorted(row["file"] for row in csv.DictReader(f) if row["split"] == "eval")

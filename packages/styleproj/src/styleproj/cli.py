@@ -1,0 +1,211 @@
+"""The command line; torch is imported inside the verbs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from paperkit.cli import main as run
+
+CITATION = """
+@misc{huang2020parameterfree,
+  title         = {Parameter-Free Style Projection for Arbitrary Style Transfer},
+  author        = {Huang, Siyu and Xiong, Haoyi and Wang, Tianyang and Wang, Qingzhong and Chen, Zeyu and Huan, Jun and
+                   Dou, Dejing},
+  year          = {2020},
+  eprint        = {2003.07694},
+  archivePrefix = {arXiv}
+}
+"""
+
+Color = Literal["style", "luminance", "coral"]
+Ties = Literal["average", "stable", "random", "local-mean"]
+
+
+def stylize(
+    content: tyro.conf.Positional[Path],
+    style: tyro.conf.Positional[tuple[Path, ...]],
+    out: Path | None = None,
+    alpha: float = 1.0,
+    mix: tuple[float, ...] = (),
+    pairs: Literal["all", "matched"] = "all",
+    color: Color = "style",
+    size: int = 1024,
+    style_size: int = 512,
+    mask: Path | None = None,
+    style_mask: Path | None = None,
+    labels: Path | None = None,
+    style_labels: Path | None = None,
+    suffix: Literal[".jpg", ".png", ".webp", ".tif"] = ".jpg",
+    ties: Ties = "average",
+    palette: bool = True,
+    model: Path | None = None,
+    cache: Path | None = None,
+    tile: int = 1024,
+    device: str = "auto",
+) -> None:
+    """Give pictures the style of others: styleproj stylize photo.jpg painting.jpg.
+
+    A file that cannot be used is listed at the end, with exit code 2; all others are done.
+
+    Args:
+        content: A picture, or a folder of pictures.
+        style: Pictures, folders of pictures, or styles kept with --cache.
+        out: File of the result, or folder; photo-painting.jpg in this folder when not given.
+        alpha: Strength from 0 (the content) to 1.
+        mix: Weights: all styles together make one picture, say --mix 2 1.
+        pairs: all: every content with every style; matched: first with first, second with second.
+        color: style; or keep the content's colours: luminance (its chroma), coral (the style repainted in them).
+        size: Longer side of the result; smaller pictures keep their size, 0 keeps every size.
+        style_size: Longer side at which the style is looked at: smaller makes broader strokes. 0 keeps it.
+        mask: Picture of the content's size: where it is black the content stays what it is.
+        style_mask: Picture of the style's size: only what is white counts.
+        labels: Picture of the content's size, a value or colour for each region: with several styles, in the order of
+            values, the region of each; with --style-labels, what shall take its values from the same region of the style.
+        style_labels: Picture of the style's size.
+        suffix: Format of results in a folder.
+        ties: Order among equal features: average, stable, random, local-mean.
+        palette: Map the colours to those of the style after decoding.
+        model: A network that styleproj train wrote; the one that comes with the package when not given.
+        cache: Folder where styles are kept, so that they are not looked at again.
+        tile: Side of the pieces in which large pictures are worked on; the result does not depend on it.
+        device: auto, cpu, cuda, cuda:N or mps.
+    """
+    from styleproj import verbs
+    from styleproj.batch import Options, tasks
+
+    options = Options(
+        alpha, mix, size, style_size, mask, style_mask, labels, style_labels, None if color == "style" else color
+    )
+    mixed = bool(mix) or (labels is not None and style_labels is None)
+    todo = tasks(content, style, pairs, mixed, out, suffix)
+    verbs.stylize(todo, options, model, ties, palette, device, tile, cache)
+
+
+def video(
+    source: tyro.conf.Positional[Path],
+    style: tyro.conf.Positional[Path],
+    out: Path = Path("styled.mp4"),
+    alpha: float = 1.0,
+    size: int = 512,
+    style_size: int = 512,
+    ties: Ties = "average",
+    palette: bool = True,
+    model: Path | None = None,
+    device: str = "auto",
+) -> None:
+    """Give a video the style of a picture: styleproj video clip.mp4 painting.jpg..
+
+    Args:
+        source: A video, or a folder of frames in the order of their names.
+        style: A picture.
+        out: Video; a name without suffix is a folder for frames.
+        alpha: Strength from 0 (the content) to 1.
+        size: Longer side of the result; 0 keeps the video's.
+        style_size: Longer side at which the style is looked at.
+        ties: Order among equal features.
+        palette: Map the colours to those of the style after decoding.
+        model: A network that styleproj train wrote.
+        device: auto, cpu, cuda, cuda:N or mps.
+    """
+    from styleproj import verbs
+
+    verbs.video(source, style, out, alpha, size, style_size, ties, palette, model, device)
+
+
+def train(
+    content: Path,
+    style: Path,
+    out: Path = Path("styleproj-run"),
+    encoder: Path | None = None,
+    teacher: Path | None = None,
+    steps: int = 8000,
+    batch: int = 4,
+    crop: int = 128,
+    learning_rate: float = 1e-3,
+    style_weight: float = 2.0,
+    kl_weight: float = 1.0,
+    style_crops: int = 1800,
+    sample_every: int = 500,
+    checkpoint_every: int = 200,
+    bf16: bool = False,
+    seed: int = 0,
+    device: str = "auto",
+    resume: bool = False,
+) -> None:
+    """Train a decoder on your own pictures; the result is a --model for stylize and video.
+
+    Args:
+        content: Folder of photographs.
+        style: Folder of pictures whose styles count.
+        out: Folder of network.safetensors, checkpoint.pt, log.jsonl and samples.
+        encoder: A VGG-19 file (torchvision's or the normalised one); the encoder that comes with the package when not given.
+        teacher: A VGG-19 file on whose features the losses are measured; the encoder itself when not given.
+        steps: Steps in all.
+        batch: Pairs of crops a step.
+        crop: Side of the crops in pixels, a multiple of 16.
+        learning_rate: Of Adam.
+        style_weight: lambda of L = L_p + lambda L_s + kappa L_KL.
+        kl_weight: kappa.
+        style_crops: Crops of style pictures whose statistics are computed beforehand.
+        sample_every: Steps between sample grids.
+        checkpoint_every: Steps between checkpoints: the most that an interruption can lose.
+        bf16: Convolutions in bfloat16: faster on processors that have it.
+        seed: Seed of crops.
+        device: auto, cpu, cuda, cuda:N or mps.
+        resume: Go on from the checkpoint in --out.
+    """
+    from styleproj.training import TrainingSettings, train_from_folders
+
+    settings = TrainingSettings(
+        steps=steps,
+        batch=batch,
+        crop=crop,
+        learning_rate=learning_rate,
+        style_weight=style_weight,
+        kl_weight=kl_weight,
+        style_crops=style_crops,
+        sample_every=sample_every,
+        checkpoint_every=checkpoint_every,
+        bf16=bf16,
+        seed=seed,
+    )
+    train_from_folders(content, style, out, encoder, teacher, settings, resume, device)
+
+
+def demo(out: Path = Path("styleproj-demo.jpg"), size: int = 384, device: str = "auto") -> None:
+    """Make a contact sheet of photographs that come with scikit-image and scikit-learn: contents down, styles across.
+
+    Args:
+        out: The picture.
+        size: Side of each square.
+        device: auto, cpu, cuda, cuda:N or mps.
+    """
+    from styleproj import verbs
+
+    verbs.demo(out, size, device)
+
+
+def bench(size: int = 512, rounds: int = 5, device: str = "auto") -> None:
+    """Measure on this machine: the projection against EFDM's, AdaIN and WCT, and whole pictures a second.
+
+    Args:
+        size: Side of the picture.
+        rounds: Rounds, at least 3.
+        device: auto, cpu, cuda, cuda:N or mps.
+    """
+    from styleproj import verbs
+
+    verbs.bench(size, rounds, device)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    run(
+        "styleproj",
+        "Any photo in the style of any picture, offline.",
+        {"stylize": stylize, "video": video, "train": train, "demo": demo, "bench": bench},
+        CITATION,
+        argv,
+    )

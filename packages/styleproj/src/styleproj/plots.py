@@ -1,0 +1,58 @@
+"""Pictures of the claims; matplotlib is imported when one is drawn."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paperkit.files import atomic_path
+
+COLOURS = {"projection": "#c1272d", "AdaIN": "#0072b2", "WCT": "#009e73", "OT": "#e69f00", "EFDM": "#984ea3"}
+
+
+def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (4.2, 3.4)) -> tuple[Any, Any]:
+    """A figure that no window shows, and its axes as a list."""
+    from matplotlib.figure import Figure
+
+    canvas = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained", dpi=120)
+    return canvas, list(np.ravel(canvas.subplots(rows, columns)))
+
+
+def save(canvas: Any, path: Path) -> None:
+    """Write the picture, atomically."""
+    with atomic_path(path) as temporary:
+        canvas.savefig(temporary)
+
+
+def colour(name: str) -> str:
+    """The colour of a transform."""
+    return next((c for key, c in COLOURS.items() if name.startswith(key)), "#555555")
+
+
+def bars(panels: Mapping[str, Mapping[str, Sequence[float]]], path: Path, title: str, log: bool = False) -> None:
+    """One panel a quantity: medians of several names with the range of the middle half."""
+    canvas, axes = figure(1, len(panels), (3.4, 3.0))
+    for axis, (label, values) in zip(axes, panels.items(), strict=True):
+        for i, (name, v) in enumerate(values.items()):
+            low, middle, high = np.quantile(v, [0.25, 0.5, 0.75])
+            axis.bar(i, middle, yerr=[[middle - low], [high - middle]], color=colour(name), capsize=3)
+            axis.text(i, high, f" {middle:.3g}", ha="center", va="bottom", fontsize=7)
+        axis.set_xticks(range(len(values)), list(values), rotation=30, ha="right", fontsize=8)
+        axis.set_title(label, fontsize=9)
+        if log:
+            axis.set_yscale("log")
+    canvas.suptitle(title, fontsize=9)
+    save(canvas, path)
+
+
+def fronts(curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], path: Path, title: str) -> None:
+    """Style distance against content loss, ``curves[metric][transform] = (content, style)``, one panel a metric."""
+    canvas, axes = figure(1, len(curves))
+    for axis, (metric, lines) in zip(axes, curves.items(), strict=True):
+        for name, (content, style) in lines.items():
+            axis.plot(content, style, "o-", ms=4, color=colour(name), label=name)
+        axis.set(xlabel="content loss (relative)", ylabel=f"style distance: {metric}")
+    axes[0].legend(fontsize=8)
+    canvas.suptitle(title, fontsize=9)
+    save(canvas, path)

@@ -1,0 +1,250 @@
+"""Pictures in, picture out: :class:`Stylizer` holds a network and does everything around the projection of its features."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from paperkit import run
+from paperkit.errors import InputError
+from paperkit.style.images import read_image
+from paperkit.style.padding import crop, pad_to_multiple
+from paperkit.style.transforms import Statistics, ot_map
+from styleproj import tiles
+from styleproj.colour import coral, keep_chroma
+from styleproj.network import StyleNetwork
+from styleproj.projection import Ties, project
+from styleproj.sorted_style import SortedStyle
+from styleproj.style import Style, digest, mix, picture_digest
+from styleproj.weights import load_network
+
+Picture: TypeAlias = Tensor | Path | str
+PreserveColor = Literal["luminance", "coral"]
+SMALLEST = 8
+"""Side in pixels below which a picture is smaller than one of the deepest features."""
+
+
+class Stylizer:
+    """Gives pictures the style of others.
+
+    Args:
+        network: A network, a file of one, or None for the one that comes with the package.
+        ties: Order among equal values, see :func:`styleproj.project`.
+        palette: After decoding, map the colours to the mean and covariance of the style's, by the map that moves them least;
+            a decoder alone does not hit them. Not done where the content's colours are kept.
+        device: ``auto``, ``cpu``, ``cuda`` ...
+        tile: Side of the pieces in which larger pictures are encoded and decoded; the result does not depend on it.
+        cache: Folder where styles are kept between runs.
+
+    Attributes:
+        network: The network, frozen.
+        device: Where it works.
+    """
+
+    def __init__(
+        self,
+        network: StyleNetwork | Path | None = None,
+        *,
+        ties: Ties = "average",
+        palette: bool = True,
+        device: str = "auto",
+        tile: int = 1024,
+        cache: Path | None = None,
+    ) -> None:
+        self.device = run.choose_device(device)
+        loaded = network if isinstance(network, StyleNetwork) else load_network(network)
+        self.network = loaded.eval().requires_grad_(False).to(self.device)
+        if tile < SMALLEST or tile % self.network.multiple:
+            raise InputError(f"tile = {tile}: expected a multiple of {self.network.multiple}, at least {SMALLEST}")
+        self.ties: Ties = ties
+        self.palette = palette
+        self.tile = tile
+        self.cache = cache
+        self._digest = digest(self.network)
+
+    def prepare(self, style: Picture | Style, mask: Tensor | None = None, name: str | None = None) -> Style:
+        """What the network needs of a style picture; encode it once, use it for any number of contents.
+
+        Args:
+            style: ``(3, height, width)`` in [0, 1], or a file: a picture, or what :meth:`Style.save` wrote.
+            mask: The part that counts, ``(height, width)``: positions above 1/2.
+            name: What it is called; the file's name when not given.
+
+        Raises:
+            InputError: Not a picture, too small, a mask of another size, or a style of another network.
+        """
+        if isinstance(style, str | Path):
+            path = Path(style)
+            name = path.stem if name is None else name
+            style = Style.load(path) if path.suffix == ".style" else read_image(path)
+        if isinstance(style, Style):
+            if style.network != self._digest:
+                raise InputError(f"the style {style.name!r} was made for another network: prepare it from its picture again")
+            return style
+        image = _checked(style, "the style")
+        if mask is not None:
+            _same_size(mask, image, "style mask")
+        file = self.cache and self.cache / f"{picture_digest(image, mask)}-{self._digest}.style"
+        if file and file.exists():
+            return Style.load(file)
+        with torch.inference_mode():
+            features = self._encode(image)
+            where = None if mask is None else mask > 0.5
+            levels = [SortedStyle.of(x[0], self._at_level(where, x, image)) for x in features]
+            colours = Statistics.of(image[None], None if where is None else where.float())
+        prepared = Style(tuple(levels), colours, self._digest, name or "style")
+        if file:
+            prepared.save(file)
+        return prepared
+
+    def stylize(
+        self,
+        content: Picture,
+        style: Picture | Style | Sequence[Picture | Style],
+        alpha: float = 1.0,
+        *,
+        weights: Sequence[float] | None = None,
+        mask: Tensor | None = None,
+        style_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        style_labels: Tensor | None = None,
+        preserve_color: PreserveColor | None = None,
+    ) -> Tensor:
+        """The content in the style, ``(3, height, width)`` in [0, 1], of the content's size.
+
+        Args:
+            content: ``(3, height, width)`` in [0, 1], or a picture file.
+            style: A picture, a file, a prepared style, or several of these.
+            alpha: Strength in [0, 1]; 0 is the content, encoded and decoded.
+            weights: Of several styles, in any scale; equal when not given. The mix is taken among the features.
+            mask: Where the content is changed, ``(height, width)`` in [0, 1]; elsewhere it stays exactly what it is.
+            style_mask: The part of one style picture that counts, ``(height, width)``.
+            labels: Whole numbers ``(height, width)``. With several styles: the number of the style at each pixel, from 0.
+                With ``style_labels``: regions that take their values from the style's regions of the same label.
+            style_labels: Whole numbers ``(height, width)`` of the one style picture.
+            preserve_color: ``luminance`` keeps the content's chroma, ``coral`` repaints the style in the content's colours.
+
+        Raises:
+            InputError: What is given does not fit; the sentence says what.
+        """
+        if not 0 <= alpha <= 1:
+            raise InputError(f"alpha = {alpha} is outside [0, 1]: 0 is the content, 1 the full style")
+        if preserve_color not in (None, "luminance", "coral"):
+            raise InputError(f"preserve_color = {preserve_color!r} is neither 'luminance' nor 'coral'")
+        image = _checked(read_image(Path(content)) if isinstance(content, str | Path) else content, "the content")
+        for given, name in ((mask, "mask"), (labels, "labels")):
+            if given is not None:
+                _same_size(given, image, name)
+        several: list[Picture | Style] = [style] if isinstance(style, Tensor | Path | str | Style) else list(style)
+        if preserve_color == "coral":
+            several = [self._repainted(s, image) for s in several]
+        parts = self._parts(several, weights, style_mask, labels, style_labels, mask)
+        with torch.inference_mode():
+            features = list(self._encode(image))
+            for level, x in enumerate(features):
+                features[level] = self._transform(x, parts, level, alpha, image)
+            result = crop(tiles.decode(self.network, tuple(features), self.tile)[None], *image.shape[-2:])[0]
+            if self.palette and preserve_color is None:
+                result = _repaint(result, parts, alpha)
+        if preserve_color == "luminance":
+            result = keep_chroma(result, image.to(result.device))
+        if mask is not None:
+            soft = mask.to(result).clamp(0, 1)
+            result = soft * result + (1 - soft) * image.to(result.device)
+        return result.cpu()
+
+    def _parts(
+        self,
+        styles: list[Picture | Style],
+        weights: Sequence[float] | None,
+        style_mask: Tensor | None,
+        labels: Tensor | None,
+        style_labels: Tensor | None,
+        mask: Tensor | None,
+    ) -> list[tuple[Tensor | None, Style]]:
+        """Which part of the content takes which style; None is all of it."""
+        if not styles or (len(styles) > 1 and (style_mask is not None or style_labels is not None)):
+            raise InputError(f"{len(styles)} styles: masks and labels of a style picture go with exactly one")
+        if style_labels is not None:
+            if labels is None or isinstance(styles[0], Style):
+                raise InputError("style_labels need labels of the content, and a style picture rather than a prepared style")
+            common = [int(k) for k in labels.unique() if (style_labels == k).any()]
+            prepared = [(k, self.prepare(styles[0], (style_labels == k).float())) for k in common]
+            return [(labels == k, s) for k, s in prepared]
+        prepared = [self.prepare(s, style_mask) for s in styles]
+        if labels is not None:
+            if weights is not None or int(labels.max()) >= len(styles) or int(labels.min()) < 0:
+                raise InputError(f"labels go from 0 to {len(styles) - 1}, one for each style, and take no weights")
+            return [(labels == k, s) for k, s in enumerate(prepared) if (labels == k).any()]
+        if len(prepared) == 1 and weights is None:
+            return [(None if mask is None else mask > 0, prepared[0])]
+        return [(None if mask is None else mask > 0, mix(prepared, list(weights or [1.0] * len(prepared))))]
+
+    def _transform(
+        self, x: Tensor, parts: list[tuple[Tensor | None, Style]], level: int, alpha: float, image: Tensor
+    ) -> Tensor:
+        """Project the features of a level, part by part."""
+        if parts and parts[0][0] is None:
+            return project(x, parts[0][1].levels[level].to(x.device), alpha, ties=self.ties)
+        z = x.clone()
+        ties = "average" if self.ties == "local-mean" else self.ties  # a part has no neighbourhoods
+        for where, style in parts:
+            here = self._at_level(where, x, image)
+            if here is not None and here.any():
+                part = x[..., here].unsqueeze(-2)
+                z[..., here] = project(part, style.levels[level].to(x.device), alpha, ties=ties).squeeze(-2)
+        return z
+
+    def _encode(self, image: Tensor) -> tuple[Tensor, ...]:
+        padded = pad_to_multiple(image[None].to(self.device), self.network.multiple)[0]
+        return tiles.encode(self.network, padded, self.tile)
+
+    def _at_level(self, where: Tensor | None, x: Tensor, image: Tensor) -> Tensor | None:
+        """A part of the picture as a part of its features: positions that it touches."""
+        if where is None:
+            return None
+        padded = pad_to_multiple(where.to(x)[None, None], self.network.multiple)
+        stride = padded.shape[-1] // x.shape[-1]
+        return F.max_pool2d(padded, stride)[0, 0] > 0
+
+    def _repainted(self, style: Picture | Style, image: Tensor) -> Tensor:
+        if isinstance(style, Style) or (isinstance(style, str | Path) and Path(style).suffix == ".style"):
+            raise InputError("preserve_color='coral' repaints the style picture: give the picture, not a prepared style")
+        picture = read_image(Path(style)) if isinstance(style, str | Path) else style
+        return coral(_checked(picture, "the style").cpu(), image.cpu())
+
+
+def _repaint(result: Tensor, parts: list[tuple[Tensor | None, Style]], alpha: float) -> Tensor:
+    """Give each part of a picture the colours of its style, as far as ``alpha`` goes."""
+    for where, style in parts:
+        if where is not None and not where.any():
+            continue
+        here = None if where is None else where.to(result)
+        wanted = Statistics(style.colours.mean.to(result.device), style.colours.covariance.to(result.device))
+        fit = ot_map(Statistics.of(result[None], here), wanted).blend(alpha)
+        painted = fit(result[None])[0].clamp(0, 1)
+        result = painted if here is None else torch.where(here > 0, painted, result)
+    return result
+
+
+def _checked(image: Tensor, name: str) -> Tensor:
+    """A picture that the network can work on."""
+    if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
+        raise InputError(
+            f"{name} has shape {tuple(image.shape)} of {image.dtype}: expected (3, height, width), values in [0, 1]"
+        )
+    if min(image.shape[-2:]) < SMALLEST:
+        size = f"{image.shape[-1]} x {image.shape[-2]} pixels"
+        raise InputError(f"{name} is {size}: a picture needs at least {SMALLEST} on each side")
+    if not image.isfinite().all():
+        raise InputError(f"{name} holds values that are not finite: expected values in [0, 1]")
+    return image.float()
+
+
+def _same_size(mask: Tensor, image: Tensor, name: str) -> None:
+    if mask.shape != image.shape[-2:]:
+        is_, wanted = (" x ".join(str(n) for n in reversed(s)) for s in (mask.shape, image.shape[-2:]))
+        raise InputError(f"the {name} is {is_} pixels, its picture {wanted}: give one of the same size")

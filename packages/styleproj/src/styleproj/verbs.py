@@ -1,0 +1,132 @@
+"""What the verbs of the command line do."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from paperkit import bench as benchmark
+from paperkit import run
+from paperkit.errors import InputError
+from paperkit.style.images import write_image
+from styleproj import kernels
+from styleproj.baselines import adain_reference, efdm
+from styleproj.batch import Options, Task, load, stylize_all
+from styleproj.projection import Ties, project
+from styleproj.samples import CONTENTS, STYLES, photograph, square
+from styleproj.sheet import contact_sheet
+from styleproj.sorted_style import SortedStyle
+from styleproj.stylizer import Stylizer
+from styleproj.video import stylize_video
+
+
+def stylize(
+    todo: Sequence[Task],
+    options: Options,
+    model: Path | None,
+    ties: Ties,
+    palette: bool,
+    device: str,
+    tile: int,
+    cache: Path | None,
+) -> None:
+    """Make pictures; say at the end which could not be made."""
+    stylizer = Stylizer(model, ties=ties, palette=palette, device=device, tile=tile, cache=cache)
+    problems = stylize_all(stylizer, todo, options, lambda task: print(task.target, flush=True))
+    if len(todo) == 1 and problems:
+        raise InputError(next(iter(problems)))
+    for problem, count in problems.items():
+        print(f"{count} not made: {problem}", file=sys.stderr)
+    if problems:
+        raise InputError(f"{problems.total()} of {len(todo)} pictures were not made, for the reasons above")
+
+
+def video(
+    source: Path,
+    style: Path,
+    out: Path,
+    alpha: float,
+    size: int,
+    style_size: int,
+    ties: Ties,
+    palette: bool,
+    model: Path | None,
+    device: str,
+) -> None:
+    """Stylise a video and say how fast and how steady it is."""
+    if not source.exists():
+        raise InputError(f"{source} does not exist: give a video, or a folder of frames")
+    stylizer = Stylizer(model, ties=ties, palette=palette, device=device)
+    prepared = stylizer.prepare(style if style.suffix == ".style" else load(style, style_size).image, name=style.stem)
+    report = stylize_video(stylizer, source, prepared, out, alpha, size or None)
+    ratio = report.steadiness.ratio
+    steady = "nothing moved" if ratio is None else f"{ratio:.2f} times the change of the content from frame to frame"
+    print(f"{out}: {report.frames} frames, {report.frames / report.seconds:.1f} a second; {steady}")
+
+
+def demo(out: Path, size: int, device: str) -> None:
+    """A contact sheet of the photographs that are here anyway."""
+    if out.suffix.lower() not in (".jpg", ".png", ".webp"):
+        raise InputError(f"{out} is no name of a picture: use one that ends in .jpg, .png or .webp")
+    if size < 64:
+        raise InputError(f"size = {size}: the photographs of the sheet need at least 64 pixels")
+    stylizer = Stylizer(device=device)
+    contents, styles = ({n: square(photograph(n), size) for n in names[:4]} for names in (CONTENTS, STYLES))
+    prepared = {name: stylizer.prepare(picture, name=name) for name, picture in styles.items()}
+    todo = run.progress(contents.values(), "demo", unit="row")
+    rows = [[content, *(stylizer.stylize(content, style) for style in prepared.values())] for content in todo]
+    write_image(out, contact_sheet([[None, *styles.values()], *rows], size))
+    print(f"{len(contents)} contents (down) in {len(styles)} styles (across): {out}")
+
+
+def bench(size: int, rounds: int, device: str) -> None:
+    """The operator and the whole, on this machine."""
+    if not 64 <= size <= 2048:
+        raise InputError(f"size = {size}: expected 64 to 2048 pixels")
+    stylizer = Stylizer(device=device)
+    network, chosen = stylizer.network, stylizer.device
+    step = network.multiple
+    side = -(-size // step) * step
+    pictures = torch.stack([square(photograph(name, 2 * side), side) for name in ("astronaut", "coffee")]).to(chosen)
+    with torch.inference_mode():
+        x, s = (f[None].contiguous() for f in network.encoder(pictures, network.levels[-1])[-1])
+    cached = SortedStyle.of(s)
+    kernels.warmup()
+    shape = " x ".join(map(str, x.shape[1:]))
+    zeros = float((x == 0).float().mean())
+    benchmark.alternate(
+        f"features {shape}, {zeros:.0%} zeros",
+        {
+            "EFDM's operator (sort, sort, argsort, gather)": _timed(lambda: efdm(x, s), chosen),
+            "projection": _timed(lambda: project(x, s), chosen),
+            "projection, style cached": _timed(lambda: project(x, cached), chosen),
+            "AdaIN (var_mean, addcmul)": _timed(lambda: adain_reference(x, s), chosen),
+        },
+        rounds=rounds,
+    )
+    content, style = pictures.cpu()
+    prepared = stylizer.prepare(style)
+    whole = benchmark.alternate(
+        f"whole pictures of {side} x {side}",
+        {
+            "stylize, style prepared": lambda: stylizer.stylize(content, prepared),
+            "stylize, style picture": lambda: stylizer.stylize(content, style),
+        },
+        rounds=rounds,
+    )
+    seconds = whole.timings["stylize, style prepared"].seconds[0]
+    print(f"{1 / seconds:.1f} pictures of {side} x {side} a second")
+
+
+def _timed(work: Any, device: str) -> Any:
+    """A GPU's work is done when it is synchronised."""
+    if not device.startswith("cuda"):
+        return work
+
+    def synchronised() -> None:
+        work()
+        torch.cuda.synchronize()
+
+    return synchronised

@@ -1,0 +1,58 @@
+"""Weights as files: half precision in safetensors, the architecture in the file's metadata."""
+
+import importlib.resources
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from paperkit.errors import InputError
+from paperkit.files import atomic_path
+from paperkit.style.encoders import LevelEncoder
+from styleproj.network import Decoder, StyleNetwork
+
+
+def shipped() -> Path:
+    """The file that comes with the package."""
+    return Path(str(importlib.resources.files("styleproj"))) / "data" / "slim.safetensors"
+
+
+def save_network(network: StyleNetwork, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write the network, rounded to half precision, with what is needed to build it again."""
+    from safetensors.torch import save_file
+
+    encoder, decoder = network.encoder, network.decoder
+    shape = {
+        "channels": encoder.channels,
+        "convolutions": encoder.convolutions[:-1],
+        "padding": encoder.padding,
+        "levels": decoder.levels,
+        "residuals": decoder.residuals,
+    }
+    tensors = {k: t.detach().to(torch.float16).contiguous() for k, t in network.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={**(metadata or {}), "architecture": json.dumps(shape)})
+
+
+def load_network(path: Path | None = None) -> StyleNetwork:
+    """The network of a file, by default the shipped one; float32, frozen, in evaluation mode.
+
+    Raises:
+        InputError: The file is none that :func:`save_network` wrote.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = shipped() if path is None else path
+    try:
+        with safe_open(path, "pt") as f:
+            shape = json.loads((f.metadata() or {})["architecture"])
+            encoder = LevelEncoder(shape["channels"], shape["convolutions"], shape["padding"])
+            decoder = Decoder(shape["channels"], shape["convolutions"], shape["levels"], shape["residuals"])
+            network = StyleNetwork(encoder, decoder)
+            network.load_state_dict({k: f.get_tensor(k).float() for k in f.keys()})  # noqa: SIM118 - not a dictionary
+    except FileNotFoundError as e:
+        raise InputError(f"{path} does not exist: give a file that styleproj train wrote") from e
+    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as e:
+        raise InputError(f"{path} holds no network of styleproj: give a file that styleproj train wrote") from e
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)

@@ -1,0 +1,30 @@
+import hypothesis
+import pytest
+import torch
+
+from paperkit.style.encoders import SlimEncoder
+from styleproj.network import Decoder, StyleNetwork
+
+hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("house")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Small tensors: more threads only wait for each other."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def network():
+    """A small network of random weights that keep a signal alive from end to end."""
+    torch.manual_seed(1)
+    channels = (4, 6, 8, 8)
+    net = StyleNetwork(SlimEncoder(channels), Decoder(channels, (2, 2, 2), (3, 4), (1, 1)))
+    for layer in net.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    net.decoder.conv1_1.weight.data.mul_(0.05)
+    net.decoder.conv1_1.bias.data.fill_(0.5)
+    return net.eval().requires_grad_(False)

@@ -1,0 +1,229 @@
+"""Every verb end to end on files; what cannot be used is one sentence and exit code 2, and costs nothing else."""
+
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from paperkit.style.images import read_image, write_image
+from paperkit.style.video import VideoWriter, read_frames
+from styleproj.cli import main
+from styleproj.weights import save_network
+
+
+def call(*argv):
+    try:
+        main([str(a) for a in argv])
+    except SystemExit as e:
+        return e.code or 0
+    return 0
+
+
+def picture(height=40, width=56, seed=0):
+    return torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch, network):
+    """A folder with a few pictures and a small network."""
+    monkeypatch.chdir(tmp_path)
+    save_network(network, Path("m.safetensors"))
+    for i, name in enumerate(("photo", "other")):
+        write_image(Path(f"photos/{name}.png"), picture(seed=i))
+        write_image(Path(f"styles/style{i}.png"), picture(30 + i, 44, seed=10 + i))
+    write_image(Path("mask.png"), torch.cat([torch.ones(3, 40, 28), torch.zeros(3, 40, 28)], 2))
+    return tmp_path
+
+
+MODEL = ("--model", "m.safetensors", "--suffix", ".png")
+PHOTO, STYLE = "photos/photo.png", "styles/style0.png"
+
+
+def test_one_picture(capsys):
+    assert call("stylize", PHOTO, STYLE, "--model", "m.safetensors") == 0
+    assert capsys.readouterr().out == "photo-style0.jpg\n"
+    assert read_image(Path("photo-style0.jpg")).shape == (3, 40, 56)
+    assert call("stylize", PHOTO, STYLE, "--out", "deep/er/y.png", "--alpha", "0.5", *MODEL) == 0
+    assert Path("deep/er/y.png").exists()
+
+
+def test_folders_all_pairs_and_matched():
+    assert call("stylize", "photos", "styles", "--out", "all", *MODEL) == 0
+    assert sorted(p.name for p in Path("all").iterdir()) == [
+        "other-style0.png",
+        "other-style1.png",
+        "photo-style0.png",
+        "photo-style1.png",
+    ]
+    assert call("stylize", "photos", "styles", "--out", "two", "--pairs", "matched", *MODEL) == 0
+    assert sorted(p.name for p in Path("two").iterdir()) == ["other-style0.png", "photo-style1.png"]
+    assert Path("two/other-style0.png").read_bytes() == Path("all/other-style0.png").read_bytes()
+
+
+def test_a_mix_is_one_picture():
+    assert call("stylize", PHOTO, STYLE, "styles/style1.png", "--mix", "1", "0", "--out", "mix", *MODEL) == 0
+    assert call("stylize", PHOTO, STYLE, "--out", "one.png", *MODEL) == 0
+    assert Path("mix/photo-style0-style1.png").read_bytes() == Path("one.png").read_bytes()
+
+
+def test_masks_labels_and_colours():
+    assert call("stylize", PHOTO, STYLE, "--mask", "mask.png", "--out", "m.png", *MODEL) == 0
+    result, content = read_image(Path("m.png")), read_image(Path(PHOTO))
+    assert torch.equal(result[:, :, 28:], content[:, :, 28:]) and not torch.equal(result, content)
+    assert call("stylize", PHOTO, STYLE, "styles/style1.png", "--labels", "mask.png", "--out", "l.png", *MODEL) == 0
+    assert call("stylize", PHOTO, "photos/other.png", "--labels", "mask.png", "--style-labels", "mask.png", *MODEL) == 0
+    assert call("stylize", PHOTO, "photos/other.png", "--style-mask", "mask.png", "--out", "s.png", *MODEL) == 0
+    assert call("stylize", PHOTO, STYLE, "--color", "luminance", "--out", "y.png", *MODEL) == 0
+    assert call("stylize", PHOTO, STYLE, "--color", "coral", "--out", "c.png", *MODEL) == 0
+    assert len({p.read_bytes() for p in Path().glob("?.png")}) == 5
+
+
+def test_sizes_and_transparency():
+    write_image(Path("big.png"), picture(150, 300), torch.linspace(0, 1, 300).expand(150, 300))
+    assert call("stylize", "big.png", STYLE, "--size", "100", "--style-size", "20", "--out", "s.png", *MODEL) == 0
+    with Image.open("s.png") as made:
+        assert made.size == (100, 50) and made.mode == "RGBA"
+        alpha = np.asarray(made)[25, :, 3].astype(int)
+    assert (np.diff(alpha) >= 0).all() and alpha[-1] > 240
+    assert call("stylize", "big.png", STYLE, "--size", "0", "--tile", "64", "--out", "b.png", *MODEL) == 0
+    assert read_image(Path("b.png")).shape == (3, 150, 300)
+
+
+def test_styles_are_cached_and_can_be_given_as_files():
+    assert call("stylize", PHOTO, STYLE, "--cache", "cache", "--out", "a.png", *MODEL) == 0
+    (kept,) = Path("cache").glob("*.style")
+    assert call("stylize", PHOTO, kept, "--out", "b.png", *MODEL) == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
+def test_a_bad_file_costs_only_its_own_pictures(capsys):
+    Path("photos/bad.png").write_bytes(b"no picture")
+    Path("photos/empty.jpg").write_bytes(b"")
+    write_image(Path("photos/dot.png"), picture(1, 1))
+    assert call("stylize", "photos", "styles", "--out", "out", *MODEL) == 2
+    done = capsys.readouterr()
+    assert len(list(Path("out").iterdir())) == 4 == done.out.count("\n")
+    for name in ("bad.png", "empty.jpg", "dot"):
+        assert any(name in line for line in done.err.splitlines()), name
+    assert done.err.splitlines()[-1] == "styleproj: 6 of 10 pictures were not made, for the reasons above"
+
+
+def test_a_bad_style_costs_only_its_own_pictures(capsys):
+    Path("styles/bad.png").write_bytes(b"no picture")
+    assert call("stylize", PHOTO, "styles", "--out", "out", *MODEL) == 2
+    assert len(list(Path("out").iterdir())) == 2
+    assert "bad.png" in capsys.readouterr().err
+
+
+def clip(path, frames=4):
+    with VideoWriter(path, Fraction(25)) as writer:
+        for i in range(frames):
+            writer.write(picture(48, 64, seed=3).roll(2 * i, 2))
+
+
+def test_a_video_and_a_folder_of_frames(capsys):
+    clip(Path("clip.mp4"))
+    assert call("video", "clip.mp4", STYLE, "--out", "styled.mp4", "--model", "m.safetensors") == 0
+    assert "4 frames" in capsys.readouterr().out
+    frames = list(read_frames(Path("styled.mp4")))
+    assert len(frames) == 4 and frames[0].shape == (3, 48, 64)
+    assert call("video", "clip.mp4", STYLE, "--out", "frames", "--size", "32", "--model", "m.safetensors") == 0
+    assert [p.name for p in sorted(Path("frames").iterdir())] == [f"{i:06d}.png" for i in range(4)]
+    assert call("video", "frames", STYLE, "--out", "again.mkv", "--model", "m.safetensors") == 0
+    assert len(list(read_frames(Path("again.mkv")))) == 4
+
+
+def test_training_resumes_and_gives_a_model():
+    small = (
+        "--out",
+        "run",
+        "--crop",
+        "32",
+        "--batch",
+        "2",
+        "--style-crops",
+        "8",
+        "--sample-every",
+        "0",
+        "--checkpoint-every",
+        "1",
+    )
+    train = ("train", "--content", "photos", "--style", "styles", *small)
+    for name in ("photos", "styles"):
+        write_image(Path(f"{name}/large.png"), picture(64, 64))
+    assert call(*train, "--steps", "1") == 0
+    assert call(*train, "--steps", "2", "--resume") == 0
+    assert call("stylize", PHOTO, STYLE, "--model", "run/network.safetensors", "--out", "y.png") == 0
+    assert call(*train, "--steps", "2") == 2, "a finished run is not overwritten"
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (("stylize", "absent.jpg", STYLE), "absent.jpg"),
+        (("stylize", PHOTO, "absent.jpg"), "absent.jpg"),
+        (("stylize", PHOTO), "style"),
+        (("stylize", PHOTO, STYLE, "--alpha", "3"), "outside"),
+        (("stylize", PHOTO, STYLE, "--mask", STYLE), "pixels"),
+        (("stylize", PHOTO, STYLE, "--mix", "-1"), "weight"),
+        (("stylize", PHOTO, STYLE, "--out", "y.xyz"), "xyz"),
+        (("stylize", PHOTO, STYLE, "--tile", "7"), "multiple"),
+        (("stylize", PHOTO, STYLE, "--size", "-5"), "longest"),
+        (("stylize", PHOTO, "styles", "--out", "y.png"), "folder"),
+        (("stylize", "photos", STYLE, "--pairs", "matched"), "matched"),
+        (("stylize", "empty", STYLE), "empty"),
+        (("stylize", PHOTO, STYLE, "--model", PHOTO), "network"),
+        (("stylize", PHOTO, STYLE, "--model", "absent"), "absent"),
+        (("stylize", PHOTO, STYLE, "--out", "/proc/none/y.png"), "/proc"),
+        (("video", "absent.mp4", STYLE), "absent.mp4"),
+        (("video", PHOTO + "x", STYLE), "does not exist"),
+        (("video", "bad.mp4", STYLE), "bad.mp4"),
+        (("video", "photos", STYLE, "--out", "y.xyz"), "xyz"),
+        (("demo", "--out", "y.xyz"), "xyz"),
+        (("demo", "--size", "1"), "64"),
+        (("bench", "--size", "1"), "64"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_2(argv, sentence, capsys):
+    Path("empty").mkdir()
+    Path("bad.mp4").write_bytes(b"no video")
+    before = sorted(Path().rglob("*"))
+    model = () if "--model" in argv or argv[0] in ("demo", "bench") else ("--model", "m.safetensors")
+    assert call(*argv, *model) == 2
+    if argv[1:] != (PHOTO,):
+        err = capsys.readouterr().err
+        assert err.startswith("styleproj: ") and sentence in err and err.count("\n") == 1
+    assert sorted(Path().rglob("*")) == before, "something was left behind"
+
+
+def test_a_full_disk_is_one_sentence(capsys, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("styleproj.batch.write_image", full)
+    assert call("stylize", PHOTO, STYLE, "--out", "y.png", *MODEL) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert not Path("y.png").exists()
+
+
+def test_help_is_quick_because_torch_is_not_imported():
+    code = "import sys; from styleproj.cli import main\ntry: main(['--help'])\nfinally: sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_cite_and_list(capsys):
+    assert call("cite") == 0
+    assert "2003.07694" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_shipped_network_makes_the_demo_and_the_benchmark(capsys):
+    assert call("demo", "--size", "64") == 0
+    assert read_image(Path("styleproj-demo.jpg")).shape == (3, 5 * 72, 5 * 72)
+    assert call("bench", "--size", "64", "--rounds", "3") == 0
+    assert "a second" in capsys.readouterr().out

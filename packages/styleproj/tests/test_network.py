@@ -1,0 +1,118 @@
+import json
+
+import pytest
+import torch
+from skimage import data
+
+from paperkit.errors import InputError
+from paperkit.style.encoders import LevelEncoder, SlimEncoder
+from styleproj import project
+from styleproj.closed_form import chosen_channels, fit_convolution, start_decoder, start_encoder
+from styleproj.network import Decoder, StyleNetwork
+from styleproj.weights import load_network, save_network, shipped
+
+
+def network(levels=(2, 3), residuals=(0, 1)):
+    encoder = SlimEncoder((4, 6, 8), (2, 2))
+    return StyleNetwork(encoder, Decoder((4, 6, 8), (2, 2), levels, residuals))
+
+
+@pytest.mark.parametrize("levels", [(3,), (2, 3), (1, 3), (1, 2, 3)])
+def test_a_picture_comes_back_at_its_size(levels):
+    net = network(levels)
+    features = net.encode(torch.rand(2, 3, 24, 16))
+    assert [tuple(f.shape[1:]) for f in features] == [
+        (net.encoder.channels[k - 1], 24 >> (k - 1), 16 >> (k - 1)) for k in levels
+    ]
+    assert net.decode(features).shape == (2, 3, 24, 16)
+    assert net.multiple == 4 and net.channels == tuple((4, 6, 8)[k - 1] for k in levels)
+
+
+def test_the_decoder_of_the_paper_is_vggs_mirror():
+    decoder = Decoder((64, 128, 256, 512), (2, 2, 4), (4,))
+    shapes = [(m.in_channels, m.out_channels) for n, m in decoder.named_children()]
+    assert shapes == [(512, 256), (256, 256), (256, 256), (256, 256), (256, 128), (128, 128), (128, 64), (64, 64), (64, 3)]
+
+
+def test_residual_blocks_are_the_identity_at_first():
+    torch.manual_seed(1)
+    with_blocks, without = network(residuals=(0, 2)), network(residuals=())
+    without.load_state_dict({k: v for k, v in with_blocks.state_dict().items() if "residual" not in k})
+    x = torch.rand(1, 3, 16, 16)
+    assert torch.equal(with_blocks.decode(with_blocks.encode(x)), without.decode(without.encode(x)))
+
+
+def test_ranks_before_relu_are_those_after_it_where_these_have_any():
+    net = network()
+    x, s = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16)
+    before = torch.relu(project(net.encode(x)[0], net.encode(s)[0]))
+    after = project(net.encoder(x)[1], net.encoder(s)[1])
+    assert torch.equal(before.flatten(2).sort(2).values, after.flatten(2).sort(2).values)
+    positive = net.encoder(x)[1] > 0
+    assert torch.equal(before[positive], after[positive])
+
+
+def test_forward_is_encode_transform_decode():
+    net = network()
+    x, s = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 24, 16)
+    assert torch.allclose(net(x, s, lambda a, b: a), net.decode(net.encode(x)))
+
+
+def test_pivoted_qr_leaves_out_what_is_a_copy():
+    f = torch.randn(2, 5, 8, 8)
+    f[:, 3] = 2 * f[:, 1]
+    f[:, 4] = 0
+    assert set(chosen_channels(f, 3).tolist()) == {0, 2, 3}
+
+
+def test_ridge_regression_finds_the_convolution_it_was_made_with():
+    true, layer = torch.nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), torch.nn.Conv2d(3, 4, 3, padding=1)
+    x = torch.randn(4, 3, 20, 20)
+    with torch.no_grad():
+        fit_convolution(layer, x, true(x), rectified=False)
+        assert torch.allclose(layer.weight, true.weight, atol=1e-3) and torch.allclose(layer.bias, true.bias, atol=1e-3)
+        fit_convolution(layer, x, true(x).relu(), rectified=True)
+        once = (
+            torch.nn.functional.conv2d(torch.nn.functional.pad(x, [1] * 4, mode="reflect"), layer.weight, layer.bias)
+        ).relu()
+        assert (once - true(x).relu()).square().mean() < 0.05 * true(x).relu().var()
+
+
+def test_the_closed_form_start_reconstructs_better_than_chance():
+    torch.manual_seed(0)
+    teacher = LevelEncoder((8, 12, 16), (2, 2))
+    smooth = torch.nn.functional.interpolate(torch.rand(8, 3, 8, 8), size=(32, 32), mode="bicubic").clamp(0, 1)
+    with torch.no_grad():
+        activations = {name: y.relu() for name, y in teacher.activations(smooth)}
+        net = network()
+        explained = start_encoder(net.encoder, smooth, activations) | start_decoder(net, smooth)
+        error = (net.decode(net.encode(smooth)) - smooth).square().mean()
+    assert error < 0.5 * smooth.var()
+    assert explained["encoder.conv1_1"] > 0.9 and set(explained) >= {"encoder.conv3_1", "decoder.conv3_1", "decoder.conv1_1"}
+
+
+def test_weights_survive_the_file(tmp_path):
+    net = network()
+    save_network(net, tmp_path / "a.safetensors", {"seed": "0"})
+    again = load_network(tmp_path / "a.safetensors")
+    assert again.levels == net.levels and not any(p.requires_grad for p in again.parameters())
+    x = torch.rand(1, 3, 16, 16)
+    assert torch.allclose(again.decode(again.encode(x)), net.decode(net.encode(x)), atol=2e-2)
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights", json.dumps({}).encode()])
+def test_what_is_no_network_is_refused(tmp_path, content):
+    (tmp_path / "a.safetensors").write_bytes(content)
+    with pytest.raises(InputError, match="holds no network"):
+        load_network(tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match="does not exist"):
+        load_network(tmp_path / "b.safetensors")
+
+
+def test_the_shipped_network_is_small_and_gives_back_what_it_is_shown():
+    assert shipped().stat().st_size < 5e6
+    net = load_network()
+    image = torch.from_numpy(data.astronaut()[:256, :256].copy()).permute(2, 0, 1)[None] / 255
+    with torch.inference_mode():
+        found = net.decode(net.encode(image)).clamp(0, 1)
+    assert -10 * (found - image).square().mean().log10() > 20  # dB

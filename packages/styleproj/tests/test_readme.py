@@ -1,0 +1,52 @@
+"""What the README shows runs as shown."""
+
+import re
+import shlex
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+
+from paperkit.style.images import write_image
+from paperkit.style.video import VideoWriter
+from styleproj.cli import main
+from styleproj.samples import photograph
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(console|python)\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("code", [body for kind, body in BLOCKS if kind == "python"])
+def test_python_blocks(code):
+    exec(compile(code, "README.md", "exec"), {})
+
+
+@pytest.mark.slow
+def test_commands(tmp_path, monkeypatch, capsys):
+    """Every line of the console blocks but the installation, in a folder with the files that they name."""
+    monkeypatch.chdir(tmp_path)
+    photo, style = photograph("astronaut", 96), photograph("ihc", 96)
+    for name, image in (("photo", photo), ("painting", style), ("other", photograph("flower", 96))):
+        write_image(Path(f"{name}.jpg"), image)
+    write_image(Path("photos/a.jpg"), photo)
+    write_image(Path("styles/b.jpg"), style)
+    write_image(Path("mask.png"), torch.ones_like(photo))
+    with VideoWriter(Path("clip.mp4"), Fraction(25)) as writer:
+        writer.write(photo)
+    lines = [line for kind, body in BLOCKS if kind == "console" for line in body.splitlines()]
+    assert lines[0] == "pip install ./shared ./packages/styleproj"
+    for line in lines[1:]:
+        name, *arguments = shlex.split(line)
+        assert name == "styleproj"
+        main(arguments)
+    made = {
+        "styleproj-demo.jpg",
+        "photo-painting.jpg",
+        "mixed.jpg",
+        "quiet.jpg",
+        "masked.jpg",
+        "styled.mp4",
+        "styled/a-b.jpg",
+    }
+    assert all(Path(m).exists() for m in made)
