@@ -4,22 +4,22 @@ For ``dX = b(X) dt + sqrt(eps) sigma(X) dW`` with ``D = sigma sigma^T`` and an a
 
     U(x) = inf over T > 0 and paths from x0 to x of  1/2 int_0^T <phi' - b, D^{-1} (phi' - b)> dt,
 
-the viscosity solution of ``1/2 <grad U, D grad U> + <b, grad U> = 0``. For b = -grad f and D = I it is ``2 (f -
-f(x0))``
+the viscosity solution of ``1/2 <grad U, D grad U> + <b, grad U> = 0``. For b = -grad f and D = I it is ``2 (f - f(x0))``
 (Hu, Zhu, Xiong and Huan, arXiv 1901.06054, with the factor 1/2 in the action and sqrt(eps) at the noise).
 """
 
+import contextlib
 import math
 import sys
 import time
 
 import numpy as np
-from tqdm import tqdm
 
 from paperkit.errors import InputError
 
-from ._kernels import ACCEPTED, CONSIDERED, FRONT, disc_half_widths, push, set_bit
-from ._march import ACCEPTED_COUNT, HEAP_SIZE, SINGLES, SOLVES, STOPPED, TRIANGLES, WIDE_SEARCHES, march
+from ._kernels import ACCEPTED, CONSIDERED, FRONT, bit_set, disc_half_widths
+from ._march import march
+from ._trial import ACCEPTED_COUNT, HEAP_SIZE, LONE_BASES, SINGLES, SOLVES, STOPPED, TRIANGLES, WIDE_SEARCHES
 from .mesh import Field, Mesh, make_mesh
 from .solution import Solution
 from .start import find_start
@@ -46,15 +46,13 @@ def solve(
     """Quasi-potential with respect to one attractor or several.
 
     Args:
-        drift: ``b``, a function of points ``(..., 2)`` returning ``(..., 2)`` (numpy; for torch see
-            ``torch_field``), or a table on
-            the half-grid ``(2 ny - 1, 2 nx - 1, 2)``.
+        drift: ``b``, a function of points ``(..., 2)`` returning ``(..., 2)`` (numpy; for torch see ``torch_field``), or
+            a table on the half-grid ``(2 ny - 1, 2 nx - 1, 2)``.
         attractor: a stable equilibrium ``(x, y)``, or several ``(m, 2)``: then the smallest of their potentials.
         domain: ``((xmin, xmax), (ymin, ymax))``.
         mesh: points per side, or ``(nx, ny)``.
         diffusion: ``D``, symmetric positive definite: None for the identity, one matrix ``(2, 2)``, a function
-            returning
-            ``(..., 2, 2)``, or a table ``(2 ny - 1, 2 nx - 1, 2, 2)``.
+            returning ``(..., 2, 2)``, or a table ``(2 ny - 1, 2 nx - 1, 2, 2)``.
         method: ``"jet"`` (second order, values and gradients) or ``"olim"`` (ordered line integrals, values).
         radius: reach of an update in mesh points, 1 to 60; by default 16 for jets and the published guideline for OLIM.
             A rotation that outweighs the gradient part r times wants about 1.5 r.
@@ -70,8 +68,7 @@ def solve(
 
     Raises:
         InputError: one sentence that names the place, for a drift or diffusion that is not finite, a D that is not
-        symmetric
-            positive definite, an attractor that is no stable equilibrium, or a mesh too coarse around it.
+            symmetric positive definite, an attractor that is no stable equilibrium, or a mesh too coarse around it.
     """
     if method not in ("jet", "olim"):
         raise InputError(f"The method must be 'jet' or 'olim'; it is {method!r}.")
@@ -104,6 +101,7 @@ def solve(
         "triangle_updates": int(state[TRIANGLES]),
         "triangle_solves": int(state[SOLVES]),
         "wide_searches": int(state[WIDE_SEARCHES]),
+        "lone_bases": int(state[LONE_BASES]),
         "march_seconds": seconds,
         "total_seconds": time.perf_counter() - began,
     }
@@ -168,57 +166,40 @@ def _march(grid, b, d, starts, offsets, method, radius, stop, level, progress):
     status[[0, -1]] = ACCEPTED
     status[:, [0, -1]] = ACCEPTED
     flat_status = status.reshape(-1)
-    front, considered = (np.zeros((ny + 2, (stride + 63) // 64), np.uint64) for _ in range(2))
     keys, ids, where = np.empty(size), np.empty(size, np.int32), np.empty(size, np.int32)
     state = np.zeros(8, np.int64)
     gradient = np.zeros((size, 2)) if method == "jet" else None
     for begin, offset in zip(starts, offsets, strict=True):
         points = np.stack([begin.columns, begin.rows], -1) * grid.spacing + grid.corner
         value, slope = begin.local(points) + offset, begin.local.gradient(points) @ np.linalg.inv(back)
-        for k, point in enumerate((begin.rows + 1) * stride + begin.columns + 1):
-            if u[point] <= value[k]:
-                continue
-            u[point] = value[k]
-            if gradient is not None:
-                gradient[point] = slope[k]
-            row, column = divmod(int(point), stride)
-            flat_status[point] = (ACCEPTED, FRONT, CONSIDERED)[begin.ring[k]]
-            if begin.ring[k] == 1:
-                set_bit(front, row, column)
-            elif begin.ring[k] == 2:
-                set_bit(considered, row, column)
-                push(keys, ids, where, int(state[HEAP_SIZE]), point, value[k])
-                state[HEAP_SIZE] += 1
+        place = (begin.rows + 1) * stride + begin.columns + 1
+        lower = value < u[place]
+        place, value = place[lower], value[lower]
+        u[place] = value
+        flat_status[place] = np.array([ACCEPTED, FRONT, CONSIDERED], np.uint8)[begin.ring[lower]]
+        if gradient is not None:
+            gradient[place] = slope[lower]
+    front, considered = bit_set(status == FRONT), bit_set(status == CONSIDERED)
+    waiting = np.flatnonzero(flat_status == CONSIDERED)
+    waiting = waiting[np.argsort(u[waiting], kind="stable")]  # a sorted list is a heap
+    state[HEAP_SIZE] = len(waiting)
+    keys[: len(waiting)], ids[: len(waiting)], where[waiting] = u[waiting], waiting, np.arange(len(waiting))
+    given = sum(int((begin.ring < 2).sum()) for begin in starts)
     jet = None
     if gradient is not None:
         jet = (gradient, np.full((size, 2), -1, np.int32), np.zeros(size), np.linalg.inv(basis))
-    widths = disc_half_widths(radius)
     margin = 1 if stop == "boundary" else -1
     began = time.perf_counter()
-    with tqdm(total=nx * ny, unit="pt", unit_scale=True, disable=not (progress and sys.stderr.isatty()), leave=False) as bar:
+    with _progress_bar(nx * ny, progress) as advance:
         while state[HEAP_SIZE] > 0 and not state[STOPPED]:
-            before = state[ACCEPTED_COUNT]
+            before = int(state[ACCEPTED_COUNT])
+            reach, batch = (radius, _BATCH) if jet is None else _reach((before + given) / len(starts), radius)
+            widths = disc_half_widths(reach)
             march(
-                b,
-                metric,
-                basis,
-                widths,
-                margin,
-                float(level),
-                _BATCH,
-                u,
-                single,
-                base,
-                jet,
-                flat_status,
-                front,
-                considered,
-                keys,
-                ids,
-                where,
-                state,
-            )
-            bar.update(int(state[ACCEPTED_COUNT] - before))
+                b, metric, basis, widths, margin, float(level), batch, u, single, base, jet, flat_status, front, considered,
+                keys, ids, where, state,
+            )  # fmt: skip
+            advance(int(state[ACCEPTED_COUNT]) - before)
     seconds = time.perf_counter() - began
     values = u.reshape(ny + 2, nx + 2)[1:-1, 1:-1].copy()
     values[status[1:-1, 1:-1] < FRONT] = np.nan
@@ -229,3 +210,27 @@ def _march(grid, b, d, starts, offsets, method, radius, stop, level, progress):
         along_y, along_x = np.gradient(values, *grid.spacing[::-1])
         slopes = np.stack([along_x, along_y], -1)
     return values, slopes, state, seconds
+
+
+@contextlib.contextmanager
+def _progress_bar(points, wanted):
+    """A function that takes counts of accepted points; it shows them where wanted, on a terminal."""
+    if not (wanted and sys.stderr.isatty()):
+        yield lambda count: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=points, unit="pt", unit_scale=True, leave=False) as bar:
+        yield bar.update
+
+
+def _reach(known, radius):
+    """Reach of an update of jets while ``known`` points around an attractor have values, and for how many points it holds.
+
+    No farther than the known points extend: the midpoint rule undervalues a segment that crosses the attractor, where the
+    drift vanishes, and a point would be accepted too early and too low.
+    """
+    reach = max(2, int(math.sqrt(known / math.pi)))
+    if reach >= radius:
+        return radius, _BATCH
+    return reach, max(1, math.ceil(math.pi * (reach + 1) ** 2 - known))
