@@ -2,8 +2,9 @@
 
 Points are accepted in the order of their values, as in Dijkstra's method; each accepted point improves the Considered
 points of a disc around it. Update rule of olim2D (hierarchical): a new point tries one triangle with the best single base
-so far, and all its triangles only when it becomes that base itself. With ``jet`` None this is OLIM with the midpoint rule;
-with jets the trial values use the cubic front and the accepted value is refined by ``_accept.accept_jet``.
+so far, and all its triangles only when it becomes that base itself (or always, with ``every``). With ``jet`` None this is
+OLIM with the midpoint rule; with jets the trial values use the cubic front and the accepted value is refined by
+``_accept.accept_jet``.
 """
 
 import numpy as np
@@ -44,6 +45,7 @@ def march(
     metric,
     basis,
     half_widths,
+    every,
     margin,
     level,
     batch,
@@ -66,6 +68,7 @@ def march(
         metric: None for the identity, else A on the half-grid, ``(2 ny - 1, 2 nx - 1, 3)`` as (A11, A12, A22).
         basis: ``(2, 2)``, its columns the two mesh vectors.
         half_widths: rows of the update disc.
+        every: try all triangles of a new point, not only those with the best single base.
         margin: stop when a point this close to the edge of the mesh is accepted; -1 never stops there.
         level: stop when the next value lies above it.
         batch: how many points to accept before returning.
@@ -135,10 +138,12 @@ def march(
                     state[SINGLES] += 1
                     trial = u_new + segment_action(b[mr, mc, 0], b[mr, mc, 1], lx, ly, metric, mr, mc)
                     best = u[point]
-                    if trial < single[point]:
+                    lower = trial < single[point]
+                    if lower:
                         single[point] = trial
                         base[point] = new
                         best = min(best, trial)
+                    if lower or every:
                         for k in range(sides):
                             offset = near[side[k]]
                             ej = (offset > 1) - (offset < -1)

@@ -37,6 +37,7 @@ def solve(
     diffusion: Field | np.ndarray | None = None,
     method: str = "jet",
     radius: int | None = None,
+    update: str = "hierarchical",
     start: str = "taylor",
     stop: str = "boundary",
     level: float = math.inf,
@@ -52,10 +53,13 @@ def solve(
         domain: ``((xmin, xmax), (ymin, ymax))``.
         mesh: points per side, or ``(nx, ny)``.
         diffusion: ``D``, symmetric positive definite: None for the identity, one matrix ``(2, 2)``, a function
-            returning ``(..., 2, 2)``, or a table ``(2 ny - 1, 2 nx - 1, 2, 2)``.
+            returning ``(..., 2, 2)``, or a table ``(2 ny - 1, 2 nx - 1, 2, 2)`` (or ``..., 4)``, as ``sgd_problem`` and
+            ``Solution`` hold it).
         method: ``"jet"`` (second order, values and gradients) or ``"olim"`` (ordered line integrals, values).
         radius: reach of an update in mesh points, 1 to 60; by default 16 for jets and the published guideline for OLIM.
             A rotation that outweighs the gradient part r times wants about 1.5 r.
+        update: which triangles a new point tries: ``"hierarchical"``, the one with the best single base so far, or
+            ``"all"``: up to three times slower, with smaller largest errors for OLIM.
         start: ``"taylor"`` or ``"linear"``, see ``start.find_start``.
         stop: ``"boundary"`` ends at the first point next to the edge of the mesh, where paths could leave;
             ``"never"`` fills it.
@@ -72,6 +76,8 @@ def solve(
     """
     if method not in ("jet", "olim"):
         raise InputError(f"The method must be 'jet' or 'olim'; it is {method!r}.")
+    if update not in ("hierarchical", "all"):
+        raise InputError(f"The update must be 'hierarchical' or 'all'; it is {update!r}.")
     if start not in ("taylor", "linear"):
         raise InputError(f"The start must be 'taylor' or 'linear'; it is {start!r}.")
     if stop not in ("boundary", "never"):
@@ -84,14 +90,19 @@ def solve(
     began = time.perf_counter()
     b = grid.tabulate(drift, 2, "drift")
     d = tabulate_diffusion(grid, diffusion)
+    tabulated = time.perf_counter()
     attractors = np.atleast_2d(np.asarray(attractor, float))
     offsets = np.zeros(len(attractors)) if offsets is None else np.asarray(offsets, float)
     starts = [find_start(grid, b, d, point, start) for point in attractors]
-    values, gradient, state, seconds = _march(grid, b, d, starts, offsets, method, radius, stop, level, progress)
+    started = time.perf_counter()
+    values, gradient, state, seconds = _march(
+        grid, b, d, starts, offsets, method, radius, update == "all", stop, level, progress
+    )
     accepted = int(state[ACCEPTED_COUNT])
     settings = {
         "method": method,
         "radius": radius,
+        "update": update,
         "start": start,
         "stop": stop,
         "level": level,
@@ -102,6 +113,8 @@ def solve(
         "triangle_solves": int(state[SOLVES]),
         "wide_searches": int(state[WIDE_SEARCHES]),
         "lone_bases": int(state[LONE_BASES]),
+        "table_seconds": tabulated - began,
+        "start_seconds": started - tabulated,
         "march_seconds": seconds,
         "total_seconds": time.perf_counter() - began,
     }
@@ -154,7 +167,7 @@ def _problem(grid, b, d):
     return b @ back.T, None, back @ basis, back
 
 
-def _march(grid, b, d, starts, offsets, method, radius, stop, level, progress):
+def _march(grid, b, d, starts, offsets, method, radius, every, stop, level, progress):
     """Set the arrays up, march, and give back values ``(ny, nx)``, gradient ``(ny, nx, 2)``, counters and seconds."""
     nx, ny = grid.shape
     stride, size = nx + 2, (nx + 2) * (ny + 2)
@@ -196,8 +209,8 @@ def _march(grid, b, d, starts, offsets, method, radius, stop, level, progress):
             reach, batch = (radius, _BATCH) if jet is None else _reach((before + given) / len(starts), radius)
             widths = disc_half_widths(reach)
             march(
-                b, metric, basis, widths, margin, float(level), batch, u, single, base, jet, flat_status, front, considered,
-                keys, ids, where, state,
+                b, metric, basis, widths, every, margin, float(level), batch, u, single, base, jet, flat_status, front,
+                considered, keys, ids, where, state,
             )  # fmt: skip
             advance(int(state[ACCEPTED_COUNT]) - before)
     seconds = time.perf_counter() - began

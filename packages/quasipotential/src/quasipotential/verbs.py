@@ -11,7 +11,7 @@ from paperkit.errors import InputError
 from .exits import exit_slope, simulate_exits
 from .paths import geometric_action
 from .pde import mean_exit_time
-from .plotting import plot_demo, plot_solution
+from .plotting import plot_demo, plot_solution, require_matplotlib
 from .sgd import NoisyRegression, run_sgd, sgd_problem
 from .solution import Solution
 from .solver import solve
@@ -60,6 +60,8 @@ def load_system(name: str) -> System:
 
 def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
     """Solve one system, print what came out, and write the solution and a picture where asked."""
+    if plot is not None:
+        require_matplotlib()
     system = load_system(name)
     if not 0 <= attractor < len(system.attractors):
         raise InputError(
@@ -104,6 +106,8 @@ def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
 
 def run_path(name, to, mesh, method, attractor, out, plot):
     """Minimum action path from an attractor to a point, as CSV and as a picture."""
+    if plot is not None:
+        require_matplotlib()
     system = load_system(name)
     solution = (
         Solution.load(name)
@@ -221,12 +225,12 @@ def run_wells(name, mesh, method, noise):
 
 def demo(out, mesh, replicas, seed):
     """Two wells of equal loss in a noisy regression: quasi-potential, escape paths, and SGD itself."""
+    require_matplotlib()
     model = NoisyRegression()
     domain = ((-6.0, 6.0), (-4.0, 4.0))
     problem = sgd_problem(model.gradients, domain, mesh)
-    spread = problem.diffusion.reshape(*problem.diffusion.shape[:2], 2, 2)
     places = model.wells()
-    wells = find_wells(problem.drift, places, domain, mesh, saddles=[(0.0, 0.0)], diffusion=spread)
+    wells = find_wells(problem.drift, places, domain, mesh, saddles=[(0.0, 0.0)], diffusion=problem.diffusion)
     left, right = wells.costs[0, 1], wells.costs[1, 0]
     print("regression with one neuron, labels noisier for the inputs that the right well follows")
     print(f"loss of the two wells: {model.loss(places[0]):.6f} and {model.loss(places[1]):.6f}")
