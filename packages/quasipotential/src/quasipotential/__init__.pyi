@@ -3,6 +3,7 @@ from . import closed_forms as closed_forms
 from . import local as local
 from . import sgd as sgd
 from . import systems as systems
+from . import trees as trees
 from .exits import exit_slope as exit_slope
 from .exits import simulate_exits as simulate_exits
 from .exits import simulate_occupancy as simulate_occupancy

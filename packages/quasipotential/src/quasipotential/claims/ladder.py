@@ -9,11 +9,12 @@ import numpy as np
 from paperkit.claims import Claim, Estimate, Values, Verdict
 from paperkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting, systems
+from quasipotential._sweep import sweep
 from quasipotential.claims.published import JET_MARCHER, OLIM2D, OLIM2D_RUN, OLIM_ALL
 from quasipotential.claims.theory import manufactured_example
 from quasipotential.closed_forms import loss_dependent, separable
 from quasipotential.mesh import Mesh
-from quasipotential.solver import _march, solve
+from quasipotential.solver import solve
 from quasipotential.start import find_start
 
 FIELDS = {
@@ -140,7 +141,7 @@ def sheared_difference(method: str, n: int = 129) -> float:
     values = []
     for spread in (d, table):
         start = find_start(grid, b, d, system.attractors[0], "taylor")
-        values.append(_march(grid, b, spread, [start], np.zeros(1), method, 12, False, "boundary", np.inf, False)[0])
+        values.append(sweep(grid, b, spread, [start], np.zeros(1), method, 12, False, "boundary", np.inf, False)[0])
     return float(np.nanmax(np.abs(values[0] - values[1])))
 
 
