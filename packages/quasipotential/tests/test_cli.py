@@ -26,6 +26,9 @@ def test_solve_path_exit_wells(capsys, tmp_path):
     assert "largest error" in out
     assert (tmp_path / "s.npz").exists()
     assert (tmp_path / "s.png").exists()
+    out = run(capsys, "path", str(tmp_path / "s.npz"), "--to", "0.4", "0.2")
+    value, action = map(float, re.findall(r": (\d\.\d+)", out))
+    assert action == pytest.approx(value, rel=1e-3)
     out = run(capsys, "path", "maier-stein", "--mesh", "129", "--out", str(tmp_path / "p.csv"))
     assert len((tmp_path / "p.csv").read_text().splitlines()) > 50
     out = run(capsys, "exit", "two-wells", "--noise", "0.4", "0.3", "--paths", "100", "--mesh", "129", "--radius", "0.6")
@@ -48,6 +51,9 @@ def test_a_system_from_a_file(capsys, tmp_path):
     [
         ["solve", "nothing"],
         ["solve", "cubic", "--attractor", "3"],
+        ["path", "cubic", "--attractor", "3"],
+        ["exit", "cubic", "--attractor", "3"],
+        ["path", "nothing.npz"],
         ["wells", "cubic"],
         ["path", "cubic", "--to", "5", "5", "--mesh", "33"],
     ],

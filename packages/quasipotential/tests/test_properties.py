@@ -265,6 +265,8 @@ def test_find_wells_prefers_the_quiet_well_and_flips():
         ({"drift": lambda p: -np.sin(np.pi * p * 31) - 1e-3 * p}, r"too coarse around the attractor \(0, 0\)"),
         ({"drift": np.zeros((33, 33, 2))}, r"half-grid, shape \(65, 65, 2\)"),
         ({"update": "some"}, "update must be"),
+        ({"attractor": (0, 0, 0)}, "attractors \\(m, 2\\)"),
+        ({"offsets": (0, 1)}, "as many offsets"),
         ({"radius": 99}, "1 to 60"),
         ({"mesh": 5}, "at least 9"),
         ({"method": "fast"}, "method must be"),

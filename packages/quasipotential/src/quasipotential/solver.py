@@ -81,12 +81,16 @@ def solve(
         radius = 16 if method == "jet" else guideline_radius(max(grid.shape))
     if not 1 <= radius <= 60:
         raise InputError(f"The update radius must be 1 to 60 mesh points; it is {radius}.")
+    attractors = np.atleast_2d(np.asarray(attractor, float))
+    offsets = np.zeros(len(attractors)) if offsets is None else np.asarray(offsets, float)
+    if attractors.ndim != 2 or attractors.shape[1] != 2 or offsets.shape != (len(attractors),):
+        raise InputError(
+            f"Give attractors (m, 2) and as many offsets; they have shapes {attractors.shape} and {offsets.shape}."
+        )
     began = time.perf_counter()
     b = grid.tabulate(drift, 2, "drift")
     d = tabulate_diffusion(grid, diffusion)
     tabulated = time.perf_counter()
-    attractors = np.atleast_2d(np.asarray(attractor, float))
-    offsets = np.zeros(len(attractors)) if offsets is None else np.asarray(offsets, float)
     starts = [find_start(grid, b, d, point, start) for point in attractors]
     started = time.perf_counter()
     every = update == "all"

@@ -23,13 +23,9 @@ def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
     if plot is not None:
         require_matplotlib()
     system = load_system(name)
-    if not 0 <= attractor < len(system.attractors):
-        raise InputError(
-            f"The system {system.name} has attractors 0 to {len(system.attractors) - 1}; there is no {attractor}."
-        )
     solution = solve(
         system.drift,
-        system.attractors[attractor],
+        _attractor(system, attractor),
         system.domain,
         mesh,
         diffusion=system.diffusion,
@@ -64,27 +60,34 @@ def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
         print(f"picture: {plot}")
 
 
+def _attractor(system, number):
+    if not 0 <= number < len(system.attractors):
+        raise InputError(f"The system {system.name} has attractors 0 to {len(system.attractors) - 1}; there is no {number}.")
+    return system.attractors[number]
+
+
 def run_path(name, to, mesh, method, attractor, out, plot):
     """Minimum action path from an attractor to a point, as CSV and as a picture."""
     if plot is not None:
         require_matplotlib()
-    system = load_system(name)
-    solution = (
-        Solution.load(name)
-        if name.endswith(".npz")
-        else solve(
-            system.drift,
-            system.attractors[attractor],
+    if name.endswith(".npz"):
+        title, solution = Path(name).stem, Solution.load(name)
+        drift, diffusion = solution.drift_at, solution.diffusion_at
+    else:
+        system = load_system(name)
+        title, drift, diffusion = system.name, system.drift, system.diffusion
+        solution = solve(
+            drift,
+            _attractor(system, attractor),
             system.domain,
             mesh,
-            diffusion=system.diffusion,
+            diffusion=diffusion,
             method=method,
             stop="never",
             progress=True,
         )
-    )
     path = solution.path_to(to)
-    action = geometric_action(path, system.drift, system.diffusion)
+    action = geometric_action(path, drift, diffusion)
     print(
         f"U at ({to[0]:.6g}, {to[1]:.6g}): {float(solution(np.asarray(to))):.8g}; action of the path ({len(path)} "
         f"points): {action:.8g}"
@@ -95,7 +98,7 @@ def run_path(name, to, mesh, method, attractor, out, plot):
         write_atomic(Path(out), "x,y\n" + "".join(f"{x:.17g},{y:.17g}\n" for x, y in path))
         print(f"path: {out}")
     if plot is not None:
-        plot_solution(solution, plot, paths=[path], title=system.name)
+        plot_solution(solution, plot, paths=[path], title=title)
         print(f"picture: {plot}")
 
 
@@ -106,7 +109,7 @@ def run_exit(name, radius, level, noises, paths, step, mesh, attractor, seed):
     """
     system = load_system(name)
     solution = solve(
-        system.drift, system.attractors[attractor], system.domain, mesh, diffusion=system.diffusion, progress=True
+        system.drift, _attractor(system, attractor), system.domain, mesh, diffusion=system.diffusion, progress=True
     )
     center = solution.attractors[0]
     if level is not None:
