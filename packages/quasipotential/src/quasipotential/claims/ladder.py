@@ -223,6 +223,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
             ylabel="largest error / largest U",
             title="rotating well (field d)" if field else "cubic (key 5, a = 2, b = 1)",
         )
+        axis.xaxis.set_minor_formatter("")  # the labels of a short log axis overlap
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     plotting.save(canvas, path)
