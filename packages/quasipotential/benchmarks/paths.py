@@ -1,7 +1,5 @@
-"""Path-steps a second and core of the simulation, and what a user waits for: import with the first solve."""
+"""Path-steps a second and core of the simulation."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numba
@@ -36,12 +34,6 @@ def main():
     bench.save(result, RESULTS / "paths.json")
     for name, timing in result.timings.items():
         print(f"{name}: {steps[name] / timing.seconds[0] / 1e6:.1f} million path-steps a second and core")
-    code = "import quasipotential as qp; qp.solve(lambda p: -p, (0, 0), ((-1, 1), (-1, 1)), 129)"
-
-    def first():
-        subprocess.run([sys.executable, "-c", code], check=True)
-
-    bench.save(bench.alternate("import and first solve", {"warm cache": first}, rounds=5, warmup=1), RESULTS / "first.json")
 
 
 if __name__ == "__main__":

@@ -1,58 +1,74 @@
-"""Seconds a solve takes, seconds per accepted point, and the share of each stage."""
+"""Seconds a solve takes, the share of each stage, and microseconds per accepted point beside the estimated floor."""
 
-import time
+import dataclasses
+import statistics
 from pathlib import Path
-
-import numpy as np
 
 import quasipotential as qp
 from paperkit import bench
 from quasipotential import systems
-from quasipotential.mesh import Mesh
-from quasipotential.start import find_start
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
-
-
-def solver(system, n, **options):
-    return lambda: qp.solve(system.drift, system.attractors[0], system.domain, n, **options)
-
-
-def seconds(work):
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def stages(system, n, **options):
-    """Print where the time of one solve goes: tables, start, march, the rest; and the march per accepted point."""
-    one = min((solver(system, n, **options)() for _ in range(3)), key=lambda s: s.settings["total_seconds"]).settings
-    grid = Mesh(system.domain, (n, n))
-    b = grid.tabulate(system.drift, 2, "drift")
-    tables = min(seconds(lambda: grid.tabulate(system.drift, 2, "drift")) for _ in range(3))
-    start = min(seconds(lambda: find_start(grid, b, np.eye(2), system.attractors[0], "taylor")) for _ in range(3))
-    total, march, accepted = one["total_seconds"], one["march_seconds"], one["accepted"]
-    print(f"{system.name}, {one['method']}, {n}: total {total:.3f} s")
-    print(f"  tables {tables / total:.0%}, start {start / total:.0%}, march {march / total:.0%}")
-    print(f"  {1e6 * march / accepted:.2f} us per accepted point (floor about 1)")
-    print(
-        f"  {one['single_updates'] / accepted:.0f} single and {one['triangle_updates'] / accepted:.1f} triangle updates each"
-    )
+FLOOR = 1e-6
+"""Seconds per point that no label-setting march undercuts by much, estimated: a heap of some twenty cache-missing steps
+(0.3 us), sixteen useful single updates (5 ns each) and a few triangle solves (60 ns each)."""
 
 
 def main():
-    well, cubic = systems.rotating_well(), systems.cubic()
-    candidates = {
-        "OLIM, 513": solver(well, 513, method="olim", radius=12, start="linear"),
-        "OLIM, 1025": solver(well, 1025, method="olim", radius=14, start="linear"),
-        "jets, 257": solver(well, 257),
-        "jets, 513": solver(well, 513),
-        "cubic, jets, 129": solver(cubic, 129),
-        "cubic, jets, 513": solver(cubic, 513),
+    well, cubic, seen = systems.rotating_well(), systems.cubic(), {}
+
+    def candidate(name, system, n, **options):
+        def run():
+            solution = qp.solve(system.drift, system.attractors[0], system.domain, n, **options)
+            seen.setdefault(name, []).append(solution.settings)
+
+        return name, run
+
+    candidates = dict(
+        [
+            candidate("OLIM, 513", well, 513, method="olim", radius=12, start="linear"),
+            candidate("OLIM, 1025", well, 1025, method="olim", radius=14, start="linear"),
+            candidate("jets, 257", well, 257),
+            candidate("jets, 513", well, 513),
+            candidate("cubic, jets, 129", cubic, 129),
+            candidate("cubic, jets, 513", cubic, 513),
+        ]
+    )
+    rounds, warmup = 5, 1
+    result = bench.alternate("one solve", candidates, rounds, warmup)
+    bench.save(result, RESULTS / "solvers.json")
+    for name, file in (("OLIM, 1025", "stages_olim"), ("cubic, jets, 513", "stages_jets")):
+        bench.save(
+            dataclasses.replace(result, title=f"stages of {name}", timings=stages(seen[name][warmup:])),
+            RESULTS / f"{file}.json",
+        )
+    timings = {"floor (estimated)": timing([FLOOR] * rounds, [FLOOR] * rounds)}
+    for name, settings in seen.items():
+        each = [s["march_seconds"] / s["accepted"] for s in settings[warmup:]]
+        timings[name] = timing(each, [FLOOR] * rounds)
+        s = settings[0]
+        single, triangle = s["single_updates"] / s["accepted"], s["triangle_updates"] / s["accepted"]
+        print(f"{name}: {single:.0f} single and {triangle:.1f} triangle updates a point, {1e6 * min(each):.2f} us")
+    bench.save(dataclasses.replace(result, title="march, per accepted point", timings=timings), RESULTS / "points.json")
+
+
+def stages(settings):
+    """Seconds of each stage, as shares of the whole solve."""
+    whole = [s["total_seconds"] for s in settings]
+    parts = {
+        "the whole solve": whole,
+        "tables of drift and diffusion": [s["table_seconds"] for s in settings],
+        "start values": [s["start_seconds"] for s in settings],
+        "march": [s["march_seconds"] for s in settings],
     }
-    bench.save(bench.alternate("one solve", candidates, rounds=5, warmup=1), RESULTS / "solvers.json")
-    for system, n, options in ((well, 1025, {"method": "olim", "radius": 14}), (well, 257, {}), (cubic, 513, {})):
-        stages(system, n, **options)
+    parts["arrays in and out"] = [w - sum(rest) for w, *rest in zip(*parts.values(), strict=True)]
+    return {name: timing(seconds, whole) for name, seconds in parts.items()}
+
+
+def timing(seconds, reference):
+    """Median and quartiles of seconds, and of their ratio to the reference of the same round."""
+    spread = [statistics.quantiles(x, n=4) for x in (seconds, [a / b for a, b in zip(seconds, reference, strict=True)])]
+    return bench.Timing(*((middle, low, high) for low, middle, high in spread))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ def test_solve_path_exit_wells(capsys, tmp_path):
     assert "largest error" in out
     assert (tmp_path / "s.npz").exists()
     assert (tmp_path / "s.png").exists()
+    out = run(capsys, "path", str(tmp_path / "s.npz"), "--to", "0.4", "0.2")
+    value, action = map(float, re.findall(r": (\d\.\d+)", out))
+    assert action == pytest.approx(value, rel=1e-3)
     out = run(capsys, "path", "maier-stein", "--mesh", "129", "--out", str(tmp_path / "p.csv"))
     assert len((tmp_path / "p.csv").read_text().splitlines()) > 50
     out = run(capsys, "exit", "two-wells", "--noise", "0.4", "0.3", "--paths", "100", "--mesh", "129", "--radius", "0.6")
@@ -48,6 +51,9 @@ def test_a_system_from_a_file(capsys, tmp_path):
     [
         ["solve", "nothing"],
         ["solve", "cubic", "--attractor", "3"],
+        ["path", "cubic", "--attractor", "3"],
+        ["exit", "cubic", "--attractor", "3"],
+        ["path", "nothing.npz"],
         ["wells", "cubic"],
         ["path", "cubic", "--to", "5", "5", "--mesh", "33"],
     ],
@@ -59,6 +65,30 @@ def test_bad_input_exits_2_with_one_sentence(capsys, arguments):
     said = capsys.readouterr().err.strip()
     assert said.startswith("quasipotential: ")
     assert "\n" not in said
+
+
+def test_a_picture_without_matplotlib_is_one_sentence_and_no_file(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for verb in (
+        ["solve", "cubic", "--out", str(tmp_path / "s.npz"), "--plot"],
+        ["path", "cubic", "--plot"],
+        ["demo", "--out"],
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main([*verb, str(tmp_path / "p.png")])
+        assert stop.value.code == 2
+        assert "quasipotential[plots]" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_solve_leaves_no_file(tmp_path, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("quasipotential._sweep.march", interrupt)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        main(["solve", "cubic", "--mesh", "65", "--out", str(tmp_path / "s.npz"), "--plot", str(tmp_path / "s.png")])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_list_and_cite(capsys):

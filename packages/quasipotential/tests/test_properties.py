@@ -1,5 +1,7 @@
 """One test per stated property: of the equation, of the solvers, of the paths, of the wells."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ from quasipotential.claims.theory import forms, random_spd
 from quasipotential.mesh import Mesh
 from quasipotential.paths import geometric_action
 from quasipotential.start import find_start, residual
-from quasipotential.wells import cycle_hierarchy, log_stationary, tree_levels, tree_levels_brute
+from quasipotential.trees import cycle_hierarchy, log_stationary, tree_levels, tree_levels_brute
 
 
 @pytest.mark.parametrize("name", list(forms(np.random.default_rng(0))))
@@ -74,6 +76,30 @@ def test_olim_meets_the_published_errors_at_the_published_radius():
             assert errors(got, system.exact)["error"] <= 1.02 * published, name
 
 
+def test_olim_with_all_triangles_meets_the_errors_of_the_code_that_tries_them_all():
+    system = systems.linear()
+    got = qp.solve(system.drift, (0, 0), system.domain, 129, method="olim", radius=10, update="all", start="linear")
+    assert errors(got, system.exact)["error"] <= 1.02 * 1.08e-3
+
+
+@pytest.mark.parametrize("n", [65, 129])
+def test_no_jet_comes_from_an_edge_that_its_path_does_not_cross(n):
+    form, start, domain = varying()["manufactured"]
+    got = qp.solve(form.drift, start, domain, n, diffusion=form.diffusion)
+    error = np.abs(got.values - form.value(got.mesh.points))
+    assert np.nanmax(error) < 6 * np.sqrt(np.nanmean(error**2))  # isolated points once held 50 times as much
+
+
+def test_from_eight_points_jets_converge_with_third_order_and_reach_the_published_marcher_within_a_factor():
+    system = systems.cubic()
+    rows = {
+        str(n): errors(qp.solve(system.drift, (0, 0), system.domain, n, start="linear"), system.exact)
+        for n in (65, 129, 257)
+    }
+    assert order(rows, "rms") > 2.5
+    assert rows["257"]["error"] < 2 * 4.07e-6
+
+
 def test_jets_are_of_second_order_and_beat_the_published_errors():
     system = systems.cubic()
     rows = {
@@ -125,6 +151,11 @@ def test_several_attractors_give_the_smaller_of_their_potentials():
     ridge = np.abs(both.mesh.points[..., 0]) < 0.1
     assert difference[~ridge].max() < 2e-3
     assert difference[ridge].max() < 0.05
+    raised = qp.solve(system.drift, system.attractors, domain, (129, 65), stop="never", offsets=(0.0, 0.2))
+    assert float(raised((-0.9, 0.2))) == pytest.approx(float(alone[0]((-0.9, 0.2))), abs=1e-12)
+    assert float(raised((1.0, 0.0))) == pytest.approx(0.2, abs=1e-12)
+    with pytest.raises(InputError, match=r"offset 10 of the attractor \(1, 0\)"):
+        qp.solve(system.drift, system.attractors, domain, (129, 65), stop="never", offsets=(0.0, 10.0))
 
 
 def test_a_level_stops_the_march():
@@ -176,6 +207,10 @@ def test_barrier_of_a_region():
     got = solution.barrier(lambda p: np.linalg.norm(p, axis=-1) - 0.5)
     assert got.value == pytest.approx(0.25, rel=1e-3)
     assert abs(got.place[1]) == pytest.approx(0.5, rel=0.02)
+    mask = np.linalg.norm(solution.mesh.points, axis=-1) < 0.5
+    assert solution.barrier(mask).value == pytest.approx(0.25, rel=0.05)
+    with pytest.raises(InputError, match="not reached"):
+        solution.barrier(lambda p: np.linalg.norm(p, axis=-1) - 1.3)
 
 
 @given(st.integers(0, 10_000), st.integers(2, 5))
@@ -189,6 +224,12 @@ def test_in_trees_by_edmonds_by_brute_force_and_from_the_chain(seed, wells):
     assert np.abs(0.02 * logs + levels - levels.min()).max() <= 5 * 0.02 * np.log(wells)
     cycles = cycle_hierarchy(costs)
     assert cycles[-1].wells == frozenset(range(wells))
+
+
+def test_cycles_by_hand():
+    cycles = cycle_hierarchy(np.array([[0, 1.0, np.inf], [2.0, 0, 3.0], [np.inf, 1.0, 0]]))
+    got = [(set(c.wells), c.exit_level, c.target) for c in cycles]
+    assert got == [({0}, 1.0, 1), ({1}, 2.0, 0), ({2}, 1.0, 1), ({0, 1}, 3.0, 2), ({0, 1, 2}, np.inf, None)]
 
 
 def test_an_unreachable_well_has_no_in_tree():
@@ -211,13 +252,22 @@ def test_find_wells_prefers_the_quiet_well_and_flips():
     [
         (
             {"diffusion": lambda p: np.eye(2) * np.where(p[..., 0] > 0.5, -1, 1)[..., None, None]},
-            "symmetric positive definite; at",
+            r"symmetric positive definite; at \(0\.5\d*, -1\)",
         ),
-        ({"drift": lambda p: np.where(p > 0.5, np.nan, -p)}, "not finite at"),
-        ({"attractor": (0.3, 0.0)}, "not an equilibrium"),
-        ({"drift": lambda p: p, "attractor": (0, 0)}, "not stable"),
-        ({"attractor": (0.99, 0.0)}, "inside the domain"),
-        ({"drift": lambda p: -np.sin(np.pi * p * 31) - 1e-3 * p, "mesh": 33, "start": "linear"}, "too coarse"),
+        ({"drift": lambda p: np.where(p > 0.5, np.nan, -p)}, r"not finite at \(0\.5\d*, -1\)"),
+        ({"attractor": (0.3, 0.0)}, r"\(0.3, 0\) is not an equilibrium"),
+        ({"drift": lambda p: p, "attractor": (0, 0)}, r"\(0, 0\) is not stable"),
+        ({"attractor": (0.99, 0.0)}, r"\(0.99, 0\) must lie .* inside the domain"),
+        (
+            {"drift": lambda p: -np.sin(np.pi * p * 31) - 1e-3 * p, "mesh": 33, "start": "linear"},
+            r"too coarse around the attractor \(0, 0\)",
+        ),
+        ({"drift": lambda p: -np.sin(np.pi * p * 31) - 1e-3 * p}, r"too coarse around the attractor \(0, 0\)"),
+        ({"drift": np.zeros((33, 33, 2))}, r"half-grid, shape \(65, 65, 2\)"),
+        ({"update": "some"}, "update must be"),
+        ({"attractor": (0, 0, 0)}, "attractors \\(m, 2\\)"),
+        ({"offsets": (0, 1)}, "as many offsets"),
+        ({"radius": 99}, "1 to 60"),
         ({"mesh": 5}, "at least 9"),
         ({"method": "fast"}, "method must be"),
         ({"drift": lambda p: p[..., :1, None] * np.ones(3)}, "must return shape"),
@@ -228,6 +278,19 @@ def test_bad_input_is_one_sentence_that_names_the_place(change, words):
     drift, attractor, domain = (given_.pop(k) for k in ("drift", "attractor", "domain"))
     with pytest.raises(InputError, match=words):
         qp.solve(drift, attractor, domain, **given_)
+
+
+def test_an_interrupted_save_leaves_nothing(tmp_path, monkeypatch):
+    solution = qp.solve(lambda p: -p, (0, 0), ((-1, 1), (-1, 1)), 33)
+
+    def interrupt(file, **arrays):
+        Path(file).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez_compressed", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        solution.save(tmp_path / "s.npz")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_query_outside_names_the_point():

@@ -115,25 +115,3 @@ def test_sgd_on_a_quadratic_has_the_discrete_lyapunov_covariance():
     end, _ = run_sgd(lambda t, i: t[:, None, :] - points[i], 20, np.zeros((20_000, 2)), step=0.1, batch=2, steps=150, seed=3)
     exact = qp.closed_forms.discrete_covariance(np.eye(2), np.cov(points.T, bias=True), 0.1, 2)
     assert np.abs(end.var(0) - np.diag(exact)).max() < 4.5 * np.sqrt(2 / 20_000) * np.diag(exact).max()
-
-
-@pytest.mark.filterwarnings("ignore::FutureWarning")  # torch.jit warns on import of torch.func
-def test_torch_fields_gradients_and_paths():
-    torch = pytest.importorskip("torch")
-    drift = qp.torch_field(lambda p: -torch.stack([2 * p[..., 0], p[..., 1]], -1))
-    solution = qp.solve(drift, (0, 0), ((-1, 1), (-1, 1)), 65)
-    assert float(solution((0.3, 0.3))) == pytest.approx(3 * 0.09, rel=1e-4)
-    model = NoisyRegression()
-    s, c, label = (torch.tensor(v) for v in model.samples.T)
-
-    def losses(t):
-        return 0.5 * (torch.nn.functional.softplus(s * t[0], threshold=1e6) + c * t[1] - label) ** 2
-
-    theta = np.array([[0.3, -0.2], [2.0, 1.0]])
-    np.testing.assert_allclose(qp.sgd.torch_gradients(losses)(theta), model.gradients(theta), atol=1e-12)
-    exits = qp.simulate_exits_torch(
-        lambda p: -p, (0.0, 0.0), lambda p: p.norm(dim=-1) - 0.5, 0.5, paths=4000, step=0.001, seed=0
-    )
-    problem = qp.tabulate(lambda p: -p, ((-1, 1), (-1, 1)), 129)
-    exact = qp.mean_exit_time(problem, lambda p: np.linalg.norm(p, axis=-1) - 0.5, 0.5, (0, 0))
-    assert exits.mean == pytest.approx(exact, rel=0.1)

@@ -3,11 +3,13 @@ from . import closed_forms as closed_forms
 from . import local as local
 from . import sgd as sgd
 from . import systems as systems
+from . import trees as trees
 from .exits import exit_slope as exit_slope
 from .exits import simulate_exits as simulate_exits
 from .exits import simulate_occupancy as simulate_occupancy
 from .exits import tabulate as tabulate
 from .mesh import torch_field as torch_field
+from .paths import autograd_jacobian as autograd_jacobian
 from .paths import geometric_action as geometric_action
 from .paths import minimum_action_path as minimum_action_path
 from .pde import mean_exit_time as mean_exit_time

@@ -6,16 +6,14 @@ The path from ``z = z0 + s (z1 - z0)`` to the target is a cubic with end slopes 
     phi(r) = z + r w + (a0 r (1-r)^2 - a1 r^2 (1-r)) w_perp,
 
 its action is Simpson's rule of ``g(x, v) = |b|_A |v|_A - <b, A v>``, and the value on the edge is the cubic Hermite
-interpolant
-of the two jets (U and its gradient). All three numbers are found together by Newton's method with analytic first
-derivatives.
+interpolant of the two jets (U and its gradient). All three numbers are found together by Newton's method with analytic
+first derivatives.
 After Paskal and Cameron, arXiv 2109.03424; written from the formulas, not from their code.
 Positions are in mesh units (columns, rows), directions in physical units.
 """
 
 import math
 
-import numpy as np
 from numba import njit
 
 
@@ -42,9 +40,8 @@ def interpolate(table, k, row, column, wx, wy, dx, dy):
 def lagrangian(b, metric, x, y, vx, vy):
     """``g``, its derivatives in the direction ``v`` and in the position (per mesh unit), and the scaled momentum there.
 
-    The momentum is ``A (|b|_A / |v|_A v - b)``: the gradient of U where ``v`` is the direction of the minimiser; it
-    is also
-    the derivative of ``g`` in ``v``.
+    The momentum is ``A (|b|_A / |v|_A v - b)``: the gradient of U where ``v`` is the direction of the minimiser; it is
+    also the derivative of ``g`` in ``v``.
     """
     column = min(max(int(x), 0), (b.shape[1] + 1) // 2 - 2)
     row = min(max(int(y), 0), (b.shape[0] + 1) // 2 - 2)
@@ -93,9 +90,8 @@ def normal_to(wx, wy, x, y, metric):
 def curve_action(s, a0, a1, edge, b, metric, basis, inverse):
     """Value of the update and its derivatives in ``s``, ``a0`` and ``a1``, and the momentum at the target.
 
-    ``edge`` holds x0, y0 (first base, mesh units), ei, ej (to the second base), xt, yt (target), u0, rise and the
-    two slopes
-    of U along the edge.
+    ``edge`` holds x0, y0 (first base, mesh units), ei, ej (to the second base), xt, yt (target), u0, rise and the two
+    slopes of U along the edge.
     """
     x0, y0, ei, ej, xt, yt, u0, rise, t0, t1 = edge
     zx, zy = x0 + s * ei, y0 + s * ej
@@ -134,10 +130,7 @@ def curve_action(s, a0, a1, edge, b, metric, basis, inverse):
 
 @njit(cache=True, error_model="numpy")
 def solve3(h, g0, g1, g2):
-    """Solution of a symmetric 3 by 3 system.
-
-    H00, h01, h02, h11, h12, h22, or a flag that it is not positive definite.
-    """
+    """Solution of a symmetric 3 by 3 system (h00, h01, h02, h11, h12, h22), with a flag whether it is positive definite."""
     h00, h01, h02, h11, h12, h22 = h
     if not h22 > 0.0:
         return False, 0.0, 0.0, 0.0
@@ -204,154 +197,3 @@ def refine(s, a0, a1, free, edge, b, metric, basis, inverse):
             fresh = False
         last = size
     return False, value, s, a0, a1, px, py
-
-
-@njit(cache=True, error_model="numpy")
-def edge_data(first, second, target, stride, u, gradient, basis):
-    """What ``curve_action`` needs to know of one edge and its target, as a tuple."""
-    j0, i0 = first // stride - 1, first % stride - 1
-    j1, i1 = second // stride - 1, second % stride - 1
-    ei, ej = float(i1 - i0), float(j1 - j0)
-    ex, ey = basis[0, 0] * ei + basis[0, 1] * ej, basis[1, 0] * ei + basis[1, 1] * ej
-    t0 = gradient[first, 0] * ex + gradient[first, 1] * ey
-    t1 = gradient[second, 0] * ex + gradient[second, 1] * ey
-    return (
-        float(i0),
-        float(j0),
-        ei,
-        ej,
-        float(target % stride - 1),
-        float(target // stride - 1),
-        u[first],
-        u[second] - u[first],
-        t0,
-        t1,
-    )
-
-
-@njit(cache=True, error_model="numpy")
-def slide(first, second, s, a0, a1, target, u, gradient, status, stride, b, metric, basis, inverse):
-    """Refine over an edge, and over the next ones on the same mesh line while the minimiser lies beyond the end.
-
-    Returns:
-        ``(beyond, value, first, second, s, a0, a1, px, py)``; ``beyond`` is how far outside its edge the minimiser
-        lies (the
-        front is then extrapolated), infinity when none was found within one edge length.
-    """
-    for _ in range(4):
-        converged, value, s, a0, a1, px, py = refine(
-            s, a0, a1, True, edge_data(first, second, target, stride, u, gradient, basis), b, metric, basis, inverse
-        )
-        if not converged:
-            break
-        delta = second - first
-        if s < -1e-6 and known(first - delta, target, u, status):
-            first, second, s = first - delta, first, min(max(s + 1.0, 0.0), 1.0)
-        elif s > 1.0 + 1e-6 and known(second + delta, target, u, status):
-            first, second, s = second, second + delta, min(max(s - 1.0, 0.0), 1.0)
-        else:
-            beyond = max(-s, s - 1.0)
-            if beyond > 1.0:
-                break
-            return max(beyond, 0.0), value, first, second, s, a0, a1, px, py
-    return math.inf, math.inf, first, second, s, a0, a1, 0.0, 0.0
-
-
-@njit(cache=True, error_model="numpy")
-def known(point, target, u, status):
-    """Whether a point has its final value (and lies inside the mesh)."""
-    return status[point] >= 2 and u[point] < math.inf and point != target
-
-
-@njit(cache=True, error_model="numpy")
-def cross_ring(m, first, second, s, a0, a1, target, stride, metric, basis, inverse):
-    """Where the path from an edge to the target crosses the square ring of half-width ``m`` around the target.
-
-    Mesh units.
-    """
-    j0, i0 = first // stride - 1, first % stride - 1
-    j1, i1 = second // stride - 1, second % stride - 1
-    xt, yt = target % stride - 1, target // stride - 1
-    zx, zy = i0 + s * (i1 - i0), j0 + s * (j1 - j0)
-    ix, iy = xt - zx, yt - zy
-    wx, wy = basis[0, 0] * ix + basis[0, 1] * iy, basis[1, 0] * ix + basis[1, 1] * iy
-    ux, uy = normal_to(wx, wy, xt, yt, metric)
-    nx, ny = inverse[0, 0] * ux + inverse[0, 1] * uy, inverse[1, 0] * ux + inverse[1, 1] * uy
-    low, high = -1.0, 1.0
-    x, y = zx, zy
-    for _ in range(12):
-        r = 0.5 * (low + high)
-        q = a0 * r * (1 - r) ** 2 - a1 * r * r * (1 - r)
-        x, y = zx + r * ix + q * nx, zy + r * iy + q * ny
-        if max(abs(x - xt), abs(y - yt)) > m:
-            low = r
-        else:
-            high = r
-    return x, y
-
-
-@njit(cache=True, error_model="numpy")
-def accept_jet(target, trial, u, base, partner, fraction, gradient, status, stride, near, b, metric, basis, inverse):
-    """Replace the trial value of a point that is about to be accepted by its jet; tell how it was found.
-
-    The edge that the march preferred gives the path; then the same minimisation is done over the nearest known edge
-    which that
-    path crosses, because the error of one step grows with its fifth power. When the march found no edge, every edge
-    at the best
-    single base is tried; when none holds a minimiser, the base alone serves, with a curved path.
-
-    Returns:
-        1 for an edge, 2 for an edge found by the wider search, 3 for a single base.
-    """
-    found = 1
-    beyond, value, px, py = math.inf, math.inf, 0.0, 0.0
-    first, second, s, a0, a1 = np.int64(partner[target, 0]), np.int64(partner[target, 1]), fraction[target], 0.0, 0.0
-    if second >= 0:
-        beyond, value, first, second, s, a0, a1, px, py = slide(
-            first, second, s, 0.0, 0.0, target, u, gradient, status, stride, b, metric, basis, inverse
-        )
-    if beyond > 1e-6:
-        found = 2
-        one = np.int64(base[target])
-        for k in range(8):
-            two = one + near[k]
-            if not known(two, target, u, status):
-                continue
-            out, v, f, g, t, c0, c1, qx, qy = slide(
-                one, two, 0.5, 0.0, 0.0, target, u, gradient, status, stride, b, metric, basis, inverse
-            )
-            if out < beyond - 1e-6 or (out <= beyond + 1e-6 and v < value):
-                beyond, value, first, second, s, a0, a1, px, py = out, v, f, g, t, c0, c1, qx, qy
-    if beyond == math.inf:
-        one = np.int64(base[target])
-        x0, y0, ei, ej, xt, yt, u0, _, _, _ = edge_data(one, one + near[0], target, stride, u, gradient, basis)
-        converged, value, s, a0, a1, px, py = refine(
-            0.0, 0.0, 0.0, False, (x0, y0, ei, ej, xt, yt, u0, 0.0, 0.0, 0.0), b, metric, basis, inverse
-        )
-        if converged:
-            u[target] = value
-        gradient[target, 0], gradient[target, 1] = px, py
-        return 3
-    xt, yt = target % stride - 1, target // stride - 1
-    reach = min(
-        max(abs(first % stride - 1 - xt), abs(first // stride - 1 - yt)),
-        max(abs(second % stride - 1 - xt), abs(second // stride - 1 - yt)),
-    )
-    for m in range(1, reach if beyond <= 1e-6 else 2 * reach + 1):
-        x, y = cross_ring(m, first, second, s, a0, a1, target, stride, metric, basis, inverse)
-        if abs(x - xt) >= abs(y - yt):
-            one = np.int64(round(x) + 1 + (math.floor(y) + 1) * stride)
-            two, t = one + stride, y - math.floor(y)
-        else:
-            one = np.int64(math.floor(x) + 1 + (round(y) + 1) * stride)
-            two, t = one + 1, x - math.floor(x)
-        if not (known(one, target, u, status) and known(two, target, u, status)):
-            continue
-        out, v, f, g, t, c0, c1, qx, qy = slide(
-            one, two, t, 0.0, 0.0, target, u, gradient, status, stride, b, metric, basis, inverse
-        )
-        if out == 0.0:
-            value, px, py = v, qx, qy
-            break
-    u[target], gradient[target, 0], gradient[target, 1] = value, px, py
-    return found

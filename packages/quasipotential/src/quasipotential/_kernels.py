@@ -103,6 +103,14 @@ def pop(keys, ids, where, size):
     return top
 
 
+def bit_set(mask: np.ndarray) -> np.ndarray:
+    """A mask ``(rows, columns)`` as words of 64 flags ``(rows, (columns + 63) // 64)``."""
+    rows, columns = mask.shape
+    padded = np.zeros((rows, -(-columns // 64) * 64), bool)
+    padded[:, :columns] = mask
+    return np.packbits(padded, axis=1, bitorder="little").view("<u8").astype(np.uint64)
+
+
 def disc_half_widths(radius: int) -> np.ndarray:
     """Half-width of each row of the disc ``i*i + j*j <= max(radius*radius, 2)``, for rows 0 to ``radius``."""
     square = max(radius * radius, 2)

@@ -1,20 +1,16 @@
 """The label-setting march, compiled: one loop for both methods, every drift and every diffusion.
 
-Points are accepted in the order of their values, as in Dijkstra's method; each accepted point improves the
-Considered points of a
-disc around it. Update rule of olim2D (hierarchical): a new point tries one triangle with the best single base so
-far, and all its
-triangles only when it becomes that base itself. With ``jet`` None this is OLIM with the midpoint rule; with jets the
-trial
-values use the cubic front and the accepted value is refined by ``_jet.accept_jet``.
+Points are accepted in the order of their values, as in Dijkstra's method; each accepted point improves the Considered
+points of a disc around it. Update rule of olim2D (hierarchical): a new point tries one triangle with the best single base
+so far, and all its triangles only when it becomes that base itself (or always, with ``every``). With ``jet`` None this is
+OLIM with the midpoint rule; with jets the trial values use the cubic front and the accepted value is refined by
+``_accept.accept_jet``.
 """
-
-import math
 
 import numpy as np
 from numba import njit
 
-from ._jet import accept_jet
+from ._accept import accept_jet
 from ._kernels import (
     ACCEPTED,
     CONSIDERED,
@@ -28,10 +24,8 @@ from ._kernels import (
     push,
     set_bit,
 )
-from ._segments import edge_update, segment_action
-
-HEAP_SIZE, ACCEPTED_COUNT, SINGLES, TRIANGLES, SOLVES, STOPPED, WIDE_SEARCHES, LONE_BASES = range(8)
-"""Places in the integer state that survives between two calls of ``march``."""
+from ._segments import segment_action
+from ._trial import ACCEPTED_COUNT, HEAP_SIZE, LONE_BASES, SINGLES, STOPPED, WIDE_SEARCHES, best_single, improve
 
 
 @njit(cache=True, error_model="numpy")
@@ -46,63 +40,12 @@ def retire(status, front, neighbour, stride, near):
 
 
 @njit(cache=True, error_model="numpy")
-def improve(point, ti, tj, first, i, j, second, ei, ej, best, u, jet, b, metric, basis, state):
-    """Try one triangle for one Considered point and remember its edge when it is the best so far."""
-    value, s = edge_update(first, i, j, second, ei, ej, ti, tj, best, u, jet, b, metric, basis)
-    state[TRIANGLES] += 1
-    if s >= 0.0:
-        state[SOLVES] += 1
-    if value < best:
-        best = value
-        if jet is not None:
-            jet[1][point, 0], jet[1][point, 1] = first, second
-            jet[2][point] = s
-    return best
-
-
-@njit(cache=True, error_model="numpy")
-def best_single(point, front, u, half_widths, b, metric, basis, stride, state):
-    """The Front point of the disc from which one straight segment costs least.
-
-    ``(value, padded column, padded row)``.
-    """
-    row, column = point // stride, point % stride
-    radius = len(half_widths) - 1
-    best = math.inf
-    best_i = best_j = 0
-    for dj in range(-radius, radius + 1):
-        r = row + dj
-        if r < 1 or r > stride_rows(front):
-            continue
-        half = half_widths[abs(dj)]
-        low, high = max(column - half, 1), min(column + half, stride - 2)
-        for word in range(low >> 6, (high >> 6) + 1):
-            flags = masked_word(front, r, word, low, high)
-            while flags != 0:
-                col = (word << 6) + np.int64(count_trailing_zeros(flags))  # pyright: ignore[reportCallIssue]
-                flags &= flags - np.uint64(1)
-                di = column - col
-                lx, ly = di * basis[0, 0] - dj * basis[0, 1], di * basis[1, 0] - dj * basis[1, 1]
-                mr, mc = row + r - 2, column + col - 2
-                state[SINGLES] += 1
-                trial = u[r * stride + col] + segment_action(b[mr, mc, 0], b[mr, mc, 1], lx, ly, metric, mr, mc)
-                if trial < best:
-                    best, best_i, best_j = trial, col, r
-    return best, best_i, best_j
-
-
-@njit(cache=True, error_model="numpy")
-def stride_rows(bits):
-    """Number of mesh rows of a padded bit set."""
-    return bits.shape[0] - 2
-
-
-@njit(cache=True, error_model="numpy")
 def march(
     b,
     metric,
     basis,
     half_widths,
+    every,
     margin,
     level,
     batch,
@@ -125,6 +68,7 @@ def march(
         metric: None for the identity, else A on the half-grid, ``(2 ny - 1, 2 nx - 1, 3)`` as (A11, A12, A22).
         basis: ``(2, 2)``, its columns the two mesh vectors.
         half_widths: rows of the update disc.
+        every: try all triangles of a new point, not only those with the best single base.
         margin: stop when a point this close to the edge of the mesh is accepted; -1 never stops there.
         level: stop when the next value lies above it.
         batch: how many points to accept before returning.
@@ -133,12 +77,12 @@ def march(
         base: that base, -1 where the value is given.
         jet: None, or (gradient ``(n, 2)``, best edge ``(n, 2)``, place on it ``(n,)``, inverse of ``basis``).
         status: what each point is.
-        front: what each point is.
-        considered: what each point is.
-        keys: the heap.
-        ids: the heap.
-        where: the heap.
-        state: the names above.
+        front: bit set of the Front points.
+        considered: bit set of the Considered points.
+        keys: values in the heap.
+        ids: points in the heap.
+        where: place of each point in the heap.
+        state: the counters named in ``_trial``.
     """
     ny, nx = (b.shape[0] + 1) // 2, (b.shape[1] + 1) // 2
     stride = nx + 2
@@ -158,7 +102,7 @@ def march(
         row, column = new // stride, new % stride
         j_new, i_new = row - 1, column - 1
         if jet is not None and base[new] >= 0:
-            found = accept_jet(new, u[new], u, base, jet[1], jet[2], jet[0], status, stride, near, b, metric, basis, jet[3])
+            found = accept_jet(new, u, base, jet[1], jet[2], jet[0], status, stride, near, b, metric, basis, jet[3])
             state[WIDE_SEARCHES] += found == 2
             state[LONE_BASES] += found == 3
         u_new = u[new]
@@ -194,10 +138,12 @@ def march(
                     state[SINGLES] += 1
                     trial = u_new + segment_action(b[mr, mc, 0], b[mr, mc, 1], lx, ly, metric, mr, mc)
                     best = u[point]
-                    if trial < single[point]:
+                    lower = trial < single[point]
+                    if lower:
                         single[point] = trial
                         base[point] = new
                         best = min(best, trial)
+                    if lower or every:
                         for k in range(sides):
                             offset = near[side[k]]
                             ej = (offset > 1) - (offset < -1)

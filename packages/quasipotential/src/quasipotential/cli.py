@@ -74,7 +74,7 @@ def path(
     """Find the minimum action path from an attractor to a point.
 
     Args:
-        system: Name or Python file, as for solve.
+        system: Name or Python file, as for solve, or a solution (.npz) that solve wrote.
         to: The point.
         mesh: Points a side.
         method: jet or olim.

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numba import njit, prange
 
 from paperkit.errors import InputError
 
-from ._random import normal, seed_path
+from ._walk import exit_paths, occupy_paths
 from .mesh import Mesh, make_mesh
 
 BOUNDARY_SHIFT = 0.5825971579390107
@@ -61,75 +60,6 @@ def tabulate(drift, domain, mesh: int | tuple[int, int] = 257, diffusion=None) -
 
     grid = make_mesh(domain, mesh)
     return Problem(grid, grid.tabulate(drift, 2, "drift"), tabulate_diffusion(grid, diffusion))
-
-
-@njit(cache=True, error_model="numpy")
-def _advance(x, y, b, root, dt, amplitude, words):
-    """One Euler-Maruyama step in half-grid units.
-
-    ``root`` is sigma, lower triangular, constant (1, 1, 3) or a table.
-    """
-    i = min(max(int(x), 0), b.shape[1] - 2)
-    j = min(max(int(y), 0), b.shape[0] - 2)
-    s, t = x - i, y - j
-    w00, w10, w01, w11 = (1 - s) * (1 - t), s * (1 - t), (1 - s) * t, s * t
-    bx = w00 * b[j, i, 0] + w10 * b[j, i + 1, 0] + w01 * b[j + 1, i, 0] + w11 * b[j + 1, i + 1, 0]
-    by = w00 * b[j, i, 1] + w10 * b[j, i + 1, 1] + w01 * b[j + 1, i, 1] + w11 * b[j + 1, i + 1, 1]
-    p, words = normal(words)
-    q, words = normal(words)
-    if root.shape[0] == 1:
-        r0, r1, r2 = root[0, 0, 0], root[0, 0, 1], root[0, 0, 2]
-    else:
-        r0 = w00 * root[j, i, 0] + w10 * root[j, i + 1, 0] + w01 * root[j + 1, i, 0] + w11 * root[j + 1, i + 1, 0]
-        r1 = w00 * root[j, i, 1] + w10 * root[j, i + 1, 1] + w01 * root[j + 1, i, 1] + w11 * root[j + 1, i + 1, 1]
-        r2 = w00 * root[j, i, 2] + w10 * root[j, i + 1, 2] + w01 * root[j + 1, i, 2] + w11 * root[j + 1, i + 1, 2]
-    return x + dt * bx + amplitude * r0 * p, y + dt * by + amplitude * (r1 * p + r2 * q), words
-
-
-@njit(cache=True, error_model="numpy")
-def _exit_path(x, y, b, root, region, dt, amplitude, most, seed, path):
-    words = seed_path(seed, path)
-    height, width = region.shape
-    for step in range(1, most + 1):
-        x, y, words = _advance(x, y, b, root, dt, amplitude, words)
-        if not (0.0 < x < width - 1 and 0.0 < y < height - 1):
-            return step, x, y
-        i, j = int(x), int(y)
-        s, t = x - i, y - j
-        value = (1 - t) * ((1 - s) * region[j, i] + s * region[j, i + 1]) + t * (
-            (1 - s) * region[j + 1, i] + s * region[j + 1, i + 1]
-        )
-        if value >= 0.0:
-            return step, x, y
-    return -most, x, y
-
-
-@njit(cache=True, error_model="numpy", parallel=True)
-def _exit_paths(x, y, b, root, region, dt, amplitude, most, seed, first, steps, places):
-    for path in prange(len(steps)):
-        steps[path], places[path, 0], places[path, 1] = _exit_path(
-            x, y, b, root, region, dt, amplitude, most, seed, first + path
-        )
-
-
-@njit(cache=True, error_model="numpy")
-def _occupy_path(x, y, b, root, labels, dt, amplitude, burn, steps, every, seed, path, counts):
-    words = seed_path(seed, path)
-    height, width = labels.shape
-    for step in range(1, burn + steps + 1):
-        x, y, words = _advance(x, y, b, root, dt, amplitude, words)
-        x = min(max(x, 0.0), width - 1.0)
-        y = min(max(y, 0.0), height - 1.0)
-        if step > burn and (step - burn) % every == 0:
-            counts[labels[int(y + 0.5), int(x + 0.5)]] += 1
-
-
-@njit(cache=True, error_model="numpy", parallel=True)
-def _occupy_paths(starts, b, root, labels, dt, amplitude, burn, steps, every, seed, counts):
-    for path in prange(len(starts)):
-        _occupy_path(
-            starts[path, 0], starts[path, 1], b, root, labels, dt, amplitude, burn, steps, every, seed, path, counts[path]
-        )
 
 
 def _scaled(problem: Tables):
@@ -215,7 +145,7 @@ def simulate_exits(
         signed = signed + BOUNDARY_SHIFT * math.sqrt(noise * step) * across
     here = (np.asarray(start, float) - problem.mesh.corner) / scale
     counts, places = np.empty(paths, np.int64), np.empty((paths, 2))
-    _exit_paths(
+    exit_paths(
         here[0], here[1], b, root, signed, step, math.sqrt(noise * step), int(longest / step), seed, first, counts, places
     )
     return Exits(
@@ -252,7 +182,7 @@ def simulate_occupancy(
     labels = np.asarray(label(_half_points(problem.mesh)), np.int64)
     here = (np.asarray(starts, float) - problem.mesh.corner) / scale
     counts = np.zeros((len(here), int(labels.max()) + 1), np.int64)
-    _occupy_paths(
+    occupy_paths(
         here, b, root, labels, step, math.sqrt(noise * step), int(burn / step), int(duration / step), every, seed, counts
     )
     return counts / counts.sum(1, keepdims=True)

@@ -91,7 +91,7 @@ class Mesh:
                 table[rows] = evaluate(field, points, tail, name).reshape(*points.shape[:2], components)
         else:
             table = np.ascontiguousarray(field, dtype=np.float64)
-            if table.shape != (ny, nx, *tail):
+            if table.shape not in ((ny, nx, *tail), (ny, nx, components)):
                 raise InputError(
                     f"The {name} table must lie on the half-grid, shape {(ny, nx, *tail)} for a {self.shape[0]} x "
                     f"{self.shape[1]} mesh; it has shape {table.shape}."

@@ -39,7 +39,7 @@ def sgd_problem(
         floor: added to the diagonal of C, where the samples' gradients span fewer than two directions.
 
     Returns:
-        A problem whose ``drift_field`` and ``diffusion_field`` go into ``solve``.
+        A problem whose tables ``drift`` and ``diffusion`` go into ``solve`` and ``find_wells`` as they are.
     """
     grid = make_mesh(domain, mesh)
 

@@ -4,28 +4,22 @@ For ``dX = b(X) dt + sqrt(eps) sigma(X) dW`` with ``D = sigma sigma^T`` and an a
 
     U(x) = inf over T > 0 and paths from x0 to x of  1/2 int_0^T <phi' - b, D^{-1} (phi' - b)> dt,
 
-the viscosity solution of ``1/2 <grad U, D grad U> + <b, grad U> = 0``. For b = -grad f and D = I it is ``2 (f -
-f(x0))``
+the viscosity solution of ``1/2 <grad U, D grad U> + <b, grad U> = 0``. For b = -grad f and D = I it is ``2 (f - f(x0))``
 (Hu, Zhu, Xiong and Huan, arXiv 1901.06054, with the factor 1/2 in the action and sqrt(eps) at the noise).
 """
 
 import math
-import sys
 import time
 
 import numpy as np
-from tqdm import tqdm
 
 from paperkit.errors import InputError
 
-from ._kernels import ACCEPTED, CONSIDERED, FRONT, disc_half_widths, push, set_bit
-from ._march import ACCEPTED_COUNT, HEAP_SIZE, SINGLES, SOLVES, STOPPED, TRIANGLES, WIDE_SEARCHES, march
+from ._sweep import sweep
+from ._trial import ACCEPTED_COUNT, LONE_BASES, SINGLES, SOLVES, STOPPED, TRIANGLES, WIDE_SEARCHES
 from .mesh import Field, Mesh, make_mesh
 from .solution import Solution
 from .start import find_start
-
-_BATCH = 200_000
-"""Points accepted between two looks at the clock and the keyboard."""
 
 
 def solve(
@@ -37,6 +31,7 @@ def solve(
     diffusion: Field | np.ndarray | None = None,
     method: str = "jet",
     radius: int | None = None,
+    update: str = "hierarchical",
     start: str = "taylor",
     stop: str = "boundary",
     level: float = math.inf,
@@ -46,23 +41,24 @@ def solve(
     """Quasi-potential with respect to one attractor or several.
 
     Args:
-        drift: ``b``, a function of points ``(..., 2)`` returning ``(..., 2)`` (numpy; for torch see
-            ``torch_field``), or a table on
-            the half-grid ``(2 ny - 1, 2 nx - 1, 2)``.
+        drift: ``b``, a function of points ``(..., 2)`` returning ``(..., 2)`` (numpy; for torch see ``torch_field``), or
+            a table on the half-grid ``(2 ny - 1, 2 nx - 1, 2)``.
         attractor: a stable equilibrium ``(x, y)``, or several ``(m, 2)``: then the smallest of their potentials.
         domain: ``((xmin, xmax), (ymin, ymax))``.
         mesh: points per side, or ``(nx, ny)``.
         diffusion: ``D``, symmetric positive definite: None for the identity, one matrix ``(2, 2)``, a function
-            returning
-            ``(..., 2, 2)``, or a table ``(2 ny - 1, 2 nx - 1, 2, 2)``.
+            returning ``(..., 2, 2)``, or a table ``(2 ny - 1, 2 nx - 1, 2, 2)`` or ``(..., 4)``, as ``sgd_problem`` and
+            ``Solution`` hold it).
         method: ``"jet"`` (second order, values and gradients) or ``"olim"`` (ordered line integrals, values).
         radius: reach of an update in mesh points, 1 to 60; by default 16 for jets and the published guideline for OLIM.
             A rotation that outweighs the gradient part r times wants about 1.5 r.
+        update: which triangles a new point tries: ``"hierarchical"``, the one with the best single base so far, or
+            ``"all"``: up to three times slower, with smaller largest errors for OLIM.
         start: ``"taylor"`` or ``"linear"``, see ``start.find_start``.
         stop: ``"boundary"`` ends at the first point next to the edge of the mesh, where paths could leave;
             ``"never"`` fills it.
         level: values above it are not computed.
-        offsets: value at each attractor, zero by default.
+        offsets: value at each attractor, zero by default; at most what the other attractors give there.
         progress: show a progress bar.
 
     Returns:
@@ -70,11 +66,12 @@ def solve(
 
     Raises:
         InputError: one sentence that names the place, for a drift or diffusion that is not finite, a D that is not
-        symmetric
-            positive definite, an attractor that is no stable equilibrium, or a mesh too coarse around it.
+            symmetric positive definite, an attractor that is no stable equilibrium, or a mesh too coarse around it.
     """
     if method not in ("jet", "olim"):
         raise InputError(f"The method must be 'jet' or 'olim'; it is {method!r}.")
+    if update not in ("hierarchical", "all"):
+        raise InputError(f"The update must be 'hierarchical' or 'all'; it is {update!r}.")
     if start not in ("taylor", "linear"):
         raise InputError(f"The start must be 'taylor' or 'linear'; it is {start!r}.")
     if stop not in ("boundary", "never"):
@@ -84,17 +81,25 @@ def solve(
         radius = 16 if method == "jet" else guideline_radius(max(grid.shape))
     if not 1 <= radius <= 60:
         raise InputError(f"The update radius must be 1 to 60 mesh points; it is {radius}.")
+    attractors = np.atleast_2d(np.asarray(attractor, float))
+    offsets = np.zeros(len(attractors)) if offsets is None else np.asarray(offsets, float)
+    if attractors.ndim != 2 or attractors.shape[1] != 2 or offsets.shape != (len(attractors),):
+        raise InputError(
+            f"Give attractors (m, 2) and as many offsets; they have shapes {attractors.shape} and {offsets.shape}."
+        )
     began = time.perf_counter()
     b = grid.tabulate(drift, 2, "drift")
     d = tabulate_diffusion(grid, diffusion)
-    attractors = np.atleast_2d(np.asarray(attractor, float))
-    offsets = np.zeros(len(attractors)) if offsets is None else np.asarray(offsets, float)
+    tabulated = time.perf_counter()
     starts = [find_start(grid, b, d, point, start) for point in attractors]
-    values, gradient, state, seconds = _march(grid, b, d, starts, offsets, method, radius, stop, level, progress)
+    started = time.perf_counter()
+    every = update == "all"
+    values, gradient, state, seconds = sweep(grid, b, d, starts, offsets, method, radius, every, stop, level, progress)
     accepted = int(state[ACCEPTED_COUNT])
     settings = {
         "method": method,
         "radius": radius,
+        "update": update,
         "start": start,
         "stop": stop,
         "level": level,
@@ -104,6 +109,9 @@ def solve(
         "triangle_updates": int(state[TRIANGLES]),
         "triangle_solves": int(state[SOLVES]),
         "wide_searches": int(state[WIDE_SEARCHES]),
+        "lone_bases": int(state[LONE_BASES]),
+        "table_seconds": tabulated - began,
+        "start_seconds": started - tabulated,
         "march_seconds": seconds,
         "total_seconds": time.perf_counter() - began,
     }
@@ -138,94 +146,3 @@ def tabulate_diffusion(grid: Mesh, diffusion: Field | np.ndarray | None) -> np.n
         )
     constant = table.shape[:2] == (1, 1) or bool((table == table[0, 0]).all())
     return table[0, 0].reshape(2, 2).copy() if constant else table
-
-
-def _problem(grid, b, d):
-    """Drift table, metric table (None for the identity) and mesh vectors.
-
-    A constant D becomes a sheared mesh with D = I.
-    """
-    basis = np.diag(grid.spacing)
-    if d.ndim == 3:
-        a, c, e = d[..., 0], d[..., 1], d[..., 3]
-        determinant = a * e - c * c
-        return b, np.stack([e / determinant, -c / determinant, a / determinant], -1), basis, np.eye(2)
-    if np.array_equal(d, np.eye(2)):
-        return b, None, basis, np.eye(2)
-    back = np.linalg.inv(np.linalg.cholesky(d))
-    return b @ back.T, None, back @ basis, back
-
-
-def _march(grid, b, d, starts, offsets, method, radius, stop, level, progress):
-    """Set the arrays up, march, and give back values ``(ny, nx)``, gradient ``(ny, nx, 2)``, counters and seconds."""
-    nx, ny = grid.shape
-    stride, size = nx + 2, (nx + 2) * (ny + 2)
-    b, metric, basis, back = _problem(grid, b, d)
-    u = np.full(size, np.inf)
-    single = np.full(size, np.inf)
-    base = np.full(size, -1, np.int32)
-    status = np.zeros((ny + 2, nx + 2), np.uint8)
-    status[[0, -1]] = ACCEPTED
-    status[:, [0, -1]] = ACCEPTED
-    flat_status = status.reshape(-1)
-    front, considered = (np.zeros((ny + 2, (stride + 63) // 64), np.uint64) for _ in range(2))
-    keys, ids, where = np.empty(size), np.empty(size, np.int32), np.empty(size, np.int32)
-    state = np.zeros(8, np.int64)
-    gradient = np.zeros((size, 2)) if method == "jet" else None
-    for begin, offset in zip(starts, offsets, strict=True):
-        points = np.stack([begin.columns, begin.rows], -1) * grid.spacing + grid.corner
-        value, slope = begin.local(points) + offset, begin.local.gradient(points) @ np.linalg.inv(back)
-        for k, point in enumerate((begin.rows + 1) * stride + begin.columns + 1):
-            if u[point] <= value[k]:
-                continue
-            u[point] = value[k]
-            if gradient is not None:
-                gradient[point] = slope[k]
-            row, column = divmod(int(point), stride)
-            flat_status[point] = (ACCEPTED, FRONT, CONSIDERED)[begin.ring[k]]
-            if begin.ring[k] == 1:
-                set_bit(front, row, column)
-            elif begin.ring[k] == 2:
-                set_bit(considered, row, column)
-                push(keys, ids, where, int(state[HEAP_SIZE]), point, value[k])
-                state[HEAP_SIZE] += 1
-    jet = None
-    if gradient is not None:
-        jet = (gradient, np.full((size, 2), -1, np.int32), np.zeros(size), np.linalg.inv(basis))
-    widths = disc_half_widths(radius)
-    margin = 1 if stop == "boundary" else -1
-    began = time.perf_counter()
-    with tqdm(total=nx * ny, unit="pt", unit_scale=True, disable=not (progress and sys.stderr.isatty()), leave=False) as bar:
-        while state[HEAP_SIZE] > 0 and not state[STOPPED]:
-            before = state[ACCEPTED_COUNT]
-            march(
-                b,
-                metric,
-                basis,
-                widths,
-                margin,
-                float(level),
-                _BATCH,
-                u,
-                single,
-                base,
-                jet,
-                flat_status,
-                front,
-                considered,
-                keys,
-                ids,
-                where,
-                state,
-            )
-            bar.update(int(state[ACCEPTED_COUNT] - before))
-    seconds = time.perf_counter() - began
-    values = u.reshape(ny + 2, nx + 2)[1:-1, 1:-1].copy()
-    values[status[1:-1, 1:-1] < FRONT] = np.nan
-    if gradient is not None:
-        slopes = gradient.reshape(ny + 2, nx + 2, 2)[1:-1, 1:-1] @ back
-        slopes[np.isnan(values)] = np.nan
-    else:
-        along_y, along_x = np.gradient(values, *grid.spacing[::-1])
-        slopes = np.stack([along_x, along_y], -1)
-    return values, slopes, state, seconds

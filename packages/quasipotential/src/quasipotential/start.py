@@ -90,7 +90,7 @@ def find_start(mesh: Mesh, drift: np.ndarray, diffusion: np.ndarray | None, attr
 def _window(mesh, table, index, half):
     """Half-grid points and values within ``half`` mesh spacings of a position, thinned to at most 33 a side."""
     middle = np.rint(2 * np.asarray(index)).astype(int)
-    steps = np.unique(np.rint(np.linspace(-2 * half, 2 * half, min(33, 4 * half + 1))).astype(int))
+    steps = np.rint(np.linspace(-2 * half, 2 * half, min(33, 4 * half + 1))).astype(int)
     columns = np.clip(middle[0] + steps, 0, table.shape[1] - 1)
     rows = np.clip(middle[1] + steps, 0, table.shape[0] - 1)
     points = np.stack(np.broadcast_arrays(columns[None, :], rows[:, None]), -1) * 0.5 * mesh.spacing + mesh.corner

@@ -1,9 +1,13 @@
 """Systems with a name: the published test problems, two wells of equal depth, and Maier and Stein's."""
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+from paperkit.errors import InputError
 
 Box = tuple[tuple[float, float], tuple[float, float]]
 
@@ -169,3 +173,42 @@ BUILT_IN: dict[str, Callable[[], System]] = {
     "two-wells": two_wells,
 }
 """Names the command line knows."""
+
+
+def load_system(name: str) -> System:
+    """A built-in system by its name, or the one that a small Python file defines.
+
+    The file sets ``drift`` (function of points ``(..., 2)``), ``attractors`` and ``domain``, and may set ``diffusion``,
+    ``saddles`` and ``exact``; or it sets ``system`` to a ``System``.
+
+    Raises:
+        InputError: an unknown name, or a file in which something is missing.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]()
+    path = Path(name)
+    if path.suffix != ".py" or not path.is_file():
+        raise InputError(f"There is no system {name!r}: give one of {', '.join(BUILT_IN)}, or a Python file that exists.")
+    spec = importlib.util.spec_from_file_location("quasipotential_user_system", path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path} cannot be read as Python.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise InputError(f"{path} fails when it is run ({type(error).__name__}: {error}).") from error
+    if isinstance(getattr(module, "system", None), System):
+        return module.system
+    for needed in ("drift", "attractors", "domain"):
+        if not hasattr(module, needed):
+            raise InputError(f"{path} does not define {needed!r}; it must define drift, attractors and domain.")
+    saddles = getattr(module, "saddles", None)
+    return System(
+        path.stem,
+        module.drift,
+        np.atleast_2d(np.asarray(module.attractors, float)),
+        module.domain,
+        getattr(module, "diffusion", None),
+        None if saddles is None else np.atleast_2d(np.asarray(saddles, float)),
+        getattr(module, "exact", None),
+    )

@@ -1,6 +1,5 @@
 """What the command line does, one function a verb; imported when a verb runs."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -11,63 +10,22 @@ from paperkit.errors import InputError
 from .exits import exit_slope, simulate_exits
 from .paths import geometric_action
 from .pde import mean_exit_time
-from .plotting import plot_demo, plot_solution
+from .plotting import plot_demo, plot_solution, require_matplotlib
 from .sgd import NoisyRegression, run_sgd, sgd_problem
 from .solution import Solution
 from .solver import solve
-from .systems import BUILT_IN, System
+from .systems import load_system
 from .wells import find_wells
-
-
-def load_system(name: str) -> System:
-    """A built-in system by its name, or the one that a small Python file defines.
-
-    The file sets ``drift`` (function of points ``(..., 2)``), ``attractors`` and ``domain``, and may set ``diffusion``,
-    ``saddles`` and ``exact``; or it sets ``system`` to a ``System``.
-
-    Raises:
-        InputError: an unknown name, or a file in which something is missing.
-    """
-    if name in BUILT_IN:
-        return BUILT_IN[name]()
-    path = Path(name)
-    if path.suffix != ".py" or not path.is_file():
-        raise InputError(f"There is no system {name!r}: give one of {', '.join(BUILT_IN)}, or a Python file that exists.")
-    spec = importlib.util.spec_from_file_location("quasipotential_user_system", path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path} cannot be read as Python.")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise InputError(f"{path} fails when it is run ({type(error).__name__}: {error}).") from error
-    if isinstance(getattr(module, "system", None), System):
-        return module.system
-    for needed in ("drift", "attractors", "domain"):
-        if not hasattr(module, needed):
-            raise InputError(f"{path} does not define {needed!r}; it must define drift, attractors and domain.")
-    saddles = getattr(module, "saddles", None)
-    return System(
-        path.stem,
-        module.drift,
-        np.atleast_2d(np.asarray(module.attractors, float)),
-        module.domain,
-        getattr(module, "diffusion", None),
-        None if saddles is None else np.atleast_2d(np.asarray(saddles, float)),
-        getattr(module, "exact", None),
-    )
 
 
 def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
     """Solve one system, print what came out, and write the solution and a picture where asked."""
+    if plot is not None:
+        require_matplotlib()
     system = load_system(name)
-    if not 0 <= attractor < len(system.attractors):
-        raise InputError(
-            f"The system {system.name} has attractors 0 to {len(system.attractors) - 1}; there is no {attractor}."
-        )
     solution = solve(
         system.drift,
-        system.attractors[attractor],
+        _attractor(system, attractor),
         system.domain,
         mesh,
         diffusion=system.diffusion,
@@ -102,25 +60,34 @@ def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
         print(f"picture: {plot}")
 
 
+def _attractor(system, number):
+    if not 0 <= number < len(system.attractors):
+        raise InputError(f"The system {system.name} has attractors 0 to {len(system.attractors) - 1}; there is no {number}.")
+    return system.attractors[number]
+
+
 def run_path(name, to, mesh, method, attractor, out, plot):
     """Minimum action path from an attractor to a point, as CSV and as a picture."""
-    system = load_system(name)
-    solution = (
-        Solution.load(name)
-        if name.endswith(".npz")
-        else solve(
-            system.drift,
-            system.attractors[attractor],
+    if plot is not None:
+        require_matplotlib()
+    if name.endswith(".npz"):
+        title, solution = Path(name).stem, Solution.load(name)
+        drift, diffusion = solution.drift_at, solution.diffusion_at
+    else:
+        system = load_system(name)
+        title, drift, diffusion = system.name, system.drift, system.diffusion
+        solution = solve(
+            drift,
+            _attractor(system, attractor),
             system.domain,
             mesh,
-            diffusion=system.diffusion,
+            diffusion=diffusion,
             method=method,
             stop="never",
             progress=True,
         )
-    )
     path = solution.path_to(to)
-    action = geometric_action(path, system.drift, system.diffusion)
+    action = geometric_action(path, drift, diffusion)
     print(
         f"U at ({to[0]:.6g}, {to[1]:.6g}): {float(solution(np.asarray(to))):.8g}; action of the path ({len(path)} "
         f"points): {action:.8g}"
@@ -131,7 +98,7 @@ def run_path(name, to, mesh, method, attractor, out, plot):
         write_atomic(Path(out), "x,y\n" + "".join(f"{x:.17g},{y:.17g}\n" for x, y in path))
         print(f"path: {out}")
     if plot is not None:
-        plot_solution(solution, plot, paths=[path], title=system.name)
+        plot_solution(solution, plot, paths=[path], title=title)
         print(f"picture: {plot}")
 
 
@@ -142,7 +109,7 @@ def run_exit(name, radius, level, noises, paths, step, mesh, attractor, seed):
     """
     system = load_system(name)
     solution = solve(
-        system.drift, system.attractors[attractor], system.domain, mesh, diffusion=system.diffusion, progress=True
+        system.drift, _attractor(system, attractor), system.domain, mesh, diffusion=system.diffusion, progress=True
     )
     center = solution.attractors[0]
     if level is not None:
@@ -221,12 +188,12 @@ def run_wells(name, mesh, method, noise):
 
 def demo(out, mesh, replicas, seed):
     """Two wells of equal loss in a noisy regression: quasi-potential, escape paths, and SGD itself."""
+    require_matplotlib()
     model = NoisyRegression()
     domain = ((-6.0, 6.0), (-4.0, 4.0))
     problem = sgd_problem(model.gradients, domain, mesh)
-    spread = problem.diffusion.reshape(*problem.diffusion.shape[:2], 2, 2)
     places = model.wells()
-    wells = find_wells(problem.drift, places, domain, mesh, saddles=[(0.0, 0.0)], diffusion=spread)
+    wells = find_wells(problem.drift, places, domain, mesh, saddles=[(0.0, 0.0)], diffusion=problem.diffusion)
     left, right = wells.costs[0, 1], wells.costs[1, 0]
     print("regression with one neuron, labels noisier for the inputs that the right well follows")
     print(f"loss of the two wells: {model.loss(places[0]):.6f} and {model.loss(places[1]):.6f}")

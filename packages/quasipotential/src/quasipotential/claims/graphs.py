@@ -7,7 +7,7 @@ import numpy as np
 
 from paperkit.claims import Claim, Estimate, Values, Verdict
 from paperkit.experiment import Experiment, Job, Settings
-from quasipotential.wells import cycle_hierarchy, log_stationary, tree_levels, tree_levels_brute
+from quasipotential.trees import cycle_hierarchy, log_stationary, tree_levels, tree_levels_brute
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ import numpy as np
 from paperkit.claims import Claim, Estimate, Values, Verdict
 from paperkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting, systems
-from quasipotential.claims.published import JET_MARCHER, OLIM2D, OLIM2D_RUN
+from quasipotential._sweep import sweep
+from quasipotential.claims.published import JET_MARCHER, OLIM2D, OLIM2D_RUN, OLIM_ALL
 from quasipotential.claims.theory import manufactured_example
 from quasipotential.closed_forms import loss_dependent, separable
 from quasipotential.mesh import Mesh
-from quasipotential.solver import _march, solve
+from quasipotential.solver import solve
 from quasipotential.start import find_start
 
 FIELDS = {
@@ -84,14 +85,22 @@ def measure(s: Ladder, job: Job) -> Values:
     well = FIELDS["d"]()
     for method in ("olim", "jet"):  # compiles, before a clock runs
         solve(well.drift, well.attractors[0], well.domain, 129, method=method, start="linear")
-    for name, make in FIELDS.items():
-        system = make()
-        table = OLIM2D.get(name, OLIM2D_RUN.get(name, {}))
-        for n in s.meshes:
-            if n in table:
+    for tables, update, suffix in ((OLIM2D | OLIM2D_RUN, "hierarchical", ""), (OLIM_ALL, "all", ", all triangles")):
+        for name, table in tables.items():
+            system = FIELDS[name]()
+            for n in sorted(set(s.meshes) & set(table)):
                 k, published, seconds = table[n]
-                got = solve(system.drift, system.attractors[0], system.domain, n, method="olim", radius=k, start="linear")
-                olim.setdefault(name, {})[str(n)] = {
+                got = solve(
+                    system.drift,
+                    system.attractors[0],
+                    system.domain,
+                    n,
+                    method="olim",
+                    radius=k,
+                    update=update,
+                    start="linear",
+                )
+                olim.setdefault(name + suffix, {})[str(n)] = {
                     **errors(got, system.exact),
                     "published": published,
                     "published_seconds": seconds,
@@ -102,11 +111,12 @@ def measure(s: Ladder, job: Job) -> Values:
         for n in s.jet_meshes:
             got = solve(system.drift, system.attractors[0], system.domain, n)
             jet.setdefault(name, {})[str(n)] = errors(got, system.exact, system.exact_gradient)
-    eight = {}
-    for n in s.jet_meshes:
-        system = systems.cubic()
-        got = solve(system.drift, system.attractors[0], system.domain, n, start="linear")
-        eight[str(n)] = errors(got, system.exact, system.exact_gradient)
+    eight: dict[str, dict[str, dict]] = {}
+    for name in JET_MARCHER:
+        system = JET_FIELDS[name]()
+        for n in s.jet_meshes:
+            got = solve(system.drift, system.attractors[0], system.domain, n, start="linear")
+            eight.setdefault(name, {})[str(n)] = errors(got, system.exact, system.exact_gradient)
     for name, (form, start, domain) in varying().items():
         for n in s.jet_meshes:
             got = solve(form.drift, start, domain, n, diffusion=form.diffusion)
@@ -116,7 +126,7 @@ def measure(s: Ladder, job: Job) -> Values:
     return {
         "olim": olim,
         "jet": jet,
-        "cubic_from_eight_points": eight,
+        "from_eight_points": eight,
         "sheared_mesh": {m: sheared_difference(m) for m in ("olim", "jet")},
     }
 
@@ -131,7 +141,7 @@ def sheared_difference(method: str, n: int = 129) -> float:
     values = []
     for spread in (d, table):
         start = find_start(grid, b, d, system.attractors[0], "taylor")
-        values.append(_march(grid, b, spread, [start], np.zeros(1), method, 12, "boundary", np.inf, False)[0])
+        values.append(sweep(grid, b, spread, [start], np.zeros(1), method, 12, False, "boundary", np.inf, False)[0])
     return float(np.nanmax(np.abs(values[0] - values[1])))
 
 
@@ -213,6 +223,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
             ylabel="largest error / largest U",
             title="rotating well (field d)" if field else "cubic (key 5, a = 2, b = 1)",
         )
+        axis.xaxis.set_minor_formatter("")  # the labels of a short log axis overlap
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     plotting.save(canvas, path)
@@ -235,12 +246,13 @@ EXPERIMENTS = [
             tolerance="The published errors have three digits and depend on the order of ties; the orders are "
             "those of the methods less a "
             "tenth.",
-            reported="olim2D measurements/*_testK.txt",
+            reported="olim2D measurements/*_testK.txt to 2049 points (preset full); field l, which has no published table, "
+            "against runs of olim2D and of EfficientJetMarcher's OLIM",
         ),
         {
             "smoke": Ladder((129,), (65, 129), seeds=1),
             "small": Ladder(),
-            "full": Ladder((129, 257, 513, 1025, 2049, 4097), (129, 257, 513, 1025), seeds=1),
+            "full": Ladder((129, 257, 513, 1025, 2049), (129, 257, 513, 1025), seeds=1),
         },
         measure,
         judge,

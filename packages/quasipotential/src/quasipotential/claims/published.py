@@ -35,6 +35,9 @@ OLIM2D = {
 OLIM2D_RUN = {"l": {1025: (22, 1.71e-4, 4.25)}}
 """The same code compiled and run on a two-core machine, where no table is published."""
 
+OLIM_ALL = {"l": {129: (10, 1.08e-3, 0.15), 257: (14, 2.93e-4, 0.69), 513: (18, 1.03e-4, 4.7), 1025: (22, 4.15e-5, 28.0)}}
+"""The OLIM of EfficientJetMarcher, which tries all triangles, compiled and run on a two-core machine."""
+
 JET_MARCHER = {
     "cubic": {129: (1.69e-5, 0.35), 257: (4.07e-6, 1.35), 513: (1.00e-6, 5.2)},
     "l": {129: (1.22e-3, 0.80), 257: (3.13e-4, 3.0), 513: (8.06e-5, 10.6), 1025: (2.10e-5, 42.0)},

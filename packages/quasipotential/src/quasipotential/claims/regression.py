@@ -50,8 +50,7 @@ def measure(s: Replicas, job: Job) -> Values:
     """Occupancies of SGD at several steps, the mirrored and the symmetric labels, and the solved quasi-potential."""
     model = NoisyRegression()
     problem = sgd_problem(model.gradients, DOMAIN, s.mesh)
-    spread = problem.diffusion.reshape(*problem.diffusion.shape[:2], 2, 2)
-    wells = find_wells(problem.drift, model.wells(), DOMAIN, s.mesh, saddles=[(0.0, 0.0)], diffusion=spread)
+    wells = find_wells(problem.drift, model.wells(), DOMAIN, s.mesh, saddles=[(0.0, 0.0)], diffusion=problem.diffusion)
     shares = [occupy(model, eta, s, 100 * job.seed + k) for k, eta in enumerate(s.etas)]
     control = {}
     for name, noise in {"mirrored": (2.5, 4.0), "equal": (4.0, 4.0)}.items():

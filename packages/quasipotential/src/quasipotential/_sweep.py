@@ -1,0 +1,128 @@
+"""One solve around the compiled march: its arrays, its start values, a progress bar, and what comes back."""
+
+import contextlib
+import math
+import sys
+import time
+
+import numpy as np
+
+from paperkit.errors import InputError
+
+from ._kernels import ACCEPTED, CONSIDERED, FRONT, bit_set, disc_half_widths
+from ._march import march
+from ._trial import ACCEPTED_COUNT, HEAP_SIZE, STOPPED
+
+_BATCH = 200_000
+"""Points accepted between two looks at the clock and the keyboard."""
+
+
+def _problem(grid, b, d):
+    """Drift table, metric table (None for the identity) and mesh vectors.
+
+    A constant D becomes a sheared mesh with D = I.
+    """
+    basis = np.diag(grid.spacing)
+    if d.ndim == 3:
+        a, c, e = d[..., 0], d[..., 1], d[..., 3]
+        determinant = a * e - c * c
+        return b, np.stack([e / determinant, -c / determinant, a / determinant], -1), basis, np.eye(2)
+    if np.array_equal(d, np.eye(2)):
+        return b, None, basis, np.eye(2)
+    back = np.linalg.inv(np.linalg.cholesky(d))
+    return b @ back.T, None, back @ basis, back
+
+
+def sweep(grid, b, d, starts, offsets, method, radius, every, stop, level, progress):
+    """Set the arrays up, march, and give back values ``(ny, nx)``, gradient ``(ny, nx, 2)``, counters and seconds."""
+    nx, ny = grid.shape
+    stride, size = nx + 2, (nx + 2) * (ny + 2)
+    b, metric, basis, back = _problem(grid, b, d)
+    u = np.full(size, np.inf)
+    single = np.full(size, np.inf)
+    base = np.full(size, -1, np.int32)
+    status = np.zeros((ny + 2, nx + 2), np.uint8)
+    status[[0, -1]] = ACCEPTED
+    status[:, [0, -1]] = ACCEPTED
+    flat_status = status.reshape(-1)
+    keys, ids, where = np.empty(size), np.empty(size, np.int32), np.empty(size, np.int32)
+    state = np.zeros(8, np.int64)
+    gradient = np.zeros((size, 2)) if method == "jet" else None
+    for begin, offset in zip(starts, offsets, strict=True):
+        points = np.stack([begin.columns, begin.rows], -1) * grid.spacing + grid.corner
+        value, slope = begin.local(points) + offset, begin.local.gradient(points) @ np.linalg.inv(back)
+        place = (begin.rows + 1) * stride + begin.columns + 1
+        lower = value < u[place]
+        place, value = place[lower], value[lower]
+        u[place] = value
+        flat_status[place] = np.array([ACCEPTED, FRONT, CONSIDERED], np.uint8)[begin.ring[lower]]
+        if gradient is not None:
+            gradient[place] = slope[lower]
+    front, considered = bit_set(status == FRONT), bit_set(status == CONSIDERED)
+    waiting = np.flatnonzero(flat_status == CONSIDERED)
+    waiting = waiting[np.argsort(u[waiting], kind="stable")]  # a sorted list is a heap
+    state[HEAP_SIZE] = len(waiting)
+    keys[: len(waiting)], ids[: len(waiting)], where[waiting] = u[waiting], waiting, np.arange(len(waiting))
+    given = sum(int((begin.ring < 2).sum()) for begin in starts)
+    jet = None
+    if gradient is not None:
+        jet = (gradient, np.full((size, 2), -1, np.int32), np.zeros(size), np.linalg.inv(basis))
+    margin = 1 if stop == "boundary" else -1
+
+    def accept(batch, reach):
+        march(
+            b, metric, basis, disc_half_widths(reach), every, margin, float(level), batch, u, single, base, jet, flat_status,
+            front, considered, keys, ids, where, state,
+        )  # fmt: skip
+
+    accept(0, radius)  # loads or compiles the march, before the clock
+    began = time.perf_counter()
+    with _progress_bar(nx * ny, progress) as advance:
+        while state[HEAP_SIZE] > 0 and not state[STOPPED]:
+            before = int(state[ACCEPTED_COUNT])
+            reach, batch = (radius, _BATCH) if jet is None else _reach((before + given) / len(starts), radius)
+            accept(batch, reach)
+            advance(int(state[ACCEPTED_COUNT]) - before)
+    seconds = time.perf_counter() - began
+    for begin, offset in zip(starts, offsets, strict=True):
+        place = (begin.rows + 1) * stride + begin.columns + 1
+        around = float(u[np.add.outer(place, [1, -1, stride, -stride])].min())
+        if around < offset - 1e-9 * (1 + abs(offset)):
+            x, y = begin.local.center
+            raise InputError(
+                f"The offset {offset:.6g} of the attractor ({x:.6g}, {y:.6g}) lies above the value {around:.6g} that the "
+                "others reach beside it; leave that attractor out."
+            )
+    values = u.reshape(ny + 2, nx + 2)[1:-1, 1:-1].copy()
+    values[status[1:-1, 1:-1] < FRONT] = np.nan
+    if gradient is not None:
+        slopes = gradient.reshape(ny + 2, nx + 2, 2)[1:-1, 1:-1] @ back
+        slopes[np.isnan(values)] = np.nan
+    else:
+        along_y, along_x = np.gradient(values, *grid.spacing[::-1])
+        slopes = np.stack([along_x, along_y], -1)
+    return values, slopes, state, seconds
+
+
+@contextlib.contextmanager
+def _progress_bar(points, wanted):
+    """A function that takes counts of accepted points; it shows them where wanted, on a terminal."""
+    if not (wanted and sys.stderr.isatty()):
+        yield lambda count: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=points, unit="pt", unit_scale=True, leave=False) as bar:
+        yield bar.update
+
+
+def _reach(known, radius):
+    """Reach of an update of jets while ``known`` points around an attractor have values, and for how many points it holds.
+
+    No farther than the known points extend: the midpoint rule undervalues a segment that crosses the attractor, where the
+    drift vanishes, and a point would be accepted too early and too low.
+    """
+    reach = max(2, int(math.sqrt(known / math.pi)))
+    if reach >= radius:
+        return radius, _BATCH
+    return reach, max(1, math.ceil(math.pi * (reach + 1) ** 2 - known))
