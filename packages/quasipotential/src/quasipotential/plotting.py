@@ -1,13 +1,12 @@
 """Pictures; matplotlib is imported when one is drawn."""
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from paperkit.errors import InputError
+from paperkit import run
 from paperkit.files import atomic_path
 
 INK, ACCENT, SECOND, THIRD = "#222222", "#c1272d", "#0072b2", "#009e73"
@@ -15,8 +14,7 @@ INK, ACCENT, SECOND, THIRD = "#222222", "#c1272d", "#0072b2", "#009e73"
 
 def require_matplotlib() -> None:
     """Raise one sentence where matplotlib is missing; called before long work that ends in a picture."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise InputError("Pictures need matplotlib, which is not installed: pip install 'quasipotential[plots]'.")
+    run.require("matplotlib", "Pictures", "quasipotential[plots]")
 
 
 def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.2, 4.0)) -> tuple[Any, Any]:
