@@ -140,11 +140,14 @@ def test_an_interrupted_run_goes_on(images):
         "8",
     ]
     running = subprocess.Popen([*command, "--steps", "100000"], stderr=subprocess.PIPE, text=True)
-    while not Path("delta-run/checkpoint.pt").exists():
-        assert running.poll() is None, running.stderr.read()
-        time.sleep(0.1)
-    running.send_signal(signal.SIGINT)
-    errors = running.communicate(timeout=60)[1]
+    try:
+        while not Path("delta-run/checkpoint.pt").exists():
+            assert running.poll() is None, running.stderr.read()
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        errors = running.communicate(timeout=60)[1]
+    finally:
+        running.kill()
     assert running.returncode == 130 and "interrupted" in errors
     assert torch.load("delta-run/checkpoint.pt", weights_only=True)["step"] >= 100
 
