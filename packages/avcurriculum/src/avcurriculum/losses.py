@@ -53,8 +53,12 @@ def infonce(m: Float[Tensor, "batch batch audio"], gamma: float = 7.0) -> Float[
         m: Minima of every picture (rows) with every sound (columns), ``(B, B, K_a)``.
         gamma: Inverse temperature; 7 suits unit-length features.
     """
-    logits = -gamma * m.square().mean(-1)
-    target = torch.arange(len(logits), device=m.device)
+    return matching(-gamma * m.square().mean(-1))
+
+
+def matching(logits: Float[Tensor, "batch batch"]) -> Float[Tensor, ""]:
+    """Symmetric cross-entropy of similarities whose diagonal are the true pairs."""
+    target = torch.arange(len(logits), device=logits.device)
     return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
 
 

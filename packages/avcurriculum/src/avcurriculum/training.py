@@ -5,14 +5,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from avcurriculum.backbones import read_tensors
 from avcurriculum.curriculum import Curriculum
-from avcurriculum.losses import LossName, batch_loss
+from avcurriculum.losses import LossName, batch_loss, matching
 from avcurriculum.model import Architecture, AVNet, build, minima
 from avcurriculum.pools import Pool
 from paperkit.errors import InputError
@@ -58,6 +59,18 @@ class History:
         return next(((step, seconds) for step, seconds, score in self.validation if score >= level), None)
 
 
+class Head(Protocol):
+    """What a baseline puts in the place of the clustering."""
+
+    def similarity(self, visual: Tensor, audio: Tensor) -> Tensor:
+        """Of all pairs of embedded pictures and sounds, in [-1, 1]."""
+        ...
+
+    def parameters(self) -> Any:
+        """What is trained beside the network."""
+        ...
+
+
 class Trainer:
     """Trains an :class:`AVNet` in place; its whole state can be saved and loaded between steps.
 
@@ -67,6 +80,7 @@ class Trainer:
         curriculum: Stages.
         settings: Rates, batch, loss, seed of the order of the scenes.
         validate: Score of the model, larger is better; called every ``settings.validate_every`` steps and at the end.
+        head: A baseline that compares the embedded positions in place of the clustering.
 
     Raises:
         InputError: A stage asks for a number of sources without a pool, or a pool is smaller than a batch.
@@ -79,12 +93,14 @@ class Trainer:
         curriculum: Curriculum,
         settings: Training,
         validate: Callable[[AVNet], float] | None = None,
+        head: Head | None = None,
     ) -> None:
+        self.head = head
         self.model, self.pools, self.curriculum, self.settings, self.validate = model, pools, curriculum, settings, validate
         for k in {k for stage in curriculum.stages for k in stage.sources}:
             if k not in pools or len(pools[k]) < settings.batch:
                 raise InputError(f"the curriculum needs a pool of at least {settings.batch} scenes with {k} source(s)")
-        trainable = [p for p in model.parameters() if p.requires_grad]
+        trainable = list({p: None for m in (model, head) if m is not None for p in m.parameters() if p.requires_grad})
         self.optimizer = torch.optim.Adam(trainable, settings.learning_rate, weight_decay=settings.weight_decay)
         self.rng = np.random.default_rng([settings.seed, 1])
         self.history = History()
@@ -149,9 +165,13 @@ class Trainer:
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate() * lr_scale
-        v = self.model.centers(self.model.embed_image(pool.visual[chosen].to(device)), k_visual)
-        a = self.model.centers(self.model.embed_audio(pool.audio[chosen].to(device)), k_audio)
-        loss = batch_loss(s.loss, minima(v.centers, a.centers), s.scale)
+        v = self.model.embed_image(pool.visual[chosen].to(device))
+        a = self.model.embed_audio(pool.audio[chosen].to(device))
+        if self.head is None:
+            centers = (self.model.centers(v, k_visual).centers, self.model.centers(a, k_audio).centers)
+            loss = batch_loss(s.loss, minima(*centers), s.scale)
+        else:  # of unit vectors, |v - a|^2 = 2 - 2 cos
+            loss = matching(2 * s.scale * self.head.similarity(v, a))
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -171,9 +191,10 @@ def train(
     curriculum: Curriculum,
     settings: Training,
     validate: Callable[[AVNet], float] | None = None,
+    head: Head | None = None,
 ) -> History:
-    """Train a model in place from beginning to end."""
-    trainer = Trainer(model, pools, curriculum, settings, validate)
+    """Train a model in place from beginning to end; arguments as for :class:`Trainer`."""
+    trainer = Trainer(model, pools, curriculum, settings, validate, head)
     for _ in trainer.run():
         pass
     model.eval()
