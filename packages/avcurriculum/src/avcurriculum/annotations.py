@@ -1,4 +1,4 @@
-"""Readers of the published box annotations: Flickr-SoundNet (XML), VGG-SS (JSON), MUSIC and AudioSet-instrument (DSOL's JSON).
+"""Readers of published box annotations: Flickr-SoundNet (XML), VGG-SS (JSON), MUSIC and AudioSet-instrument (DSOL's JSON).
 
 All give :class:`Annotated` with boxes in shares of the picture, ``[x0, y0, x1, y1]`` in [0, 1].
 """
@@ -46,9 +46,7 @@ class Annotated:
         """Mask of each class's boxes."""
         scale = np.array([width, height, width, height])
         names = np.array(self.classes)
-        return {
-            str(c): consensus_map([self.boxes[0][names == c] * scale], height, width, 1) > 0 for c in np.unique(names)
-        }
+        return {str(c): consensus_map([self.boxes[0][names == c] * scale], height, width, 1) > 0 for c in np.unique(names)}
 
 
 def flickr_xml(folder: Path, names: Sequence[str] | None = None) -> tuple[list[Annotated], list[str]]:

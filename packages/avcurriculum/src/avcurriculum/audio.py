@@ -30,7 +30,7 @@ class MelSpec:
 
     ``scale`` is the mel convention: ``slaney`` (librosa's default: linear below 1 kHz, triangles of unit area), ``htk``
     (2595 log10(1 + f/700), same triangles), or ``yamnet`` (htk's scale, triangles straight in mel, unnormalised, no DC).
-    ``power`` is the exponent of the magnitude. ``log`` is ``db`` (10 log10, 80 dB below the loudest at the least) or a number
+    ``power`` is the exponent of the magnitude. ``log`` is ``db`` (10 log10, floor 80 dB below the loudest) or a number
     added before the natural logarithm. Centred windows reach over the ends into zeros.
     """
 

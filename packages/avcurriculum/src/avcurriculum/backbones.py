@@ -21,6 +21,9 @@ Backbone = Literal["small", "resnet18", "pretrained"]
 class Normalize(nn.Module):
     """Subtract a mean and divide by a deviation, of each channel or of all."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, mean: Sequence[float], deviation: Sequence[float]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
@@ -110,6 +113,8 @@ class YAMNet(nn.Module):
         for i, (stride, dilation) in enumerate(zip(self.strides, self.dilations, strict=True), 1):
             layer = self.get_submodule(f"layer{i}")
             for name, conv in layer.named_children():
+                if not isinstance(conv, nn.Conv2d):
+                    continue
                 if name == "pointwise":
                     x = conv(x).relu()
                 else:

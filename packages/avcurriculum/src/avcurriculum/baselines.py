@@ -42,7 +42,7 @@ def grid_oracle(truth: NDArray[np.bool_], grid: int) -> Float[NDArray, "size siz
 
 
 class Pooled(nn.Module):
-    """Max-pooled similarity of one audio vector with every visual position (as in EZ-VSL), on an :class:`AVNet`'s embeddings.
+    """Max-pooled similarity of one audio vector with every visual position (as in EZ-VSL), on an :class:`AVNet`.
 
     The map is the cosine of each position; ``attention`` pools by a softmax instead of the maximum.
     """
@@ -84,13 +84,11 @@ class Capsules(nn.Module):
     def forward(self, u: Float[Tensor, "batch positions dim"]) -> tuple[Tensor, Tensor]:
         """Capsules ``(batch, K, width)`` and assignments ``(batch, K, N)``."""
         hat = self.weight(_squash(u)).unflatten(-1, (self.clusters, -1))
-        b = hat.new_zeros(hat.shape[:3])
-        for i in range(self.rounds):
-            s = b.softmax(-1)
+        s = hat.new_full(hat.shape[:3], 1 / self.clusters)
+        for _ in range(self.rounds - 1):
             o = torch.einsum("bnk,bnkw->bkw", s, hat)
-            if i < self.rounds - 1:
-                b = torch.einsum("bkw,bnkw->bnk", normalize(o, dim=-1), hat)
-        return _squash(o), s.mT
+            s = torch.einsum("bkw,bnkw->bnk", normalize(o, dim=-1), hat).softmax(-1)
+        return _squash(torch.einsum("bnk,bnkw->bkw", s, hat)), s.mT
 
     def similarity(self, visual: Tensor, audio: Tensor) -> Float[Tensor, "images sounds"]:
         """``sum_k cos(o^v_k, o^a_k)`` of all pairs of capsules."""
@@ -120,5 +118,3 @@ class CapsuleNet(nn.Module):
 def _squash(x: Tensor) -> Tensor:
     length = x.norm(dim=-1, keepdim=True)
     return torch.tanh(10 * length) * x / (length + 1e-8)
-
-

@@ -79,10 +79,9 @@ def soft_kmeans(
             assign = _assign(u, u_square, c, beta, metric, mask)
         weight = assign.exp()
         mass = weight.sum(-1, keepdim=True)
-        if math.isinf(beta):
-            c = torch.where(mass > 0, weight @ u / mass.clamp(min=1), c)
-        else:  # the weighted mean by a softmax over positions: exact even where the whole mass of a cluster underflows
-            c = assign.softmax(-1) @ u
+        # The weighted mean by a softmax over positions: exact even where the whole mass of a cluster underflows.
+        hard = math.isinf(beta)
+        c = torch.where(mass > 0, weight @ u / mass.clamp(min=1), c) if hard else assign.softmax(-1) @ u
     return Clusters(c + center, assign.exp())
 
 
@@ -140,7 +139,7 @@ def _start(u: Tensor, k: int, init: Init, mask: Tensor | None) -> Tensor:
     if init == "grid":
         if mask is None:
             return u[:, [n // k * j for j in range(k)]]
-        order = (~mask).long().argsort(1, stable=True)  # the valid positions first, in raster order
+        order = (~mask).long().argsort(dim=1, stable=True)  # the valid positions first, in raster order
         pick = (mask.sum(1) // k)[:, None] * torch.arange(k, device=u.device)
         return u[rows[:, None], order.gather(1, pick)]
     with torch.no_grad():

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcurriculum.metrics import localization as metric
-from avcurriculum.model import AVNet, dense_map, read_out, resize
+from avcurriculum.model import AVNet, dense_map, grid_of, read_out, resize
 from avcurriculum.pools import Pool
 
 CHUNK = 128
@@ -86,7 +86,7 @@ def solo_queries(model: AVNet, pool: Pool, solo: Mapping[int, Tensor], k: int) -
                     for i in range(start, start + len(positions))
                 ]
             )
-            maps = read_out(v, query, positions.shape[1:3], pool.canvas).maps[:, 0].cpu().numpy()
+            maps = read_out(v, query, grid_of(positions), pool.canvas).maps[:, 0].cpu().numpy()
             dense = resize(dense_map(positions, query), pool.canvas)[:, 0].cpu().numpy()
             for n, i in enumerate(range(start, start + len(positions))):
                 rows.append((i, *_score(maps[n], dense[n], pool, i, j)))

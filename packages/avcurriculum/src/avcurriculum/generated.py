@@ -132,7 +132,7 @@ def generate_pack(split: Split, items: int = 24, seed: int = 0) -> Pack:
     time = np.arange(SAMPLES) / RATE
 
     def sounds(voice: Callable[[NDArray, Generator], NDArray]) -> list[Sound]:
-        return [loudness(voice(time, rng) + 0.01 * rng.standard_normal(SAMPLES)) for _ in range(items)]
+        return [loudness((voice(time, rng) + 0.01 * rng.standard_normal(SAMPLES)).astype(np.float32)) for _ in range(items)]
 
     return Pack(
         split,

@@ -34,13 +34,14 @@ class Clip:
 @contextmanager
 def _open(path: Path) -> Iterator[Any]:
     import av
+    import av.error
 
     if not path.is_file():
         raise InputError(f"{path} does not exist: give a video file")
     try:
         with av.open(str(path)) as container:
             yield container
-    except av.FFmpegError as e:
+    except av.error.FFmpegError as e:
         raise InputError(f"{path} is not a video that can be read: {e.strerror or e}") from e
 
 
@@ -110,11 +111,11 @@ def repaint(clip: Clip, out: Path, paint: Callable[[float, Frame], Frame]) -> No
         except ValueError as e:
             raise InputError(f"{out} is no name of a video: use one of {', '.join(SUFFIXES)}") from e
         with target:
-            video = target.add_stream(_encoder(out), rate=clip.rate, options={"preset": "veryfast", "crf": "23"})
+            video: Any = target.add_stream(_encoder(out), rate=clip.rate, options={"preset": "veryfast", "crf": "23"})
             video.width, video.height, video.pix_fmt = width, height, "yuv420p"
             video.time_base = source.streams.video[0].time_base
             video.thread_type = "AUTO"
-            copied = target.add_stream_from_template(source.streams.audio[0])
+            copied: Any = target.add_stream_from_template(source.streams.audio[0])
             source.streams.video[0].thread_type = "AUTO"
             for packet in source.demux(source.streams.video[0], source.streams.audio[0]):
                 if packet.stream.type == "audio":
@@ -135,8 +136,8 @@ def write_clip(path: Path, pictures: Iterable[Frame], rate: int, sound: Float[ND
     import av
 
     with atomic_path(path) as temporary, av.open(str(temporary), "w") as target:
-        video = target.add_stream(_encoder(path), rate=rate)
-        audio = target.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=RATE)
+        video: Any = target.add_stream(_encoder(path), rate=rate)
+        audio: Any = target.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=RATE)
         audio.layout = "mono"
         for i, picture in enumerate(pictures):
             if i == 0:

@@ -141,7 +141,7 @@ class AVNet(nn.Module):
         positions = self.embed_image(images)
         v = self.centers(positions, self._visual_clusters(k_audio, k_visual))
         a = self.centers(self.embed_audio(sounds), k_audio)
-        return read_out(v, a.centers, positions.shape[1:3], size)
+        return read_out(v, a.centers, grid_of(positions), size)
 
     def without_backbones(self) -> "AVNet":
         """The same projections on features instead of pictures and log-mel; parameters are shared."""
@@ -178,6 +178,11 @@ def read_out(
     return Localization(resize(maps, size) if size else maps, nearest, dist)
 
 
+def grid_of(positions: Float[Tensor, "batch h w dim"]) -> tuple[int, int]:
+    """Rows and columns of positions."""
+    return positions.shape[1], positions.shape[2]
+
+
 def dense_map(positions: Float[Tensor, "batch h w dim"], audio: Float[Tensor, "batch ka dim"]) -> Tensor:
     """The read-out without clusters: ``exp(-|u^v_i - c^a_j|)``, ``(batch, K_a, h, w)``."""
     d = torch.cdist(audio, positions.flatten(1, 2))
@@ -209,7 +214,8 @@ def build(architecture: Architecture, seed: int = 0, weights: tuple[Path, Path] 
             if weights is None:
                 raise InputError("pretrained backbones need the weight files of MobileNetV2 and YAMNet: give both paths")
             visual, audio = MobileNet(weights[0]), YAMNet(weights[1])
-            visual.requires_grad_(False), audio.requires_grad_(False)
+            visual.requires_grad_(False)
+            audio.requires_grad_(False)
         elif a.backbone == "resnet18":
             visual, audio = ResNet18(3), ResNet18(1)
         else:

@@ -59,23 +59,29 @@ class Pack:
         """Refuse a pack of which no scene can be composed."""
         if not self.sounds or not self.backgrounds or set(self.sounds) != set(self.pictures):
             raise InputError(
-                f"the {self.split} split has {len(self.sounds)} sounding classes, {len(self.pictures)} classes of pictures and "
+                f"the {self.split} split has {len(self.sounds)} sounding classes, {len(self.pictures)} pictured ones and "
                 f"{len(self.backgrounds)} backgrounds: a pack needs sounds and pictures of the same classes, and backgrounds"
             )
 
 
-def load_pack(folder: Path, split: Split, pairs: Pairs = "all") -> Pack:
+def load_pack(folder: Path, split: Split, pairs: Pairs = "all", folds: Sequence[int] | None = None) -> Pack:
     """Read one split of a folder with a manifest; files that cannot be decoded are skipped and named in ``skipped``.
 
     Args:
         folder: Holds ``manifest.csv`` and the files that it names.
         split: train, val or test.
         pairs: ``exact`` leaves out classes whose picture only stands for the sound (``pair_kind`` proxy).
+        folds: Sounds of these folds (column ``fold``) in place of the split's; pictures stay the split's.
 
     Raises:
         InputError: No manifest, a column is missing, or a row names a file that is not there.
     """
-    rows = [r for r in read_manifest(folder) if r["split"] == split]
+    wanted = None if folds is None else {str(f) for f in folds}
+    rows = [
+        r
+        for r in read_manifest(folder)
+        if (r["split"] == split if wanted is None or r["kind"] != "audio" else r.get("fold") in wanted)
+    ]
     if pairs == "exact":
         rows = [r for r in rows if r.get("pair_kind") != "proxy"]
     parts: dict[str, dict[str, list[NDArray]]] = {kind: {} for kind in KINDS}

@@ -58,3 +58,40 @@ def bars(groups: Mapping[str, Mapping[str, tuple[float, float]]], ylabel: str, p
         axis.invert_yaxis()
         axis.set(xlabel=ylabel, title=title)
     save(f, path)
+
+
+def demo(scene: Any, maps: NDArray[Any], estimate: NDArray[Any], names: Sequence[str], path: Path) -> None:
+    """A scene, the map of each sound over it, and spectrograms of the stems, the mixture and the estimates."""
+    k = len(names)
+    f, ax = figure(k + 1, 3, 2.8, 2.5)
+    ax[0, 0].imshow(scene.image)
+    ax[0, 0].set_title("scene")
+    _spectrogram(ax[1, 0], scene.mixture, "mixture")
+    ax[2, 0].axis("off")
+    side = scene.image.shape[0]
+    for i, name in enumerate(names):
+        ax[0, i + 1].imshow(scene.image)
+        ax[0, i + 1].imshow(
+            maps[i], cmap="inferno", alpha=0.6, extent=(0, side, side, 0), vmin=0, vmax=1, interpolation="bilinear"
+        )
+        x0, y0, x1, y1 = scene.boxes[i]
+        ax[0, i + 1].plot([x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0], color="w", lw=1)
+        ax[0, i + 1].set_title(f"where is the {name}?")
+        _spectrogram(ax[1, i + 1], scene.stems[i], f"{name}, true")
+        _spectrogram(ax[2, i + 1], estimate[i], f"{name}, separated")
+    for axis in ax[0]:
+        axis.set(xticks=[], yticks=[])
+    save(f, path)
+
+
+def picture(image: NDArray[np.uint8], path: Path) -> None:
+    """Write an RGB picture, whole or not at all."""
+    from PIL import Image
+
+    with atomic_path(path) as temporary:
+        Image.fromarray(image).save(temporary)
+
+
+def _spectrogram(axis: Any, wave: NDArray[Any], title: str) -> None:
+    axis.specgram(wave + 1e-6, NFFT=512, Fs=16_000, noverlap=256, cmap="magma", vmin=-140, vmax=-40)
+    axis.set(title=title, yticks=[0, 4000, 8000], xticks=[0, 1, 2])

@@ -42,7 +42,8 @@ class Pool:
     def take(self, index: Sequence[int] | NDArray[np.int64]) -> "Pool":
         """Some of the scenes."""
         chosen = [int(i) for i in index]
-        boxes, classes, silent = ([x[i] for i in chosen] for x in (self.boxes, self.classes, self.distractors))
+        boxes, silent = ([x[i] for i in chosen] for x in (self.boxes, self.distractors))
+        classes = [self.classes[i] for i in chosen]
         return Pool(self.visual[chosen], self.audio[chosen], boxes, classes, silent, self.canvas)
 
 

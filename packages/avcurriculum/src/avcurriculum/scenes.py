@@ -156,8 +156,8 @@ class Composer:
         tiles = []
         for group, place in zip([*chosen, *silent.tolist()], cells.tolist(), strict=False):
             side = int(rng.uniform(0.36, 0.48) * self.canvas * 2 / sides)
-            x, y = ((place % sides, place // sides) * np.array(cell)).tolist()
-            x, y = int(x + rng.uniform(0, cell - side)), int(y + rng.uniform(0, cell - side))
+            x = int(place % sides * cell + rng.uniform(0, cell - side))
+            y = int(place // sides * cell + rng.uniform(0, cell - side))
             tiles.append((group, int(rng.integers(len(self._groups[group]))), x, y, side, bool(rng.integers(2))))
         sounds = [(c, int(rng.integers(len(self._sounds[c]))), float(10 ** (rng.uniform(-3, 3) / 20))) for c in chosen]
         if self.level.offscreen:

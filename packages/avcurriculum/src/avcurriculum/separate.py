@@ -1,8 +1,8 @@
 """Separation by looking: a U-Net over the mixture's spectrogram whose mask is chosen by what is seen (mix and separate).
 
-The spectrogram's rows are warped to a logarithmic frequency axis; the U-Net gives channels f_c, and the condition z (the visual
-cluster centre of the thing to be heard) weighs them: ``mask = sigmoid(sum_c w_c(z) f_c + b)``, or, with ``cond="film"``, scales
-and shifts the bottleneck. Masks multiply the mixture's transform, whose phase is kept.
+The spectrogram's rows are warped to a logarithmic frequency axis; the U-Net gives channels f_c, and the condition z (the
+visual cluster centre of the thing to be heard) weighs them: ``mask = sigmoid(sum_c w_c(z) f_c + b)``, or, with
+``cond="film"``, scales and shifts the bottleneck. Masks multiply the mixture's transform, whose phase is kept.
 """
 
 import math

@@ -106,7 +106,7 @@ def _compose(
         for k in range(1, HARDEST + 1):
             composer = Composer(pack, LEVELS[k], architecture.canvas, 100 * number + k, model.mel)
             pools[split, k] = fill(composer, scenes if split == "train" else held_out, model, frozen)
-        solo[split] = solo_sounds(composer, model, frozen)
+        solo[split] = solo_sounds(Composer(pack, 1, architecture.canvas, 0, model.mel), model, frozen)
     return Data(model, pools, solo)
 
 

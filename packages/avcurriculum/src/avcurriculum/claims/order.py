@@ -113,11 +113,11 @@ CLAIM = Claim(
     title="Simple scenes first",
     paper=PAPER,
     where="abstract",
-    statement="Training from simple to complex scenes trains more easily and converges faster than training on complex scenes "
-    "at once, with the same initial weights, steps, batch and rates.",
-    criterion="On held-out scenes of three sources, easy_to_hard less direct is positive in pair accuracy and in IoU@0.3 of "
-    "solo queries, both 95 % intervals over seeds x scenes exclude zero, and the median step at which validation pair accuracy "
-    f"reaches {LEVEL} is not later. Orders mixed and hard_to_easy are controls and always shown.",
+    statement="Training from simple to complex scenes trains more easily and converges faster than training on complex "
+    "scenes at once, with the same initial weights, steps, batch and rates.",
+    criterion="On held-out scenes of three sources, easy_to_hard less direct is positive in pair accuracy and in IoU@0.3 "
+    "of solo queries, both 95 % intervals over seeds x scenes exclude zero, and the median step at which validation pair "
+    f"accuracy reaches {LEVEL} is not later. Orders mixed and hard_to_easy are controls and always shown.",
     tolerance="The intervals are the tolerance: seeds and scenes are both drawn again.",
 )
 

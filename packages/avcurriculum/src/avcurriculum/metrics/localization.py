@@ -105,7 +105,7 @@ def pointing_hit(map_: Float[NDArray, "height width"], truth: Bool[NDArray, "hei
 def class_aware_ciou(
     maps: Mapping[int, Float[NDArray, "h w"]], truths: Mapping[int, Bool[NDArray, "h w"]], threshold: float = 0.5
 ) -> float:
-    """CIoU of a scene as in DSOL: the mean over sounding classes of the IoU of the map cut at ``threshold`` times its maximum.
+    """CIoU of a scene as in DSOL: mean over sounding classes of the IoU of the map cut at ``threshold`` times its maximum.
 
     Args:
         maps: Class to map; a sounding class without a map counts 0.

@@ -1,6 +1,6 @@
 """Separation: SDR, SIR, SAR (BSS Eval 3, sources), NSDR, and the scale-invariant SDR."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -32,6 +32,7 @@ def bss_eval(
         estimate: Their estimates, same shape.
         taps: Length of the distortion filters that are forgiven.
     """
+    import torch  # fast_bss_eval's numpy form fails on numpy 2
     from fast_bss_eval import bss_eval_sources
 
     reference, estimate = np.asarray(reference, float), np.asarray(estimate, float)
@@ -40,9 +41,9 @@ def bss_eval(
     out = np.full((3, len(reference)), np.nan)
     audible = (np.abs(reference).sum(1) > SILENT) & (np.abs(estimate).sum(1) > SILENT)
     if audible.any():
-        out[:, audible] = bss_eval_sources(
-            reference[audible], estimate[audible], filter_length=taps, compute_permutation=False
-        )
+        pair: Any = (torch.from_numpy(np.ascontiguousarray(x[audible])) for x in (reference, estimate))
+        found: Any = bss_eval_sources(*pair, filter_length=taps, compute_permutation=False)
+        out[:, audible] = [x.numpy() for x in found]
     return Separation(*out)
 
 
@@ -52,8 +53,8 @@ def nsdr(
     mixture: Float[NDArray, " samples"],
 ) -> Float[NDArray, " sources"]:
     """SDR of the estimate less that of the mixture in its place."""
-    silence = np.broadcast_to(mixture, reference.shape)
-    return bss_eval(reference, estimate).sdr - bss_eval(reference, silence).sdr
+    before = bss_eval(reference, np.broadcast_to(mixture, np.shape(reference)))
+    return bss_eval(reference, estimate).sdr - before.sdr
 
 
 def si_sdr(
