@@ -7,8 +7,9 @@ import numpy as np
 
 from avcurriculum.claims.common import HARDEST, PAPER, PRETRAINED, Scenes, scenes
 from avcurriculum.counting import fit_counter, regroup
-from avcurriculum.curriculum import make
+from avcurriculum.curriculum import Order, make
 from avcurriculum.evaluation import pair_accuracy, solo_queries
+from avcurriculum.pools import Pool
 from avcurriculum.training import Training, train
 from paperkit.claims import Claim, Estimate, Values, Verdict
 from paperkit.experiment import Experiment, Job
@@ -78,7 +79,7 @@ CLAIM = Claim(
     where="derived",
     statement="The number of sources can be estimated from the sound alone, well enough to order a curriculum by it.",
     criterion="On held-out mixtures of one to three sounds, the rank correlation of estimated and true number exceeds 0.5 "
-    "for every seed. The noisy curriculum's scores are shown beside the true one's and direct training's and decide nothing.",
+    "for every seed. The noisy curriculum's scores are shown beside those of the true one and of direct training.",
     tolerance="0.5 is the specification's bar: an order that is right more often than not.",
 )
 

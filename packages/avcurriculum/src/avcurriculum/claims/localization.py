@@ -61,10 +61,11 @@ def measure(s: LocalizationSettings, job: Job) -> Values:
                 "pointing": float(query.cluster_pointing.mean()),
             }
     for name, maps in _candidates(s, data, job.seed).items():
-        cut = max(CUTS, key=lambda c: float(_query(data, maps("val"), "val", 2, c)[1].mean()))
+        held_out = _queries(data, maps("val"), "val", 2)
+        cut = max(CUTS, key=lambda c: float(_score(held_out, c)[1].mean()))
         for k in SOURCES:
-            scene, hits, pointing = _query(data, maps("test"), "test", k, cut)
-            out[f"k{k}"][name] = _row(scene, hits, pointing, len(data.pools["test", k])) | {"cut": round(float(cut), 2)}
+            scores = _score(_queries(data, maps("test"), "test", k), cut)
+            out[f"k{k}"][name] = _row(*scores, len(data.pools["test", k])) | {"cut": round(float(cut), 2)}
     return out
 
 
@@ -133,15 +134,21 @@ def _learned(head: baselines.Pooled | baselines.CapsuleNet, data: Data, split: S
     return maps
 
 
-def _query(data: Data, maps: Maps, split: Split, k: int, cut: float) -> tuple[NDArray, NDArray, NDArray]:
+def _queries(data: Data, maps: Maps, split: Split, k: int) -> list[tuple[int, NDArray, NDArray]]:
+    """Scene, map and true mask of every query."""
     pool = data.pools[split, k]
-    rows = []
-    for i in range(len(pool)):
-        for j in range(k):
-            m, truth = maps(pool, i, j), metric.box_mask(pool.boxes[i][j], pool.canvas, pool.canvas)
-            rows.append((i, metric.iou(metric.binarize(m, "fixed", cut), truth) >= 0.3, metric.pointing_hit(m, truth)))
-    table = np.array(rows, float)
-    return table[:, 0].astype(int), table[:, 1], table[:, 2]
+    return [
+        (i, maps(pool, i, j).astype(np.float32), metric.box_mask(pool.boxes[i][j], pool.canvas, pool.canvas))
+        for i in range(len(pool))
+        for j in range(k)
+    ]
+
+
+def _score(queries: list[tuple[int, NDArray, NDArray]], cut: float) -> tuple[NDArray, NDArray, NDArray]:
+    """Scene, hit at IoU 0.3 with maps cut at a share of their range, and pointing hit of every query."""
+    hits = [metric.iou(metric.binarize(m, "fixed", cut), truth) >= 0.3 for _, m, truth in queries]
+    pointing = [metric.pointing_hit(m, truth) for _, m, truth in queries]
+    return np.array([i for i, _, _ in queries]), np.array(hits, float), np.array(pointing)
 
 
 def judge(values: Sequence[Values]) -> Verdict:
