@@ -81,12 +81,8 @@ def test_the_sounds_of_a_clip_are_as_long_as_it_is(clip):
 
 
 def test_videos_without_sound_or_picture_and_other_files_are_named(without, clip, tmp_path):
-    for name, sentence in (
-        ("mute", "has no sound"),
-        ("blind", "has no picture"),
-        ("text", "is not a video"),
-        ("no", "does not exist"),
-    ):
+    wrong = {"mute": "has no sound", "blind": "has no picture", "text": "is not a video", "no": "does not exist"}
+    for name, sentence in wrong.items():
         with pytest.raises(InputError, match=rf"{name}\.mp4 {sentence}"):
             media.read_clip(without / f"{name}.mp4")
     with pytest.raises(InputError, match=r"no video with picture and sound \(3 skipped\)"):

@@ -10,7 +10,7 @@ from avcurriculum.cluster import Clusters
 from avcurriculum.counting import fit_counter, regroup
 from avcurriculum.curriculum import ORDERS, Curriculum, Stage, make
 from avcurriculum.evaluation import disjoint_partners, pair_hits, scene_scores, solo_queries
-from avcurriculum.model import Architecture, build, minima, read_out
+from avcurriculum.model import Architecture, build, dense_map, minima, read_out
 from avcurriculum.pools import fill, solo_sounds
 from avcurriculum.scenes import LEVELS, Composer
 from avcurriculum.training import Trainer, Training, load_model, save_model, train
