@@ -100,9 +100,10 @@ def compose(
         scene, name = composer.scene(i), f"scene-{i:04d}"
         with atomic_path(out / f"{name}.png") as temporary:
             Image.fromarray(scene.image).save(temporary)
-        audio.save(out / f"{name}.wav", scene.mixture)
+        peak = max(1.0, float(np.abs(scene.stems).max()), float(np.abs(scene.mixture).max()))  # files sum as the sounds do
+        audio.save(out / f"{name}.wav", scene.mixture / peak)
         for j, stem in enumerate(scene.stems):
-            audio.save(out / f"{name}-stem{j}.wav", stem)
+            audio.save(out / f"{name}-stem{j}.wav", stem / peak)
         names = [material.classes[c] for c in scene.classes]
         boxes, silent = scene.boxes.tolist(), scene.distractors.tolist()
         table.append({"name": name, "classes": names, "boxes": boxes, "distractors": silent, "gains": scene.gains})
@@ -218,7 +219,7 @@ def localize(
     out = clip.with_name(f"{clip.stem}-heat.mp4") if out is None else out
     if out.suffix.lower() not in media.SUFFIXES:
         raise InputError(f"{out} is no name of a video: use one that ends in {', '.join(media.SUFFIXES)}")
-    net, read = _model(model, weights), media.read_clip(clip)
+    read, net = media.read_clip(clip), _model(model, weights)
     heat = apply.localize_clip(read, net, sounds, every)
     media.repaint(read, out, lambda time, frame: apply.paint(frame, heat.at(time)))
     if table is not None:
@@ -232,7 +233,7 @@ def separate(
 ) -> None:
     """Write the sounds of a video one by one."""
     out = clip.with_name(f"{clip.stem}-sounds") if out is None else out
-    net, read = _model(model, weights), media.read_clip(clip)
+    read, net = media.read_clip(clip), _model(model, weights)
     masks = apply.shipped_separator() if separator is None else load_separator(separator)
     waves, maps = apply.separate_clip(read, net, masks, sounds)
     (middle,) = media.sample_frames(clip, [read.seconds / 2])
