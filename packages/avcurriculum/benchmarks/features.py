@@ -41,15 +41,6 @@ def main():
             composer.batch(range(i, min(i + 64, SCENES)))
 
     title = f"{SCENES} scenes of 64 x 64 pixels, 3 sources, with features"
-    title = f"log-mel of {CLIPS} clips of 5 s"
-    bench.save(bench.alternate(title, candidates, rounds=9, cpu=True), RESULTS / "features.json")
-    composer = Composer(generate_pack("train"), LEVELS[3])
-
-    def compose():
-        for i in range(0, SCENES, 64):
-            composer.batch(range(i, min(i + 64, SCENES)))
-
-    title = f"{SCENES} scenes of 64 x 64 pixels, 3 sources, with features"
     bench.save(bench.alternate(title, {"Composer.batch": compose}, rounds=5, warmup=1, cpu=True), RESULTS / "scenes.json")
 
 

@@ -1,6 +1,6 @@
 """Trains the shipped separator: mixes of two sounds of the development pack, told apart by the shipped localiser's centres.
 
-python train_separator.py DATA LOCALIZER.pt OUT.pt
+python train_separator.py DATA LOCALIZER.pt OUT.pt [STEPS]
 """
 
 import sys
@@ -21,7 +21,7 @@ from avcurriculum.training import load_model
 SEED, SCENES, STEPS = 0, 1024, 2500
 
 
-def main(data: Path, localizer: Path, out: Path) -> None:
+def main(data: Path, localizer: Path, out: Path, steps: int) -> None:
     """Train, print the gain on 100 held-out mixes of the validation and of the test split, write."""
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
@@ -34,7 +34,7 @@ def main(data: Path, localizer: Path, out: Path) -> None:
         shown, solo = fill(composer, SCENES if split == "train" else 240, net), solo_sounds(composer, net)
         conditions = visual_conditions(net, shown, solo, heard=split != "train")
         if split == "train":
-            train_separator(separator, pack, shown, conditions, STEPS, seed=SEED)
+            train_separator(separator, pack, shown, conditions, steps, seed=SEED)
             save_separator(separator, out, half=True)
             continue
         mixes = [draw_mix(pack, shown, np.random.default_rng([7, i])) for i in range(100)]
@@ -46,4 +46,4 @@ def main(data: Path, localizer: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]))
+    main(*map(Path, sys.argv[1:4]), steps=int(sys.argv[4]) if len(sys.argv) > 4 else STEPS)

@@ -126,7 +126,9 @@ EXPERIMENTS = [
         CLAIM,
         {
             "smoke": OrderSettings(seeds=1, steps=12, scenes=64, held_out=24, training=Training(batch=16, validate_every=6)),
-            "small": OrderSettings(seeds=2, steps=300, scenes=768, held_out=120),
+            "small": OrderSettings(
+                seeds=2, steps=120, scenes=512, held_out=100, training=Training(batch=48, validate_every=20)
+            ),
             "full": OrderSettings(
                 seeds=5,
                 real=True,

@@ -16,7 +16,7 @@ from avcurriculum.model import AVNet, build
 from avcurriculum.packs import Pack, load_pack
 from avcurriculum.pools import Pool, fill
 from avcurriculum.scenes import LEVELS, Composer
-from avcurriculum.training import train
+from avcurriculum.training import Training, train
 from paperkit.claims import Claim, Values, Verdict
 from paperkit.experiment import Experiment, Job
 from paperkit.statistics import paired_difference
@@ -152,7 +152,9 @@ EXPERIMENTS = [
         CLAIM,
         {
             "smoke": RepresentationSettings(seeds=1, steps=6, scenes=64, held_out=32, folds=2),
-            "small": RepresentationSettings(seeds=1, steps=120, scenes=512, held_out=160, folds=3),
+            "small": RepresentationSettings(
+                seeds=1, steps=120, scenes=512, held_out=160, folds=2, training=Training(batch=48)
+            ),
             "full": RepresentationSettings(seeds=3, real=True, steps=1200, scenes=1024),
         },
         measure,

@@ -18,6 +18,7 @@ from avcurriculum.model import AVNet
 from avcurriculum.packs import Split
 from avcurriculum.pools import audio_features
 from avcurriculum.separate import Separator, SeparatorSettings, ideal_masks
+from avcurriculum.training import Training
 from paperkit.claims import Claim, Values, Verdict
 from paperkit.experiment import Experiment, Job
 
@@ -140,7 +141,16 @@ EXPERIMENTS = [
         CLAIM,
         {
             "smoke": SeparationSettings(seeds=1, steps=6, scenes=64, held_out=48, separator_steps=2, mixes=3),
-            "small": SeparationSettings(seeds=2, steps=300, scenes=768, held_out=120, separator_steps=100, mixes=40, ngf=4),
+            "small": SeparationSettings(
+                seeds=2,
+                steps=120,
+                scenes=512,
+                held_out=100,
+                training=Training(batch=48),
+                separator_steps=100,
+                mixes=24,
+                ngf=4,
+            ),
             "full": SeparationSettings(seeds=3, real=True, steps=1200, scenes=1024, separator_steps=1500, mixes=120),
         },
         measure,
