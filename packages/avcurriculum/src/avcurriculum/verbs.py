@@ -101,9 +101,9 @@ def compose(
         with atomic_path(out / f"{name}.png") as temporary:
             Image.fromarray(scene.image).save(temporary)
         peak = max(1.0, float(np.abs(scene.stems).max()), float(np.abs(scene.mixture).max()))  # files sum as the sounds do
-        audio.save(out / f"{name}.wav", scene.mixture / np.float32(peak))
+        audio.save(out / f"{name}.wav", (scene.mixture / peak).astype(np.float32))
         for j, stem in enumerate(scene.stems):
-            audio.save(out / f"{name}-stem{j}.wav", stem / np.float32(peak))
+            audio.save(out / f"{name}-stem{j}.wav", (stem / peak).astype(np.float32))
         names = [material.classes[c] for c in scene.classes]
         boxes, silent = scene.boxes.tolist(), scene.distractors.tolist()
         table.append({"name": name, "classes": names, "boxes": boxes, "distractors": silent, "gains": scene.gains})
