@@ -1,0 +1,9 @@
+"""avcurriculum: which object makes which sound, learned without labels from simple to complex scenes (arXiv 2001.09414).
+
+Names are loaded when first used, so that importing the package does not import torch.
+"""
+
+import lazy_loader
+
+__version__ = "0.1.0"
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

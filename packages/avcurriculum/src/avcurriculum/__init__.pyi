@@ -1,0 +1,31 @@
+from . import annotations as annotations
+from . import audio as audio
+from . import baselines as baselines
+from . import cluster as cluster
+from . import curriculum as curriculum
+from . import generated as generated
+from . import losses as losses
+from . import media as media
+from . import metrics as metrics
+from . import model as model
+from . import packs as packs
+from . import scenes as scenes
+from . import separate as separate
+from . import training as training
+from .cluster import SoftKMeans as SoftKMeans
+from .cluster import soft_kmeans as soft_kmeans
+from .curriculum import Curriculum as Curriculum
+from .curriculum import Stage as Stage
+from .generated import generate_pack as generate_pack
+from .model import Architecture as Architecture
+from .model import AVNet as AVNet
+from .model import build as build
+from .packs import load_pack as load_pack
+from .scenes import Composer as Composer
+from .scenes import Level as Level
+from .separate import Separator as Separator
+from .training import Training as Training
+from .training import load_model as load_model
+from .training import train as train
+
+__version__: str

@@ -1,0 +1,11 @@
+"""What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""
+
+from avcurriculum.claims import counting, localization, order, representation, separation
+
+EXPERIMENTS = [
+    *order.EXPERIMENTS,
+    *localization.EXPERIMENTS,
+    *representation.EXPERIMENTS,
+    *separation.EXPERIMENTS,
+    *counting.EXPERIMENTS,
+]

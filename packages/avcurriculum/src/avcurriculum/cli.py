@@ -1,0 +1,240 @@
+"""The command line; torch is imported inside the verbs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from paperkit.cli import main as run
+
+CITATION = """
+@article{hu2020curriculum,
+  title   = {Curriculum Audiovisual Learning},
+  author  = {Hu, Di and Wang, Zheng and Xiong, Haoyi and Wang, Dong and Nie, Feiping and Dou, Dejing},
+  journal = {arXiv preprint arXiv:2001.09414},
+  year    = {2020}
+}
+@inproceedings{hu2019deep,
+  title     = {Deep Multimodal Clustering for Unsupervised Audiovisual Learning},
+  author    = {Hu, Di and Nie, Feiping and Li, Xuelong},
+  booktitle = {Conference on Computer Vision and Pattern Recognition},
+  year      = {2019},
+  note      = {arXiv:1807.03094}
+}
+"""
+
+OrderName = Literal["easy_to_hard", "direct", "hard_to_easy", "mixed"]
+SplitName = Literal["train", "val", "test"]
+Loss = Literal["infonce", "contrastive", "maxmargin"]
+Architectures = Literal["small", "resnet18", "pretrained"]
+Annotations = Literal["flickr", "vggss", "dsol"]
+
+
+def demo(out: Path = Path("avcurriculum-demo.png"), sources: int = 2, steps: int = 300, seed: int = 0) -> None:
+    """Train on generated scenes for a minute; draw one scene, a map for each sound, and its sounds before and after.
+
+    Args:
+        out: The picture.
+        sources: Sounding things in the scene.
+        steps: Steps of training, of the localiser and of the separator.
+        seed: Seed.
+    """
+    from avcurriculum import verbs
+
+    verbs.demo(out, sources, steps, seed)
+
+
+def compose(
+    pack: Path | None = None,
+    split: SplitName = "train",
+    sources: int = 2,
+    distractors: int = 1,
+    offscreen: bool = False,
+    number: int = 8,
+    canvas: int = 128,
+    seed: int = 0,
+    out: Path = Path("avcurriculum-scenes"),
+) -> None:
+    """Compose scenes with known answers: picture, mixture, stems, boxes.
+
+    Args:
+        pack: Folder with a manifest.csv; generated things when not given.
+        split: Of the pack.
+        sources: Sounding things a scene.
+        distractors: Silent things a scene.
+        offscreen: Add a sound whose thing is not seen.
+        number: Scenes.
+        canvas: Side of the pictures in pixels.
+        seed: Seed of all scenes.
+        out: Folder; a scene has a .png, a .wav, a .wav a stem, and all are described in scenes.json.
+    """
+    from avcurriculum import verbs
+
+    verbs.compose(pack, split, sources, distractors, offscreen, number, canvas, seed, out)
+
+
+def train(
+    pack: Path | None = None,
+    videos: Path | None = None,
+    architecture: Architectures = "small",
+    weights: tuple[Path, Path] | None = None,
+    order: OrderName = "easy_to_hard",
+    hardest: int = 3,
+    steps: int = 1200,
+    patience: int | None = None,
+    scenes: int = 1024,
+    batch: int = 64,
+    learning_rate: float = 3e-3,
+    loss: Loss = "infonce",
+    scale: float | None = None,
+    separator_steps: int = 0,
+    checkpoint_every: int = 200,
+    seed: int = 0,
+    device: str = "auto",
+    out: Path = Path("avcurriculum-run"),
+    resume: bool = False,
+) -> None:
+    """Train a localiser by a curriculum, and a separator on top of it; checkpoint, resume.
+
+    Args:
+        pack: Folder with a manifest.csv; generated things when neither it nor --videos is given.
+        videos: Folder of videos with sound to train on; the complexity of each is estimated from its sound.
+        architecture: small, resnet18, or pretrained (frozen backbones, needs --weights).
+        weights: Files of MobileNetV2's and YAMNet's weights.
+        order: From simple to complex, or one of the controls.
+        hardest: Sources of the most complex scenes.
+        steps: Steps of the whole curriculum.
+        patience: End a stage when the mean loss of so many steps is no better than that of as many before.
+        scenes: Composed scenes of each number of sources.
+        batch: Scenes a step.
+        learning_rate: Largest rate.
+        loss: infonce, contrastive (the authors' form) or maxmargin.
+        scale: The loss's gamma or margin; 7, 5 or 1 when not given.
+        separator_steps: Train a separator for so many steps; 0 trains none.
+        checkpoint_every: Steps between checkpoints: the most that an interruption can lose.
+        seed: Seed of weights and scenes.
+        device: auto, cpu, cuda, cuda:N or mps.
+        out: Folder of model.pt, separator.pt, history.json and checkpoint.pt.
+        resume: Go on from the checkpoint in --out.
+    """
+    from avcurriculum import verbs
+    from avcurriculum.training import Training
+
+    default = {"infonce": 7.0, "contrastive": 5.0, "maxmargin": 1.0}[loss]
+    settings = Training(batch, learning_rate, loss=loss, scale=default if scale is None else scale, seed=seed)
+    job = verbs.TrainJob(
+        pack,
+        videos,
+        architecture,
+        weights,
+        order,
+        hardest,
+        steps,
+        patience,
+        scenes,
+        separator_steps,
+        checkpoint_every,
+        device,
+    )
+    verbs.train(job, settings, out, resume)
+
+
+def evaluate(
+    model: Path | None = None,
+    pack: Path | None = None,
+    split: SplitName = "test",
+    scenes: int = 240,
+    weights: tuple[Path, Path] | None = None,
+    annotations: Path | None = None,
+    kind: Annotations = "flickr",
+    clips: Path | None = None,
+    seed: int = 0,
+    json: Path | None = None,
+) -> None:
+    """Measure a localiser on composed scenes, or on an annotated data set.
+
+    Args:
+        model: File that train wrote; the shipped one when not given.
+        pack: Folder with a manifest.csv; generated things when not given.
+        split: Of the pack.
+        scenes: Of each number of sources.
+        weights: Files of MobileNetV2's and YAMNet's weights, for a pretrained architecture.
+        annotations: Folder of Flickr-SoundNet's XML files, or JSON file of VGG-SS or DSOL; used instead of a pack.
+        kind: Format of the annotations.
+        clips: Folder of the annotated clips: NAME.jpg or .png beside NAME.wav (or .ogg, .flac).
+        seed: Seed of the scenes.
+        json: Write the numbers here too.
+    """
+    from avcurriculum import verbs
+
+    if annotations is not None:
+        verbs.evaluate_annotations(model, weights, annotations, kind, clips, json)
+    else:
+        verbs.evaluate(model, weights, pack, split, scenes, seed, json)
+
+
+def localize(
+    clip: tyro.conf.Positional[Path],
+    out: Path | None = None,
+    sounds: int = 1,
+    every: float = 0.25,
+    model: Path | None = None,
+    weights: tuple[Path, Path] | None = None,
+    json: Path | None = None,
+) -> None:
+    """Show where the sound of a video comes from: a heat map over the video, the sound kept.
+
+    Args:
+        clip: The video.
+        out: The video with the heat map; CLIP-heat.mp4 when not given.
+        sounds: Number of sounds to tell apart, each in its own colour.
+        every: Seconds between looks.
+        model: File that train wrote; the shipped one when not given.
+        weights: Files of MobileNetV2's and YAMNet's weights, for a pretrained architecture.
+        json: Write the places over time here.
+    """
+    from avcurriculum import verbs
+
+    verbs.localize(clip, out, sounds, every, model, weights, json)
+
+
+def separate(
+    clip: tyro.conf.Positional[Path],
+    out: Path | None = None,
+    sounds: int = 2,
+    model: Path | None = None,
+    separator: Path | None = None,
+    weights: tuple[Path, Path] | None = None,
+) -> None:
+    """Take the sounds of a video apart by what is seen: one .wav a sound, and a picture that says which is whose.
+
+    Args:
+        clip: The video.
+        out: Folder; CLIP-sounds when not given.
+        sounds: Number of sounds.
+        model: Localiser that train wrote; the shipped one when not given.
+        separator: Separator that train wrote; the shipped one when not given.
+        weights: Files of MobileNetV2's and YAMNet's weights, for a pretrained architecture.
+    """
+    from avcurriculum import verbs
+
+    verbs.separate(clip, out, sounds, model, separator, weights)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    run(
+        "avcurriculum",
+        "Which object makes which sound, learned without labels from simple to complex scenes.",
+        {
+            "demo": demo,
+            "compose": compose,
+            "train": train,
+            "eval": evaluate,
+            "localize": localize,
+            "separate": separate,
+        },
+        CITATION,
+        argv,
+    )

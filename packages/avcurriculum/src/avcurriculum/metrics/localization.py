@@ -1,0 +1,123 @@
+"""Localisation: consensus IoU with each published binarisation, AUC, pointing game, class-aware IoU, no-sounding area.
+
+Formulas as in the public evaluation code of Flickr-SoundNet (Senocak et al.; LVS, EZ-VSL) and of DSOL. "cIoU@0.5" says
+nothing by itself: with maps cut at their median half of the picture is positive, and a whole picture scores well on large
+boxes; always report the whole-picture and centre baselines beside it, and both cuts.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike, NDArray
+
+from paperkit.errors import InputError
+
+Cut = Literal["median", "fixed", "max"]
+AUC_THRESHOLDS = np.linspace(0, 1, 21)
+
+
+def box_mask(boxes: ArrayLike, height: int, width: int) -> Bool[NDArray, "height width"]:
+    """Union of boxes ``[x0, y0, x1, y1)`` in pixels, ``(n, 4)``, as a mask.
+
+    >>> int(box_mask([[0, 0, 2, 1]], 4, 4).sum())
+    2
+    """
+    mask = np.zeros((height, width), bool)
+    for x0, y0, x1, y1 in np.asarray(boxes).reshape(-1, 4).round().astype(int):
+        mask[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = True
+    return mask
+
+
+def consensus_map(
+    annotations: Sequence[ArrayLike], height: int, width: int, agree: int = 2
+) -> Float[NDArray, "height width"]:
+    """Share of agreement: the annotators' masks summed, divided by ``agree``, at most 1.
+
+    Args:
+        annotations: Boxes of each annotator, ``(n, 4)`` in pixels.
+        height: Of the picture.
+        width: Of the picture.
+        agree: Annotators that make full agreement; Flickr-SoundNet has three and asks for two.
+    """
+    total = sum((box_mask(b, height, width).astype(float) for b in annotations), np.zeros((height, width)))
+    return np.minimum(total / agree, 1)
+
+
+def binarize(map_: Float[NDArray, "height width"], cut: Cut = "fixed", threshold: float = 0.5) -> Bool[NDArray, "h w"]:
+    """Where a map is positive.
+
+    ``median`` is half of the pixels (LVS, EZ-VSL); ``fixed`` is above ``threshold`` once the map is scaled to [0, 1] (older
+    code); ``max`` is above ``threshold`` times the largest value (DSOL). A constant map is positive everywhere.
+    """
+    m = np.asarray(map_, float)
+    low, high = m.min(), m.max()
+    if high <= low:
+        return np.ones(m.shape, bool)
+    if cut == "median":
+        order = m.ravel().argsort(kind="stable")
+        out = np.zeros(m.size, bool)
+        out[order[m.size // 2 :]] = True
+        return out.reshape(m.shape)
+    return (m - low) / (high - low) > threshold if cut == "fixed" else m > threshold * high
+
+
+def consensus_iou(predicted: Bool[NDArray, "height width"], truth: Float[NDArray, "height width"]) -> float:
+    """``cIoU = sum A g / (sum g + sum A [g = 0])`` of a predicted mask A and a consensus map g.
+
+    >>> truth = consensus_map([[[0, 0, 2, 2]], [[0, 0, 2, 2]]], 4, 4)
+    >>> consensus_iou(np.ones((4, 4), bool), truth)
+    0.25
+    """
+    a, g = np.asarray(predicted, float), np.asarray(truth, float)
+    if a.shape != g.shape or g.sum() == 0:
+        raise InputError(f"shapes {a.shape} and {g.shape}, or a truth without any positive pixel: cIoU is not defined")
+    return float((a * g).sum() / (g.sum() + (a * (g == 0)).sum()))
+
+
+def iou(predicted: Bool[NDArray, "height width"], truth: Bool[NDArray, "height width"]) -> float:
+    """Intersection over union of two masks; 0 where both are empty."""
+    union = np.logical_or(predicted, truth).sum()
+    return float(np.logical_and(predicted, truth).sum() / union) if union else 0.0
+
+
+def success_rate(scores: ArrayLike, threshold: float = 0.5) -> float:
+    """Share of samples that reach the threshold: cIoU@0.5, IoU@0.3 ..."""
+    return float((np.asarray(scores, float) >= threshold).mean())
+
+
+def auc(scores: ArrayLike) -> float:
+    """Area under the success rate at the 21 thresholds 0, 0.05 ... 1, by the trapezoid rule.
+
+    >>> auc([1.0, 1.0])
+    1.0
+    """
+    return float(np.trapezoid([success_rate(scores, t) for t in AUC_THRESHOLDS], AUC_THRESHOLDS))
+
+
+def pointing_hit(map_: Float[NDArray, "height width"], truth: Bool[NDArray, "height width"]) -> float:
+    """Pointing game: share of the map's maxima that lie in the truth (0 or 1 where there is one maximum)."""
+    m = np.asarray(map_, float)
+    return float(np.asarray(truth, bool)[m >= m.max()].mean())
+
+
+def class_aware_ciou(
+    maps: Mapping[int, Float[NDArray, "h w"]], truths: Mapping[int, Bool[NDArray, "h w"]], threshold: float = 0.5
+) -> float:
+    """CIoU of a scene as in DSOL: mean over sounding classes of the IoU of the map cut at ``threshold`` times its maximum.
+
+    Args:
+        maps: Class to map; a sounding class without a map counts 0.
+        truths: Sounding class to mask, at least one.
+        threshold: Share of the maximum.
+    """
+    if not truths:
+        raise InputError("class-aware IoU of a scene in which nothing sounds is not defined")
+    scores = [iou(binarize(maps[c], "max", threshold), t) if c in maps else 0.0 for c, t in truths.items()]
+    return float(np.mean(scores))
+
+
+def no_sounding_area(maps: Sequence[Float[NDArray, "h w"]], threshold: float = 0.2) -> float:
+    """NSA as in DSOL: share of pixels at most ``threshold`` in the maps of silent classes; 1 is best."""
+    return float(np.mean([(np.asarray(m) <= threshold).mean() for m in maps]))

@@ -1,0 +1,97 @@
+"""Pictures of the claims and of the demo."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+
+from paperkit.files import atomic_path
+
+INK = {"easy_to_hard": "#0b6e4f", "direct": "#c1440e", "hard_to_easy": "#8d8d8d", "mixed": "#3a6ea5"}
+
+
+def figure(columns: int, rows: int = 1, width: float = 4.2, height: float = 3.2) -> tuple[Any, NDArray[Any]]:
+    """A figure without a window and its axes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    f = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    FigureCanvasAgg(f)
+    return f, f.subplots(rows, columns, squeeze=False)
+
+
+def save(f: Any, path: Path) -> None:
+    """Write the figure, whole or not at all."""
+    with atomic_path(path) as temporary, mpl.rc_context({"svg.hashsalt": "avcurriculum"}):
+        f.savefig(temporary, dpi=110)
+
+
+def orders(values: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Claim E1: validation against steps, then test IoU@0.3 and pair accuracy by the number of sources."""
+    f, ax = figure(3)
+    for arm, ink in INK.items():
+        curves = np.array([[v[2] for v in value["arms"][arm]["validation"]] for value in values])
+        steps = [v[0] for v in values[0]["arms"][arm]["validation"]]
+        ax[0, 0].plot(steps, curves.mean(0), color=ink, label=arm.replace("_", " "))
+        ax[0, 0].fill_between(steps, curves.min(0), curves.max(0), color=ink, alpha=0.12, lw=0)
+        for axis, name in ((ax[0, 1], "iou@0.3"), (ax[0, 2], "pair")):
+            means = np.array([[np.mean(v["arms"][arm][f"k{k}"][name]) for k in (1, 2, 3)] for v in values])
+            axis.errorbar((1, 2, 3), means.mean(0), means.std(0), color=ink, marker="o", capsize=3)
+    ax[0, 0].set(xlabel="step", ylabel="pair accuracy", title="validation, three sources")
+    ax[0, 1].set(xlabel="sources", ylabel="IoU@0.3 of solo queries", title="test", xticks=(1, 2, 3))
+    ax[0, 2].set(xlabel="sources", ylabel="pair accuracy", title="test", xticks=(1, 2, 3))
+    ax[0, 0].axhline(0.5, color="k", lw=0.6, ls=":")
+    ax[0, 2].axhline(0.5, color="k", lw=0.6, ls=":")
+    ax[0, 0].legend(frameon=False, fontsize=8)
+    save(f, path)
+
+
+def bars(groups: Mapping[str, Mapping[str, tuple[float, float]]], ylabel: str, path: Path) -> None:
+    """Means with deviations: one panel a group, one bar a candidate."""
+    f, ax = figure(len(groups))
+    for axis, (title, bars_) in zip(ax[0], groups.items(), strict=True):
+        names = list(bars_)
+        axis.barh(names, [b[0] for b in bars_.values()], xerr=[b[1] for b in bars_.values()], color="#0b6e4f", height=0.7)
+        axis.invert_yaxis()
+        axis.set(xlabel=ylabel, title=title)
+    save(f, path)
+
+
+def demo(scene: Any, maps: NDArray[Any], estimate: NDArray[Any], names: Sequence[str], path: Path) -> None:
+    """A scene, the map of each sound over it, and spectrograms of the stems, the mixture and the estimates."""
+    k = len(names)
+    f, ax = figure(k + 1, 3, 2.8, 2.5)
+    ax[0, 0].imshow(scene.image)
+    ax[0, 0].set_title("scene")
+    _spectrogram(ax[1, 0], scene.mixture, "mixture")
+    ax[2, 0].axis("off")
+    side = scene.image.shape[0]
+    for i, name in enumerate(names):
+        ax[0, i + 1].imshow(scene.image)
+        ax[0, i + 1].imshow(
+            maps[i], cmap="inferno", alpha=0.6, extent=(0, side, side, 0), vmin=0, vmax=1, interpolation="bilinear"
+        )
+        x0, y0, x1, y1 = scene.boxes[i]
+        ax[0, i + 1].plot([x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0], color="w", lw=1)
+        ax[0, i + 1].set_title(f"where is the {name}?")
+        _spectrogram(ax[1, i + 1], scene.stems[i], f"{name}, true")
+        _spectrogram(ax[2, i + 1], estimate[i], f"{name}, separated")
+    for axis in ax[0]:
+        axis.set(xticks=[], yticks=[])
+    save(f, path)
+
+
+def picture(image: NDArray[np.uint8], path: Path) -> None:
+    """Write an RGB picture, whole or not at all."""
+    from PIL import Image
+
+    with atomic_path(path) as temporary:
+        Image.fromarray(image).save(temporary)
+
+
+def _spectrogram(axis: Any, wave: NDArray[Any], title: str) -> None:
+    axis.specgram(wave + 1e-6, NFFT=512, Fs=16_000, noverlap=256, cmap="magma", vmin=-140, vmax=-40)
+    axis.set(title=title, yticks=[0, 4000, 8000], xticks=[0, 1, 2])

@@ -1,0 +1,36 @@
+"""What the tests share: one thread, small generated packs, a video."""
+
+import numpy as np
+import pytest
+import torch
+
+from avcurriculum import media
+from avcurriculum.audio import RATE
+from avcurriculum.generated import generate_pack
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def packs():
+    return {split: generate_pack(split, items=4) for split in ("train", "val", "test")}
+
+
+def moving_square(frames=30, side=(96, 128)):
+    for i in range(frames):
+        picture = np.full((*side, 3), 40, np.uint8)
+        picture[20:60, 10 + i : 50 + i] = (200, 60, 30)
+        yield picture
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    """Three seconds, 128 x 96, ten frames a second; the last second is silent."""
+    path = tmp_path_factory.mktemp("video") / "clip.mp4"
+    t = np.arange(3 * RATE) / RATE
+    sound = 0.3 * np.sin(2 * np.pi * 440 * t) * (t < 2)
+    media.write_clip(path, moving_square(), 10, sound.astype(np.float32))
+    return path

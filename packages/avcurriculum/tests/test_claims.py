@@ -1,0 +1,106 @@
+"""Claims run at smoke; judges say what their criterion says, on values made up for it."""
+
+import numpy as np
+import pytest
+
+from avcurriculum.claims import EXPERIMENTS, counting, localization, order, representation, separation
+from avcurriculum.claims.common import crossed_interval
+from paperkit.runner import reproduce
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.slow
+def test_every_claim_runs_at_smoke(tmp_path):
+    outcomes = {o.claim: o for o in reproduce("avcurriculum", preset="smoke", out=tmp_path)}
+    assert list(outcomes) == [f"E{i}" for i in range(1, 6)]
+    assert not [o.error for o in outcomes.values() if o.record is None]
+    for o in outcomes.values():
+        assert (o.record.picture is None) or (tmp_path / o.record.picture).stat().st_size > 5_000
+
+
+def test_every_claim_has_small_and_full():
+    assert all({"smoke", "small", "full"} <= set(e.presets) for e in EXPERIMENTS)
+
+
+def test_crossed_interval_is_wider_than_either_alone_and_covers_the_mean():
+    table = RNG.standard_normal((5, 1)) + RNG.standard_normal((1, 60)) + 2
+    e = crossed_interval(table, "x")
+    assert e.low < table.mean() < e.high
+    assert e.high - e.low > 3 * table.mean(0).std() / np.sqrt(60)
+
+
+def orders(pair, iou, first, seeds=4, n=80):
+    def arm(p, i, step):
+        validation = [[s, 0.0, 0.7 if s >= step else 0.5] for s in (50, 100, 150)]
+        hits = {"pair": list(map(int, RNG.uniform(size=n) < p)), "iou@0.3": list(map(float, RNG.uniform(size=n) < i))}
+        return {"validation": validation, "k3": hits}
+
+    arms = {"direct": (0.5, 0.2, 100), "easy_to_hard": (0.5 + pair, 0.2 + iou, first)}
+    arms |= {"mixed": arms["easy_to_hard"], "hard_to_easy": arms["direct"]}
+    return [{"arms": {name: arm(*x) for name, x in arms.items()}} for _ in range(seeds)]
+
+
+@pytest.mark.parametrize(
+    ("pair", "iou", "first", "kind"),
+    [
+        (0.4, 0.5, 50, "reproduced"),
+        (0.4, 0.5, 150, "direction reproduced"),
+        (-0.4, 0.5, 50, "not reproduced"),
+        (0.4, -0.2, 50, "not reproduced"),
+    ],
+)
+def test_order_needs_both_scores_and_speed(pair, iou, first, kind):
+    verdict = order.judge(orders(pair, iou, first))
+    assert verdict.kind == kind and "mixed" in verdict.reason and "hard_to_easy" in verdict.reason
+    assert order.judge(orders(pair, iou, first, seeds=1)).kind == "not run"
+
+
+def test_clusters_must_beat_every_baseline():
+    def values(worst):
+        def rows(p):
+            return {n: list(map(float, RNG.uniform(size=80) < p)) for n in ("iou@0.3", "pointing")}
+
+        others = (*localization.UNLEARNED, *localization.HEADS, "grid bound")
+        return [
+            {f"k{k}": {"clusters": rows(0.6), **{o: rows(worst if o == "center" else 0.1) for o in others}} for k in (2, 3)}
+            for _ in range(3)
+        ]
+
+    assert localization.judge(values(0.1)).kind == "reproduced"
+    assert localization.judge(values(0.7)).kind == "not reproduced"
+
+
+@pytest.mark.parametrize(
+    ("gain", "control", "random", "kind"),
+    [
+        (8, 0.12, 60, "reproduced"),
+        (8, 0.3, 60, "direction reproduced"),
+        (-3, 0.12, 60, "not reproduced"),
+        (0, 0.1, 99, "not run"),
+    ],
+)
+def test_representation_is_judged_with_its_control(gain, control, random, kind):
+    accuracy = {"random": [random + x for x in (0.0, 0.5, -0.5)], "mel": [50.0] * 3}
+    accuracy["learned"] = [x + gain + d for x, d in zip(accuracy["random"], (0.1, 0.0, -0.1), strict=True)]
+    retrieval = {"learned": [0.5, 0.5, 0.5, 0.5], "shuffled pairs": [control] * 4}
+    assert representation.judge([{"accuracy": accuracy, "retrieval": retrieval, "chance": 0.125}]).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("seen", "label", "kind"),
+    [(3.0, 4.0, "reproduced"), (1.2, 4.0, "direction reproduced"), (0.0, 4.0, "not reproduced"), (0.0, 0.1, "not run")],
+)
+def test_separation_needs_half_a_decibel_and_half_of_the_labels_gain(seen, label, kind):
+    def values():
+        means = {"audiovisual": seen, "blind": 0.0, "random-visual": 0.1, "one-hot": label, "nmf": 3.0}
+        return {"arms": {a: {"nsdr": list(m + 0.2 * RNG.standard_normal(60))} for a, m in means.items()}}
+
+    assert separation.judge([values() for _ in range(3)]).kind == kind
+
+
+def test_counting_is_judged_by_its_worst_seed():
+    scores = {a: {"pair": 0.5, "iou@0.3": 0.1} for a in ("true", "estimated", "direct")}
+    row = {"confusion": np.eye(3, dtype=int).tolist(), "scores": scores}
+    assert counting.judge([row | {"correlation": c} for c in (0.8, 0.6)]).kind == "reproduced"
+    assert counting.judge([row | {"correlation": c} for c in (0.8, 0.4)]).kind == "not reproduced"

@@ -1,0 +1,139 @@
+"""Every verb end to end, bad input in one sentence, and the README's commands."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from avcurriculum.cli import main
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def call(*argv):
+    try:
+        main(argv)
+    except SystemExit as e:
+        return e.code
+    return 0
+
+
+def test_help_does_not_import_torch():
+    code = "import sys; from avcurriculum.cli import main\ntry: main(['--help'])\nfinally: assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "localize" in done.stdout, done.stderr
+
+
+def test_compose_writes_scenes_and_their_answers():
+    from avcurriculum.audio import load
+
+    assert call("compose", "--number", "2", "--sources", "3", "--out", "scenes") == 0
+    table = json.loads(Path("scenes/scenes.json").read_text())["scenes"]
+    assert len(table) == 2 and len(table[0]["boxes"]) == 3
+    stems = sum(load(Path(f"scenes/scene-0000-stem{i}.wav")) for i in range(3))
+    assert abs(stems - load(Path("scenes/scene-0000.wav"))).max() < 1e-3
+
+
+def test_train_interrupt_resume_eval_localize_separate(clip, capsys):
+    train = ("train", "--steps", "6", "--scenes", "32", "--batch", "8", "--out", "run")
+    assert call(*train, "--checkpoint-every", "3", "--separator-steps", "2") == 0
+    assert {p.name for p in Path("run").iterdir()} == {"model.pt", "separator.pt", "history.json", "checkpoint.pt"}
+    assert call(*train) == 2 and "already holds a run" in capsys.readouterr().err
+    assert call(*train, "--resume") == 0
+    assert call("eval", "--model", "run/model.pt", "--scenes", "8", "--json", "eval.json") == 0
+    assert 0 <= json.loads(Path("eval.json").read_text())["3 source(s)"]["IoU@0.3"] <= 1
+    assert call("localize", str(clip), "--out", "heat.mp4", "--model", "run/model.pt", "--json", "places.json") == 0
+    assert Path("heat.mp4").stat().st_size > 1000
+    assert len(json.loads(Path("places.json").read_text())["places"]) >= 11
+    options = ("--model", "run/model.pt", "--separator", "run/separator.pt", "--out", "sounds")
+    assert call("separate", str(clip), *options) == 0
+    assert {p.name for p in Path("sounds").iterdir()} == {"sound-1.wav", "sound-1.png", "sound-2.wav", "sound-2.png"}
+
+
+def test_the_shipped_models_work_out_of_the_box(clip):
+    assert call("localize", str(clip), "--out", "heat.mp4") == 0
+    assert call("separate", str(clip), "--out", "sounds") == 0
+    assert Path("heat.mp4").exists() and len(list(Path("sounds").iterdir())) == 4
+
+
+def test_demo_draws_a_picture(capsys):
+    assert call("demo", "--steps", "4") == 0
+    assert Path("avcurriculum-demo.png").stat().st_size > 20_000 and "SI-SDR" in capsys.readouterr().out
+
+
+def test_eval_on_annotated_clips_names_what_is_missing(capsys):
+    import numpy as np
+    from PIL import Image
+
+    from avcurriculum import audio
+
+    Path("clips").mkdir()
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (50, 60, 3), np.uint8)).save("clips/a.jpg")
+    audio.save(Path("clips/a.wav"), (0.1 * rng.standard_normal(40_000)).astype(np.float32))
+    entry = {"class": "dog", "bbox": [[0.2, 0.2, 0.7, 0.7]]}
+    Path("v.json").write_text(json.dumps([entry | {"file": n} for n in ("a", "b")]))
+    options = ("eval", "--annotations", "v.json", "--kind", "vggss")
+    assert call(*options, "--clips", "clips", "--json", "out.json") == 0
+    out = capsys.readouterr().out
+    assert "skipped: clips holds no b.jpg" in out and "1 clips, 1 skipped" in out and "whole picture" in out
+    assert call(*options) == 2 and "need --clips" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["localize", "no.mp4"], "avcurriculum: no.mp4 does not exist"),
+        (["localize", "no.mp4", "--out", "x.txt"], "avcurriculum: x.txt is no name of a video"),
+        (["separate", "no.mp4"], "avcurriculum: no.mp4 does not exist"),
+        (["compose", "--pack", "."], "avcurriculum: . holds no manifest.csv"),
+        (["compose", "--sources", "9"], "avcurriculum: 9 sources of 8 classes"),
+        (["compose", "--number", "0"], "avcurriculum: number = 0"),
+        (["train", "--steps", "2"], "avcurriculum: 2 steps for up to 3 sources"),
+        (["train", "--scenes", "4"], "avcurriculum: checkpoint_every = 200, scenes = 4"),
+        (["train", "--resume"], "avcurriculum: avcurriculum-run/checkpoint.pt does not exist"),
+        (["train", "--architecture", "pretrained"], "avcurriculum: pretrained backbones need the weight files"),
+        (["eval", "--model", "no.pt"], "avcurriculum: no.pt does not exist"),
+        (["demo", "--sources", "9"], "avcurriculum: sources = 9"),
+        (["demo", "--out", "a.txt"], "avcurriculum: a.txt is no name of a picture"),
+        (["reproduce", "E77"], "avcurriculum: avcurriculum has no claim 'E77'"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_2(argv, sentence, capsys):
+    assert call(*argv) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(sentence) and err.count("\n") == 1
+    assert not list(Path().rglob("*")), "something was left behind"
+
+
+def test_cite_and_list(capsys):
+    assert call("cite") == 0 and "2001.09414" in capsys.readouterr().out
+    assert call("list") == 0
+    assert "E1" in capsys.readouterr().out
+
+
+def blocks(kind):
+    return re.findall(rf"```{kind}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_python_of_the_readme_runs():
+    for example in blocks("python"):
+        exec(compile(example, "README", "exec"), {})
+
+
+def test_commands_of_the_readme_are_commands(clip, capsys):
+    """Each line's options are known: --help after it exits 0."""
+    lines = [line.split("#")[0].split() for block in blocks("console")[1:] for line in block.splitlines()]
+    commands = [line for line in lines if line and line[0] == "avcurriculum"]
+    assert len(commands) >= 6
+    for line in commands:
+        assert call(*line[1:], "--help") == 0, line
+        capsys.readouterr()

@@ -1,0 +1,119 @@
+"""Videos: in, out with a heat map and the same sound, and files that are not what they should be."""
+
+import numpy as np
+import pytest
+import torch
+
+from avcurriculum import apply, audio, media
+from avcurriculum.counting import fit_counter
+from avcurriculum.model import Architecture, build
+from avcurriculum.pools import fill
+from avcurriculum.scenes import LEVELS, Composer
+from avcurriculum.separate import Separator, SeparatorSettings
+from avcurriculum.videos import video_pools
+from paperkit.errors import InputError
+
+TINY = Architecture(widths=(4, 8, 8, 8), dim=8)
+
+
+@pytest.fixture
+def without(tmp_path):
+    """A video without sound, and one without picture."""
+    import av
+
+    with av.open(str(tmp_path / "mute.mp4"), "w") as target:
+        video = target.add_stream("libx264", rate=10)
+        video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
+        for i in range(5):
+            frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+            frame.pts = i
+            target.mux(video.encode(frame))
+        target.mux(video.encode(None))
+    audio.save(tmp_path / "blind.wav", np.ones(9000, np.float32))
+    (tmp_path / "blind.wav").rename(tmp_path / "blind.mp4")
+    (tmp_path / "text.mp4").write_text("not a video")
+    return tmp_path
+
+
+def test_a_clip_is_read(clip):
+    read = media.read_clip(clip)
+    assert (read.width, read.height, float(read.rate)) == (128, 96, 10.0)
+    assert read.seconds == pytest.approx(3, abs=0.15) and abs(read.sound.size - 48_000) < 2_000
+    assert np.abs(np.fft.rfft(read.sound[8_000:24_000])).argmax() == 440
+    assert len(list(media.frames(clip))) == 30
+    early, late, beyond = media.sample_frames(clip, [0.0, 2.0, 99.0])
+    assert early[40, 15, 0] > 120 > early[40, 70, 0] and late[40, 55, 0] > 120 and beyond[40, 75, 0] > 120
+
+
+def test_the_heat_map_lies_over_the_video_and_the_sound_is_kept(clip, tmp_path):
+    model = build(TINY).eval()
+    read = media.read_clip(clip)
+    heat = apply.localize_clip(read, model, sounds=2, every=0.5)
+    assert heat.maps.shape[1:] == (2, 8, 8) and heat.maps.min() >= 0 and heat.maps.max() <= 1 + 1e-5
+    out = tmp_path / "heat.mp4"
+    media.repaint(read, out, lambda time, frame: apply.paint(frame, heat.at(time)))
+    again = media.read_clip(out)
+    np.testing.assert_allclose(again.sound, read.sound, atol=1e-6)
+    pairs = list(zip(media.frames(clip), media.frames(out), strict=True))
+    assert np.mean([np.abs(a.astype(int) - b).mean() for (_, a), (_, b) in pairs]) > 2
+    assert [t for (t, _), _ in pairs] == pytest.approx([t for _, (t, _) in pairs], abs=1e-3)
+
+
+def test_silence_is_not_lit_and_maps_are_linear_in_time():
+    heat = apply.HeatMaps(np.array([0.0, 1.0]), np.stack([np.zeros((1, 2, 2)), np.ones((1, 2, 2))]), np.array([True, False]))
+    assert heat.at(-1).max() == 0 and heat.at(0.25) == pytest.approx(0.25) and heat.at(9) == pytest.approx(1)
+    assert heat.places()[1] == {"time": 1.0, "silent": False, "center": [[0.5, 0.5]], "area": [1.0]}
+
+
+def test_paint_by_hand():
+    frame = np.full((4, 4, 3), 100, np.uint8)
+    assert (apply.paint(frame, np.zeros((1, 2, 2))) == frame).all()
+    painted = apply.paint(frame, np.ones((1, 2, 2)), strength=1.0)
+    assert painted[0, 0].tolist() == [255, 70, 20]
+
+
+def test_the_sounds_of_a_clip_are_as_long_as_it_is(clip):
+    model, read = build(TINY).eval(), media.read_clip(clip)
+    waves, maps = apply.separate_clip(read, model, Separator(SeparatorSettings(8, 3, 4, 4, 64)).eval(), 2)
+    assert waves.shape == (2, read.sound.size) and maps.shape == (2, 8, 8) and np.isfinite(waves).all()
+    with pytest.raises(InputError, match="wants conditions of size 5"):
+        apply.separate_clip(read, model, Separator(SeparatorSettings(5, 3, 4, 4, 64)), 2)
+
+
+def test_videos_without_sound_or_picture_and_other_files_are_named(without, clip, tmp_path):
+    wrong = {"mute": "has no sound", "blind": "has no picture", "text": "is not a video", "no": "does not exist"}
+    for name, sentence in wrong.items():
+        with pytest.raises(InputError, match=rf"{name}\.mp4 {sentence}"):
+            media.read_clip(without / f"{name}.mp4")
+    with pytest.raises(InputError, match=r"no video with picture and sound \(3 skipped\)"):
+        media.folder_clips(without)
+    (without / "good.mp4").write_bytes(clip.read_bytes())
+    good, skipped = media.folder_clips(without)
+    assert [p.name for p in good] == ["good.mp4"] and len(skipped) == 3
+    with pytest.raises(InputError, match="is not a folder"):
+        media.folder_clips(without / "nothing")
+
+
+def test_a_silent_clip_is_refused(tmp_path):
+    media.write_clip(tmp_path / "s.mp4", [np.zeros((32, 32, 3), np.uint8)] * 10, 10, np.zeros(16_000, np.float32))
+    with pytest.raises(InputError, match="is silent"):
+        apply.localize_clip(media.read_clip(tmp_path / "s.mp4"), build(TINY))
+
+
+def test_an_interrupted_repainting_leaves_nothing(clip, tmp_path):
+    def stop(time, frame):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        media.repaint(media.read_clip(clip), tmp_path / "x.mp4", stop)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_videos_becomes_scenes(clip, packs):
+    net = build(TINY).eval()
+    pools = {k: fill(Composer(packs["train"], LEVELS[k], seed=k), 40, net) for k in (1, 2)}
+    groups = video_pools([clip] * 4, net, fit_counter(pools), 2, batch=3)
+    assert sum(len(p) for p in groups.values()) == 4
+    with pytest.raises(InputError, match="the videos give 1 scenes"):
+        video_pools([clip], net, fit_counter(pools), 2, batch=3)
+    assert torch.isfinite(groups[1].audio).all()
