@@ -83,7 +83,7 @@ def test_the_commit_of_a_checkout_is_marked_when_it_has_changes(tmp_path):
 
 def test_a_missing_optional_dependency_is_one_sentence():
     run.require("json", "Numbers", "nothing")
-    with pytest.raises(errors.InputError, match=r"^Pictures need no_such_module, .* pip install 'toy\[plots\]'$"):
+    with pytest.raises(errors.MissingPackageError, match=r"^Pictures need no_such_module, .* pip install 'toy\[plots\]'$"):
         run.require("no_such_module", "Pictures", "toy[plots]")
 
 

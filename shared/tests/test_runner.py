@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import subprocess
@@ -8,8 +9,10 @@ import distributed
 import joblib
 import pytest
 
+from paperkit import runner
 from paperkit.claims import load_records
 from paperkit.errors import InputError
+from paperkit.run import require
 from paperkit.runner import reproduce
 
 RUN = """
@@ -38,6 +41,17 @@ def test_every_claim_gets_a_record_in_natural_order(toy, tmp_path):
     assert (tmp_path / "out" / "T1.small.png").exists()
     assert [r.claim.id for r in load_records(tmp_path / "out")] == ["T1", "T2", "T10"]
     assert not list((tmp_path / "out" / ".partial").iterdir())
+
+
+def test_a_claim_is_measured_where_nothing_can_draw(toy, tmp_path, monkeypatch):
+    def draw(values, path):
+        require("no_such_module", "Pictures", "toy[plots]")
+
+    whole = runner.load_experiments
+    monkeypatch.setattr(runner, "load_experiments", lambda p: [dataclasses.replace(e, draw=draw) for e in whole(p)])
+    record = run(tmp_path / "out", "T1")["T1"].record
+    assert record.verdict.kind == "reproduced" and record.picture is None
+    assert [p.name for p in (tmp_path / "out").glob("T1.*")] == ["T1.small.json"]
 
 
 def test_one_seed_gives_the_same_values_alone_or_among_others(toy, tmp_path):

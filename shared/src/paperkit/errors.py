@@ -1,4 +1,4 @@
-"""The one exception of the house."""
+"""The exceptions of the house."""
 
 
 class InputError(ValueError):
@@ -10,3 +10,7 @@ class InputError(ValueError):
 
 class NotAvailableError(InputError):
     """Data or weights that a claim needs are not on this machine; the claim is then *not run*, with this reason."""
+
+
+class MissingPackageError(InputError, ImportError):
+    """An optional dependency is not installed; the sentence names what to install."""

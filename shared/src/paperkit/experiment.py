@@ -42,7 +42,7 @@ class Experiment:
         presets: Settings by preset; a preset that is absent is *not run*.
         measure: ``(settings, job) -> values`` for one seed; a module-level function. Values are JSON.
         judge: ``(values of all seeds) -> verdict``; applies the criterion, nothing else.
-        draw: ``(values of all seeds, path)`` writes the picture, if there is one and matplotlib is installed.
+        draw: ``(values of all seeds, path)`` writes the picture, if there is one; an ImportError leaves it out.
     """
 
     claim: Claim

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import psutil
 
-from paperkit.errors import InputError
+from paperkit.errors import InputError, MissingPackageError
 
 T = TypeVar("T")
 _own_threads: dict[str, int] = {}
@@ -124,10 +124,10 @@ def require(module: str, purpose: str, install: str) -> None:
     """Refuse, before any work is done, what an optional dependency is missing for.
 
     Raises:
-        InputError: ``module`` is not installed; the sentence names ``purpose`` and what to install.
+        MissingPackageError: ``module`` is not installed; the sentence names ``purpose`` and what to install.
     """
     if importlib.util.find_spec(module) is None:
-        raise InputError(f"{purpose} need {module}, which is not installed: pip install '{install}'")
+        raise MissingPackageError(f"{purpose} need {module}, which is not installed: pip install '{install}'")
 
 
 def progress(items: Iterable[T], description: str = "", total: int | None = None, unit: str = "it") -> Iterable[T]:

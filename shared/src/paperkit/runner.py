@@ -7,7 +7,6 @@ cluster. A finished seed is written at once; a killed run resumes at the first u
 import dataclasses
 import datetime
 import hashlib
-import importlib.util
 import json
 import time
 import traceback
@@ -173,10 +172,13 @@ class _Plan:
         try:
             verdict = self.experiment.judge(values)
             picture = None
-            if self.experiment.draw and importlib.util.find_spec("matplotlib"):
+            if self.experiment.draw:
                 picture = f"{self.id}.{self.preset}.png"
-                with atomic_path(self.out / picture) as temporary:
-                    self.experiment.draw(values, temporary)
+                try:
+                    with atomic_path(self.out / picture) as temporary:
+                        self.experiment.draw(values, temporary)
+                except ImportError:  # measured where nothing can draw: the record goes without its picture
+                    picture = None
         except Exception:
             return Outcome(self.id, error=traceback.format_exc())
         evidence = Evidence(
