@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,8 @@ def test_an_interrupted_run_goes_on(images):
         "--batch",
         "8",
     ]
-    running = subprocess.Popen([*command, "--steps", "100000"], stderr=subprocess.PIPE, text=True)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a run in the background would not hear the signal
+    running = subprocess.Popen([*command, "--steps", "100000"], stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     try:
         while not Path("delta-run/checkpoint.pt").exists():
             assert running.poll() is None, running.stderr.read()

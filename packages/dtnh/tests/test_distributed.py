@@ -1,9 +1,12 @@
 """Two processes with half of the batch each are one process with the whole, to 1e-6."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import distributed as dist
-from torch import multiprocessing, nn
+from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
@@ -44,7 +47,7 @@ WAYS = [(1, False), (2, True)]
 """Micro-batches a step, and whether gradients are views of the buckets."""
 
 
-def worker(rank, file, out):
+def worker(file, out, rank):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
     try:
@@ -58,7 +61,9 @@ def worker(rank, file, out):
 
 
 def test_two_processes_are_one(tmp_path):
-    multiprocessing.spawn(worker, (tmp_path / "meet", tmp_path / "out"), nprocs=2)
+    command = [sys.executable, __file__, str(tmp_path / "meet"), str(tmp_path / "out")]
+    processes = [subprocess.Popen([*command, str(rank)]) for rank in range(2)]
+    assert [p.wait(timeout=120) for p in processes] == [0, 0]
     inner = network()
     expected, table = train(inner, inner, *data())
     assert table[:, 1].max() == 1
@@ -68,3 +73,7 @@ def test_two_processes_are_one(tmp_path):
             for a, b in zip(got, expected, strict=True):
                 assert float((a - b).abs().max()) < 1e-6
             assert abs(told - table).max() < 1e-5
+
+
+if __name__ == "__main__":
+    worker(sys.argv[1], sys.argv[2], int(sys.argv[3]))

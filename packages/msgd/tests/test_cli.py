@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -83,8 +84,13 @@ def test_interrupting_loses_at_most_one_checkpoint_interval():
         "--checkpoint-every",
         "10",
     ]
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a run in the background would not hear the signal
     running = subprocess.Popen(
-        [*command, "--evaluate-every", "50"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*command, "--evaluate-every", "50"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=heard,
     )
     assert running.stdout is not None
     for line in running.stdout:

@@ -8,6 +8,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from functools import partial
 
 import lightgbm
 import numpy as np
@@ -89,7 +90,9 @@ def test_train_predict_export_audit_and_serve(folder, feature_party, capsys):
 def check_scoring(folder, feature_party, values, predicted):
     """`securegbm party-a serve` as its own process: scores, refusals, a feature party that is gone, Ctrl-C."""
     command = [*SECUREGBM, "party-a", "serve", "--listen", "127.0.0.1:0", "--address", feature_party, "--patience", "0.2"]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a run in the background would not hear the signal
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=folder, preexec_fn=heard, **pipes)
     try:
         address = process.stdout.readline().split()[-1]
         rows = [

@@ -52,7 +52,7 @@ class Attention:
     def weights(self) -> list[Tensor]:
         """``C a_c`` by layer: non-negative, of mean one; all one where the gaps do not differ.
 
-        >>> Attention((torch.tensor([0.0, 1.0]),)).weights()[0].round(decimals=3).tolist()
+        >>> [round(w, 3) for w in Attention((torch.tensor([0.0, 1.0]),)).weights()[0].tolist()]
         [0.803, 1.197]
         """
         return [self._weights(g) for g in self.gaps]
