@@ -11,6 +11,7 @@ Each works in the loop of ``paperkit.transfer``, and in any other:
 """
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -26,7 +27,7 @@ from paperkit.transfer.regularizers import Regularizer, Step
 STAGES = 4
 
 
-class _Distillation(Regularizer):
+class _Distillation(Regularizer, ABC):
     """A frozen copy of the source, and what the student's last forward pass gave at the watched layers."""
 
     def __init__(self, source: nn.Module, alpha: float) -> None:
@@ -40,9 +41,9 @@ class _Distillation(Regularizer):
         """The weighted regulariser, for the loop of paperkit."""
         return self(step.inputs)
 
+    @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
         """The weighted regulariser, in the graph of the watched model's last pass, which must have been on ``x``."""
-        raise NotImplementedError
 
 
 class FeatureMaps(_Distillation):
