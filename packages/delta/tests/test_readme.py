@@ -11,9 +11,29 @@ from delta import cli
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
-def test_examples_run(code):
-    exec(compile(code, "README", "exec"), {})
+LOOP, CALL = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def run(code):
+    """The names that an example leaves."""
+    names = {}
+    exec(compile(code, "README", "exec"), names)
+    return names
+
+
+def test_the_loop_trains_with_the_regulariser():
+    names = run(LOOP)
+    assert names["loss"].isfinite() and names["attention"].layers == ("layer3.1.conv2",)
+    source, model = (names[n].get_parameter("layer3.1.conv2.weight") for n in ("source", "model"))
+    assert model.grad.abs().sum() > 0 and source.grad is None
+
+
+def test_the_call_tells_accuracy_and_attention(capsys):
+    fit = run(CALL)["fit"]
+    told = capsys.readouterr().out
+    assert (
+        told.startswith(f"{fit.result.validation.accuracy} tensor(") and fit.result.validation.accuracy > 0.5
+    )  # chance is 0.1
 
 
 def test_every_option_in_the_shown_commands_exists(capsys):

@@ -3,19 +3,31 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from dtnh.claims import grid
 from paperkit.claims import best, load_records
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+LOOP, MAPS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
-def test_an_example_runs_as_it_stands(example):
-    exec(compile(example, "README.md", "exec"), {"__name__": "__main__"})
+def run(example):
+    """The names that an example leaves."""
+    names = {}
+    exec(compile(example, "README.md", "exec"), names)
+    return names
+
+
+def test_the_loop_keeps_count_of_conflicts(capsys):
+    guard = run(LOOP)["guard"]
+    assert len(guard.conflicts) == 20
+    assert capsys.readouterr().out == f"{guard.conflicts.rate}\n"
+
+
+def test_feature_maps_are_guarded():
+    names = run(MAPS)
+    assert len(names["guard"].conflicts) == 1
+    assert all(p.grad is not None for p in names["model"].parameters())
 
 
 def test_the_table_of_cells_is_that_of_the_records():

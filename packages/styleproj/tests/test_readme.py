@@ -17,9 +17,35 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(console|python)\n(.*?)```", README, re.DOTALL)
 
 
-@pytest.mark.parametrize("code", [body for kind, body in BLOCKS if kind == "python"])
-def test_python_blocks(code):
-    exec(compile(code, "README.md", "exec"), {})
+PICTURE, OPTIONS, OPERATOR = (body for kind, body in BLOCKS if kind == "python")
+
+
+def run(code):
+    """The names that an example leaves."""
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    return names
+
+
+def test_a_picture():
+    picture = run(PICTURE)["picture"]
+    assert picture.shape == photograph("astronaut").shape
+    assert 0 <= picture.min() < picture.max() <= 1
+
+
+def test_options():
+    n = run(OPTIONS)
+    for name in ("half", "between", "colours", "left", "parts", "style"):
+        assert name in n
+    assert all(n[name].shape == n["photo"].shape for name in ("half", "between", "colours", "left", "parts"))
+    assert torch.equal(n["left"][..., 128:], n["photo"][..., 128:])  # "stays exactly what it is"
+    assert len(n["frames"]) == 2
+
+
+def test_the_operator():
+    n = run(OPERATOR)
+    assert n["z"].shape == n["x"].shape
+    assert torch.equal(n["x"].grad, torch.ones_like(n["x"]))  # straight through
 
 
 @pytest.mark.slow
