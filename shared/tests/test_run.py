@@ -2,6 +2,7 @@ import random
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,6 +80,25 @@ def test_the_commit_of_a_checkout_is_marked_when_it_has_changes(tmp_path):
     assert len(clean) == 12
     (tmp_path / "f").write_text("2")
     assert run.commit(tmp_path) == clean + "+"
+
+
+def test_a_run_is_resumed_or_begun_but_never_overwritten(tmp_path):
+    path = run.checkpoint(tmp_path, resume=False)
+    with pytest.raises(errors.InputError, match="start without --resume"):
+        run.checkpoint(tmp_path, resume=True)
+    path.touch()
+    assert run.checkpoint(tmp_path, resume=True) == path
+    with pytest.raises(errors.InputError, match="add --resume"):
+        run.checkpoint(tmp_path, resume=False)
+
+
+def test_the_name_of_a_picture_is_checked_before_the_work():
+    run.picture(Path("a.PNG"))
+    run.picture(Path("a.webp"), (".jpg", ".webp"))
+    with pytest.raises(
+        errors.InputError, match=r"^a\.txt is no name of a picture: use one that ends in \.png, \.pdf or \.svg$"
+    ):
+        run.picture(Path("a.txt"))
 
 
 def test_a_missing_optional_dependency_is_one_sentence():

@@ -1,7 +1,5 @@
 """Seconds that a user waits: for --help, for one picture from a cold start, and for the demo."""
 
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -12,24 +10,15 @@ from styleproj.samples import photograph
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 
 
-def command(*arguments):
-    def run():
-        with tempfile.TemporaryDirectory() as folder:
-            for name in ("astronaut", "ihc"):
-                write_image(Path(folder) / f"{name}.jpg", photograph(name))
-            code = "from styleproj.cli import main; main()"
-            subprocess.run([sys.executable, "-c", code, *arguments], cwd=folder, check=True, capture_output=True)
-
-    return run
-
-
 def main():
-    candidates = {
-        "styleproj --help": command("--help"),
-        "styleproj stylize, 512 x 512": command("stylize", "astronaut.jpg", "ihc.jpg"),
-        "styleproj demo": command("demo"),
-    }
-    bench.save(bench.alternate("a command, from a cold start", candidates, rounds=5, warmup=1), RESULTS / "startup.json")
+    bench.startup("styleproj", RESULTS)
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = {f"{name}.jpg": Path(folder) / f"{name}.jpg" for name in ("astronaut", "ihc")}
+        for path in pictures.values():
+            write_image(path, photograph(path.stem))
+        title = "styleproj stylize, 512 x 512, from a cold start"
+        run = bench.command("styleproj", "stylize", *pictures, files=pictures)
+        bench.save(bench.alternate(title, {"styleproj stylize": run}, rounds=5, warmup=1), RESULTS / "stylize.json")
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(folders, tmp_path,
     monkeypatch.setattr(StyleProjectionLoss, "__call__", interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(broken, [broken.encoder], *files, tmp_path / "broken", SETTINGS, device="cpu")
-    with pytest.raises(InputError, match="exists: go on from it with --resume"):
+    with pytest.raises(InputError, match="already holds a run: add --resume to go on with it"):
         train(small(), [broken.encoder], *files, tmp_path / "broken", SETTINGS, device="cpu")
     again = small()
     train(again, [again.encoder], *files, tmp_path / "broken", SETTINGS, resume=True, device="cpu")

@@ -2,8 +2,11 @@
 
 import datetime
 import json
+import shutil
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -79,6 +82,32 @@ def alternate(
     result = Benchmark(title, timings, rounds, machine, run.commit(Path.cwd()), today)
     print(result, flush=True)
     return result
+
+
+def command(package: str, *arguments: str, files: Mapping[str, Path] | None = None) -> Callable[[], None]:
+    """A candidate for :func:`alternate`: a package's command, from a cold start in a folder with nothing but ``files``.
+
+    Args:
+        package: Name of the package.
+        arguments: Of its command line.
+        files: Name in the folder to the file that is copied there.
+    """
+
+    def run_command() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, source in (files or {}).items():
+                shutil.copy(source, Path(folder) / name)
+            code = f"from {package}.cli import main; main()"
+            subprocess.run([sys.executable, "-c", code, *arguments], cwd=folder, check=True, capture_output=True)
+
+    return run_command
+
+
+def startup(package: str, results: Path) -> None:
+    """Time what a user waits for, ``--help`` and ``demo``, and save it as ``help.json`` and ``demo.json``."""
+    for verb, file, rounds in (("--help", "help", 9), ("demo", "demo", 3)):
+        name = f"{package} {verb}"
+        save(alternate(name, {name: command(package, verb)}, rounds, warmup=1), results / f"{file}.json")
 
 
 def save(benchmark: Benchmark, path: Path) -> None:

@@ -130,6 +130,31 @@ def require(module: str, purpose: str, install: str) -> None:
         raise MissingPackageError(f"{purpose} need {module}, which is not installed: pip install '{install}'")
 
 
+def picture(path: Path, suffixes: tuple[str, ...] = (".png", ".pdf", ".svg")) -> None:
+    """Refuse, before any work is done, a file name that no picture can be written to.
+
+    Raises:
+        InputError: It ends in none of the suffixes.
+    """
+    if path.suffix.lower() not in suffixes:
+        known = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+        raise InputError(f"{path} is no name of a picture: use one that ends in {known}")
+
+
+def checkpoint(out: Path, resume: bool) -> Path:
+    """The checkpoint of a training verb, ``out/checkpoint.pt``: there when it resumes, and only then.
+
+    Raises:
+        InputError: There is nothing to resume, or a run that would be overwritten.
+    """
+    path = out / "checkpoint.pt"
+    if resume and not path.exists():
+        raise InputError(f"{path} does not exist: start without --resume, or give the --out of an earlier run")
+    if not resume and path.exists():
+        raise InputError(f"{out} already holds a run: add --resume to go on with it, or give another --out")
+    return path
+
+
 def progress(items: Iterable[T], description: str = "", total: int | None = None, unit: str = "it") -> Iterable[T]:
     """tqdm, silent when the error stream is not a terminal."""
     from tqdm import tqdm

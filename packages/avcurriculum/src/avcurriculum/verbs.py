@@ -51,7 +51,7 @@ class TrainJob:
 
 def demo(out: Path, sources: int, steps: int, seed: int) -> None:
     """Train small networks on generated scenes and draw what they make of a new one."""
-    _picture_name(out)
+    run.picture(out)
     if not 2 <= sources <= 3 or steps < 3:
         raise InputError(f"sources = {sources}, steps = {steps}: the demo needs 2 or 3 sources and at least 3 steps")
     run.limit_threads(1)
@@ -113,13 +113,9 @@ def compose(
 
 def train(job: TrainJob, settings: Training, out: Path, resume: bool) -> None:
     """Train a localiser, and a separator where asked for; see the command's help."""
-    checkpoint = out / "checkpoint.pt"
+    checkpoint = run.checkpoint(out, resume)
     if job.checkpoint_every < 1 or job.scenes < settings.batch:
         raise InputError(f"checkpoint_every = {job.checkpoint_every}, scenes = {job.scenes}: too few; scenes fill a batch")
-    if resume and not checkpoint.exists():
-        raise InputError(f"{checkpoint} does not exist: start without --resume, or give the --out of an earlier run")
-    if not resume and checkpoint.exists():
-        raise InputError(f"{out} already holds a run: add --resume to go on with it, or give another --out")
     device = run.choose_device(job.device)
     canvas = {"small": 64, "resnet18": 224, "pretrained": 160}[job.architecture]
     net = build(Architecture(job.architecture, canvas=canvas), settings.seed, job.weights).to(device)
@@ -306,8 +302,3 @@ def _print_table(table: dict[str, dict[str, float]], out: Path | None) -> None:
         print(f"{name:<{width}}" + "".join(f"{row[name]:>16.3f}" for row in table.values()))
     if out is not None:
         write_atomic(out, json.dumps(table, indent=1) + "\n")
-
-
-def _picture_name(path: Path) -> None:
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise InputError(f"{path} is no name of a picture: use one that ends in .png, .pdf or .svg")

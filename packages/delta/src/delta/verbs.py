@@ -44,7 +44,7 @@ def view(size: int, mean: Sequence[float], std: Sequence[float]) -> View:
 
 def demo(out: Path, steps: int, seed: int) -> None:
     """Train a small network on crops of photographs, fit attention to others, and draw what it keeps and ignores."""
-    _picture_name(out)
+    run.picture(out)
     if steps < 1:
         raise InputError(f"steps = {steps}: the demo needs at least one step")
     run.limit_threads(1)  # small tensors: more threads only wait for each other
@@ -98,11 +98,7 @@ def finetune(
     resume: bool,
 ) -> None:  # fmt: skip
     """Fine-tune one network; see the command's help."""
-    checkpoint = out / "checkpoint.pt"
-    if resume and not checkpoint.exists():
-        raise InputError(f"{checkpoint} does not exist: start without --resume, or give the --out of an earlier run")
-    if not resume and checkpoint.exists():
-        raise InputError(f"{out} already holds a run: add --resume to go on with it, or give another --out")
+    checkpoint = run.checkpoint(out, resume)
     if weights is None and method != "scratch":
         raise InputError(
             f"--reg {method} starts from a pretrained network: give --weights a file, or a name such as DEFAULT"
@@ -203,11 +199,6 @@ def _source(arch: str, weights: str | None, layers: Sequence[str]) -> nn.Module:
     if layers:
         find(source, layers)
     return source
-
-
-def _picture_name(path: Path) -> None:
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise InputError(f"{path} is no name of a picture: use one that ends in .png, .pdf or .svg")
 
 
 def _write_csv(path: Path, table: Sequence[Sequence[Any]]) -> None:

@@ -39,8 +39,7 @@ class Method:
 
 def demo(out: Path, steps: int, seed: int) -> None:
     """A right and a wrong source, feature maps added and guarded."""
-    if out.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise InputError(f"{out} is no name of a picture: use one that ends in .png, .pdf or .svg")
+    run.picture(out)
     run.limit_threads(1)  # small tensors: more threads only wait for each other
     settings = FineTuning(steps, 32, 0.01, augment=False, seed=seed)
     fits: dict[tuple[str, str], Fit] = {}
@@ -66,11 +65,7 @@ def fit(
     settings: FineTuning, device: str, out: Path, resume: bool,
 ) -> None:  # fmt: skip
     """Fine-tune one network; see the command's help."""
-    checkpoint = out / "checkpoint.pt"
-    if resume and not checkpoint.exists():
-        raise InputError(f"{checkpoint} does not exist: start without --resume, or give the --out of an earlier run")
-    if not resume and checkpoint.exists():
-        raise InputError(f"{out} already holds a run: add --resume to go on with it, or give another --out")
+    checkpoint = run.checkpoint(out, resume)
     device = run.choose_device(device)
     task = _task(data, arch, weights, size, per_class, validation)
     how = "guard" if method.guard else "plain"

@@ -25,7 +25,7 @@ from paperkit.statistics import in_standard_errors, paired_difference
 
 def demo(out: Path, replicas: int, steps: int, seed: int) -> None:
     """Train the diagonal linear network with every class and draw how the test error falls."""
-    _picture_name(out)
+    run.picture(out)
     if replicas < 2 or steps < 20:
         raise InputError(f"replicas = {replicas}, steps = {steps}: the demo needs at least 2 replicas and 20 steps")
     run.limit_threads(1)  # small tensors: more threads only wait for each other
@@ -57,11 +57,7 @@ def train(
     """Train one network; see the command's help."""
     if checkpoint_every < 1:
         raise InputError(f"checkpoint_every = {checkpoint_every}: expected at least one step")
-    checkpoint = out / "checkpoint.pt"
-    if resume and not checkpoint.exists():
-        raise InputError(f"{checkpoint} does not exist: start without --resume, or give the --out of an earlier run")
-    if not resume and checkpoint.exists():
-        raise InputError(f"{out} already holds a run: add --resume to go on with it, or give another --out")
+    checkpoint = run.checkpoint(out, resume)
     trainer = _trainer(load(dataset, data, split, rows), noise, batch, match, model, settings, run.choose_device(device))
     if resume:
         trainer.load(checkpoint)
@@ -135,11 +131,6 @@ def _trainer(
     law = make(noise, n, min(50, n) if batch is None else batch, match)
     network = make_model(model, tuple(data.train_x.shape[1:]), data.classes, settings.seed).to(device)
     return Trainer(network, data.to(device), law, settings)
-
-
-def _picture_name(path: Path) -> None:
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise InputError(f"{path} is no name of a picture: use one that ends in .png, .pdf or .svg")
 
 
 def _line(row: LogRow) -> str:

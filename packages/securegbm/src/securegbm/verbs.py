@@ -11,6 +11,7 @@ import numpy as np
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
+from paperkit import run
 from paperkit.files import write_atomic
 from paperkit.run import progress
 from securegbm.audit import MessageLog, describe, read_log
@@ -192,8 +193,7 @@ def demo(out: Path, trees: int, workers: int) -> None:
     """Two processes on this machine; see the command's help."""
     from securegbm.demonstration import demonstrate
 
-    if out.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise SecureGBMError(f"{out} is no name of a picture: use one that ends in .png, .pdf or .svg")
+    run.picture(out)
     if trees < 1 or workers < 0:
         raise SecureGBMError(f"trees = {trees}, workers = {workers}: the demo needs at least one tree")
     for line in demonstrate(out, trees, workers):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from paperkit import run
 from paperkit.errors import InputError
 from paperkit.files import atomic_path
 from paperkit.style.images import write_image
@@ -60,13 +61,11 @@ class Loop:
         The module ends with the averaged weights. Interrupted by control-C, the loop saves before it passes that on.
 
         Raises:
-            InputError: ``out`` holds a checkpoint and ``resume`` is not asked for, or it is of another training; or the
-                training diverged.
+            InputError: ``out`` holds a checkpoint and ``resume`` is not asked for, or the other way round; it is of another
+                training; or the training diverged.
         """
-        checkpoint = self.out / "checkpoint.pt"
-        if checkpoint.exists():
-            if not resume:
-                raise InputError(f"{checkpoint} exists: go on from it with --resume, or give another folder with --out")
+        checkpoint = run.checkpoint(self.out, resume)
+        if resume:
             self._load(checkpoint)
         self.out.mkdir(parents=True, exist_ok=True)
         begun = time.perf_counter() - self.seconds

@@ -68,8 +68,7 @@ def video(
 
 def demo(out: Path, size: int, device: str) -> None:
     """A contact sheet of the photographs that are here anyway."""
-    if out.suffix.lower() not in (".jpg", ".png", ".webp"):
-        raise InputError(f"{out} is no name of a picture: use one that ends in .jpg, .png or .webp")
+    run.picture(out, (".jpg", ".png", ".webp"))
     if size < 64:
         raise InputError(f"size = {size}: the photographs of the sheet need at least 64 pixels")
     stylizer = Stylizer(device=device)
