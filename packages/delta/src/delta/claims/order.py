@@ -1,6 +1,7 @@
 """C3 and C4: is the order of the methods that of the paper, and does attention help?"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +43,10 @@ def judge_attention(values: Sequence[Values]) -> Verdict:
     if len(values) < 2:
         return Verdict("not run", "One seed shows the wiring only: an interval needs at least two.")
     fm, delta = _pooled(values, "fm", "delta")
-    effect = paired_difference(np.round(delta - fm, 9), np.zeros(len(fm)), "DELTA - FM", POINTS)  # no sign from rounding
+    effect = paired_difference(delta - fm, np.zeros(len(fm)), "DELTA - FM", POINTS)
+    effect = replace(effect, value=round(effect.value, 9))  # sums of equal parts leave 1e-18, which is no sign
     low = effect.value if effect.low is None else effect.low
-    kind = "reproduced" if low > 0 else "direction reproduced" if effect.value > 1e-9 and low > -MARGIN else "not reproduced"
+    kind = "reproduced" if low > 0 else "direction reproduced" if effect.value > 0 and low > -MARGIN else "not reproduced"
     equal = int((delta == fm).sum())
     return Verdict(kind, f"Equal in {equal} of {len(fm)} blocks. {means(values)}", effect)
 
