@@ -49,14 +49,15 @@ def orders(values: Sequence[Mapping[str, Any]], path: Path) -> None:
     save(f, path)
 
 
-def bars(groups: Mapping[str, Mapping[str, tuple[float, float]]], ylabel: str, path: Path) -> None:
-    """Means with deviations: one panel a group, one bar a candidate."""
-    f, ax = figure(len(groups))
-    for axis, (title, bars_) in zip(ax[0], groups.items(), strict=True):
-        names = list(bars_)
-        axis.barh(names, [b[0] for b in bars_.values()], xerr=[b[1] for b in bars_.values()], color="#0b6e4f", height=0.7)
+def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str, path: Path) -> None:
+    """Means over seeds with their deviations: one panel a group, one bar a candidate."""
+    most = max(len(seeds) for seeds in groups.values())
+    f, ax = figure(len(groups), height=0.9 + 0.24 * most)
+    for axis, (title, seeds) in zip(ax[0], groups.items(), strict=True):
+        means, deviations = [np.mean(x) for x in seeds.values()], [np.std(x) for x in seeds.values()]
+        axis.barh(list(seeds), means, xerr=deviations, color="#0b6e4f", height=0.7)
         axis.invert_yaxis()
-        axis.set(xlabel=ylabel, title=title)
+        axis.set(xlabel=xlabel, title=title)
     save(f, path)
 
 

@@ -1,5 +1,6 @@
 """Pictures of the claims; matplotlib is imported when one is drawn."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,9 +41,10 @@ def bars(panels: Mapping[str, Mapping[str, Sequence[float]]], path: Path, title:
             axis.text(i, high, f" {middle:.3g}", ha="center", va="bottom", fontsize=7)
         axis.set_xticks(range(len(values)), list(values), rotation=30, ha="right", fontsize=8)
         axis.set_title(label, fontsize=9)
+        axis.margins(y=0.15)
         if log:
             axis.set_yscale("log")
-    canvas.suptitle(title, fontsize=9)
+    canvas.suptitle(textwrap.fill(title, 50 * len(panels)), fontsize=9)
     save(canvas, path)
 
 

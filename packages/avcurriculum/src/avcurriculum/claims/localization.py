@@ -180,11 +180,9 @@ def draw(values: Sequence[Values], path: Path) -> None:
     """IoU@0.3 and pointing of every candidate with three sources."""
     from avcurriculum import plots
 
-    def bars(name: str) -> dict[str, tuple[float, float]]:
-        per_seed = {arm: [np.mean(v["k3"][arm][name]) for v in values] for arm in values[0]["k3"]}
-        return {arm: (float(np.mean(x)), float(np.std(x))) for arm, x in per_seed.items()}
-
-    plots.bars({name: bars(name) for name in ("iou@0.3", "pointing")}, "share of solo queries", path)
+    titles = {"IoU@0.3": "iou@0.3", "pointing game": "pointing"}
+    three = {t: {arm: [np.mean(v["k3"][arm][k]) for v in values] for arm in values[0]["k3"]} for t, k in titles.items()}
+    plots.bars(three, "share of solo queries", path)
 
 
 CLAIM = Claim(

@@ -113,14 +113,12 @@ def judge(values: Sequence[Values]) -> Verdict:
 
 
 def draw(values: Sequence[Values], path: Path) -> None:
-    """NSDR, SIR and SAR of every arm."""
+    """NSDR and SI-SDR of every arm."""
     from avcurriculum import plots
 
-    def bars(name: str) -> dict[str, tuple[float, float]]:
-        per_seed = {arm: [np.mean(v["arms"][arm][name]) for v in values] for arm in values[0]["arms"]}
-        return {arm: (float(np.mean(x)), float(np.std(x))) for arm, x in per_seed.items()}
-
-    plots.bars({name: bars(name) for name in ("nsdr", "si_sdr")}, "dB", path)
+    titles = {"NSDR": "nsdr", "SI-SDR": "si_sdr"}
+    means = {t: {arm: [np.mean(v["arms"][arm][k]) for v in values] for arm in values[0]["arms"]} for t, k in titles.items()}
+    plots.bars(means, "dB", path)
 
 
 CLAIM = Claim(
