@@ -148,6 +148,13 @@ def bench(session: nox.Session, package: str) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """The report page and the pages of the packages that have one, clicked through in the system's headless Chromium."""
+    install(session, target("paperkit", "test"), *(target(p, "demo") for p in PACKAGES if "demo" in extras(p)), "playwright")
+    session.run("pytest", "-m", "browser", "shared/tests/test_browser.py", *session.posargs)
+
+
+@nox.session
 def gpu(session: nox.Session) -> None:
     """The tests that need a CUDA device, of all packages."""
     install(session, *(target(p, "test") for p in FOLDERS))

@@ -1,10 +1,11 @@
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from paperkit import cli
+from paperkit import cli, house
 from paperkit.errors import InputError
 
 
@@ -32,6 +33,11 @@ def test_own_and_common_verbs_are_listed(capsys):
     assert call("--help") == 0
     out = capsys.readouterr().out
     assert all(verb in out for verb in ("demo", "reproduce", "list", "cite"))
+
+
+def test_the_version_is_that_of_the_distribution(capsys):
+    house.main(["--version"])
+    assert capsys.readouterr().out == f"paperkit {version('paperkit')}\n"
 
 
 def test_bad_input_is_one_sentence_and_exit_2(capsys):

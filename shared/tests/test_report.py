@@ -10,20 +10,6 @@ from paperkit.errors import InputError
 from paperkit.page import write_page
 
 
-@pytest.fixture
-def workspace(record, tmp_path):
-    """A root with two packages and their records."""
-    (tmp_path / "README.md").write_text("# Root\n<!-- scoreboard:begin -->\n<!-- scoreboard:end -->\nend\n")
-    for name, kind in (("msgd", "reproduced"), ("delta", "not reproduced")):
-        folder = tmp_path / "packages" / name
-        (folder / "results").mkdir(parents=True)
-        (folder / "pyproject.toml").touch()
-        (folder / "README.md").write_text("before\n<!-- claims:begin -->\nold\n<!-- claims:end -->\nafter\n")
-        record(kind=kind, package=name).save(folder / "results")
-        (folder / "results" / "M3.small.png").write_bytes(b"png")
-    return tmp_path
-
-
 def exit_code(function, *args):
     with pytest.raises(SystemExit) as e:
         function(*args)

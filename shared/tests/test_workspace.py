@@ -1,5 +1,6 @@
 """The workspace around the packages; nothing to test where paperkit stands alone."""
 
+import os
 import re
 import subprocess
 import sys
@@ -36,6 +37,32 @@ def test_ci_runs_the_test_command_of_the_readme():
     first, second = re.findall(r"```console\n(.*)\n", readme)[:2]
     assert first == "pip install nox uv && nox -s reproduce"
     assert second in (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
+
+
+def test_a_tenth_package_is_what_the_readme_says(tmp_path):
+    blocks = dict(re.findall(r"```(?:toml|python)\n# (\S+)\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S))
+    claims = re.search(r"```python\n(import numpy.*?EXPERIMENTS.*?)```", (ROOT / "shared/README.md").read_text("utf-8"), re.S)
+    assert claims
+    coin = tmp_path / "packages/coin"
+    markers = "<!-- claims:begin -->\n<!-- claims:end -->\n"
+    files = {**blocks, "src/coin/claims.py": claims[1], "src/coin/__init__.py": "", "README.md": markers}
+    for name, text in files.items():
+        (coin / name).parent.mkdir(parents=True, exist_ok=True)
+        (coin / name).write_text(text, "utf-8")
+    (tmp_path / "README.md").write_text(markers.replace("claims", "scoreboard"), "utf-8")
+    assert tomllib.loads(blocks["pyproject.toml"])["project"]["scripts"] == {"coin": "coin.cli:main"}
+
+    def call(code, *arguments):
+        environment = os.environ | {"PYTHONPATH": str(coin / "src")}
+        command = [sys.executable, "-c", f"{code}; main()", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    told = call("from coin.cli import main", "reproduce", "--out", str(coin / "results"))
+    assert "Fair coin: reproduced" in told
+    call("from paperkit.house import main", "readme")
+    assert "| [coin](packages/coin) | 1 |" in (tmp_path / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("folder", packages(), ids=lambda p: p.name)

@@ -6,6 +6,7 @@ Only the standard library and tyro are imported before a command is known: ``--h
 import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -72,16 +73,17 @@ def main(
 
 
 def run_verbs(verbs: Mapping[str, Verb], prog: str, description: str, argv: Sequence[str] | None = None) -> None:
-    """Parse and run one of several verbs; bad input is one sentence and exit code 2."""
+    """Parse and run one of several verbs of the distribution ``prog``; bad input is one sentence and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that is not UTF-8 still gets its text
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments == ["--version"]:
+        print(f"{prog} {version(prog)}")
+        return
     try:
         tyro.extras.subcommand_cli_from_dict(
-            dict(verbs),
-            prog=prog,
-            description=description,
-            args=sys.argv[1:] if argv is None else list(argv),
+            dict(verbs), prog=prog, description=f"{description} (--version prints the version.)", args=arguments
         )
     except InputError as e:
         fail(str(e), prog)

@@ -1,5 +1,6 @@
 """``paperkit``, the command that looks at all packages: README tables, scoreboard, badges, report page."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,14 +45,16 @@ def page(root: Path = Path(), fresh: Path = Path("report/results"), out: Path = 
         root: Root of the workspace.
         fresh: Folder with one folder of new records a package; where it has a claim, it wins at equal preset.
         out: Folder of the page.
-        link: Address under which the repository's files are shown, such as https://HOST/OWNER/NAME/blob/main.
+        link: Address under which the repository's files are shown, such as https://HOST/OWNER/NAME/blob/main; the files
+            on this disk when not given.
     """
     from paperkit.page import write_page
 
     packages = _packages(root)
     new = [fresh / p.name for p in packages]
     records = [*_recorded(packages), *report.gather(*new)]
-    sources = {p.name: f"{link.rstrip('/')}/packages/{p.name}/src" for p in packages} if link else {}
+    base = link.rstrip("/") or Path(os.path.relpath(root, out)).as_posix()
+    sources = {p.name: f"{base}/packages/{p.name}/src" for p in packages}
     path = write_page(records, [*(p / "results" for p in packages), *new], out, sources)
     for p in packages:
         report.write_badge(p.name, records, out / "badges")

@@ -187,6 +187,19 @@ def demo(out: Path = Path("styleproj-demo.jpg"), size: int = 384, device: str = 
     verbs.demo(out, size, device)
 
 
+def web(port: int = 7860, size: int = 512, device: str = "auto") -> None:
+    """Serve a page on this machine: drop two pictures, move the strength, see the result. Needs styleproj[demo].
+
+    Args:
+        port: Of the loopback interface; no other machine can reach it.
+        size: Longer side of the result.
+        device: auto, cpu, cuda, cuda:N or mps.
+    """
+    from styleproj import verbs
+
+    verbs.web(port, size, device)
+
+
 def bench(size: int = 512, rounds: int = 5, device: str = "auto") -> None:
     """Measure on this machine: the projection against EFDM's, AdaIN and WCT, and whole pictures a second.
 
@@ -205,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     run(
         "styleproj",
         "Any photo in the style of any picture, offline.",
-        {"stylize": stylize, "video": video, "train": train, "demo": demo, "bench": bench},
+        {"stylize": stylize, "video": video, "train": train, "demo": demo, "web": web, "bench": bench},
         CITATION,
         argv,
     )

@@ -1,0 +1,91 @@
+"""The pages as a reader meets them, in headless Chromium at the widths of a phone and of a desk."""
+
+import importlib.util
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from contextlib import contextmanager
+
+import pytest
+
+from paperkit import house
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="playwright is not installed"),
+]
+widths = pytest.mark.parametrize("width", [390, 1280])
+
+
+@contextmanager
+def browser(width):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as p:
+        window = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        try:
+            page = window.new_page(viewport={"width": width, "height": 900})
+            page.set_default_timeout(60_000)
+            errors = []
+            page.on("pageerror", lambda e: errors.append(str(e)))
+            yield page
+            assert not errors
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        finally:
+            window.close()
+
+
+@widths
+def test_the_report_filters_by_verdict_and_package(width, record, workspace):
+    record(kind="reproduced", id="M4").save(workspace / "packages/msgd/results")
+    house.page(workspace, workspace / "none", workspace / "report")
+    with browser(width) as page:
+        page.goto((workspace / "report/index.html").as_uri())
+        assert page.locator("article:visible").count() == 3
+        page.get_by_role("button", name="not reproduced", exact=True).click()
+        assert page.locator("article:visible").count() == 1
+        assert page.locator("section:visible h2").all_inner_texts() == ["delta"]
+        page.get_by_role("button", name="all verdicts").click()
+        page.get_by_role("button", name="msgd", exact=True).click()
+        assert page.locator("article:visible").count() == 2
+        page.get_by_text("Values by seed").first.click()
+        assert page.locator("details[open] td").first.is_visible()
+
+
+@pytest.mark.parametrize("package", ["styleproj", "photonet"])
+@widths
+def test_two_pictures_dropped_make_a_third_and_the_slider_changes_it(width, package, tmp_path):
+    pytest.importorskip(package)
+    pytest.importorskip("gradio")
+    from PIL import Image
+
+    for name, colour in (("content", "seagreen"), ("style", "darkred")):
+        Image.linear_gradient("L").convert("RGB").save(tmp_path / f"{name}.png")
+        Image.blend(Image.open(tmp_path / f"{name}.png"), Image.new("RGB", (256, 256), colour), 0.5).save(tmp_path / f"{name}.png")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    server = subprocess.Popen([package, "web", "--port", str(port), "--size", "128"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        address = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())
+        assert address
+        with browser(width) as page:
+            page.goto(address[0])
+            result = page.locator("#result img")
+            first = result.get_attribute("src")
+            for name in ("content", "style"):
+                page.locator(f"#{name}").get_by_label(re.compile("Clear|Remove")).first.click()
+                page.locator(f"#{name} input[type=file]").set_input_files(tmp_path / f"{name}.png")
+            page.wait_for_function("before => document.querySelector('#result img')?.src !== before", arg=first)
+            full = result.get_attribute("src")
+            page.locator("#strength input[type=number]").fill("0.2")
+            page.locator("#strength input[type=number]").press("Enter")
+            page.wait_for_function("before => document.querySelector('#result img')?.src !== before", arg=full)
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
