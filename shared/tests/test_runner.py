@@ -36,7 +36,7 @@ def test_every_claim_gets_a_record_in_natural_order(toy, tmp_path):
     assert [o.record.verdict.kind for o in outcomes] == ["reproduced", "reproduced", "not run"]
     evidence = outcomes[0].record.evidence
     assert [s.seed for s in evidence.seeds] == [0, 1, 2, 3]
-    assert evidence.config == {"seeds": 4, "threads": None, "n": 10}
+    assert evidence.config == {"seeds": 4, "threads": None, "timed": False, "n": 10}
     assert outcomes[0].record.code == "toypaper.claims:measure"
     assert (tmp_path / "out" / "T1.small.png").exists()
     assert [r.claim.id for r in load_records(tmp_path / "out")] == ["T1", "T2", "T10"]
@@ -59,6 +59,31 @@ def test_one_seed_gives_the_same_values_alone_or_among_others(toy, tmp_path):
     one = run(tmp_path / "b", "T1", seeds=2)["T1"].record
     assert [s.values for s in one.evidence.seeds] == [s.values for s in two.evidence.seeds[:2]]
     assert str(os.getpid()) not in toy.read_text().split()[1:8:2], "two jobs, and none in a process of its own"
+
+
+def test_seeds_of_one_thread_share_the_cores_and_timed_ones_run_alone(toy, tmp_path, monkeypatch):
+    def pids():
+        return {int(line.split()[1]) for line in toy.read_text().splitlines()}
+
+    run(tmp_path / "out", "T1", preset="paper")
+    assert os.getpid() not in pids()
+    toy.write_text("")
+    whole = runner.load_experiments("toypaper")
+    timed = {"paper": dataclasses.replace(whole[0].presets["paper"], timed=True)}
+    monkeypatch.setattr(runner, "load_experiments", lambda p: [dataclasses.replace(whole[0], presets=timed)])
+    run(tmp_path / "out", "T1", preset="paper")
+    assert pids() == {os.getpid()}
+
+
+def test_claims_with_the_same_measurement_share_it(toy, tmp_path, monkeypatch):
+    one = runner.load_experiments("toypaper")[0]
+    other = dataclasses.replace(one, claim=dataclasses.replace(one.claim, id="T3"))
+    monkeypatch.setattr(runner, "load_experiments", lambda p: [one, other])
+    outcomes = run(tmp_path / "out")
+    assert len(seeds_run(toy)) == 4
+    assert outcomes["T1"].record.evidence.seeds == outcomes["T3"].record.evidence.seeds
+    run(tmp_path / "out", "T1", fresh=True)
+    assert len(seeds_run(toy)) == 8
 
 
 def test_what_is_measured_is_not_measured_twice_unless_asked(toy, tmp_path):

@@ -62,7 +62,8 @@ def main(
             seeds: Number of seeds instead of the preset's.
             out: Folder of the records; reproduced/PACKAGE when not given.
             device: auto, cpu, cuda, cuda:N or mps.
-            jobs: Processes to run seeds in; -1 is one a core. joblib's active backend when not given.
+            jobs: Processes to run seeds in; -1 is one a core. When not given, seeds of one thread share the cores and
+                whatever is timed runs alone.
             data: Folder of data sets and weights; PAPERKIT_DATA when not given.
             fresh: Measure again what is already measured.
         """

@@ -22,6 +22,8 @@ class Settings:
     seeds: int = 1
     threads: int | None = None
     """Threads that torch uses for a seed: one is fastest where tensors are small; None leaves torch's own number."""
+    timed: bool = False
+    """Seconds are part of what is measured: nothing runs beside a seed unless the user asks for it."""
 
 
 @dataclass(frozen=True)

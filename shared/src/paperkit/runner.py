@@ -1,7 +1,8 @@
 """Running claims: every (claim, seed) is an independent job, on this machine or on a cluster.
 
 Jobs go through joblib, so ``with joblib.parallel_config(backend="dask"): reproduce(...)`` moves the same call to a
-cluster. A finished seed is written at once; a killed run resumes at the first unfinished seed.
+cluster. A finished seed is written at once; a killed run resumes at the first unfinished seed. Claims that are judged on
+the same measurement share it.
 """
 
 import dataclasses
@@ -54,7 +55,8 @@ def reproduce(
         seeds: How many seeds, instead of the preset's number.
         out: Folder of the records.
         device: ``auto``, ``cpu``, ``cuda`` ...
-        jobs: Processes; None is joblib's active backend (one process, unless a ``parallel_config`` says otherwise).
+        jobs: Processes; None is the active ``joblib.parallel_config``, and without one as many processes as cores for
+            seeds that use one thread and time nothing, and one for the others.
         data: Folder of data sets.
         fresh: Measure again what is already measured by the same code with the same settings.
         command: What the record calls the command that made it; by default, the one a user would type.
@@ -146,14 +148,25 @@ class _Plan:
             if saved["fingerprint"] == self.fingerprint:
                 self.results[seed] = SeedResult(**saved["result"])
 
+    def measurement(self, seed: int) -> str:
+        """What is measured for a seed; equal for two claims that share it."""
+        return f"{self.experiment.code} {self.settings} {seed}"
+
+    @property
+    def beside(self) -> bool:
+        """Whether seeds may run beside one another without being asked to."""
+        one = self.settings.threads == 1 and not self.settings.timed
+        return one and self.device == "cpu" and self.preset != "smoke"
+
     def job(self, seed: int) -> tuple[Any, ...]:
         """Arguments of :func:`_measure`; names rather than functions, so that any backend can carry them."""
         return self.package, self.id, self.settings, seed, self.device, self.data
 
-    def take(self, seed: int, result: SeedResult | Outcome) -> None:
+    def take(self, seed: int, result: "SeedResult | _Failure") -> None:
         """Keep a finished seed, on disk at once; or remember why the claim cannot be finished."""
-        if isinstance(result, Outcome):
-            self.failure = self.failure or result
+        if isinstance(result, _Failure):
+            record = None if result.error else _not_run(self.package, self.experiment, result.reason)
+            self.failure = self.failure or Outcome(self.id, record, result.error)
             return
         self.results[seed] = result
         text = json.dumps({"fingerprint": self.fingerprint, "result": dataclasses.asdict(result)})
@@ -205,22 +218,52 @@ class _Plan:
         return Outcome(self.id, record)
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """Why a seed has no result: data that is not here, or the traceback of what broke."""
+
+    reason: str = ""
+    error: str | None = None
+
+
+Task = list[tuple[_Plan, int]]
+"""One measurement: the claims that wait for it, each with its seed."""
+
+
 def _run(plans: list[_Plan], jobs: int | None) -> Iterator[Outcome]:
     """Yield each claim as soon as it and those before it are complete."""
-    tasks = [(plan, seed) for plan in plans for seed in plan.pending]
-    results = iter(run.progress(_results(tasks, jobs), total=len(tasks), unit="seed"))
+    shared: dict[str, Task] = {}
+    for plan in plans:
+        for seed in plan.pending:
+            shared.setdefault(plan.measurement(seed), []).append((plan, seed))
+    tasks = list(shared.values())
+    results = iter(run.progress(_scheduled(tasks, jobs), total=len(tasks), unit="seed"))
     for plan in plans:
         while plan.pending:
-            index, result = next(results)
-            done, seed = tasks[index]
-            done.take(seed, result)
+            _take(*next(results))
         yield plan.outcome()
-    for index, result in results:  # the other seeds of a claim that broke
-        tasks[index][0].take(tasks[index][1], result)
+    for task, result in results:  # the other seeds of a claim that broke
+        _take(task, result)
 
 
-def _results(tasks: list[tuple[_Plan, int]], jobs: int | None) -> Iterator[tuple[int, SeedResult | Outcome]]:
-    """Results as they come; a backend that cannot stream them (dask) hands them over round by round."""
+def _take(task: Task, result: SeedResult | _Failure) -> None:
+    for plan, seed in task:
+        plan.take(seed, result)
+
+
+def _scheduled(tasks: list[Task], jobs: int | None) -> Iterator[tuple[Task, SeedResult | _Failure]]:
+    """Results as they come. Without a number of processes or a backend to say it, seeds of one thread share the cores."""
+    from joblib import cpu_count, effective_n_jobs
+
+    beside = [t for t in tasks if t[0][0].beside] if jobs is None and effective_n_jobs() == 1 else []
+    if len(beside) > 1:
+        yield from _results(beside, cpu_count())
+        tasks = [t for t in tasks if not t[0][0].beside]
+    yield from _results(tasks, jobs)
+
+
+def _results(tasks: list[Task], jobs: int | None) -> Iterator[tuple[Task, SeedResult | _Failure]]:
+    """Results of one pool; a backend that cannot stream them (dask) hands them over round by round."""
     from joblib import Parallel, delayed, effective_n_jobs
     from joblib.parallel import get_active_backend
 
@@ -230,13 +273,14 @@ def _results(tasks: list[tuple[_Plan, int]], jobs: int | None) -> Iterator[tuple
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered" if streams else "list")
     for start in range(0, len(tasks), size):
         chunk = enumerate(tasks[start : start + size], start)
-        done: Any = parallel(delayed(_measure)(i, *plan.job(seed)) for i, (plan, seed) in chunk)
-        yield from done
+        done: Any = parallel(delayed(_measure)(i, *plan.job(seed)) for i, ((plan, seed), *_) in chunk)
+        for i, result in done:
+            yield tasks[i], result
 
 
 def _measure(
     index: int, package: str, claim: str, settings: Any, seed: int, device: str, data: Path | None
-) -> tuple[int, SeedResult | Outcome]:
+) -> tuple[int, SeedResult | _Failure]:
     """One job: measure one seed of one claim, and never raise for what is the claim's own fault."""
     experiment = next(e for e in load_experiments(package) if e.claim.id == claim)
     job = Job(seed, device, Assets(data, package))
@@ -247,9 +291,9 @@ def _measure(
         values = experiment.measure(settings, job)
         json.dumps(values, allow_nan=False)
     except NotAvailableError as e:
-        return index, Outcome(claim, _not_run(package, experiment, str(e)))
+        return index, _Failure(str(e))
     except Exception:
-        return index, Outcome(claim, error=traceback.format_exc())
+        return index, _Failure(error=traceback.format_exc())
     return index, SeedResult(
         seed=seed,
         values=values,

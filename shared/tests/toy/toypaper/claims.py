@@ -65,7 +65,16 @@ def draw(values, path):
 EXPERIMENTS = [
     Experiment(_claim("T10", "Data"), {"full": Sizes()}, needs_data, judge),
     Experiment(
-        _claim("T1", "Mean"), {"smoke": Sizes(n=3), "small": Sizes(seeds=4), "full": Sizes(seeds=8)}, measure, judge, draw
+        _claim("T1", "Mean"),
+        {
+            "smoke": Sizes(n=3),
+            "small": Sizes(seeds=4),
+            "full": Sizes(seeds=8),
+            "paper": Sizes(seeds=3, threads=1),
+        },
+        measure,
+        judge,
+        draw,
     ),
     Experiment(_claim("T2", "Fragile"), {"small": Sizes(seeds=2)}, breaks, judge),
 ]

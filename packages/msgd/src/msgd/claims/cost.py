@@ -21,6 +21,7 @@ class Steps(Settings):
     """The FashionMNIST network on random images of the same size; times do not depend on what they show."""
 
     threads: int | None = 1
+    timed: bool = True
     n: int = 1_000
     batch: int = 50
     repeats: int = 50
