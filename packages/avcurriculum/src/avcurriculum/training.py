@@ -16,6 +16,7 @@ from avcurriculum.curriculum import Curriculum
 from avcurriculum.losses import LossName, batch_loss, matching
 from avcurriculum.model import Architecture, AVNet, build, minima
 from avcurriculum.pools import Pool
+from paperkit import parallel
 from paperkit.errors import InputError
 from paperkit.files import atomic_path
 
@@ -127,7 +128,9 @@ class Trainer:
             yield loss
 
     def save(self, path: Path) -> None:
-        """Write the whole state, whole or not at all."""
+        """Write the whole state, whole or not at all; one of several processes does."""
+        if not parallel.leads():
+            return
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -158,7 +161,7 @@ class Trainer:
         s = self.settings
         k = int(sources[self.rng.integers(len(sources))])
         pool = self.pools[k]
-        chosen = torch.from_numpy(self.rng.choice(len(pool), s.batch, replace=False))
+        chosen = parallel.share(torch.from_numpy(self.rng.choice(len(pool), s.batch, replace=False)))
         k_audio = k if k_audio is None else k_audio
         k_visual = k + self.model.architecture.background if k_visual is None else k_visual
         device = next(self.model.parameters()).device
@@ -174,8 +177,9 @@ class Trainer:
             loss = matching(2 * s.scale * self.head.similarity(v, a))
         self.optimizer.zero_grad()
         loss.backward()
+        parallel.average_gradients(p for group in self.optimizer.param_groups for p in group["params"])
         self.optimizer.step()
-        return float(loss.detach())
+        return float(parallel.mean(loss.detach()))
 
     def _rate(self) -> float:
         s = self.settings

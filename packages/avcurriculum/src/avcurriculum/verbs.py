@@ -24,7 +24,7 @@ from avcurriculum.scenes import LEVELS, Composer, Level
 from avcurriculum.separate import Separator, SeparatorSettings, load_separator, save_separator
 from avcurriculum.training import Trainer, Training, load_model, save_model
 from avcurriculum.videos import video_pools
-from paperkit import run
+from paperkit import parallel, run
 from paperkit.errors import InputError
 from paperkit.files import atomic_path, write_atomic
 
@@ -116,7 +116,7 @@ def train(job: TrainJob, settings: Training, out: Path, resume: bool) -> None:
     checkpoint = run.checkpoint(out, resume)
     if job.checkpoint_every < 1 or job.scenes < settings.batch:
         raise InputError(f"checkpoint_every = {job.checkpoint_every}, scenes = {job.scenes}: too few; scenes fill a batch")
-    device = run.choose_device(job.device)
+    device = parallel.join(run.choose_device(job.device))
     canvas = {"small": 64, "resnet18": 224, "pretrained": 160}[job.architecture]
     net = build(Architecture(job.architecture, canvas=canvas), settings.seed, job.weights).to(device)
     frozen = job.architecture == "pretrained"
@@ -138,7 +138,7 @@ def train(job: TrainJob, settings: Training, out: Path, resume: bool) -> None:
         trainer.load(checkpoint)
     try:
         for loss in run.progress(trainer.run(), job.order, total=max(job.steps - trainer.step, 0), unit="step"):
-            if trainer.step % settings.validate_every == 0:
+            if trainer.step % settings.validate_every == 0 and parallel.leads():
                 score = trainer.history.validation[-1][2]
                 print(f"step {trainer.step:>6}  loss {loss:.4f}  validation pair accuracy {score:.3f}", flush=True)
             if trainer.step % job.checkpoint_every == 0:
@@ -147,6 +147,8 @@ def train(job: TrainJob, settings: Training, out: Path, resume: bool) -> None:
         print(f"interrupted at step {trainer.step}; go on from the last checkpoint with --resume")
         raise
     trainer.save(checkpoint)
+    if not parallel.leads():
+        return
     save_model(net.cpu().eval(), out / "model.pt", notes={"order": job.order, "steps": trainer.step, "seed": settings.seed})
     history = dataclasses.asdict(trainer.history) | {"settings": dataclasses.asdict(settings), "order": job.order}
     write_atomic(out / "history.json", json.dumps(history) + "\n")

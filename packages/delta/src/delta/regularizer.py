@@ -18,6 +18,7 @@ from delta.attention import Attention
 from delta.cache import FeatureCache
 from delta.features import Taps, buffers_kept, channel_axis, unwrapped
 from delta.layers import find, layers_for
+from paperkit import parallel
 from paperkit.errors import InputError
 from paperkit.transfer.regularizers import Regularizer, Step
 
@@ -153,7 +154,8 @@ class DELTA(Regularizer):
 
     def penalty(self, step: Step) -> Tensor:
         """``alpha`` times the regulariser, for the loop of paperkit."""
-        return self.alpha * self(step.inputs, step.model, step.rows)
+        value = self.alpha * self(step.inputs, step.model, step.rows)
+        return parallel.summed(value) if self.reduction == "sum" else value
 
     def _attach(self, model: nn.Module) -> Taps:
         assert self.layers is not None

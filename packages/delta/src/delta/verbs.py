@@ -20,7 +20,7 @@ from delta.layers import find, layers_for
 from delta.methods import ALPHAS, Method, fine_tune, task_attention
 from delta.probe import Batches
 from delta.regularizer import DELTA
-from paperkit import run
+from paperkit import parallel, run
 from paperkit.errors import InputError
 from paperkit.files import atomic_path, write_atomic
 from paperkit.statistics import mean_interval
@@ -107,7 +107,7 @@ def finetune(
     if alpha < 0:
         raise InputError(f"alpha = {alpha}: expected zero or more")
     given = None if attention is None else Attention.from_json(attention, layers)
-    device = run.choose_device(device)
+    device = parallel.join(run.choose_device(device))
     source = _source(arch, weights, layers).to(device)
     pool, test = read(data, view.size, skip)
     task = Task(data.name, source, pool, test, view)
@@ -124,6 +124,8 @@ def finetune(
     cache = FeatureCache(n, cache_mib * 2**20) if method in ("fm", "delta") and not settings.augment else None
     fitted_model = fine_tune(task, method, alpha, settings, layers or None, given, device, cache, checkpoint)
     result = fitted_model.result
+    if not parallel.leads():
+        return
     with atomic_path(out / "model.pt") as temporary:
         torch.save(fitted_model.model.state_dict(), temporary)
     _write_csv(out / "losses.csv", [["step", "loss"], *([i + 1, loss] for i, loss in enumerate(result.losses))])

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax
 
 from dtnh.scopes import unwrapped
+from paperkit import parallel
 from paperkit.errors import InputError
 from paperkit.transfer.networks import head, head_name
 from paperkit.transfer.regularizers import Regularizer, Step
@@ -68,6 +69,10 @@ class FeatureMaps(_Distillation):
 
     def __repr__(self) -> str:
         return f"FeatureMaps(alpha={self.alpha}, {self._named})"
+
+    def penalty(self, step: Step) -> Tensor:
+        """The weighted regulariser, for the loop of paperkit; a sum, whatever part of the batch this process has."""
+        return parallel.summed(super().penalty(step))
 
     @contextmanager
     def watch(self, model: nn.Module) -> Iterator[None]:

@@ -16,7 +16,7 @@ from dtnh import embedded, plots
 from dtnh.conflicts import COLUMNS
 from dtnh.finetuning import ALPHAS, Base, Fit, fine_tune, regularizer
 from dtnh.scopes import Scope
-from paperkit import run
+from paperkit import parallel, run
 from paperkit.errors import InputError
 from paperkit.files import atomic_path, sha256, write_atomic
 from paperkit.statistics import mean_interval
@@ -66,11 +66,13 @@ def fit(
 ) -> None:  # fmt: skip
     """Fine-tune one network; see the command's help."""
     checkpoint = run.checkpoint(out, resume)
-    device = run.choose_device(device)
+    device = parallel.join(run.choose_device(device))
     task = _task(data, arch, weights, size, per_class, validation)
     how = "guard" if method.guard else "plain"
     reg = regularizer(method.base, task.source, method.alpha, how, method.scope, method.layers or None, settings.seed)
     done = fine_tune(task, reg, settings, device, checkpoint)
+    if not parallel.leads():
+        return
     with atomic_path(out / "model.pt") as temporary:
         torch.save({k: v.cpu() for k, v in done.model.state_dict().items()}, temporary)
     summary = {

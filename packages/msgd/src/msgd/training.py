@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from msgd.data import ImageData
 from msgd.loss import weighted_loss
 from msgd.noise import Noise
+from paperkit import parallel
 from paperkit.errors import InputError
 from paperkit.files import atomic_path
 
@@ -104,12 +105,14 @@ class Trainer:
         self.model.train()
         self.optimizer.zero_grad(set_to_none=False)
         w = self.noise.sample(self.generator)
-        x, y, weight = w.take(self.data.train_x), w.take(self.data.train_y), w.weight
+        whole = w.take(self.data.train_x), w.take(self.data.train_y), w.weight
+        x, y, weight = (parallel.share(t, even=False) for t in whole)
         part = self.training.ghost or max(len(x), 1)
         for start in range(0, len(x), part):
             rows = slice(start, start + part)
             losses = cross_entropy(self.model(x[rows]), y[rows], reduction="none")
-            weighted_loss(losses, weight[rows]).backward()
+            parallel.summed(weighted_loss(losses, weight[rows])).backward()
+        parallel.average_gradients(self.model.parameters())
         self.optimizer.step()
         self.scheduler.step()
         self.step += 1
@@ -122,7 +125,9 @@ class Trainer:
         return LogRow(self.step, *scores[0], *scores[1])
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint, atomically."""
+        """Write a checkpoint, atomically; one of several processes does."""
+        if not parallel.leads():
+            return
         with atomic_path(path) as temporary:
             torch.save(
                 {

@@ -17,7 +17,7 @@ from msgd.noise import make
 from msgd.replicas import descend
 from msgd.sparse_regression import matched_classes, sparse_regression
 from msgd.training import LogRow, Trainer, Training
-from paperkit import run
+from paperkit import parallel, run
 from paperkit.errors import InputError
 from paperkit.files import write_atomic
 from paperkit.statistics import in_standard_errors, paired_difference
@@ -58,14 +58,15 @@ def train(
     if checkpoint_every < 1:
         raise InputError(f"checkpoint_every = {checkpoint_every}: expected at least one step")
     checkpoint = run.checkpoint(out, resume)
-    trainer = _trainer(load(dataset, data, split, rows), noise, batch, match, model, settings, run.choose_device(device))
+    device = parallel.join(run.choose_device(device))
+    trainer = _trainer(load(dataset, data, split, rows), noise, batch, match, model, settings, device)
     if resume:
         trainer.load(checkpoint)
     trainer.save(checkpoint)
     remaining = max(settings.steps - trainer.step, 0)
     try:
         for row in run.progress(trainer.run(), noise, total=remaining, unit="step"):
-            if row is not None:
+            if row is not None and parallel.leads():
                 _write_log(out, trainer.log)
                 print(_line(row), flush=True)
             if trainer.step % checkpoint_every == 0:
@@ -74,6 +75,8 @@ def train(
         print(f"interrupted at step {trainer.step}; the last checkpoint is {checkpoint}, go on with --resume")
         raise
     trainer.save(checkpoint)
+    if not parallel.leads():
+        return
     _write_log(out, trainer.log)
     summary = {
         "dataset": dataset,

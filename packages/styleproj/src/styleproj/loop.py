@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from paperkit import run
+from paperkit import parallel, run
 from paperkit.errors import InputError
 from paperkit.files import atomic_path
 from paperkit.style.images import write_image
@@ -79,6 +79,7 @@ class Loop:
                     losses = step(self.step)
                     self.optimizer.zero_grad(set_to_none=True)
                     losses["total"].backward()
+                    parallel.average_gradients(self.trained)
                     if not nn.utils.clip_grad_norm_(self.trained, 1.0).isfinite():
                         raise InputError(f"the gradient of step {self.step} is not finite: lower the learning rate")
                     self.optimizer.step()
@@ -96,7 +97,7 @@ class Loop:
                         bar.set_postfix({k: f"{v:.3f}" for k, v in mean.items()})
                         self._log(mean)
                         sums, count = {}, 0
-                    if sample and self.sample_every and (self.step % self.sample_every == 0 or self.step == self.steps):
+                    if sample and parallel.leads() and self.sample_every and (self.step % self.sample_every == 0 or self.step == self.steps):
                         write_image(self.out / "samples" / f"{self.step:07}.png", self.with_average(sample))
                     if self.step % self.checkpoint_every == 0:
                         self._save(checkpoint)
@@ -125,10 +126,14 @@ class Loop:
                 a.copy_(held)
 
     def _log(self, losses: Mapping[str, float]) -> None:
+        if not parallel.leads():
+            return
         with (self.out / "log.jsonl").open("a") as f:
             f.write(json.dumps({"step": self.step, "seconds": round(self.seconds, 1), **losses}) + "\n")
 
     def _save(self, path: Path) -> None:
+        if not parallel.leads():
+            return
         state = {
             "module": self.module.state_dict(),
             "averaged": self.averaged,

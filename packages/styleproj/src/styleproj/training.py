@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from paperkit import parallel
 from paperkit.errors import InputError
 from paperkit.run import choose_device, seed_everything
 from paperkit.style.encoders import load_vgg19
@@ -84,7 +85,7 @@ def train(
             f"crop must be a multiple of {network.multiple}, at least {2 * network.multiple}, not {settings.crop}"
         )
     seed_everything(settings.seed)
-    device = choose_device(device)
+    device = parallel.join(choose_device(device))
     network.to(torch.device(device)).to(memory_format=torch.channels_last)
     network.encoder.eval().requires_grad_(False)
     network.decoder.train().requires_grad_(True)
@@ -103,8 +104,8 @@ def train(
     del pool
 
     def step(i: int) -> dict[str, Tensor]:
-        contents = at_device(photos.at(i).draw(settings.batch, settings.crop))
-        which = torch.randint(len(styles), (settings.batch,), generator=photos.generator).to(device)
+        contents = at_device(parallel.share(photos.at(i).draw(settings.batch, settings.crop)))
+        which = parallel.share(torch.randint(len(styles), (settings.batch,), generator=photos.generator)).to(device)
         judge = perceive[i % len(perceive)]
         with amp:
             with torch.no_grad():
@@ -137,7 +138,8 @@ def train(
     )
     loop.run(step, sample, resume)
     path = out / "network.safetensors"
-    save_network(network, path, {"steps": str(settings.steps), "seconds": f"{loop.seconds:.0f}"})
+    if parallel.leads():
+        save_network(network, path, {"steps": str(settings.steps), "seconds": f"{loop.seconds:.0f}"})
     return path
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from paperkit import run
+from paperkit import parallel, run
 from paperkit.errors import InputError
 from paperkit.files import atomic_path
 from paperkit.transfer.data import Images, View
@@ -107,6 +107,7 @@ class FineTuner:
         regularizer: Regularizer | None = None,
         device: str = "cpu",
     ) -> None:
+        device = parallel.join(device)
         move: Any = model.to
         self.model: nn.Module = move(device, memory_format=torch.channels_last)
         self.split, self.view, self.settings, self.device = split, view, settings, device
@@ -121,6 +122,7 @@ class FineTuner:
             {"params": [p for n, p in self.parameters.items() if n not in new]},
         ]
         self.optimizer = torch.optim.SGD(groups, settings.learning_rate, settings.momentum, foreach=True)
+        self.forward = parallel.wrap(self.model)
         self.step = 0
         self.losses: list[float] = []
 
@@ -131,7 +133,7 @@ class FineTuner:
             DivergedError: The loss is not finite.
         """
         s = self.settings
-        rows = s.rows(self.step, len(self.split.train))
+        rows = parallel.share(s.rows(self.step, len(self.split.train)))
         images = self.split.train.take(rows)
         x, y = images.x.to(self.device), images.y.to(self.device)
         x = self.view.train(x, s.generator(self.step, 0)) if s.augment else self.view.test(x)
@@ -142,11 +144,11 @@ class FineTuner:
         self.optimizer.zero_grad()
         with torch.random.fork_rng([x.device] if x.is_cuda else []):  # dropout is the same for every method, too
             torch.manual_seed(s.seed + self.step)
-            loss = cross_entropy(self.model(x), y)
+            loss = cross_entropy(self.forward(x), y)
             known = None if s.augment else rows
             self.regularizer.backward(Step(self.model, self.parameters, self.head, loss, x, y, known))
         self.optimizer.step()
-        value = loss.item()
+        value = parallel.mean(loss).item()
         if not math.isfinite(value):
             raise DivergedError(
                 f"the loss is {value} at step {self.step}: lower the learning rate or the regulariser's weight"
@@ -161,7 +163,9 @@ class FineTuner:
         return Result(scores[0], scores[1], scores[2], tuple(self.losses))
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint, atomically."""
+        """Write a checkpoint, atomically; one of several processes does."""
+        if not parallel.leads():
+            return
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
