@@ -64,6 +64,11 @@ def test_the_environment_names_versions_and_no_path():
     assert not any("/" in str(v) for k, v in e.items() if k not in ("processor", "device"))
     assert str(e["cores"]) in run.machine(e)
     assert run.peak_memory_mb() > 10
+    large = bytearray(200_000_000)
+    large[::4096] = bytes(len(large[::4096]))  # touched
+    code = "from paperkit.run import peak_memory_mb; print(peak_memory_mb())"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(child.stdout) < run.peak_memory_mb() - 50, "a child does not inherit its parent's peak"
 
 
 def test_the_commit_of_a_checkout_is_marked_when_it_has_changes(tmp_path):
