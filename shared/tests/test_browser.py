@@ -3,10 +3,11 @@
 import importlib.util
 import re
 import shutil
-import signal
 import socket
 import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,15 @@ def browser(width):
             window.close()
 
 
+@contextmanager
+def closing_down(server):
+    try:
+        yield
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
 @widths
 def test_the_report_filters_by_verdict_and_package(width, record, workspace):
     record(kind="reproduced", id="M4").save(workspace / "packages/msgd/results")
@@ -52,7 +62,7 @@ def test_the_report_filters_by_verdict_and_package(width, record, workspace):
         page.get_by_role("button", name="all verdicts").click()
         page.get_by_role("button", name="msgd", exact=True).click()
         assert page.locator("article:visible").count() == 2
-        page.get_by_text("Values by seed").first.click()
+        page.locator("article:visible").get_by_text("Values by seed").first.click()
         assert page.locator("details[open] td").first.is_visible()
 
 
@@ -69,8 +79,8 @@ def test_two_pictures_dropped_make_a_third_and_the_slider_changes_it(width, pack
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    server = subprocess.Popen([package, "web", "--port", str(port), "--size", "128"], stdout=subprocess.PIPE, text=True)
-    try:
+    command = [str(Path(sys.executable).with_name(package)), "web", "--port", str(port), "--size", "128"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, closing_down(server):
         assert server.stdout is not None
         address = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())
         assert address
@@ -86,6 +96,3 @@ def test_two_pictures_dropped_make_a_third_and_the_slider_changes_it(width, pack
             page.locator("#strength input[type=number]").fill("0.2")
             page.locator("#strength input[type=number]").press("Enter")
             page.wait_for_function("before => document.querySelector('#result img')?.src !== before", arg=full)
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(30)

@@ -27,7 +27,8 @@ for m in model.modules():  # a share's statistics are not the batch's
     if isinstance(m, torch.nn.BatchNorm2d):
         m.eval().train = lambda mode=True: m
 split = Split(images, images.take(images.y[:0]), images)
-result = finetune(model, split, View(8), FineTuning(6, 8, 0.1), L2SP(model, 0.1), checkpoint=None)
+view = View(8, pad=1, flip=False, mean=(0.0,), std=(1.0,))
+result = finetune(model, split, view, FineTuning(6, 8, 0.1), L2SP(model, 0.1))
 if parallel.leads():
     torch.save({"state": model.state_dict(), "losses": list(result.losses)}, sys.argv[1])
 """

@@ -133,10 +133,11 @@ class FineTuner:
             DivergedError: The loss is not finite.
         """
         s = self.settings
-        rows = parallel.share(s.rows(self.step, len(self.split.train)))
+        rows = s.rows(self.step, len(self.split.train))
         images = self.split.train.take(rows)
         x, y = images.x.to(self.device), images.y.to(self.device)
         x = self.view.train(x, s.generator(self.step, 0)) if s.augment else self.view.test(x)
+        x, y, rows = (parallel.share(t) for t in (x, y, rows))  # after the augmentation, which is then the same for all
         x = x.contiguous(memory_format=torch.channels_last)
         self.model.train(not s.frozen)
         for group in self.optimizer.param_groups:
