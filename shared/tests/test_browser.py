@@ -75,7 +75,9 @@ def test_two_pictures_dropped_make_a_third_and_the_slider_changes_it(width, pack
 
     for name, colour in (("content", "seagreen"), ("style", "darkred")):
         Image.linear_gradient("L").convert("RGB").save(tmp_path / f"{name}.png")
-        Image.blend(Image.open(tmp_path / f"{name}.png"), Image.new("RGB", (256, 256), colour), 0.5).save(tmp_path / f"{name}.png")
+        Image.blend(Image.open(tmp_path / f"{name}.png"), Image.new("RGB", (256, 256), colour), 0.5).save(
+            tmp_path / f"{name}.png"
+        )
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]

@@ -41,7 +41,9 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 def test_a_tenth_package_is_what_the_readme_says(tmp_path):
     blocks = dict(re.findall(r"```(?:toml|python)\n# (\S+)\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S))
-    claims = re.search(r"```python\n(import numpy.*?EXPERIMENTS.*?)```", (ROOT / "shared/README.md").read_text("utf-8"), re.S)
+    claims = re.search(
+        r"```python\n(import numpy.*?EXPERIMENTS.*?)```", (ROOT / "shared/README.md").read_text("utf-8"), re.S
+    )
     assert claims
     coin = tmp_path / "packages/coin"
     markers = "<!-- claims:begin -->\n<!-- claims:end -->\n"

@@ -12,9 +12,7 @@ Transfer = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 """``(content, style, strength) -> result``; pictures are uint8, ``(height, width, 3)``; strength is in [0, 1]."""
 
 
-def page(
-    title: str, explanation: str, transfer: Transfer, examples: Sequence[tuple[np.ndarray, np.ndarray]]
-) -> Any:
+def page(title: str, explanation: str, transfer: Transfer, examples: Sequence[tuple[np.ndarray, np.ndarray]]) -> Any:
     """The page, not yet served: a gradio ``Blocks``.
 
     Args:
@@ -43,7 +41,9 @@ def page(
         strength = gradio.Slider(0, 1, value=1, step=0.05, label="strength", elem_id="strength")
         gradio.Examples([list(pair) for pair in examples], [content, style])
         inputs = [content, style, strength]
-        gradio.on([blocks.load, content.change, style.change, strength.change], result, inputs, shown, trigger_mode="always_last")
+        gradio.on(
+            [blocks.load, content.change, style.change, strength.change], result, inputs, shown, trigger_mode="always_last"
+        )
     return blocks
 
 

@@ -97,7 +97,12 @@ class Loop:
                         bar.set_postfix({k: f"{v:.3f}" for k, v in mean.items()})
                         self._log(mean)
                         sums, count = {}, 0
-                    if sample and parallel.leads() and self.sample_every and (self.step % self.sample_every == 0 or self.step == self.steps):
+                    if (
+                        sample
+                        and parallel.leads()
+                        and self.sample_every
+                        and (self.step % self.sample_every == 0 or self.step == self.steps)
+                    ):
                         write_image(self.out / "samples" / f"{self.step:07}.png", self.with_average(sample))
                     if self.step % self.checkpoint_every == 0:
                         self._save(checkpoint)
