@@ -145,10 +145,8 @@ def test_a_vgg_to_relu5_1_can_be_the_encoder(photos, tmp_path):
     torch.manual_seed(0)
     state = VGG19(5).state_dict()
     torch.save({k.replace("input", "conv0"): v for k, v in state.items()}, tmp_path / "vgg.pt")
-    settings = TrainingSettings(steps=1, batch=1, crop=32)
-    path = train_from_folder(
-        photos[0].parent, ["best-of-log"], tmp_path / "run", tmp_path / "vgg.pt", settings, device="cpu"
-    )
+    settings, folder = TrainingSettings(steps=1, batch=1, crop=32), photos[0].parent
+    path = train_from_folder(folder, ["best-of-log"], tmp_path / "run", tmp_path / "vgg.pt", settings, device="cpu")
     assert load_network("best-of-log", path).encoder.channels == (64, 128, 256, 512, 512)
     shallow = {k: v for k, v in state.items() if "5_1" not in k}
     torch.save({k.replace("input", "conv0"): v for k, v in shallow.items()}, tmp_path / "short.pt")
