@@ -100,7 +100,7 @@ def test_a_closed_form_start_reconstructs_better_than_chance(bits, picture):
     assert set(shares) == {x.name for x in decoder.layers}
     with torch.no_grad():
         error = (PhotoNet(encoder, decoder).reconstruct(images) - images).square().mean()
-    assert error < 0.7 * images.var()
+    assert error < (0.5 if "skip1" in decoder.architecture else 1) * images.var()
 
 
 def test_the_objective_is_the_formula_over_all_pairs(network):
