@@ -7,12 +7,12 @@ import sys
 import pytest
 import torch
 
-from paperkit import parallel
 from paperkit.errors import InputError
+from paperkit.training import parallel
 
 SCRIPT = """
 import sys, torch
-from paperkit import parallel
+from paperkit.training import parallel
 from paperkit.transfer.data import View, from_arrays
 from paperkit.transfer.loop import FineTuning, finetune
 from paperkit.transfer.networks import SmallCNN, reinitialise

@@ -24,9 +24,10 @@ from avcurriculum.scenes import LEVELS, Composer, Level
 from avcurriculum.separate import Separator, SeparatorSettings, load_separator, save_separator
 from avcurriculum.training import Trainer, Training, load_model, save_model
 from avcurriculum.videos import video_pools
-from paperkit import parallel, run
+from paperkit import run
 from paperkit.errors import InputError
 from paperkit.files import atomic_path, write_atomic
+from paperkit.training import parallel
 
 Weights = tuple[Path, Path] | None
 

@@ -18,8 +18,8 @@ from delta.attention import Attention
 from delta.cache import FeatureCache
 from delta.features import Taps, buffers_kept, channel_axis, unwrapped
 from delta.layers import find, layers_for
-from paperkit import parallel
 from paperkit.errors import InputError
+from paperkit.training import parallel
 from paperkit.transfer.regularizers import Regularizer, Step
 
 

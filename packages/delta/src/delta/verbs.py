@@ -20,10 +20,11 @@ from delta.layers import find, layers_for
 from delta.methods import ALPHAS, Method, fine_tune, task_attention
 from delta.probe import Batches
 from delta.regularizer import DELTA
-from paperkit import parallel, run
+from paperkit import run
 from paperkit.errors import InputError
 from paperkit.files import atomic_path, write_atomic
 from paperkit.statistics import mean_interval
+from paperkit.training import parallel
 from paperkit.transfer import loop
 from paperkit.transfer.data import Images, View, from_folder
 from paperkit.transfer.loop import FineTuning

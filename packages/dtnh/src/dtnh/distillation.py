@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax
 
 from dtnh.scopes import unwrapped
-from paperkit import parallel
 from paperkit.errors import InputError
+from paperkit.training import parallel
 from paperkit.transfer.networks import head, head_name
 from paperkit.transfer.regularizers import Regularizer, Step
 

@@ -16,10 +16,11 @@ from dtnh import embedded, plots
 from dtnh.conflicts import COLUMNS
 from dtnh.finetuning import ALPHAS, Base, Fit, fine_tune, regularizer
 from dtnh.scopes import Scope
-from paperkit import parallel, run
+from paperkit import run
 from paperkit.errors import InputError
 from paperkit.files import atomic_path, sha256, write_atomic
 from paperkit.statistics import mean_interval
+from paperkit.training import parallel
 from paperkit.transfer.data import View, from_folder
 from paperkit.transfer.loop import FineTuning
 from paperkit.transfer.networks import create

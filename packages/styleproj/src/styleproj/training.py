@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from paperkit import parallel
 from paperkit.errors import InputError
 from paperkit.run import choose_device, seed_everything
 from paperkit.style.encoders import load_vgg19
 from paperkit.style.images import image_files
+from paperkit.training import parallel
 from paperkit.training.crops import Crops
 from paperkit.training.loop import Loop
 from styleproj.losses import Moments, StyleProjectionLoss, moments

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from paperkit import parallel, run
+from paperkit import run
 from paperkit.errors import InputError
 from paperkit.files import atomic_path
 from paperkit.style.images import write_image
+from paperkit.training import parallel
 
 
 @dataclass

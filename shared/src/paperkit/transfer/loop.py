@@ -9,9 +9,10 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from paperkit import parallel, run
+from paperkit import run
 from paperkit.errors import InputError
 from paperkit.files import atomic_path
+from paperkit.training import parallel
 from paperkit.transfer.data import Images, View
 from paperkit.transfer.networks import head_name
 from paperkit.transfer.regularizers import Regularizer, Step
