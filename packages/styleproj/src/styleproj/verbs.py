@@ -92,8 +92,8 @@ def page(stylizer: Stylizer, size: int) -> Any:
     """The page, a gradio ``Blocks``, not yet served."""
 
     def transfer(content: np.ndarray, style: np.ndarray, strength: float) -> np.ndarray:
-        pictures = (fit(from_uint8(p), longest) for p, longest in ((content, size), (style, 512)))
-        return to_uint8(stylizer.stylize(*pictures, strength))
+        photo, painting = fit(from_uint8(content), size), fit(from_uint8(style), 512)
+        return to_uint8(stylizer.stylize(photo, painting, strength))
 
     examples = [(to_uint8(photograph(c)), to_uint8(photograph(s))) for c, s in zip(CONTENTS[:4], STYLES[:4], strict=True)]
     return picture_page("Style Projection", "Drop a photograph and a picture whose style it shall have.", transfer, examples)
