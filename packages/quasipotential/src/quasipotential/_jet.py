@@ -16,14 +16,17 @@ import math
 
 from numba import njit
 
+compiled = njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nsz"})
+"""Products and sums may be fused; NaN and infinity keep their meaning."""
 
-@njit(cache=True, error_model="numpy")
+
+@compiled
 def quadratic_weights(t):
     """Values and derivatives at ``t`` of the three Lagrange polynomials on the nodes 0, 1/2 and 1."""
     return ((2 * t - 1) * (t - 1), 4 * t * (1 - t), t * (2 * t - 1)), (4 * t - 3, 4 - 8 * t, 4 * t - 1)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def interpolate(table, k, row, column, wx, wy, dx, dy):
     """One component of a half-grid table and its two derivatives per mesh unit, biquadratic inside a mesh cell."""
     value = slope_x = slope_y = 0.0
@@ -36,7 +39,7 @@ def interpolate(table, k, row, column, wx, wy, dx, dy):
     return value, slope_x, slope_y
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def lagrangian(b, metric, x, y, vx, vy):
     """``g``, its derivatives in the direction ``v`` and in the position (per mesh unit), and the scaled momentum there.
 
@@ -72,7 +75,7 @@ def lagrangian(b, metric, x, y, vx, vy):
     return px * vx + py * vy, px, py, gx, gy
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def normal_to(wx, wy, x, y, metric):
     """The vector that is perpendicular to ``w`` and as long, in the metric at the mesh point ``(x, y)``.
 
@@ -86,7 +89,7 @@ def normal_to(wx, wy, x, y, metric):
     return -(c * wx + d * wy) / root, (a * wx + c * wy) / root
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def curve_action(s, a0, a1, edge, b, metric, basis, inverse):
     """Value of the update and its derivatives in ``s``, ``a0`` and ``a1``, and the momentum at the target.
 
@@ -128,7 +131,7 @@ def curve_action(s, a0, a1, edge, b, metric, basis, inverse):
     return value, front + along, d0, d1, p1x, p1y
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def solve3(h, g0, g1, g2):
     """Solution of a symmetric 3 by 3 system (h00, h01, h02, h11, h12, h22), with a flag whether it is positive definite."""
     h00, h01, h02, h11, h12, h22 = h
@@ -147,7 +150,7 @@ def solve3(h, g0, g1, g2):
     return True, x0, x1, (g2 - h02 * x0 - h12 * x1) / h22
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def refine(s, a0, a1, free, edge, b, metric, basis, inverse):
     """Minimise the action over one edge.
 

@@ -19,7 +19,7 @@ class Speed(Settings):
     olim: tuple[tuple[int, int], ...] = ((1025, 14),)
     jets: tuple[int, ...] = (209,)
     cubic: tuple[int, ...] = (129, 513)
-    repeats: int = 3
+    repeats: int = 7
 
 
 def measure(s: Speed, job: Job) -> Values:
