@@ -57,8 +57,8 @@ def transfer(
         content_seg: Segmentation of the content, a colour for each region: each takes from the style's of the same colour.
         style_seg: Segmentation of the style.
         alpha: Strength from 0 (the content) to 1.
-        network: photonas, photonet (more operators, a stronger effect) or artnet (for paintings, not sharp), or the bits of a
-            network in --model.
+        network: photonas, photonet (more operators, a stronger effect) or artnet (for paintings, not sharp); or the bits of
+            a network in --model.
         transform: What content features are given of the style's: ot changes them least, wct is the paper's, its variants
             are weaker, adain knows no colours.
         pairs: all: every content with every style; matched: first with first, second with second.
