@@ -122,7 +122,7 @@ EXPERIMENTS = [
             statement="ArtNet, one pass, leaves fewer artefacts than the cascade of auto-encoders.",
             criterion="Artefacts are contrast that neither picture has: the share of blocks of 8 x 8 pixels whose Laplacian "
             "of luma has a root mean square above the 99th percentile of the content's blocks and of the style's. And they "
-            "are whatever a content loses in its own style: 1 - SSIM. Both are lower for ArtNet than for WCT's cascade, paired "
+            "are what a content loses in its own style: 1 - SSIM. Both are lower for ArtNet than for WCT's cascade, paired "
             f"95 % intervals excluding 0, at a Gram distance to the style of at most {STYLE_ROOM} times the cascade's. "
             "Direction: the first alone.",
             tolerance="Intervals by bootstrap over pairs; the limit on style keeps a blurred picture from winning.",

@@ -80,9 +80,9 @@ EXPERIMENTS = [
             where="abstract: photorealistic results without pre- or post-processing",
             statement="PhotoNet keeps the content's drawing without the smoothing that PhotoWCT needs, at no less style.",
             criterion="SSIM of edge maps (Sobel magnitude of luma, window 7) between result and content, over all photo "
-            "pairs: the paired 95 % interval of PhotoNet minus PhotoWCT without smoothing is above 0, and so is that of what "
-            "a guided filter adds to PhotoWCT minus what it adds to PhotoNet; and PhotoNet's Gram distance to the style is at "
-            f"most {STYLE_ROOM} times that of PhotoWCT with matting smoothing. Direction: the first alone.",
+            "pairs: the paired 95 % interval of PhotoNet minus bare PhotoWCT is above 0, and so is that of what "
+            "a guided filter adds to PhotoWCT minus what it adds to PhotoNet; and PhotoNet's Gram distance to the style is "
+            f"at most {STYLE_ROOM} times that of PhotoWCT with matting smoothing. Direction: the first alone.",
             tolerance="Intervals by bootstrap over pairs; a tenth of a Gram distance is not seen.",
         ),
         {
