@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -76,15 +75,3 @@ class LevelDecoder(nn.Module):
         for k in range(self.depth, 0, -1):
             x = self.level(x, k, pooling, kept[k - 1])
         return x
-
-
-def rescaled(decoder: LevelDecoder) -> LevelDecoder:
-    """The decoder with weights that keep a signal's size from end to end: where training starts."""
-    for name, layer in decoder.named_children():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="linear" if name == "conv1_1" else "relu")
-            if layer.bias is not None:
-                nn.init.constant_(layer.bias, 0.5 if name == "conv1_1" else 0.0)
-    with torch.no_grad():
-        decoder.conv1_1.weight.mul_(0.2)
-    return decoder
