@@ -5,11 +5,10 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import Literal
 
 import torch
-from photonet.samples import photograph
-from photonet.weights import load_network, shipped
 from torch import Tensor
 
 from paperkit.experiment import Job, Settings
@@ -23,6 +22,8 @@ from photonet.baselines.cascade import stylize
 from photonet.baselines.guided_filter import guided_filter
 from photonet.baselines.matting import matting_smoothing
 from photonet.network import MULTIPLE, PhotoNet
+from photonet.samples import photograph
+from photonet.weights import load_network, shipped
 
 CONTENTS = ("china", "astronaut", "motorcycle", "chelsea")
 STYLES = ("rocket", "flower", "coffee")
@@ -74,6 +75,15 @@ def artistic_pairs(s: Pairs, job: Job) -> list[Pair]:
     ]
 
 
+def training_photographs(s: Pairs, job: Job) -> list[Path] | list[Tensor]:
+    """Photographs that are not among the pairs: files of the development data, or what is left in the libraries."""
+    if not s.development:
+        used = (*CONTENTS[: s.contents], *STYLES[: s.styles])
+        return [photograph(n) for n in (*CONTENTS, *STYLES, *PAINTED) if n not in used]
+    with job.assets.find("images/photos.csv").open(encoding="utf-8", newline="") as f:
+        return [job.assets.find("images/photos").parent / r["file"] for r in csv.DictReader(f) if r["split"] == "train"]
+
+
 def held_out(kind: str, job: Job) -> list[str]:
     """Pictures of the development data that nothing is trained on, as names such as ``photos/a.jpg``."""
     with job.assets.find(f"images/{kind}.csv").open(encoding="utf-8", newline="") as f:
@@ -88,8 +98,7 @@ def _product(contents: tuple[str, ...], styles: tuple[str, ...], s: Pairs, job: 
 
 def network(name: str, job: Job) -> PhotoNet:
     """A network of the package with its weights."""
-    path = shipped(name)
-    job.assets.note(path.name, sha256(path))
+    job.assets.note(shipped().name, sha256(shipped()))
     return load_network(name).to(job.device)
 
 

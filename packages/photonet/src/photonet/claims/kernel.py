@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from photonet.lazy import measure as statistics_of
 from torch import Tensor
 
 from paperkit.claims import Claim, Values, Verdict
@@ -14,6 +13,7 @@ from paperkit.style.transforms import Statistics, wct_map
 from photonet.baselines.reference import wct_svd64
 from photonet.claims import drawing
 from photonet.claims.speed import alternated, ratio
+from photonet.lazy import measure as statistics_of
 
 FASTER = 4.0
 RESIDUAL = 1e-3

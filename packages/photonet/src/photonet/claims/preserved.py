@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from photonet.samples import photograph
 
 from paperkit.claims import Claim, Values, Verdict
 from paperkit.experiment import Experiment, Job
@@ -28,6 +27,7 @@ from photonet.claims.common import (
     photo_pairs,
     photographic,
 )
+from photonet.samples import photograph
 
 KEPT = 0.5
 """Share of the way from the content to PhotoNet's picture, in features, that a student must make."""

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from photonet.executor import Executor
-from photonet.samples import photograph
 from torch import Tensor
 
 from paperkit.claims import Claim, Estimate, Values, Verdict
@@ -20,7 +18,9 @@ from photonet.baselines.matting import matting_smoothing
 from photonet.baselines.transform import unchanged, whitening_svd64
 from photonet.claims import drawing
 from photonet.claims.common import ENCODER, baselines, network
+from photonet.executor import Executor
 from photonet.network import Decoder, PhotoNet
+from photonet.samples import photograph
 
 Work = Mapping[str, Callable[[], object]]
 SMOOTHED, BARE = 20.0, 3.0
