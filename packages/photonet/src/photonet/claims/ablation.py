@@ -1,4 +1,4 @@
-"""N2: what each of PhotoNet's three ideas is good for: skips with instance norm, bottleneck aggregation, several transfers."""
+"""N2: what PhotoNet's three ideas are good for: skips with instance norm, bottleneck aggregation, several transfers."""
 
 import tempfile
 from collections.abc import Sequence
@@ -155,9 +155,9 @@ EXPERIMENTS = [
             where="the network's three ideas: INSL, BFA, transfer before every stage",
             statement="Skips with instance norm (INSL), aggregation at the bottleneck (BFA) and several transfers each matter.",
             criterion="Decoders start from the shipped PhotoNet's weights and are trained on equally long, on the same "
-            "crops. Paired 95 % intervals over photo pairs exclude 0: SSIM of edges to the content is higher with INSL than "
-            "without, and with BFA than without; the Gram distance to the style is lower with all transfers than with one, "
-            "at the bottleneck. Direction: two of three.",
+            "crops. Paired 95 % intervals over photo pairs exclude 0: SSIM of edges to the content is higher with INSL "
+            "than without, and with BFA than without; the Gram distance to the style is lower with all transfers than with "
+            "one, at the bottleneck. Direction: two of three.",
             tolerance="Intervals by bootstrap over pairs; a part that makes no difference within them does not matter here.",
         ),
         {

@@ -129,9 +129,9 @@ EXPERIMENTS = [
             paper="1907.03118",
             where="derived: one pass and a style computed once make video",
             statement="With the style kept and the content's statistics averaged over time, a video stays steady.",
-            criterion="In a pan over a photograph, the change of what two frames both show is smaller for PhotoNet, frame "
-            "by frame, than for PhotoWCT: the 95 % interval of the ratio is below 1. And averaged statistics make it smaller "
-            "still, paired 95 % interval. Direction: the first.",
+            criterion="In a pan over a photograph, the change of what two frames both show is smaller for PhotoNet, "
+            "frame by frame, than for PhotoWCT: the 95 % interval of the ratio is below 1. And averaged statistics make it "
+            "smaller still, paired 95 % interval. Direction: the first.",
             tolerance="Intervals by bootstrap over pairs.",
         ),
         {
