@@ -21,7 +21,7 @@ from photonet.baselines.guided_filter import inverse
 
 STRENGTH = 0.9999  # a and ε as the public code of PhotoWCT has them
 EPSILON = 1e-7
-TOLERANCE = 1e-4  # of conjugate gradients: bounds the root mean square error of the result relative to the picture's
+TOLERANCE = 1e-3  # of conjugate gradients: bounds the root mean square error of the result relative to the picture's
 OFFSETS = [(y, x) for y in (0, 1, 2) for x in (0, 1, 2)]
 
 Solver = Literal["cg", "direct"]

@@ -153,7 +153,7 @@ EXPERIMENTS = [
             title="Each part matters",
             paper="1907.03118",
             where="the network's three ideas: INSL, BFA, transfer before every stage",
-            statement="Skips with instance norm (INSL), aggregation at the bottleneck (BFA) and several transfers each matter.",
+            statement="Skips with instance norm (INSL), aggregation at the bottleneck (BFA), and several transfers matter.",
             criterion="Decoders start from the shipped PhotoNet's weights and are trained on equally long, on the same "
             "crops. Paired 95 % intervals over photo pairs exclude 0: SSIM of edges to the content is higher with INSL "
             "than without, and with BFA than without; the Gram distance to the style is lower with all transfers than with "
