@@ -49,7 +49,7 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def activations(self, image: Tensor) -> dict[str, Tensor]:
-        """What each convolution of the student imitates, by the student's names: two convolutions a block, one in the last."""
+        """What each convolution of the student imitates, by the student's names: two a block, one in the last."""
         found = {name: F.relu(y) for name, y in self.shallow.activations(image)}
         further = dict(self.further.activations(image, 4))
         deep = dict(self.deep.activations(image))
