@@ -1,17 +1,16 @@
 """The baselines' decoders: python training/baselines.py DATA OUT [--networks FILE] [--steps N] [--resume].
 
-DATA holds ``images/photos.csv`` with a column split. The encoder is that of FILE, by default of the shipped networks; what is
-shipped is OUT/baselines.safetensors.
+DATA holds ``images/photos.csv`` with a column split. The encoder is that of FILE, by default of the shipped networks; what
+is shipped is OUT/baselines.safetensors.
 """
 
 import argparse
 from pathlib import Path
 
-from photonet.weights import load_network, shipped
-
 from distill import photographs
 
 from photonet.baselines.training import BaselineSettings, train_baselines
+from photonet.weights import load_network, shipped
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)

@@ -18,7 +18,7 @@ from photonet.claims import drawing
 from photonet.claims.common import Pairs, averages, baselines, judged_by, network, photo_pairs
 from photonet.executor import Executor
 from photonet.network import MULTIPLE
-from photonet.video import Smoothing
+from photonet.video import Smoother
 
 METHODS = ("PhotoNet, statistics averaged", "PhotoNet, frame by frame", "PhotoNAS, frame by frame", "PhotoWCT")
 Clip = list[Tensor]
@@ -61,7 +61,7 @@ def methods(style: Tensor, job: Job) -> Iterator[tuple[str, Callable[[], Callabl
         kept = run.prepare(pad_to_multiple(style[None], MULTIPLE))
 
         def start(smoothed: bool, run: Executor = run, kept: object = kept) -> Callable[[Tensor], Tensor]:
-            smooth = Smoothing() if smoothed else None
+            smooth = Smoother() if smoothed else None
 
             def frame(x: Tensor) -> Tensor:
                 y = run(pad_to_multiple(x[None], MULTIPLE), kept, smooth=smooth)  # type: ignore[arg-type]
