@@ -1,7 +1,6 @@
 """The baselines that come with the package: their decoders for the slim encoder that photonet ships.
 
-Weights are kept as bytes with a scale for each output channel: what all of the package's networks together may take is little,
-and the reconstructions are the same within a few hundredths of a decibel (see the model card).
+Weights are kept as bytes with a scale for each output channel; what that costs in decibels is in data/BASELINES.md.
 """
 
 import hashlib

@@ -137,7 +137,7 @@ EXPERIMENTS = [
         {
             "smoke": Moving(contents=2, styles=1, longest=96, frames=3),
             "small": Moving(),
-            "full": Moving(longest=512, development=True, frames=6),
+            "full": Moving(longest=384, development=True, frames=5),
         },
         measure,
         judge_video,
