@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from photonet.samples import photograph
 
 from paperkit.runner import reproduce
-from paperkit.style.encoders import SlimEncoder
 from photonet.architecture import PRESETS
 from photonet.claims import EXPERIMENTS, ablation, artistic, kernel, large, preserved, sharp, speed, video
 from photonet.claims.common import feature_distance, style_distance
-from photonet.network import Decoder, PhotoNet
+from photonet.samples import photograph
 
 MINE = [f"N{i}" for i in range(1, 11)]
 ENCODERS = "made up"
@@ -81,15 +79,9 @@ def test_variants_lack_what_they_are_called_after():
     assert without_norm.skips == (4, 3, 2, 1) and len(without_norm) == len(PRESETS["photonet"]) - 4
 
 
-def small_network(name="photonet"):
-    torch.manual_seed(0)
-    encoder = SlimEncoder((4, 6, 8, 8, 8), (2, 2, 2, 2))
-    return PhotoNet(encoder, Decoder(PRESETS[name], encoder.channels)).eval().requires_grad_(False)
-
-
 @pytest.mark.parametrize("name", list(ablation.REMOVED))
-def test_variants_inherit_what_they_have_of_the_network(name):
-    net = small_network()
+def test_variants_inherit_what_they_have_of_the_network(name, network):
+    net = network("photonet")
     child = ablation.inherited(net.decoder, ablation.variant(name))
     levels = net.encode(torch.rand(1, 3, 48, 32))
     if name in ("PhotoNet", "one transfer"):
@@ -191,8 +183,8 @@ def test_lazy_is_faster_and_the_same(eager, apart, kind):
     assert speed.judge_lazy([value]).kind == kind
 
 
-def test_lazy_and_eager_agree_and_what_has_no_transfers_keeps_its_weights():
-    net = small_network("photonas")
+def test_lazy_and_eager_agree_and_what_has_no_transfers_keeps_its_weights(network):
+    net = network("photonas")
     ways, apart = speed.both_ways(net, torch.rand(1, 3, 48, 64), torch.rand(1, 3, 32, 32))
     assert apart < 1e-4 and list(ways) == ["eager", "lazy", "lazy with the style's share"]
     bare = speed.without_transfers(net)
