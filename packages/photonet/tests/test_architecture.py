@@ -18,7 +18,9 @@ def flipped(text, *places):
     return "".join(str(1 - int(b)) if i in places else b for i, b in enumerate(text))
 
 
-@pytest.mark.parametrize(("text", "said"), [("01", "'01' is neither"), ("1" * 33, "33"), ("x" * 32, "'x'"), ("", "neither")])
+@pytest.mark.parametrize(
+    ("text", "said"), [("01", "2 characters"), ("1" * 33, "33"), ("x" * 32, "'x'"), ("", "0 characters"), ("foo", "neither")]
+)
 def test_what_is_no_architecture_is_one_sentence(text, said):
     with pytest.raises(InputError, match=said) as e:
         Architecture.parse(text)

@@ -20,7 +20,7 @@ def random_bits(seed):
     return "".join(map(str, torch.randint(2, (32,), generator=torch.Generator().manual_seed(seed)).tolist()))
 
 
-@pytest.mark.parametrize("chosen", itertools.product("01", repeat=4))
+@pytest.mark.parametrize("chosen", list(itertools.product("01", repeat=4)))
 def test_every_bottleneck_gives_a_picture(chosen, network, picture):
     net = network("0" + "".join(chosen) + "0" * 27)
     assert net(picture(32, 48), picture(48, 32)).shape == (1, 3, 32, 48)
@@ -65,7 +65,7 @@ def test_the_network_is_what_the_formulas_say(network, picture):
         return F.interpolate(F.relu(d.conv25(x)), scale_factor=2)
 
     def adain(x, y):
-        return centre(x) * y.std((2, 3), correction=0, keepdim=True) + y.mean((2, 3), keepdim=True)
+        return centre(x) * (y.var((2, 3), correction=0, keepdim=True) + 1e-5).sqrt() + y.mean((2, 3), keepdim=True)
 
     wanted = d.conv27(torch.cat([adain(up_to_stage_5(c), up_to_stage_5(s)), centre(adain(c[1], s[1]))], 1))
     assert torch.allclose(net(content, style, "adain"), wanted, atol=2e-4)
@@ -96,10 +96,13 @@ def test_wct_gives_the_covariance_of_the_style():
     from photonet.transforms import TRANSFORMS
 
     x, s = torch.randn(1, 6, 30, 30, dtype=torch.float64), torch.randn(1, 6, 20, 25, dtype=torch.float64).cumsum(1)
-    for name in ("wct", "ot"):
+    for name in ("wct-exact", "wct", "ot"):
         z = Statistics.of(TRANSFORMS[name](x, s))
         wanted = Statistics.of(s)
-        assert torch.allclose(z.covariance, wanted.covariance, atol=1e-6) and torch.allclose(z.mean, wanted.mean, atol=1e-6)
+        tolerance = 1e-6 if name == "wct-exact" else 1e-3
+        assert torch.allclose(z.covariance, wanted.covariance, atol=tolerance) and torch.allclose(
+            z.mean, wanted.mean, atol=1e-6
+        )
 
 
 def test_single_bits_change_only_their_own_layers(network):

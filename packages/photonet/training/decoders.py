@@ -8,7 +8,9 @@ from pathlib import Path
 
 from distill import photographs
 
+from paperkit.training.crops import Crops
 from photonet.architecture import PRESETS
+from photonet.closed_form import start_decoder
 from photonet.network import Decoder
 from photonet.training import TrainingSettings, train
 from photonet.weights import load_networks
@@ -27,9 +29,14 @@ if __name__ == "__main__":
     parser.add_argument("--feature-weight", type=float, default=TrainingSettings.feature_weight)
     parser.add_argument("--resume", action="store_true")
     given = parser.parse_args()
-    known = load_networks(given.first / "network.safetensors")
-    encoder = next(iter(known.values())).encoder
-    decoders = {n: known[n].decoder if n in known else Decoder(PRESETS[n], encoder.channels) for n in NAMES}
+    encoder = next(iter(load_networks(given.first / "network.safetensors").values())).encoder
+    decoders = {n: Decoder(PRESETS[n], encoder.channels) for n in NAMES}
+    photos = photographs(given.data)
+    if not given.resume:
+        images = Crops(photos, seed=1).at(0).draw(48, 192)
+        for name, decoder in decoders.items():
+            shares = start_decoder(encoder, decoder, images)
+            print(name, " ".join(f"{layer} {share:.2f}" for layer, share in shares.items()), flush=True)
     chosen = ("steps", "batch", "crop", "learning_rate", "image_weight", "feature_weight")
     settings = TrainingSettings(bf16=True, checkpoint_every=100, **{k: getattr(given, k) for k in chosen})
-    train(encoder, decoders, photographs(given.data), given.out, settings, given.resume, "cpu")
+    train(encoder, decoders, photos, given.out, settings, given.resume, "cpu")

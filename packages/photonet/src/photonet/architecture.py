@@ -89,12 +89,14 @@ class Architecture:
         object.__setattr__(self, "bits", _canonical(self.bits))
 
     @classmethod
-    def parse(cls, text: str) -> "Architecture":
-        """From a string of bits or the name of a preset.
+    def parse(cls, text: "str | Architecture") -> "Architecture":
+        """From a string of bits or the name of a preset; an architecture is itself.
 
         Raises:
             InputError: Neither.
         """
+        if isinstance(text, Architecture):
+            return text
         name = text.strip().lower()
         if name in PRESETS:
             return PRESETS[name]

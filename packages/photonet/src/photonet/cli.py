@@ -27,7 +27,7 @@ CITATION = """
 }
 """
 
-Transforms = Literal["wct", "wct-relative", "wct-identity", "adain", "ot"]
+Transforms = Literal["wct", "wct-exact", "wct-relative", "wct-identity", "adain", "ot"]
 
 
 def transfer(

@@ -1,4 +1,4 @@
-"""The objective of the search over networks (arXiv 1912.02398, the P-step): how near a student is to its teacher, and its cost.
+"""The objective of the search over networks (arXiv 1912.02398, P-step): how near a student is to its teacher, and its cost.
 
 0.8 L_r + 0.1 L_p + 0.1 c: mean squared error of the stylised pictures, of their features averaged over the levels, and the
 share of operators. The authors' validator counts the features of the last pair only; here all pairs count.
@@ -62,7 +62,7 @@ def objective(
         students: Its pictures in [0, 1].
         teachers: The teacher's of the same pairs.
         encoder: Gives the levels on which L_p is measured.
-        cost: ``operators``: their number over 32; ``macs``: multiply-accumulates over PhotoNet's, the style's share included.
+        cost: ``operators``: their number over 32; ``macs``: multiply-accumulates over PhotoNet's, style included.
         channels: Of the student's encoder, for ``macs``.
         weights: Of L_r, L_p and the cost.
 

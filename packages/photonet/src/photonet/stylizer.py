@@ -29,7 +29,7 @@ class PhotoStylizer:
     Args:
         network: A network, or the name or bits of one in ``model``.
         model: File of networks that ``photonet train`` wrote; the one that comes with the package when None.
-        transform: Name in :data:`photonet.transforms.TRANSFORMS`, or a callable ``(x, s) -> z`` such as styleproj's projection.
+        transform: Name in :data:`photonet.transforms.TRANSFORMS`, or a callable ``(x, s) -> z``.
         device: ``auto``, ``cpu``, ``cuda`` ...
         pixels: Larger pictures are worked on in bands of about so many pixels; the result does not depend on it.
 

@@ -53,7 +53,7 @@ class Smoother:
 
 @dataclass
 class Steadiness:
-    """Mean absolute change from frame to frame, of the content and of the result; what exceeds a ratio of 1 may be flicker."""
+    """Mean absolute change from frame to frame, of content and result; what exceeds a ratio of 1 may be flicker."""
 
     content: float = 0.0
     result: float = 0.0
