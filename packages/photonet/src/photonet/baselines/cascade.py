@@ -14,7 +14,7 @@ from paperkit.style.encoders import LevelEncoder
 from paperkit.style.padding import crop, pad_to_multiple
 from photonet.baselines.levels import LevelDecoder, encode
 from photonet.baselines.pooling import POOLINGS, PoolingName
-from photonet.baselines.transform import Towards, Transform, whitening
+from photonet.baselines.transform import Towards, Transform, affine
 
 DEPTH = 4
 
@@ -48,10 +48,10 @@ class Cascade(nn.Module):
         return len(self.decoders)
 
     def prepare(self, style: Float[Tensor, "1 3 H W"], transform: Transform | None = None) -> CascadeStyle:
-        """The style's side of all rounds; by default of WCT, undamped."""
+        """The style's side of all rounds; by default photonet's WCT."""
         padded = pad_to_multiple(style, 2 ** (self.depth - 1))
         features, _ = encode(self.encoder, padded, self.depth, self.pooling)
-        return CascadeStyle(tuple((transform or whitening())(f) for f in features))
+        return CascadeStyle(tuple((transform or affine())(f) for f in features))
 
     def reconstruct(self, picture: Float[Tensor, "b 3 h w"], level: int) -> Float[Tensor, "b 3 h w"]:
         """One round without a transform; sizes are multiples of 2^(level-1)."""

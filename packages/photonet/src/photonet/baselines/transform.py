@@ -4,20 +4,23 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from paperkit.style.transforms import Regularization, Statistics, wct_map
+from paperkit.style.transforms import Regularization
 from photonet.baselines.reference import wct_svd64
+from photonet.lazy import measure
+from photonet.transforms import TRANSFORMS
 
 Towards = Callable[[Tensor], Tensor]
 Transform = Callable[[Tensor], Towards]
 
 
-def whitening(regularization: Regularization = "none") -> Transform:
-    """WCT as affine map, covariances in single and factors in double precision: the transform that photonet itself uses."""
+def affine(name: str = "wct") -> Transform:
+    """A transform of photonet's own registry, by the kernels that photonet itself uses."""
+    rule = TRANSFORMS[name]
 
     def prepare(style: Tensor) -> Towards:
-        known = Statistics.of(style)
+        known = measure(style)
         known.root  # noqa: B018 - the eigenvectors are the style's side, too
-        return lambda x: wct_map(Statistics.of(x), known, regularization)(x)
+        return lambda x: rule.fit(measure(x), known)(x)
 
     return prepare
 

@@ -15,7 +15,7 @@ from paperkit.style.encoders import LevelEncoder
 from paperkit.style.padding import crop, pad_to_multiple
 from photonet.baselines.levels import LevelDecoder, encode, encode_level
 from photonet.baselines.pooling import POOLINGS, Kept
-from photonet.baselines.transform import Towards, Transform, whitening
+from photonet.baselines.transform import Towards, Transform, affine
 
 HAAR = POOLINGS["haar"]
 
@@ -48,8 +48,8 @@ class WCT2(nn.Module):
         return self.decoder.depth
 
     def prepare(self, style: Float[Tensor, "1 3 H W"], transform: Transform | None = None) -> WaveletStyle:
-        """The style's side, its pass through the decoder included; by default of WCT, undamped."""
-        towards = transform or whitening()
+        """The style's side, its pass through the decoder included; by default photonet's WCT."""
+        towards = transform or affine()
         levels, kept = encode(self.encoder, pad_to_multiple(style, 2 ** (self.depth - 1)), self.depth, HAAR)
         decoded, x = [], levels[-1]
         for k in range(self.depth, 1, -1):
