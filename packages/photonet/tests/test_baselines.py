@@ -162,12 +162,8 @@ def test_files_come_back_nearly_and_know_their_encoder(baselines, encoder, tmp_p
     save_baselines(baselines, path, {"steps": "0"})
     loaded = load_baselines(encoder, path)
     picture = torch.rand(3, 32, 32)
-    torch.testing.assert_close(
-        stylize(loaded.wct2, picture, picture, unchanged),
-        stylize(baselines.wct2, picture, picture, unchanged),
-        atol=1e-2,
-        rtol=0,
-    )
+    before, after = (stylize(b.wct2, picture, picture, unchanged) for b in (baselines, loaded))
+    assert (after - before).abs().mean() < 0.01 < 0.05 < before.std()
     other = SlimEncoder((4, 6, 8, 8, 8), (2, 2, 2, 2))
     with pytest.raises(InputError, match="another encoder"):
         load_baselines(other, path)
