@@ -1,7 +1,7 @@
 """What the baselines' decoders reconstruct: python training/evaluate_baselines.py DATA RUN OUT.json.
 
-Mean PSNR in dB on held-out photographs, of what is shipped, and of the same weights before they were rounded to bytes, as the
-checkpoint in the folder RUN has them.
+Mean PSNR in dB on held-out photographs, of what is shipped, and of the same weights before they were rounded to bytes, as
+the checkpoint in the folder RUN has them.
 """
 
 import argparse
