@@ -48,9 +48,10 @@ class Ablation(Pairs):
 
     contents: int = 3
     styles: int = 2
-    steps: int = 40
+    steps: int = 30
     batch: int = 4
-    crop: int = 64
+    crop: int = 128
+    """Side in pixels: norms see what they see in whole pictures only where crops are not small."""
 
 
 def variant(name: str) -> Architecture:
@@ -94,7 +95,7 @@ def trained(s: Ablation, job: Job) -> dict[str, PhotoNet]:
             steps=s.steps,
             batch=s.batch,
             crop=s.crop,
-            learning_rate=5e-4,
+            learning_rate=3e-4,
             image_weight=5.0,
             sample_every=0,
             checkpoint_every=s.steps,
@@ -163,7 +164,7 @@ EXPERIMENTS = [
         {
             "smoke": Ablation(contents=2, styles=1, longest=96, steps=1, batch=1, crop=32),
             "small": Ablation(),
-            "full": Ablation(longest=512, development=True, judge="vgg19", steps=400, batch=8, crop=96),
+            "full": Ablation(longest=512, development=True, judge="vgg19", steps=300, batch=8),
         },
         measure,
         judge_ablation,
