@@ -5,6 +5,7 @@ maxima in every pooling and puts decoded values there; WCT repeats them over the
 """
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
@@ -67,8 +68,20 @@ class Cascade(nn.Module):
         return crop(x, *content.shape[2:]).clamp(0, 1)
 
 
+class Baseline(Protocol):
+    """A method that looks at a style once and then at any number of contents."""
+
+    def prepare(self, style: Tensor, transform: Transform | None = None) -> Any:
+        """The style's side."""
+        ...
+
+    def __call__(self, content: Tensor, style: Any, /) -> Tensor:
+        """The content in the style."""
+        ...
+
+
 def stylize(
-    method: nn.Module, content: Float[Tensor, "3 h w"], style: Float[Tensor, "3 H W"], transform: Transform | None = None
+    method: Baseline, content: Float[Tensor, "3 h w"], style: Float[Tensor, "3 H W"], transform: Transform | None = None
 ) -> Float[Tensor, "3 h w"]:
     """One picture by a baseline, without gradients."""
     with torch.inference_mode():

@@ -15,7 +15,7 @@ def encode_level(
 ) -> tuple[Float[Tensor, "b d y x"], Kept]:
     """The features of ``level`` (after ReLU) from those of the level before, or from the picture where it is 1."""
     if level == 1:
-        return F.relu(encoder.conv1_1(encoder.input(x))), ()
+        return F.relu(encoder.get_submodule("conv1_1")(encoder.input(x))), ()
     block = level - 1
     for i in range(2, encoder.convolutions[block - 1] + 1):
         x = F.relu(getattr(encoder, f"conv{block}_{i}")(x))

@@ -48,7 +48,7 @@ def haar_inverse(mean: Float[Tensor, "b c h w"], differences: Kept) -> Float[Ten
 
 
 POOLINGS: dict[PoolingName, Pooling] = {
-    "positions": Pooling(_with_positions, lambda y, kept: F.max_unpool2d(y, kept[0], 2)),
+    "positions": Pooling(_with_positions, lambda y, kept: F.max_unpool2d(y, kept[0], [2, 2])),
     "nearest": Pooling(lambda x: (F.max_pool2d(x, 2), ()), lambda y, _: F.interpolate(y, scale_factor=2, mode="nearest")),
     "haar": Pooling(haar, haar_inverse),
 }

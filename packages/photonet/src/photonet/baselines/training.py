@@ -6,6 +6,7 @@ given in the encoder, on what the decoder has made so far.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -54,16 +55,21 @@ def fit_decoder(encoder: LevelEncoder, decoder: LevelDecoder, pooling: Pooling, 
     """The closed-form start of one decoder; images are (b, 3, h, w)."""
     given: dict[str, Tensor] = {}
     hooks = []
+
+    def remember(name: str, layer: nn.Module, x: tuple[Tensor]) -> None:
+        given[name] = x[0]
+
     for name, layer in encoder.named_children():
-        hooks.append(layer.register_forward_pre_hook(lambda _, x, name=name: given.update({name: x[0]})))
+        hooks.append(layer.register_forward_pre_hook(partial(remember, name)))
     features, kept = encode(encoder, images, decoder.depth, pooling)
     given["conv1_1"] = images
 
-    def fit(layer: nn.Module, x: tuple[Tensor], name: str) -> None:
-        fit_convolution(layer, x[0], given[name], rectified=name != "conv1_1")  # type: ignore[arg-type]
+    def fit(name: str, layer: nn.Module, x: tuple[Tensor]) -> None:
+        assert isinstance(layer, nn.Conv2d)
+        fit_convolution(layer, x[0], given[name], rectified=name != "conv1_1")
 
     for name, layer in decoder.named_children():
-        hooks.append(layer.register_forward_pre_hook(lambda layer, x, name=name: fit(layer, x, name)))
+        hooks.append(layer.register_forward_pre_hook(partial(fit, name)))
     decoder(features[-1], pooling, kept)
     for hook in hooks:
         hook.remove()

@@ -72,7 +72,7 @@ def measure(s: Artistic, job: Job) -> Values:
     own: dict[tuple[str, str], float] = {}
     pairs = artistic_pairs(s, job)
     for pair, content, style in pairs:
-        target, photo = look(style), pair.split("-")[0]
+        target, photo = look(style), pair.split("|")[0]
         for name, method in methods.items():
             picture = method(content, style)
             if (photo, name) not in own:

@@ -56,8 +56,11 @@ def photo_pairs(s: Pairs, job: Job) -> list[Pair]:
         return _product(CONTENTS[: s.contents], STYLES[: s.styles], s, job)
     folder = job.assets.find("images/pairs")
     names = sorted(p.name.removesuffix("_content.jpg") for p in folder.glob("*_content.jpg"))
-    read = [(n, *(fit(read_image(folder / f"{n}_{part}.jpg"), s.longest) for part in ("content", "style"))) for n in names]
-    return [(n, c, t) for n, c, t in read]
+
+    def read(name: str, part: str) -> Tensor:
+        return fit(read_image(folder / f"{name}_{part}.jpg"), s.longest)
+
+    return [(n, read(n, "content"), read(n, "style")) for n in names]
 
 
 def artistic_pairs(s: Pairs, job: Job) -> list[Pair]:
@@ -69,10 +72,12 @@ def artistic_pairs(s: Pairs, job: Job) -> list[Pair]:
     folder = job.assets.find("images/photos").parent
     job.assets.find("images/paintings")
     chosen = draw.sample(photos, s.contents * s.styles)
-    return [
-        (f"{photo}-{painting}", *(fit(read_image(folder / f), s.longest) for f in (photo, painting)))
-        for photo, painting in zip(chosen, paintings * len(chosen), strict=False)
-    ]
+
+    def read(name: str) -> Tensor:
+        return fit(read_image(folder / name), s.longest)
+
+    pairs = zip(chosen, paintings * len(chosen), strict=False)
+    return [(f"{photo}|{painting}", read(photo), read(painting)) for photo, painting in pairs]
 
 
 def training_photographs(s: Pairs, job: Job) -> list[Path] | list[Tensor]:
@@ -93,7 +98,7 @@ def held_out(kind: str, job: Job) -> list[str]:
 def _product(contents: tuple[str, ...], styles: tuple[str, ...], s: Pairs, job: Job) -> list[Pair]:
     job.assets.note("photographs of scikit-image and scikit-learn", "the wheels'")
     pictures = {n: photograph(n, s.longest) for n in (*contents, *styles)}
-    return [(f"{c}-{t}", pictures[c], pictures[t]) for c, t in product(contents, styles)]
+    return [(f"{c}|{t}", pictures[c], pictures[t]) for c, t in product(contents, styles)]
 
 
 def network(name: str, job: Job) -> PhotoNet:
