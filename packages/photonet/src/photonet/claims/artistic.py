@@ -24,6 +24,7 @@ from photonet.claims.common import (
     judge,
     judged_by,
     network,
+    side_by_side,
     style_distance,
 )
 
@@ -103,12 +104,8 @@ def judge_artistic(values: Sequence[Values]) -> Verdict:
 def draw(values: Sequence[Values], path: Path) -> None:
     """Photographs of the libraries in three styles."""
     job = Job(0)
-    methods = artists(job)
     pairs = artistic_pairs(Artistic(contents=3, styles=3, longest=320), job)
-    rows = [
-        {"content": c, "style": t, **{name: method(c, t) for name, method in methods.items()}}
-        for _, c, t in (pairs[0], pairs[4], pairs[8])
-    ]
+    rows = side_by_side(artists(job), (pairs[0], pairs[4], pairs[8]))
     drawing.sheet(rows, path, "Artistic transfer; pictures of scikit-image and scikit-learn, one slim encoder under all")
 
 

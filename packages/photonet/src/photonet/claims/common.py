@@ -2,7 +2,7 @@
 
 import csv
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -141,6 +141,11 @@ def photographic(job: Job) -> dict[str, Method]:
         "PhotoWCT + matting": lambda c, s: matting_smoothing(bare["PhotoWCT"](c, s), c).clamp(0, 1),
         "WCT2": bare["WCT2"],
     }
+
+
+def side_by_side(methods: Mapping[str, Method], pairs: Sequence[Pair]) -> list[dict[str, Tensor]]:
+    """Rows of a contact sheet: content, style, and what every method makes of them."""
+    return [{"content": c, "style": t, **{name: method(c, t) for name, method in methods.items()}} for _, c, t in pairs]
 
 
 def judge(s: Pairs, job: Job) -> Callable[[Tensor], list[Tensor]]:

@@ -26,6 +26,7 @@ from photonet.claims.common import (
     network,
     photo_pairs,
     photographic,
+    side_by_side,
 )
 from photonet.samples import photograph
 
@@ -73,12 +74,10 @@ def judge_preserved(values: Sequence[Values]) -> Verdict:
 def draw_preserved(values: Sequence[Values], path: Path) -> None:
     """Teacher and student beside each other."""
     job = Job(0)
-    teacher, student = (by_network(network(n, job)) for n in ("photonet", "photonas"))
+    networks = {"PhotoNet (teacher)": "photonet", "PhotoNAS (7 of 31 operators)": "photonas"}
+    methods = {label: by_network(network(name, job)) for label, name in networks.items()}
     pairs = photo_pairs(Preserved(contents=3, styles=3, longest=320), job)
-    rows = [
-        {"content": c, "style": t, "PhotoNet (teacher)": teacher(c, t), "PhotoNAS (7 of 31 operators)": student(c, t)}
-        for _, c, t in (pairs[1], pairs[3], pairs[8])
-    ]
+    rows = side_by_side(methods, (pairs[1], pairs[3], pairs[8]))
     drawing.sheet(rows, path, "Photographs of scikit-image and scikit-learn")
 
 

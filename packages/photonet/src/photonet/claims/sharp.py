@@ -12,7 +12,7 @@ from paperkit.statistics import paired_difference
 from paperkit.style.metrics import ssim_edge
 from photonet.baselines.guided_filter import guided_filter
 from photonet.claims import drawing
-from photonet.claims.common import Pairs, averages, judge, judged_by, photo_pairs, photographic, style_distance
+from photonet.claims.common import Pairs, averages, judge, judged_by, photo_pairs, photographic, side_by_side, style_distance
 
 SMOOTHED = "PhotoNet + guided filter"
 STYLE_ROOM = 1.1
@@ -62,12 +62,8 @@ def judge_sharp(values: Sequence[Values]) -> Verdict:
 def draw(values: Sequence[Values], path: Path) -> None:
     """Photographs of the libraries in every method."""
     s, job = Sharp(contents=3, styles=3, longest=320), Job(0)
-    methods = photographic(job)
     pairs = photo_pairs(s, job)
-    rows = [
-        {"content": c, "style": t, **{name: method(c, t) for name, method in methods.items()}}
-        for _, c, t in (pairs[0], pairs[4], pairs[8])
-    ]
+    rows = side_by_side(photographic(job), (pairs[0], pairs[4], pairs[8]))
     drawing.sheet(rows, path, "Photographs of scikit-image and scikit-learn; one slim encoder under all methods")
 
 
