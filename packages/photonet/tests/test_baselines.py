@@ -10,15 +10,18 @@ from hypothesis import strategies as st
 from paperkit.errors import InputError
 from paperkit.style.encoders import SlimEncoder
 from paperkit.style.images import write_image
+from paperkit.style.metrics import psnr
 from photonet.baselines.cascade import Cascade, stylize
 from photonet.baselines.levels import encode
 from photonet.baselines.pooling import POOLINGS, haar, haar_inverse
 from photonet.baselines.reference import wct_svd64
-from photonet.baselines.training import BaselineSettings, losses, started, train_baselines
+from photonet.baselines.training import BaselineSettings, losses, reconstructions, started, train_baselines
 from photonet.baselines.transform import affine, unchanged, whitening_svd64
 from photonet.baselines.wct2 import WCT2
-from photonet.baselines.weights import Baselines, load_baselines, save_baselines
+from photonet.baselines.weights import Baselines, load_baselines, save_baselines, shipped
+from photonet.samples import photograph
 from photonet.transforms import TRANSFORMS
+from photonet.weights import load_network
 
 
 @pytest.fixture
@@ -176,3 +179,15 @@ def test_files_come_back_nearly_and_know_their_encoder(baselines, encoder, tmp_p
 
 def test_a_depth_below_the_encoders(encoder):
     assert WCT2(encoder, 3).depth == 3 and Cascade(encoder, "nearest", 2).depth == 2
+
+
+def test_what_is_shipped_is_for_the_shipped_encoder_and_reconstructs():
+    baselines = load_baselines(load_network().encoder)
+    photo = photograph("china", 192)[:, :120]
+    with torch.inference_mode():
+        found = {(n, k): psnr(p[0].clamp(0, 1), photo) for n, k, p in reconstructions(baselines, photo[None])}
+    assert min(found.values()) > 15 and found["photowct", 1] > 28, found
+
+
+def test_all_weights_together_are_small():
+    assert sum(f.stat().st_size for f in shipped().parent.glob("*.safetensors")) < 5e6

@@ -15,6 +15,7 @@ from paperkit.style.metrics import LUMA, ssim
 from photonet.baselines.cascade import stylize
 from photonet.claims import drawing
 from photonet.claims.common import (
+    SHEET,
     Method,
     Pairs,
     artistic_pairs,
@@ -81,7 +82,7 @@ def measure(s: Artistic, job: Job) -> Values:
             found["artefacts"][name].append(artefacts(picture, content, style))
             found["lost"][name].append(own[photo, name])
             found["style"][name].append(style_distance(look(picture), target))
-    return {**found, "pairs": [n for n, *_ in pairs], "encoders": judged_by(s)}
+    return {**found, "pairs": [n for n, *_ in pairs], "longest": s.longest, "encoders": judged_by(s)}
 
 
 def judge_artistic(values: Sequence[Values]) -> Verdict:
@@ -104,7 +105,7 @@ def judge_artistic(values: Sequence[Values]) -> Verdict:
 def draw(values: Sequence[Values], path: Path) -> None:
     """Photographs of the libraries in three styles."""
     job = Job(0)
-    pairs = artistic_pairs(Artistic(contents=3, styles=3, longest=320), job)
+    pairs = artistic_pairs(Artistic(contents=3, styles=3, longest=min(SHEET, values[0]["longest"])), job)
     rows = side_by_side(artists(job), (pairs[0], pairs[4], pairs[8]))
     drawing.sheet(rows, path, "Artistic transfer; pictures of scikit-image and scikit-learn, one slim encoder under all")
 

@@ -28,6 +28,8 @@ from photonet.weights import load_network, shipped
 CONTENTS = ("china", "astronaut", "motorcycle", "chelsea")
 STYLES = ("rocket", "flower", "coffee")
 PAINTED = ("ihc", "retina", "hubble")
+SHEET = 320
+"""Longer side in pixels of the pictures on contact sheets, unless the preset's are smaller."""
 ENCODER = "this package's slim encoder (not VGG)"
 
 Method = Callable[[Tensor, Tensor], Tensor]

@@ -15,6 +15,7 @@ from photonet.claims import drawing
 from photonet.claims.common import (
     CONTENTS,
     ENCODER,
+    SHEET,
     STYLES,
     Pairs,
     averages,
@@ -53,7 +54,7 @@ def measure(s: Preserved, job: Job) -> Values:
         for name, picture in others.items():
             found["ssim"].setdefault(name, []).append(ssim(picture, teacher))
             found["features"].setdefault(name, []).append(feature_distance(look(picture), target))
-    return {**found, "pairs": [n for n, *_ in pairs], "encoders": judged_by(s)}
+    return {**found, "pairs": [n for n, *_ in pairs], "longest": s.longest, "encoders": judged_by(s)}
 
 
 def judge_preserved(values: Sequence[Values]) -> Verdict:
@@ -76,7 +77,7 @@ def draw_preserved(values: Sequence[Values], path: Path) -> None:
     job = Job(0)
     networks = {"PhotoNet (teacher)": "photonet", "PhotoNAS (7 of 31 operators)": "photonas"}
     methods = {label: by_network(network(name, job)) for label, name in networks.items()}
-    pairs = photo_pairs(Preserved(contents=3, styles=3, longest=320), job)
+    pairs = photo_pairs(Preserved(contents=3, styles=3, longest=min(SHEET, values[0]["longest"])), job)
     rows = side_by_side(methods, (pairs[1], pairs[3], pairs[8]))
     drawing.sheet(rows, path, "Photographs of scikit-image and scikit-learn")
 

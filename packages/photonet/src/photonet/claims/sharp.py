@@ -12,7 +12,17 @@ from paperkit.statistics import paired_difference
 from paperkit.style.metrics import ssim_edge
 from photonet.baselines.guided_filter import guided_filter
 from photonet.claims import drawing
-from photonet.claims.common import Pairs, averages, judge, judged_by, photo_pairs, photographic, side_by_side, style_distance
+from photonet.claims.common import (
+    SHEET,
+    Pairs,
+    averages,
+    judge,
+    judged_by,
+    photo_pairs,
+    photographic,
+    side_by_side,
+    style_distance,
+)
 
 SMOOTHED = "PhotoNet + guided filter"
 STYLE_ROOM = 1.1
@@ -39,7 +49,7 @@ def measure(s: Sharp, job: Job) -> Values:
             picture = method(content, reference)
             edges[name].append(ssim_edge(picture, content))
             style[name].append(style_distance(look(picture), target))
-    return {"edges": edges, "style": style, "pairs": [n for n, *_ in pairs], "encoders": judged_by(s)}
+    return {"edges": edges, "style": style, "pairs": [n for n, *_ in pairs], "longest": s.longest, "encoders": judged_by(s)}
 
 
 def judge_sharp(values: Sequence[Values]) -> Verdict:
@@ -61,7 +71,7 @@ def judge_sharp(values: Sequence[Values]) -> Verdict:
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """Photographs of the libraries in every method."""
-    s, job = Sharp(contents=3, styles=3, longest=320), Job(0)
+    s, job = Sharp(contents=3, styles=3, longest=min(SHEET, values[0]["longest"])), Job(0)
     pairs = photo_pairs(s, job)
     rows = side_by_side(photographic(job), (pairs[0], pairs[4], pairs[8]))
     drawing.sheet(rows, path, "Photographs of scikit-image and scikit-learn; one slim encoder under all methods")
