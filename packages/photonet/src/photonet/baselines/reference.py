@@ -15,7 +15,7 @@ DROPPED = 1e-6  # singular values below are left out
 def wct_svd64(
     x: Float[Tensor, "b c h w"], s: Float[Tensor, "b c H W"], regularization: Regularization = "relative"
 ) -> Float[Tensor, "b c h w"]:
-    """Whiten ``x`` and colour it like ``s``: four products with all positions, covariances over N - 1.
+    """Whiten ``x``, then colour it like ``s``: two products with all positions, covariances over N - 1.
 
     ``regularization`` is what is added to the content's covariance: none, identity, or relative (1.5 Σ + diag Σ).
     """
@@ -31,10 +31,12 @@ def _one(x: Tensor, s: Tensor, regularization: Regularization) -> Tensor:
         covariance = covariance + torch.eye(len(covariance)).to(covariance)
     elif regularization == "relative":
         covariance = 1.5 * covariance + covariance.diag().diag()
-    u, d, _ = torch.linalg.svd(covariance)
-    v, e, _ = torch.linalg.svd(style @ style.mT / (style.shape[1] - 1))
-    u, d = u[:, d >= DROPPED], d[d >= DROPPED]
-    v, e = v[:, e >= DROPPED], e[e >= DROPPED]
-    whitened = u @ (torch.diag(d.rsqrt()) @ (u.mT @ content))
-    coloured = v @ (torch.diag(e.sqrt()) @ (v.mT @ whitened))
+    whitened = _power(covariance, -0.5) @ content
+    coloured = _power(style @ style.mT / (style.shape[1] - 1), 0.5) @ whitened
     return (coloured + style_mean).view_as(x).to(x.dtype)
+
+
+def _power(covariance: Tensor, power: float) -> Tensor:
+    u, d, _ = torch.linalg.svd(covariance)
+    u, d = u[:, d >= DROPPED], d[d >= DROPPED]
+    return u @ torch.diag(d**power) @ u.mT
