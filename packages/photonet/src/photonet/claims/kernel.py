@@ -56,9 +56,10 @@ def measure(s: Kernels, job: Job) -> Values:
     seconds, given, measured = {}, {}, {}
     for channels, side in s.shapes:
         x, t = (features(channels, side, s.condition, generator) for _ in range(2))
+        kept = statistics_of(t)
         work: dict[str, Callable[[], object]] = {
             "ours": lambda x=x, t=t: ours(x, t),
-            "ours, style kept": lambda x=x, kept=statistics_of(t): ours(x, kept),
+            "ours, style kept": lambda x=x, kept=kept: ours(x, kept),
             "SVD in double precision": lambda x=x, t=t: wct_svd64(x, t, "none"),
         }
         shape = f"{channels} x {side} x {side}"
