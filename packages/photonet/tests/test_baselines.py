@@ -154,6 +154,7 @@ def test_training_writes_what_loads_and_goes_on_where_it_stopped(encoder, images
     settings = BaselineSettings(steps=2, batch=2, crop=32, start=4)
     train_baselines(encoder, files, tmp_path / "run", settings)
     path = train_baselines(encoder, files, tmp_path / "run", BaselineSettings(**asdict(settings) | {"steps": 4}), True)
+    train_baselines(encoder, files, tmp_path / "further", settings, start=path)
     loaded = load_baselines(encoder, path)
     assert not any(p.requires_grad for p in loaded.decoders.parameters())
     assert len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) == 2
@@ -170,6 +171,7 @@ def test_files_come_back_nearly_and_know_their_encoder(baselines, encoder, tmp_p
     other = SlimEncoder((4, 6, 8, 8, 8), (2, 2, 2, 2))
     with pytest.raises(InputError, match="another encoder"):
         load_baselines(other, path)
+    assert load_baselines(other, path, any_encoder=True).wct2.encoder is other
     with pytest.raises(InputError, match="does not exist"):
         load_baselines(encoder, tmp_path / "none.safetensors")
     path.write_bytes(b"nothing")

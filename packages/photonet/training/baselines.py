@@ -1,4 +1,4 @@
-"""The baselines' decoders: python training/baselines.py DATA OUT [--networks FILE] [--steps N] [--resume].
+"""The baselines' decoders: python training/baselines.py DATA OUT [--networks FILE] [--start FILE] [--steps N] [--resume].
 
 DATA holds ``images/photos.csv`` with a column split. The encoder is that of FILE, by default of the shipped networks; what
 is shipped is OUT/baselines.safetensors.
@@ -17,8 +17,10 @@ if __name__ == "__main__":
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--networks", type=Path, default=shipped())
+    parser.add_argument("--start", type=Path, help="baselines to start from, instead of in closed form")
     parser.add_argument("--steps", type=int, default=BaselineSettings.steps)
     parser.add_argument("--resume", action="store_true")
     given = parser.parse_args()
+    settings = BaselineSettings(steps=given.steps)
     encoder = load_network(path=given.networks).encoder
-    train_baselines(encoder, photographs(given.data), given.out, BaselineSettings(steps=given.steps), given.resume)
+    train_baselines(encoder, photographs(given.data), given.out, settings, given.resume, given.start)

@@ -22,7 +22,7 @@ from photonet.baselines.cascade import Cascade
 from photonet.baselines.levels import LevelDecoder, encode
 from photonet.baselines.pooling import Pooling
 from photonet.baselines.wct2 import HAAR
-from photonet.baselines.weights import Baselines, save_baselines
+from photonet.baselines.weights import Baselines, load_baselines, save_baselines
 
 VARIANCE = 0.06  # of photographs, values in [0, 1]
 
@@ -108,7 +108,12 @@ def losses(baselines: Baselines, images: Tensor, features: float = 0.1) -> dict[
 
 
 def train_baselines(
-    encoder: LevelEncoder, files: Sequence[Path], out: Path, settings: BaselineSettings, resume: bool = False
+    encoder: LevelEncoder,
+    files: Sequence[Path],
+    out: Path,
+    settings: BaselineSettings,
+    resume: bool = False,
+    start: Path | None = None,
 ) -> Path:
     """Train all decoders together; writes ``out/baselines.safetensors`` and returns its path.
 
@@ -118,11 +123,16 @@ def train_baselines(
         out: Folder of checkpoint, log, samples and result.
         settings: What to do.
         resume: Go on from the checkpoint in ``out``.
+        start: File of baselines, for this encoder or one like it, to start from instead of in closed form.
     """
     seed_everything(settings.seed)
     crops = Crops(files, seed=settings.seed)
-    fresh = not (out / "checkpoint.pt").exists()
-    baselines = started(encoder, crops.at(0).draw(settings.start, settings.crop)) if fresh else Baselines.new(encoder)
+    if resume:
+        baselines = Baselines.new(encoder)
+    elif start is None:
+        baselines = started(encoder, crops.at(0).draw(settings.start, settings.crop))
+    else:
+        baselines = load_baselines(encoder, start, any_encoder=True)
     decoders = baselines.decoders.train().requires_grad_(True).to(memory_format=torch.channels_last)
     shown = crops.at(1).draw(6, 128)
 

@@ -69,8 +69,13 @@ def save_baselines(baselines: Baselines, path: Path, metadata: Mapping[str, str]
         save_file(tensors, temporary, metadata=described)
 
 
-def load_baselines(encoder: LevelEncoder, path: Path | None = None) -> Baselines:
+def load_baselines(encoder: LevelEncoder, path: Path | None = None, *, any_encoder: bool = False) -> Baselines:
     """The baselines of a file, by default the shipped one; float32, frozen.
+
+    Args:
+        encoder: That they are for.
+        path: The file.
+        any_encoder: Take decoders for another encoder, too: to train them further.
 
     Raises:
         InputError: The file is none that :func:`save_baselines` wrote, or is for another encoder.
@@ -82,7 +87,7 @@ def load_baselines(encoder: LevelEncoder, path: Path | None = None) -> Baselines
     try:
         with safe_open(path, "pt") as f:
             described = f.metadata() or {}
-            if described["encoder"] != digest(encoder):
+            if described["encoder"] != digest(encoder) and not any_encoder:
                 raise InputError(f"{path.name} holds decoders for another encoder: train them with training/baselines.py")
             tensors = {k: f.get_tensor(k).float() for k in f.keys()}  # noqa: SIM118 - not a dictionary
         state = {k: t * tensors.get(f"{k}.scale", 1.0) for k, t in tensors.items() if not k.endswith(".scale")}
