@@ -1,13 +1,16 @@
 """Every claim runs at preset smoke; judges say what their criterion says, on values made up for it."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
 
+from paperkit.experiment import Job
 from paperkit.runner import reproduce
 from photonet.architecture import PRESETS
 from photonet.claims import EXPERIMENTS, ablation, artistic, kernel, large, preserved, sharp, speed, video
-from photonet.claims.common import feature_distance, style_distance
+from photonet.claims.common import artistic_pairs, feature_distance, photo_pairs, style_distance, training_photographs
 from photonet.samples import photograph
 
 MINE = [f"N{i}" for i in range(1, 11)]
@@ -245,3 +248,14 @@ def test_distances_are_relative():
     assert feature_distance(f, f) == 0 and style_distance(f, f) == 0
     assert feature_distance([2 * x for x in f], f) == pytest.approx(1)
     assert style_distance([2 * x for x in f], f) == pytest.approx(3)
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not os.environ.get("PAPERKIT_DATA"), reason="PAPERKIT_DATA is not set")
+def test_development_data_have_the_pairs_and_keep_what_is_measured_out_of_training():
+    s, job = sharp.Sharp(longest=64, development=True), Job(0)
+    pairs = photo_pairs(s, job)
+    assert len(pairs) == 47 and all(max(x.shape[1:]) == 64 for _, *both in pairs for x in both)
+    measured = {name.split("|")[0] for name, *_ in artistic_pairs(artistic.Artistic(longest=64, development=True), job)}
+    assert len(measured) == 12
+    assert not {p.name for p in training_photographs(s, job)} & {name.split("/")[-1] for name in measured}
