@@ -21,7 +21,7 @@ from photonet.samples import photograph
 from photonet.stylizer import PhotoStylizer
 torch.set_num_threads({threads})
 content, style = resize(photograph("china"), {height}, {width}), photograph("rocket")
-stylizer = PhotoStylizer({name!r})
+stylizer = PhotoStylizer({name!r}, transform="wct")
 before = run.peak_memory_mb()
 start = time.perf_counter()
 result = stylizer.stylize(content, style)

@@ -144,7 +144,7 @@ EXPERIMENTS = [
             paper="1907.03118",
             where="derived: a transfer of features on themselves changes nothing, skip links carry the rest",
             statement="Where the style is the content, PhotoNet gives the photograph back.",
-            criterion=f"PSNR of at least {CLOSE:g} dB, mean over photographs, shipped PhotoNet, default transform.",
+            criterion=f"PSNR of at least {CLOSE:g} dB, mean over photographs, shipped PhotoNet, WCT.",
             tolerance="30 dB is where differences begin to be hard to see; direction: the interval reaches it.",
         ),
         {

@@ -74,7 +74,7 @@ def candidates(height: int, width: int, job: Job) -> dict[str, Callable[[], obje
     work: dict[str, Callable[[], object]] = {}
     for name, label in (("photonas", "PhotoNAS"), ("photonet", "PhotoNet")):
         net = network(name, job)
-        run, bare = Executor(net), Executor(without_transfers(net))
+        run, bare = Executor(net, "wct"), Executor(without_transfers(net), "wct")
         kept, nothing = run.prepare(style), bare.prepare(style)
         work[label] = lambda run=run, kept=kept: run(content, kept)
         work[f"{label}, convolutions"] = lambda bare=bare, nothing=nothing: bare(content, nothing)
@@ -162,7 +162,7 @@ def lazy(s: Sizes, job: Job) -> Values:
 
 def both_ways(net: PhotoNet, content: Tensor, style: Tensor) -> tuple[dict[str, Callable[[], object]], float]:
     """The network eager, lazy, and lazy with the style's share; and how far the pictures of the first two are apart."""
-    run = Executor(net)
+    run = Executor(net, "wct")
     kept = run.prepare(style)
     with torch.inference_mode():
         apart = float((run(content, kept) - net(content, style)).abs().max())

@@ -57,7 +57,7 @@ def changes(frames: Clip, speed: int) -> float:
 def methods(style: Tensor, job: Job) -> Iterator[tuple[str, Callable[[], Callable[[Tensor], Tensor]]]]:
     """By name, what starts a clip and gives the function of a frame; the style's share is computed here, once."""
     for name in ("photonet", "photonas"):
-        run = Executor(network(name, job))
+        run = Executor(network(name, job), "wct")
         kept = run.prepare(pad_to_multiple(style[None], MULTIPLE))
 
         def start(smoothed: bool, run: Executor = run, kept: object = kept) -> Callable[[Tensor], Tensor]:
