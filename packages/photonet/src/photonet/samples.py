@@ -6,11 +6,11 @@ from torch import Tensor
 from paperkit.errors import InputError
 from paperkit.style.images import fit, from_uint8
 
-PHOTOGRAPHS = ("china", "flower", "astronaut", "chelsea", "coffee", "rocket", "motorcycle", "retina", "hubble")
+PHOTOGRAPHS = ("china", "flower", "astronaut", "chelsea", "coffee", "rocket", "motorcycle", "retina", "hubble", "ihc")
 PAIRS = (("china", "coffee"), ("astronaut", "flower"), ("chelsea", "rocket"), ("motorcycle", "china"))
 """Contents and styles whose light differs much."""
 
-_SCIKIT_IMAGE = {"hubble": "hubble_deep_field", "motorcycle": "stereo_motorcycle"}
+_SCIKIT_IMAGE = {"ihc": "immunohistochemistry", "hubble": "hubble_deep_field", "motorcycle": "stereo_motorcycle"}
 
 
 def photograph(name: str, longest: int = 512) -> Tensor:

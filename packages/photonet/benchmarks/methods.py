@@ -1,0 +1,43 @@
+"""Whole pictures by every method, and the lazy executor against the eager network; one process, two cores."""
+
+from pathlib import Path
+
+import torch
+
+from paperkit import bench
+from paperkit.experiment import Job
+from photonet.baselines.guided_filter import guided_filter
+from photonet.baselines.matting import matting_smoothing
+from photonet.claims.common import baselines, network
+from photonet.claims.speed import both_ways, candidates, pictures
+
+RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
+SIZES = {(256, 256): 9, (512, 512): 5, (512, 1024): 3}
+
+
+def methods(height, width):
+    job = Job(0)
+    work = candidates(height, width, job)
+    others, (content, style) = baselines(network("photonet", job), job), pictures(height, width)
+
+    def smoothed(smoothing):
+        return lambda: smoothing(others.photowct(content, others.photowct.prepare(style))[0], content[0])
+
+    whole = {n: f for n, f in work.items() if not n.endswith("convolutions") and n not in ("guided filter", "matting")}
+    return {**whole, "PhotoWCT + guided filter": smoothed(guided_filter), "PhotoWCT + matting": smoothed(matting_smoothing)}
+
+
+def main():
+    with torch.inference_mode():
+        for (height, width), rounds in SIZES.items():
+            size = f"{height} x {width}, {torch.get_num_threads()} threads"
+            result = bench.alternate(f"a picture of {size}", methods(height, width), rounds, warmup=1)
+            bench.save(result, RESULTS / f"methods-{height}x{width}.json")
+            for name in ("photonas", "photonet"):
+                ways, _ = both_ways(network(name, Job(0)), *pictures(height, width))
+                result = bench.alternate(f"{name}, {size}", ways, rounds, warmup=1)
+                bench.save(result, RESULTS / f"lazy-{name}-{height}x{width}.json")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,261 @@
+"""Every claim runs at preset smoke; judges say what their criterion says, on values made up for it."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from paperkit.experiment import Job
+from paperkit.runner import reproduce
+from photonet.architecture import PRESETS
+from photonet.claims import EXPERIMENTS, ablation, artistic, kernel, large, preserved, sharp, speed, video
+from photonet.claims.common import artistic_pairs, feature_distance, photo_pairs, style_distance, training_photographs
+from photonet.samples import photograph
+
+MINE = [f"N{i}" for i in range(1, 11)]
+ENCODERS = "made up"
+
+
+@pytest.mark.slow
+def test_every_claim_runs_at_smoke(tmp_path):
+    outcomes = {o.claim: o for o in reproduce("photonet", MINE, preset="smoke", out=tmp_path)}
+    assert list(outcomes) == MINE
+    assert not [o.error for o in outcomes.values() if o.record is None]
+    for o in outcomes.values():
+        assert o.record.evidence is not None, o.record.verdict.reason
+        assert "encoder" in o.record.verdict.reason, "every result says which encoder it used"
+        assert (o.record.picture is None) or (tmp_path / o.record.picture).stat().st_size > 5_000
+
+
+def test_every_claim_is_measured_at_small():
+    assert not [e.claim.id for e in EXPERIMENTS if "small" not in e.presets]
+
+
+_draw = np.random.default_rng(0)
+
+
+def spread(mean, n=8):
+    """Values that vary a little around exactly this mean."""
+    noise = _draw.standard_normal(n)
+    return list(mean + 0.01 * (noise - noise.mean()))
+
+
+@pytest.mark.parametrize(
+    ("sharpness", "gain", "style", "kind"),
+    [
+        (0.9, 0.0, 0.30, "reproduced"),
+        (0.9, 0.3, 0.30, "direction reproduced"),
+        (0.9, 0.0, 0.50, "direction reproduced"),
+        (0.5, 0.0, 0.30, "not reproduced"),
+    ],
+)
+def test_sharpness_needs_no_smoothing_and_no_less_style(sharpness, gain, style, kind):
+    edges = {"PhotoNet": sharpness, sharp.SMOOTHED: sharpness + gain, "PhotoWCT": 0.6, "PhotoWCT + guided filter": 0.7}
+    styles = {"PhotoNet": style, "PhotoWCT + matting": 0.3}
+    value = {
+        "edges": {n: spread(v) for n, v in edges.items()},
+        "style": {n: spread(v) for n, v in styles.items()},
+        "encoders": ENCODERS,
+    }
+    assert sharp.judge_sharp([value]).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("insl", "bfa", "many", "kind"),
+    [
+        (0.1, 0.1, 0.1, "reproduced"),
+        (0.1, 0.0, 0.1, "direction reproduced"),
+        (0.1, -0.1, 0.0, "not reproduced"),
+    ],
+)
+def test_each_part_has_its_own_measure(insl, bfa, many, kind):
+    edges = {n: [0.8, 0.82, 0.79, 0.81] for n in ablation.REMOVED}
+    style = {n: [0.3, 0.32, 0.29, 0.31] for n in ablation.REMOVED}
+    edges["without INSL"] = [x - insl * f for x, f in zip(edges["PhotoNet"], (0.9, 1, 1.1, 1), strict=True)]
+    edges["without BFA"] = [x - bfa * f for x, f in zip(edges["PhotoNet"], (0.9, 1, 1.1, 1), strict=True)]
+    style["one transfer"] = [x + many * f for x, f in zip(style["PhotoNet"], (0.9, 1, 1.1, 1), strict=True)]
+    value = {"edges": edges, "style": style, "steps": 1, "encoders": ENCODERS}
+    assert ablation.judge_ablation([value]).kind == kind
+
+
+def test_variants_lack_what_they_are_called_after():
+    assert ablation.variant("PhotoNet") == PRESETS["photonet"]
+    assert ablation.variant("without BFA").aggregated == () and ablation.variant("without INSL").skips == ()
+    assert ablation.variant("one transfer").transfers == ("stage1.T",)
+    without_norm = ablation.variant("skips without norm")
+    assert without_norm.skips == (4, 3, 2, 1) and len(without_norm) == len(PRESETS["photonet"]) - 4
+
+
+@pytest.mark.parametrize("name", list(ablation.REMOVED))
+def test_variants_inherit_what_they_have_of_the_network(name, network):
+    net = network("photonet")
+    child = ablation.inherited(net.decoder, ablation.variant(name))
+    levels = net.encode(torch.rand(1, 3, 48, 32))
+    if name in ("PhotoNet", "one transfer"):
+        torch.testing.assert_close(child(levels), net.decoder(levels))
+    if name == "without BFA":
+        expected = torch.nn.functional.conv2d(levels[5], net.decoder.pyramid.weight[:, :8], net.decoder.pyramid.bias)
+        torch.testing.assert_close(child.bottleneck(levels), expected)
+    if name == "without INSL":
+        widest = net.decoder.conv17.weight
+        assert child.conv17.weight.shape == (8, 8, 3, 3) and torch.equal(child.conv17.weight, widest[:, :8])
+    assert torch.equal(child.conv18.weight, net.decoder.conv18.weight)
+
+
+@pytest.mark.parametrize(
+    ("fewer", "lost", "style", "kind"),
+    [
+        (0.1, 0.1, 0.3, "reproduced"),
+        (0.1, -0.1, 0.3, "direction reproduced"),
+        (0.1, 0.1, 0.6, "direction reproduced"),
+        (-0.1, 0.1, 0.3, "not reproduced"),
+    ],
+)
+def test_artefacts_are_judged_at_equal_style(fewer, lost, style, kind):
+    value = {
+        "artefacts": {"ArtNet": spread(0.2), "WCT": spread(0.2 + fewer)},
+        "lost": {"ArtNet": spread(0.2), "WCT": spread(0.2 + lost)},
+        "style": {"ArtNet": spread(style), "WCT": spread(0.3)},
+        "encoders": ENCODERS,
+    }
+    assert artistic.judge_artistic([value]).kind == kind
+
+
+def test_artefacts_are_contrasts_that_neither_picture_has():
+    content, style = photograph("china", 128), photograph("rocket", 128)
+    assert artistic.artefacts(content, content, style) <= 0.02
+    assert artistic.artefacts(style, content, style) <= 0.02
+    checkered = content.clone()
+    checkered[:, ::2, ::2] += 0.5
+    assert artistic.artefacts(checkered, content, style) > 0.5
+    assert artistic.artefacts(torch.zeros_like(content), content, style) == 0
+
+
+@pytest.mark.parametrize(
+    ("student", "ssim", "kind"),
+    [(0.2, 0.9, "reproduced"), (0.45, 0.9, "direction reproduced"), (0.7, 0.9, "not reproduced")],
+)
+def test_a_student_goes_at_least_half_of_the_way(student, ssim, kind):
+    value = {
+        "ssim": {"PhotoNAS": spread(ssim), "content": spread(0.5), "PhotoWCT": spread(0.5)},
+        "features": {"PhotoNAS": [student] * 8, "content": spread(0.6), "PhotoWCT": spread(0.6)},
+        "encoders": ENCODERS,
+    }
+    assert preserved.judge_preserved([value]).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("mean", "kind"), [(33.0, "reproduced"), (29.999, "direction reproduced"), (25.0, "not reproduced")]
+)
+def test_the_bar_of_identity_is_thirty_decibels(mean, kind):
+    assert preserved.judge_own([{"psnr": {"PhotoNet": spread(mean)}}]).kind == kind
+
+
+def seconds(mine, bare, matting):
+    t = {n: [1.0] * 3 for n in ("WCT2", "PhotoNet", "guided filter", "PhotoWCT, SVD in double precision")}
+    t |= {f"{n}, convolutions": [0.5] * 3 for n in ("PhotoNAS", "PhotoNet", "PhotoWCT", "WCT2")}
+    return t | {
+        "PhotoNAS": [mine] * 3,
+        "PhotoWCT": [bare] * 3,
+        "PhotoWCT, style cached": [bare] * 3,
+        "matting": [matting] * 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("bare", "matting", "kind"),
+    [(4.0, 20.0, "reproduced"), (2.0, 20.0, "direction reproduced"), (0.5, 20.0, "not reproduced")],
+)
+def test_speed_has_two_bars(bare, matting, kind):
+    value = {"seconds": {"64 x 64": seconds(1.0, bare, matting)}, "threads": 1}
+    assert speed.judge_speed([value]).kind == kind
+    parts = speed.decomposed(value["seconds"]["64 x 64"])
+    assert parts["PhotoWCT + matting"] == {
+        "convolutions": 0.5,
+        "transform": bare - 0.5 if bare > 0.5 else 0,
+        "smoothing": matting,
+    }
+
+
+@pytest.mark.parametrize(
+    ("eager", "apart", "kind"),
+    [(2.0, 1e-6, "reproduced"), (1.5, 1e-6, "direction reproduced"), (2.0, 1e-3, "not reproduced")],
+)
+def test_lazy_is_faster_and_the_same(eager, apart, kind):
+    t = {f"{n}, {way}": [1.0] * 3 for n in ("PhotoNAS", "PhotoNet") for way in ("lazy", "lazy with the style's share")}
+    t |= {"PhotoNAS, eager": [eager] * 3, "PhotoNet, eager": [1.0] * 3}
+    value = {"seconds": {"64 x 64": t}, "largest difference": {"PhotoNAS, 64 x 64": apart}, "threads": 1}
+    assert speed.judge_lazy([value]).kind == kind
+
+
+def test_lazy_and_eager_agree_and_what_has_no_transfers_keeps_its_weights(network):
+    net = network("photonas")
+    ways, apart = speed.both_ways(net, torch.rand(1, 3, 48, 64), torch.rand(1, 3, 32, 32))
+    assert apart < 1e-4 and list(ways) == ["eager", "lazy", "lazy with the style's share"]
+    bare = speed.without_transfers(net)
+    assert bare.architecture.transfers == ()
+    x = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(bare(x, x), net.reconstruct(x))
+
+
+@pytest.mark.parametrize(
+    ("faster", "residual", "kind"),
+    [(5.0, 1e-6, "reproduced"), (2.0, 1e-6, "direction reproduced"), (5.0, 1e-2, "not reproduced")],
+)
+def test_the_kernel_is_judged_where_channels_are_many(faster, residual, kind):
+    names = {"64 x 8 x 8": 1.0, "256 x 8 x 8": faster}
+    t = {n: {"SVD in double precision": [f] * 3, "ours": [1.0] * 3, "ours, style kept": [0.5] * 3} for n, f in names.items()}
+    value = {"seconds": t, "residual": {"a": residual}, "residual of features": {"a": 0.1}, "condition": 1e7, "threads": 1}
+    assert kernel.judge_kernel([value]).kind == kind
+
+
+def test_generated_features_are_as_hard_as_they_are_called():
+    x = kernel.features(16, 64, 1e4, torch.Generator().manual_seed(0))[0].double().flatten(1)
+    assert 3e3 < torch.linalg.cond(x.cov()) < 3e4
+
+
+def test_memory_is_that_of_the_full_network():
+    networks = {"photonet": {"memory_gb": 4.1, "before_gb": 0.4, "seconds": 1.0}}
+    value = {"networks": networks, "size": "1 x 1", "threads": 1}
+    assert large.judge_large([value]).kind == "not reproduced"
+    networks["photonet"]["memory_gb"] = 3.9
+    assert large.judge_large([value]).kind == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("plain", "averaged", "kind"),
+    [(0.5, 0.4, "reproduced"), (0.5, 0.5, "direction reproduced"), (1.5, 0.4, "not reproduced")],
+)
+def test_videos_are_steadier_than_the_cascades(plain, averaged, kind):
+    noise = np.random.default_rng(1).uniform(0.98, 1.02, 8)
+    levels = dict(zip(video.METHODS, (averaged, plain, 0.5, 1.0), strict=True))
+    rows = {n: list(v * (noise if n == video.METHODS[3] else 1 / noise)) for n, v in levels.items()}
+    assert video.judge_video([{"pan": rows, "noise": rows, "encoders": ENCODERS}]).kind == kind
+
+
+def test_a_pan_shows_the_same_again_and_noise_does_not():
+    s = video.Moving(frames=4, speed=3)
+    picture = torch.rand(3, 8, 40)
+    frames = video.pan(picture, s)
+    assert {f.shape for f in frames} == {(3, 8, 31)} and video.changes(frames, 3) == 0
+    assert video.changes(video.noisy(picture, s, torch.Generator().manual_seed(0)), 0) > 0
+    assert video.changes(frames, 0) > 0.1
+
+
+def test_distances_are_relative():
+    f = [torch.rand(1, 3, 4, 4), torch.rand(1, 5, 2, 2)]
+    assert feature_distance(f, f) == 0 and style_distance(f, f) == 0
+    assert feature_distance([2 * x for x in f], f) == pytest.approx(1)
+    assert style_distance([2 * x for x in f], f) == pytest.approx(3)
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not os.environ.get("PAPERKIT_DATA"), reason="PAPERKIT_DATA is not set")
+def test_development_data_have_the_pairs_and_keep_what_is_measured_out_of_training():
+    s, job = sharp.Sharp(longest=64, development=True), Job(0)
+    pairs = photo_pairs(s, job)
+    assert len(pairs) == 47 and all(max(x.shape[1:]) == 64 for _, *both in pairs for x in both)
+    measured = {name.split("|")[0] for name, *_ in artistic_pairs(artistic.Artistic(longest=64, development=True), job)}
+    assert len(measured) == 9
+    assert not {p.name for p in training_photographs(s, job)} & {name.split("/")[-1] for name in measured}
