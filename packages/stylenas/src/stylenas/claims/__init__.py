@@ -1,0 +1,1 @@
+"""What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""

@@ -1,0 +1,179 @@
+"""What the verbs of the command line do."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from tqdm import tqdm
+
+from paperkit import run
+from paperkit.errors import InputError
+from paperkit.files import write_atomic
+from stylenas import plots
+from stylenas.ledger import State
+from stylenas.objective import Objective
+from stylenas.results import Results
+from stylenas.search import Search, run_search
+from stylenas.space import Space, load_space
+from stylenas.storage import open_storage
+from stylenas.table import Table
+
+
+@dataclass(frozen=True)
+class StyleOptions:
+    """How candidates of the style spaces are trained and looked at."""
+
+    training: Any
+    size: int
+    steps: int
+
+
+def make_space(name: str, options: StyleOptions) -> Space:
+    """A space by the name that the command line gives it."""
+    if name == "table":
+        return Table()
+    if name in ("published", "extended"):
+        from stylenas.style.spaces import style_space
+
+        return style_space(name, options.training, options.size, options.steps)
+    return load_space(name)
+
+
+def search(
+    space: str, budget: int, workers: int, storage: str, objectives: tuple[str, ...], sampler: Any, population: int,
+    tournament: int, options: StyleOptions, seed: int, study: str, out: Path | None,
+) -> None:  # fmt: skip
+    """Search with progress, then print the best and draw the search."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    picture = out or beside(storage, ".png")
+    run.picture(picture)
+    if objectives == ("published",) and space == "table":
+        objectives = ("quality + 0.1*operators",)
+    chosen = [Objective.parse(o) for o in objectives]
+    plan = Search(
+        space=make_space(space, options), objectives=chosen, budget=budget, sampler=sampler, population=population,
+        tournament=tournament, seed=seed, storage=storage, study=study,
+    )  # fmt: skip
+    with Progress(chosen[0], budget) as progress:
+        state = run_search(plan, workers, progress)
+    results = Results.of(plan.header(), state)
+    draw(results, picture)
+    copies = f"{results.copies} drawn again and not evaluated twice, {results.failed} failed"
+    print(f"{state.done} evaluations of {budget}, {copies}")
+    if state.done < budget:
+        print("the sampler draws nothing new any more: the space is exhausted, or as good as")
+    report(results, results.best(chosen[0], 5) if len(chosen) == 1 else results.front(*chosen), chosen)
+    print(picture)
+
+
+def front(storage: str, x: str, y: str, study: str, out: Path | None) -> None:
+    """Print and draw the front of two terms."""
+    picture = out or beside(storage, "-front.png")
+    run.picture(picture)
+    results = Results.read(open_storage(storage, must_exist=True), study)
+    objectives = [Objective.parse(x), Objective.parse(y)]
+    report(results, results.front(*objectives), objectives)
+    canvas, axis = plots.figure()
+    plots.front(axis, np.stack([results.values(o) for o in objectives], 1), (x, y), colour_by_order=True)
+    axis.set_title(f"{len(results.trials)} evaluations of {results.header['space']}", fontsize=9)
+    plots.save(canvas, picture)
+    print(picture)
+
+
+def export(storage: str, count: int, objective: str | None, study: str, out: Path | None) -> None:
+    """The best genomes as JSON."""
+    if count < 1:
+        raise InputError(f"count = {count}: at least one network can be exported")
+    results = Results.read(open_storage(storage, must_exist=True), study)
+    chosen = Objective.parse(objective) if objective else results.objectives[0]
+    values = results.values(chosen)
+    rows = [
+        {"genome": results.genome(i), "objective": float(values[i]), "terms": results.trials[i].user_attrs["terms"]}
+        for i in results.best(chosen, count)
+    ]
+    if results.header["space"].startswith("published"):
+        from stylenas.style.spaces import photonet_bits
+
+        for row in rows:
+            row["photonet"] = photonet_bits(row["genome"])
+    text = json.dumps({"space": results.header["space"], "objective": str(chosen), "networks": rows}, indent=1) + "\n"
+    if out is None:
+        print(text, end="")
+    else:
+        write_atomic(out, text)
+        print(out)
+
+
+def demo(out: Path, budget: int, seeds: int) -> None:
+    """Three searchers on tables, paired by seed."""
+    from stylenas.claims.race import race
+
+    run.picture(out)
+    if seeds < 1:
+        raise InputError(f"seeds = {seeds}: the demo needs at least one table")
+    objective = Objective.parse("quality + 0.1*operators")
+    names = ("evolution", "nsga2", "random")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    found = [race(Table(s), objective, budget, names, s) for s in run.progress(range(seeds), "demo", unit="table")]
+    curves = {n: np.array([f[n].best for f in found]) for n in names}
+    canvas, (left, right) = plots.figure(1, 2)
+    plots.race(curves, left, f"{seeds} synthetic tables of 31 operators")
+    plots.front(right, found[0]["evolution"].points, ("operators", "quality"), colour_by_order=True)
+    right.set_title("aging evolution on the first table")
+    plots.save(canvas, out)
+    for name, c in curves.items():
+        print(f"  {name:<10} best objective after {budget} evaluations {c[:, -1].mean():.4f}")
+    wins = int((curves["evolution"][:, -1] < curves["random"][:, -1]).sum())
+    print(f"evolution beats random search on {wins} of {seeds} tables\n{out}")
+
+
+class Progress:
+    """A bar on a terminal, and a line for each new best."""
+
+    def __init__(self, objective: Objective, budget: int):
+        self.objective, self.best = objective, float("inf")
+        self.bar = tqdm(total=budget, unit="net", disable=not sys.stderr.isatty(), leave=False)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def __call__(self, state: State) -> None:
+        """Look at the state of the search."""
+        self.bar.update(state.done - self.bar.n)
+        for trial in state.of("evaluated"):
+            value = self.objective.of(trial.user_attrs["terms"])
+            if value < self.best:
+                self.best = value
+                self.bar.write(f"{state.done:>6}  {value:.4f}  {trial.user_attrs['genome']}", file=sys.stdout)
+
+
+def draw(results: Results, picture: Path) -> None:
+    """The course of a search, and its first two objectives; of a single one, its first two terms."""
+    objectives = results.objectives
+    names = [str(o) for o in objectives] if len(objectives) > 1 else list(results.trials[0].user_attrs["terms"])
+    names = (names * 2)[:2]
+    points = np.stack([results.values(Objective.parse(n)) for n in names], 1)
+    best = np.minimum.accumulate(results.values(objectives[0]))
+    plots.search(best, points, (names[0], names[1]), picture, str(objectives[0]))
+
+
+def report(results: Results, indices: list[int], objectives: list[Objective]) -> None:
+    """One line a network."""
+    values = [results.values(o) for o in objectives]
+    print("  ".join(f"{str(o)[:24]:>24}" for o in objectives) + "  genome")
+    for i in indices:
+        print("  ".join(f"{v[i]:>24.5g}" for v in values) + f"  {results.genome(i)}")
+
+
+def beside(storage: str, ending: str) -> Path:
+    """Name of a picture beside a storage; for a database, in the current folder."""
+    return Path("stylenas").with_suffix(".png") if "://" in storage else Path(storage).with_suffix("").with_name(
+        Path(storage).stem + ending
+    )  # fmt: skip
