@@ -6,8 +6,9 @@ from skimage import data
 
 from paperkit.errors import InputError
 from paperkit.style.encoders import LevelEncoder, SlimEncoder
+from paperkit.training.closed_form import chosen_channels, fit_convolution, start_encoder
 from styleproj import project
-from styleproj.closed_form import chosen_channels, fit_convolution, start_decoder, start_encoder
+from styleproj.closed_form import start_decoder
 from styleproj.network import Decoder, StyleNetwork
 from styleproj.weights import load_network, save_network, shipped
 

@@ -9,9 +9,9 @@ from torch import nn
 from paperkit.errors import InputError
 from paperkit.style.encoders import SlimEncoder
 from paperkit.style.images import write_image
-from styleproj.crops import Crops
+from paperkit.training.crops import Crops
+from paperkit.training.loop import Loop
 from styleproj.distillation import Distillation, distill
-from styleproj.loop import Loop
 from styleproj.losses import StyleProjectionLoss, content_loss, kl_loss, moments, style_loss
 from styleproj.network import Decoder, StyleNetwork
 from styleproj.teachers import Teacher, compressed_pair

@@ -19,8 +19,8 @@ from evaluate import reconstruction, square, stylisation
 from paperkit.files import write_atomic
 from paperkit.style.encoders import load_vgg19
 from paperkit.style.images import read_image
+from paperkit.training.crops import Crops
 from styleproj.closed_form import start_decoder
-from styleproj.crops import Crops
 from styleproj.network import Decoder, StyleNetwork
 from styleproj.teachers import CompressedTeacher, Teacher, compressed_pair
 from styleproj.training import TrainingSettings, train

@@ -9,9 +9,10 @@ from torch.nn import functional as F
 
 from paperkit.run import seed_everything
 from paperkit.style.encoders import VGG19, SlimEncoder, vgg19_state
-from styleproj.closed_form import chosen_channels, start_decoder, start_encoder
-from styleproj.crops import Crops
-from styleproj.loop import Loop
+from paperkit.training.closed_form import chosen_channels, start_encoder
+from paperkit.training.crops import Crops
+from paperkit.training.loop import Loop
+from styleproj.closed_form import start_decoder
 from styleproj.network import Decoder, StyleNetwork
 from styleproj.teachers import Teacher
 from styleproj.weights import save_network

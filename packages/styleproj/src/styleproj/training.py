@@ -12,8 +12,8 @@ from paperkit.errors import InputError
 from paperkit.run import choose_device, seed_everything
 from paperkit.style.encoders import load_vgg19
 from paperkit.style.images import image_files
-from styleproj.crops import Crops
-from styleproj.loop import Loop
+from paperkit.training.crops import Crops
+from paperkit.training.loop import Loop
 from styleproj.losses import Moments, StyleProjectionLoss, moments
 from styleproj.network import Decoder, StyleNetwork
 from styleproj.projection import project

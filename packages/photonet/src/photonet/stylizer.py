@@ -1,0 +1,139 @@
+"""Pictures in, picture out: :class:`PhotoStylizer` holds a network and does everything around it."""
+
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from paperkit import run
+from paperkit.errors import InputError
+from paperkit.style.images import read_image
+from paperkit.style.padding import crop, pad_to_multiple
+from photonet.executor import Executor
+from photonet.network import MULTIPLE, PhotoNet
+from photonet.regions import checked, from_labels
+from photonet.style import Style
+from photonet.transforms import Transform
+from photonet.walk import Smooth
+from photonet.weights import load_network
+
+Picture: TypeAlias = Tensor | Path | str
+SMALLEST = 8
+"""Side in pixels below which a picture has no features to speak of."""
+
+
+class PhotoStylizer:
+    """Gives photographs the light of others.
+
+    Args:
+        network: A network, or the name or bits of one in ``model``.
+        model: File of networks that ``photonet train`` wrote; the one that comes with the package when None.
+        transform: Name in :data:`photonet.transforms.TRANSFORMS`, or a callable ``(x, s) -> z``.
+        device: ``auto``, ``cpu``, ``cuda`` ...
+        pixels: Larger pictures are worked on in bands of about so many pixels; the result does not depend on it.
+
+    Attributes:
+        executor: What runs the network.
+        device: Where it works.
+    """
+
+    def __init__(
+        self,
+        network: PhotoNet | str = "photonet",
+        *,
+        model: Path | None = None,
+        transform: str | Transform = "wct",
+        device: str = "auto",
+        pixels: int = 1 << 21,
+    ) -> None:
+        self.device = run.choose_device(device)
+        loaded = network if isinstance(network, PhotoNet) else load_network(network, model)
+        if pixels < 1:
+            raise InputError(f"pixels = {pixels}: expected at least 1")
+        self.executor = Executor(loaded.requires_grad_(False).to(torch.device(self.device)), transform, pixels=pixels)
+
+    def prepare(self, style: Picture | Style, masks: Tensor | None = None, name: str | None = None) -> Style:
+        """What the network needs of a style picture; look at it once, use it for any number of contents.
+
+        Args:
+            style: ``(3, height, width)`` in [0, 1], or a file: a picture, or what :meth:`Style.save` wrote.
+            masks: Soft masks of its regions, ``(regions, height, width)`` in [0, 1].
+            name: What it is called; the file's name when not given.
+
+        Raises:
+            InputError: Not a picture, too small, masks that do not fit, or a style of another network.
+        """
+        if isinstance(style, str | Path):
+            path = Path(style)
+            name = path.stem if name is None else name
+            style = Style.load(path) if path.suffix == ".style" else read_image(path)
+        if isinstance(style, Style):
+            if style.network != self.executor.digest:
+                raise InputError(f"the style {style.name!r} was made for another network: prepare it from its picture again")
+            return style
+        image = _checked(style, "the style")
+        if masks is not None:
+            masks = checked(masks, image.shape[-2], image.shape[-1], "style")
+        return self.executor.prepare(self._padded(image), self._padded_masks(masks), name or "style")
+
+    def stylize(
+        self,
+        content: Picture,
+        style: Picture | Style,
+        alpha: float = 1.0,
+        *,
+        masks: Tensor | None = None,
+        style_masks: Tensor | None = None,
+        labels: Tensor | None = None,
+        style_labels: Tensor | None = None,
+        smooth: Smooth | None = None,
+    ) -> Tensor:
+        """The content in the light of the style, ``(3, height, width)`` in [0, 1], of the content's size.
+
+        Args:
+            content: ``(3, height, width)`` in [0, 1], or a picture file.
+            style: A picture, a file, or a prepared style.
+            alpha: Strength in [0, 1]; 0 is the content, encoded and decoded.
+            masks: Soft masks ``(regions, height, width)`` in [0, 1]; where they sum to less than 1 the content stays.
+            style_masks: Those of the style's regions, in the same order; not for a style prepared with masks.
+            labels: Whole numbers ``(height, width)`` instead of masks: a region for each.
+            style_labels: Whole numbers of the style picture; a label that it lacks takes all of the style.
+            smooth: Given a name and the content's statistics there, returns those to be used: for videos.
+
+        Raises:
+            InputError: What is given does not fit; the sentence says what.
+        """
+        if not 0 <= alpha <= 1:
+            raise InputError(f"alpha = {alpha} is outside [0, 1]: 0 is the content, 1 the full style")
+        image = _checked(read_image(Path(content)) if isinstance(content, str | Path) else content, "the content")
+        if (labels is None) != (style_labels is None):
+            raise InputError("a segmentation of the content needs one of the style, and the other way round")
+        if labels is not None and style_labels is not None:
+            masks, style_masks, _ = from_labels(labels, style_labels)
+        if masks is not None:
+            masks = checked(masks, image.shape[-2], image.shape[-1], "content")
+        prepared = self.prepare(style, style_masks)
+        padded = self._padded(image)
+        result = self.executor(padded, prepared, alpha, self._padded_masks(masks), smooth)
+        return crop(result, *image.shape[-2:])[0].clamp(0, 1).cpu()
+
+    def _padded(self, image: Tensor) -> Tensor:
+        return pad_to_multiple(image[None].to(self.device), MULTIPLE)
+
+    def _padded_masks(self, masks: Tensor | None) -> Tensor | None:
+        return None if masks is None else pad_to_multiple(masks[None].to(self.device), MULTIPLE)[0]
+
+
+def _checked(image: Tensor, name: str) -> Tensor:
+    """A picture that the network can work on."""
+    if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
+        raise InputError(
+            f"{name} has shape {tuple(image.shape)} of {image.dtype}: expected (3, height, width), values in [0, 1]"
+        )
+    if min(image.shape[-2:]) < SMALLEST:
+        size = f"{image.shape[-1]} x {image.shape[-2]} pixels"
+        raise InputError(f"{name} is {size}: a picture needs at least {SMALLEST} on each side")
+    if not image.isfinite().all():
+        raise InputError(f"{name} holds values that are not finite: expected values in [0, 1]")
+    return image.float()

@@ -1,0 +1,109 @@
+"""Feature transforms under one interface: callable, ``(x, s) -> z``, and where they can, a fit of two sets of statistics.
+
+Those with a ``fit`` are affine and can be folded into the next convolution; any other callable, such as styleproj's
+projection, is called with features.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from paperkit.errors import InputError
+from paperkit.style.transforms import Affine, Statistics, ot_map, wct_map
+
+EPSILON = 1e-5  # under the root of a variance, as AdaIN and instance norm have it
+
+
+class Transform(Protocol):
+    """Gives content features ``(batch, channel, height, width)`` what style features have, which may be of another size."""
+
+    def __call__(self, x: Tensor, s: Tensor, /) -> Tensor:
+        """Features of the shape of ``x``."""
+        ...
+
+
+@runtime_checkable
+class AffineTransform(Protocol):
+    """A transform that looks at mean and covariance alone."""
+
+    def __call__(self, x: Tensor, s: Tensor, /) -> Tensor:
+        """Features of the shape of ``x``."""
+        ...
+
+    def fit(self, content: Statistics, style: Statistics) -> Affine:
+        """The map for content features and style features with these statistics."""
+        ...
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A transform given by its map between two sets of statistics."""
+
+    name: str
+    rule: Callable[[Statistics, Statistics], Affine]
+
+    def fit(self, content: Statistics, style: Statistics) -> Affine:
+        """The map from the one to the other."""
+        return self.rule(content, style)
+
+    def __call__(self, x: Tensor, s: Tensor) -> Tensor:
+        """Statistics of both, the map, and its application."""
+        return self.fit(Statistics.of(x), Statistics.of(s))(x)
+
+
+def adain_map(content: Statistics, style: Statistics) -> Affine:
+    """AdaIN as an affine map: each channel takes mean and standard deviation of the style's (1703.06868, equation 8)."""
+    theirs, mine = (s.covariance.diagonal(dim1=-2, dim2=-1) + EPSILON for s in (style, content))
+    scale = (theirs / mine).sqrt()
+    return Affine(torch.diag_embed(scale), style.mean - scale * content.mean)
+
+
+LOADING = 1e-5  # of the mean variance: what single precision measures of a covariance; below it is noise
+
+
+def loaded(statistics: Statistics, share: float = LOADING) -> Statistics:
+    """With a share of the mean variance added to every direction, so that none is too small to be inverted."""
+    covariance = statistics.covariance
+    mean = covariance.diagonal(dim1=-2, dim2=-1).mean(-1)
+    identity = torch.eye(covariance.shape[-1]).to(covariance)
+    return Statistics(statistics.mean, covariance + share * mean[..., None, None] * identity)
+
+
+def damped_wct(content: Statistics, style: Statistics) -> Affine:
+    """Whitening and colouring of what can be measured."""
+    return wct_map(loaded(content), style, "none")
+
+
+def damped_ot(content: Statistics, style: Statistics) -> Affine:
+    """Optimal transport between what can be measured."""
+    return ot_map(loaded(content), loaded(style))
+
+
+TRANSFORMS: dict[str, Gaussian] = {
+    "wct": Gaussian("wct", damped_wct),
+    "wct-exact": Gaussian("wct-exact", partial(wct_map, regularization="none")),
+    "wct-relative": Gaussian("wct-relative", partial(wct_map, regularization="relative")),
+    "wct-identity": Gaussian("wct-identity", partial(wct_map, regularization="identity")),
+    "adain": Gaussian("adain", adain_map),
+    "ot": Gaussian("ot", damped_ot),
+}
+"""``wct`` meets the style's covariance as far as it can be measured, ``wct-exact`` in every direction, noise included;
+``relative`` and ``identity`` load the content's covariance before it is inverted, as the final PhotoNAS and the search of
+1912.02398 do in their code: a weaker effect. ``ot`` changes the content least."""
+
+
+def resolve(transform: str | Transform) -> Transform:
+    """A transform by its name, or itself.
+
+    Raises:
+        InputError: No such name.
+    """
+    if not isinstance(transform, str):
+        return transform
+    if transform not in TRANSFORMS:
+        raise InputError(f"there is no transform {transform!r}: expected one of {', '.join(TRANSFORMS)}, or a callable")
+    return TRANSFORMS[transform]

@@ -1,0 +1,26 @@
+"""First stage of the shipped weights, the encoder: python training/distill.py DATA OUT [--steps N] [--resume].
+
+DATA holds ``images/photos.csv`` with a column split and ``weights/`` (the teachers).
+"""
+
+import argparse
+import csv
+from pathlib import Path
+
+from photonet.distillation import Distillation, distill
+
+
+def photographs(data: Path, part: str = "train") -> list[Path]:
+    """Files of one part of the photographs."""
+    with (data / "images/photos.csv").open(newline="") as f:
+        return [data / "images" / row["file"] for row in csv.DictReader(f) if row["split"] == part]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--steps", type=int, default=Distillation.steps)
+    parser.add_argument("--resume", action="store_true")
+    given = parser.parse_args()
+    distill(photographs(given.data), given.data / "weights", given.out, Distillation(steps=given.steps), given.resume)
