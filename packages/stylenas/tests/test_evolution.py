@@ -12,8 +12,8 @@ from optuna.trial import create_trial
 from paperkit.errors import InputError
 from stylenas.evolution import AgingEvolution, select
 from stylenas.ledger import BIT
-from stylenas.search import Search, run_search
 from stylenas.objective import Objective
+from stylenas.search import Search, run_search
 from stylenas.table import Table
 
 OBJECTIVE = Objective.parse("quality + 0.1*operators")

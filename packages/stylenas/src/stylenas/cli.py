@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
 from paperkit.cli import main as run
 
 CITATION = """
@@ -58,7 +56,8 @@ def search(
     tournament: int = 10,
     training: Training = "supernet",
     size: int = 96,
-    steps: int = 150,
+    steps: int = 400,
+    content: Path | None = None,
     seed: int = 0,
     study: str = "search",
     out: Path | None = None,
@@ -76,14 +75,15 @@ def search(
         tournament: Draws of a tournament.
         training: supernet shares one decoder's weights among all candidates, scratch trains each anew.
         size: Side of the pictures in pixels, a multiple of 16.
-        steps: Steps of training of each candidate, with --training scratch.
+        steps: Steps of training: of the shared weights, or of each candidate.
+        content: Folder of photographs to train on, instead of the five that come with scikit-image and scikit-learn.
         seed: Seed of all draws.
         study: Name of the study in the storage.
         out: Picture of the search; beside the storage when not given.
     """
     from stylenas import verbs
 
-    options = verbs.StyleOptions(training, size, steps)
+    options = verbs.StyleOptions(training, size, steps, content)
     verbs.search(
         space, budget, workers, storage, objectives, sampler, population, tournament, options, seed, study, out
     )  # fmt: skip

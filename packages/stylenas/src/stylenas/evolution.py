@@ -51,7 +51,9 @@ class AgingEvolution(BaseSampler):
         alive = self._alive(study)
         return intersection_search_space(alive) if len(alive) == self.population else {}
 
-    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
+    ) -> dict[str, Any]:
         """The child of a tournament's winner."""
         if not search_space:
             return {}
@@ -94,6 +96,8 @@ def select(values: NDArray[np.float64], tournament: int, rng: np.random.Generato
 def _changed(value: Any, distribution: BaseDistribution, rng: np.random.Generator) -> Any:
     """Another value of the gene: for a bit, the other one."""
     if not isinstance(distribution, CategoricalDistribution):
-        raise InputError(f"aging evolution changes genes of a fixed list of values, not {distribution}: use categorical ones")
+        raise InputError(
+            f"aging evolution changes genes of a fixed list of values, not {distribution}: use categorical ones"
+        )
     others: Sequence[Any] = [c for c in distribution.choices if c != value]
     return others[rng.integers(len(others))] if others else value

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from paperkit import run
@@ -99,8 +98,8 @@ class Search:
 class Proposer:
     """Asks the sampler what to try, on a private copy of the results.
 
-    Optuna's samplers write into the study while they sample. On a copy, a draw costs no access to the shared storage, a trial
-    appears there only whole, and each draw has its own seed: where the storage is, there the sequence goes on.
+    Optuna's samplers write into the study while they sample. On a copy, a draw costs no access to the shared storage, and a
+    trial appears there only whole. Each draw has a seed of its own, so a sequence goes on wherever the storage is.
     """
 
     search: Search
@@ -161,13 +160,21 @@ def work(search: Search, ledger: Ledger, watch: Callable[[State], None] | None =
                 watch(ledger.read())
 
 
-def run_search(search: Search, workers: int = 1, watch: Callable[[State], None] | None = None) -> State:
+def run_search(
+    search: Search,
+    workers: int = 1,
+    watch: Callable[[State], None] | None = None,
+    threads: int | None = None,
+    own_processes: bool = False,
+) -> State:
     """Run a search to the end of its budget, in this process or in several; what is in the storage already counts.
 
     Args:
         search: What is searched.
         workers: Processes; more machines join by running the same search on the same storage.
         watch: Called with the state while it goes on.
+        threads: Of torch in each worker process; by default the cores, shared evenly.
+        own_processes: Whether a single worker has a process of its own, too.
 
     Raises:
         InputError: Bad numbers, a storage that holds another search, several workers without storage to share.
@@ -175,15 +182,18 @@ def run_search(search: Search, workers: int = 1, watch: Callable[[State], None] 
     """
     if workers < 1:
         raise InputError(f"workers = {workers}: a search needs at least one")
-    if workers > 1 and search.storage is None:
+    apart = workers > 1 or own_processes
+    if apart and search.storage is None:
         raise InputError("several workers need a --storage to share")
     ledger = search.open()
-    if workers == 1:
+    if prepare := getattr(search.space, "prepare", None):
+        prepare()
+    if not apart:
         work(search, ledger, watch)
         return ledger.read()
     context = multiprocessing.get_context("spawn")
     errors = context.SimpleQueue()
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = threads or max(1, (os.cpu_count() or 1) // workers)
     processes = [context.Process(target=_process, args=(search, threads, errors)) for _ in range(workers)]
     for p in processes:
         p.start()

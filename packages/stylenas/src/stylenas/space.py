@@ -11,7 +11,8 @@ from paperkit.errors import InputError
 class Space(Protocol):
     """A space of genomes, strings of ``0`` and ``1`` with one character an operator; write these four and it is searched.
 
-    With several workers the object travels to other processes by pickle.
+    With several workers the object travels to other processes by pickle; a method ``prepare()``, if any, is called once
+    before.
 
     Attributes:
         name: What storage remembers: two spaces, or two ways to evaluate one, have different names.

@@ -30,17 +30,21 @@ class StyleOptions:
     training: Any
     size: int
     steps: int
+    content: Path | None
 
 
-def make_space(name: str, options: StyleOptions) -> Space:
-    """A space by the name that the command line gives it."""
+def make_space(name: str, options: StyleOptions, storage: str, latency: bool) -> Space:
+    """A space by the name that the command line gives it; the weights that its candidates share are kept by the storage."""
     if name == "table":
         return Table()
-    if name in ("published", "extended"):
-        from stylenas.style.spaces import style_space
+    if name not in ("published", "extended"):
+        return load_space(name)
+    from stylenas.style.spaces import StyleSpace
 
-        return style_space(name, options.training, options.size, options.steps)
-    return load_space(name)
+    return StyleSpace(
+        kind=name, training=options.training, size=options.size, steps=options.steps, content=options.content,
+        latency=latency, supernet=beside(storage, f"-{name}.safetensors"),
+    )  # fmt: skip
 
 
 def search(
@@ -54,9 +58,10 @@ def search(
     if objectives == ("published",) and space == "table":
         objectives = ("quality + 0.1*operators",)
     chosen = [Objective.parse(o) for o in objectives]
+    measured = any("latency" in dict(o.weights) for o in chosen)
     plan = Search(
-        space=make_space(space, options), objectives=chosen, budget=budget, sampler=sampler, population=population,
-        tournament=tournament, seed=seed, storage=storage, study=study,
+        space=make_space(space, options, storage, measured), objectives=chosen, budget=budget, sampler=sampler,
+        population=population, tournament=tournament, seed=seed, storage=storage, study=study,
     )  # fmt: skip
     with Progress(chosen[0], budget) as progress:
         state = run_search(plan, workers, progress)
@@ -173,7 +178,5 @@ def report(results: Results, indices: list[int], objectives: list[Objective]) ->
 
 
 def beside(storage: str, ending: str) -> Path:
-    """Name of a picture beside a storage; for a database, in the current folder."""
-    return Path("stylenas").with_suffix(".png") if "://" in storage else Path(storage).with_suffix("").with_name(
-        Path(storage).stem + ending
-    )  # fmt: skip
+    """Name of a file beside a storage; for a database, in the current folder."""
+    return Path(f"stylenas{ending}") if "://" in storage else Path(storage).with_name(Path(storage).stem + ending)
