@@ -29,7 +29,7 @@ def plain_aging_evolution(table, budget, population, tournament, draws):
         else:
             sample = [alive[i] for i in rng.numbers.integers(population, size=tournament)]
             genome = list(min(sample, key=lambda pair: pair[1])[0])
-            at = rng.numbers.integers(len(genome))
+            at = table.operators.index(sorted(table.operators)[rng.numbers.integers(len(genome))])
             genome[at] = 1 - genome[at]
             rng.numbers.integers(1)
         value = OBJECTIVE.of(table.evaluate("".join(map(str, genome))))

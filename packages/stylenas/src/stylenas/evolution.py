@@ -62,7 +62,7 @@ class AgingEvolution(BaseSampler):
         values = np.array([t.values for t in alive]) * signs
         parent = alive[select(values, self.tournament, self._rng)]
         child = {name: parent.params[name] for name in search_space}
-        gene = list(search_space)[self._rng.integers(len(search_space))]
+        gene = sorted(search_space)[self._rng.integers(len(search_space))]  # one order, whatever the storage's
         child[gene] = _changed(child[gene], search_space[gene], self._rng)
         return child
 
