@@ -86,7 +86,7 @@ def test_alpha_goes_from_the_reconstruction_to_the_full_transfer(network, pictur
     assert not torch.allclose(net(c, s), net.reconstruct(c), atol=1e-2)
 
 
-@pytest.mark.parametrize("transform", ["wct", "ot", "adain"])
+@pytest.mark.parametrize("transform", ["wct", "wct-exact", "ot", "adain"])
 def test_content_as_its_own_style_comes_back(transform, network, picture):
     net, c = network("photonet"), picture()
     assert torch.allclose(net(c, c, transform), net.reconstruct(c), atol=1e-3)

@@ -3,14 +3,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from paperkit.errors import InputError
 from paperkit.style.encoders import SlimEncoder
 from paperkit.style.images import write_image
-from paperkit.training.crops import Crops
-from paperkit.training.loop import Loop
 from styleproj.distillation import Distillation, distill
 from styleproj.losses import StyleProjectionLoss, content_loss, kl_loss, moments, style_loss
 from styleproj.network import Decoder, StyleNetwork
@@ -57,24 +54,6 @@ def test_the_sum_is_weighted():
     f, g = torch.randn(1, 3, 5, 5), torch.randn(1, 3, 5, 5)
     parts = StyleProjectionLoss(style_weight=7, kl_weight=3)([f], g, moments([g]))
     assert parts["total"].item() == pytest.approx((parts["content"] + 7 * parts["style"] + 3 * parts["kl"]).item())
-
-
-def test_crops_are_those_of_their_step_and_bad_files_are_named(folders, tmp_path):
-    bad = tmp_path / "bad.png"
-    bad.write_bytes(b"nothing")
-    crops = Crops([*sorted(folders[0].iterdir()), bad])
-    assert len(crops.pictures) == 3 and "bad.png" in crops.skipped[0]
-    first = crops.at(5).draw(4, 16)
-    assert first.shape == (4, 3, 16, 16) and first.min() >= 0 and first.max() <= 1
-    crops.draw(9, 16)
-    assert torch.equal(crops.at(5).draw(4, 16), first) and not torch.equal(crops.at(6).draw(4, 16), first)
-    with pytest.raises(InputError, match="none of 1 pictures"):
-        Crops([bad])
-
-
-def test_pictures_smaller_than_a_crop_are_enlarged(tmp_path):
-    Image.new("RGB", (5, 9), (255, 0, 0)).save(tmp_path / "a.png")
-    assert Crops([tmp_path / "a.png"]).draw(1, 16).shape == (1, 3, 16, 16)
 
 
 def test_training_lowers_the_loss_and_leaves_the_encoder_alone(folders, tmp_path):
@@ -190,19 +169,3 @@ def test_distillation_runs_resumes_and_imitates(folders, tmp_path, capsys):
     assert [f.shape[1] for f in teacher(torch.rand(1, 3, 32, 32))] == [64, 128, 256, 512]
     with pytest.raises(InputError, match="not the compressed VGG-19"):
         compressed_pair(tmp_path / "vgg19_imagenet_conv3_4.pt")
-
-
-def test_a_training_that_diverges_says_so(tmp_path):
-    module = nn.Linear(1, 1)
-    loop = Loop(module, tmp_path, steps=5, sample_every=0)
-    with pytest.raises(InputError, match="lower the learning rate"):
-        loop.run(lambda _: {"total": module(torch.ones(1)).sum() * float("nan")})
-
-
-def test_the_average_is_what_the_module_ends_with(tmp_path):
-    module = nn.Linear(1, 1, bias=False)
-    nn.init.zeros_(module.weight)
-    loop = Loop(module, tmp_path, steps=50, learning_rate=0.1, sample_every=0, checkpoint_every=100)
-    loop.run(lambda _: {"total": (module(torch.ones(1)) - 1).square().sum()})
-    last = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["module"]["weight"]
-    assert 0 < module.weight.item() < last.item()

@@ -60,6 +60,7 @@ class Executor:
         points: dict[str, tuple[Point, ...]] = {}
 
         def look(at: str, x: Activation) -> Activation:
+            x = self._ready(x)
             regions = [None] if masks is None else list(_at(masks, x.values))
             points[at] = tuple(self._point(x, mask) for mask in regions)
             return x
@@ -94,7 +95,7 @@ class Executor:
             raise InputError(f"the style {style.name!r} has {style.regions} regions and the content {regions}: give as many")
 
         def transfer(at: str, x: Activation) -> Activation:
-            points = style.points[at]
+            points, x = style.points[at], self._ready(x)
             if masks is None:
                 return self._whole(at, x, points[0], alpha, smooth)
             return self._by_region(at, x, points, alpha, _at(masks, x.values), smooth)
@@ -102,6 +103,10 @@ class Executor:
         walked = Walk(self.network, transfer, self.pixels, smooth)(content, self.network.architecture.content_levels)
         assert walked is not None
         return walked.tensor()
+
+    def _ready(self, x: Activation) -> Activation:
+        """Nothing put off where the transform looks at more than statistics."""
+        return x if isinstance(self.transform, AffineTransform) else Activation(x.tensor())
 
     def _point(self, x: Activation, mask: Tensor | None) -> Point:
         """What a transfer needs of a style's features; a region too small to be measured is the whole."""
@@ -129,7 +134,7 @@ class Executor:
             return replace(x, measured=found).then(fit.blend(alpha))
         features = x.mapped()
         z = self.transform(features, _features(point))
-        return Activation(z if alpha == 1 else alpha * z + (1 - alpha) * features, doubled=x.doubled)
+        return Activation(z if alpha == 1 else alpha * z + (1 - alpha) * features)
 
     def _by_region(
         self, at: str, x: Activation, points: tuple[Point, ...], alpha: float, masks: Tensor, smooth: Smooth | None

@@ -13,14 +13,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from paperkit.errors import InputError
-from paperkit.run import choose_device, seed_everything
+from paperkit.run import checkpoint, choose_device, seed_everything
 from paperkit.style.encoders import LevelEncoder, load_vgg19
 from paperkit.style.images import image_files
 from paperkit.training.crops import Crops
 from paperkit.training.loop import Loop
 from photonet.architecture import Architecture
-from photonet.network import MULTIPLE, Decoder, PhotoNet
+from photonet.closed_form import start_decoder
+from photonet.network import MULTIPLE, Decoder
 from photonet.weights import load_networks, save_networks
+
+WIDEST = 128  # channels up to which a regression for every convolution is a matter of seconds
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,8 @@ def train_from_folder(
 ) -> Path:
     """What ``photonet train`` does: :func:`train` on the pictures of a folder.
 
+    Decoders that come with the package are trained further; others for a slim encoder start in closed form.
+
     Args:
         content: Folder of photographs.
         architectures: Strings of bits or names of presets.
@@ -170,17 +175,17 @@ def train_from_folder(
     if not architectures:
         raise InputError("no architecture was given: name at least one")
     wanted = {name.lower(): Architecture.parse(name) for name in architectures}
-    files = image_files(content)
-    given: dict[str, PhotoNet] = {}
-    if encoder is None:
-        given = load_networks()
-        looks = next(iter(given.values())).encoder
-    else:
-        looks = load_vgg19(encoder)
-        if looks.depth < 5:
-            raise InputError(f"{encoder} goes to relu{looks.depth}_1 only: PhotoNet needs a VGG-19 to relu5_1")
-    decoders = {}
-    for name, architecture in wanted.items():
-        known = [n.decoder for n in given.values() if n.architecture == architecture]
-        decoders[name] = known[0] if known else Decoder(architecture, looks.channels)
-    return train(looks, decoders, files, out, settings, resume, device)
+    given = load_networks() if encoder is None else {}
+    known = {n.architecture: n.decoder for n in given.values()}
+    looks = next(iter(given.values())).encoder if encoder is None else load_vgg19(encoder)
+    if looks.depth < 5:
+        raise InputError(f"{encoder} goes to relu{looks.depth}_1 only: PhotoNet needs a VGG-19 to relu5_1")
+    checkpoint(out, resume)
+    crops = Crops(image_files(content), seed=settings.seed)
+    decoders = {name: known.get(a) or Decoder(a, looks.channels) for name, a in wanted.items()}
+    if not resume and max(looks.channels) <= WIDEST:
+        images = crops.at(0).draw(24, max(128, settings.crop))
+        for decoder in decoders.values():
+            if decoder.architecture not in known:
+                start_decoder(looks, decoder, images)
+    return train(looks, decoders, crops, out, settings, resume, device)

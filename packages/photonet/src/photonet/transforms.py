@@ -74,8 +74,11 @@ def loaded(statistics: Statistics, share: float = LOADING) -> Statistics:
 
 
 def damped_wct(content: Statistics, style: Statistics) -> Affine:
-    """Whitening and colouring of what can be measured."""
-    return wct_map(loaded(content), style, "none")
+    """Whitening and colouring with both covariances loaded, so that a content in its own style is what it was."""
+    values, vectors = style.spectrum
+    root = (vectors * (values + LOADING * values.mean(-1, keepdim=True)).sqrt()[..., None, :]) @ vectors.mT
+    whitened = wct_map(loaded(content), Statistics(torch.zeros_like(style.mean), torch.eye(values.shape[-1]).to(values)[None]), "none")
+    return Affine(root @ whitened.matrix, style.mean + (root @ whitened.bias[..., None])[..., 0])
 
 
 def damped_ot(content: Statistics, style: Statistics) -> Affine:

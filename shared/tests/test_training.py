@@ -1,0 +1,69 @@
+"""What training image networks shares: crops, the loop, the start in closed form."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from paperkit.errors import InputError
+from paperkit.training.closed_form import chosen_channels, fit_convolution
+from paperkit.training.crops import Crops
+from paperkit.training.loop import Loop
+
+
+def test_pivoted_qr_leaves_out_what_is_a_copy():
+    f = torch.randn(2, 5, 8, 8)
+    f[:, 3] = 2 * f[:, 1]
+    f[:, 4] = 0
+    assert set(chosen_channels(f, 3).tolist()) == {0, 2, 3}
+
+
+def test_ridge_regression_finds_the_convolution_it_was_made_with():
+    true, layer = torch.nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), torch.nn.Conv2d(3, 4, 3, padding=1)
+    x = torch.randn(4, 3, 20, 20)
+    with torch.no_grad():
+        fit_convolution(layer, x, true(x), rectified=False)
+        assert torch.allclose(layer.weight, true.weight, atol=1e-3) and torch.allclose(layer.bias, true.bias, atol=1e-3)
+        fit_convolution(layer, x, true(x).relu(), rectified=True)
+        once = (
+            torch.nn.functional.conv2d(torch.nn.functional.pad(x, [1] * 4, mode="reflect"), layer.weight, layer.bias)
+        ).relu()
+        assert (once - true(x).relu()).square().mean() < 0.05 * true(x).relu().var()
+
+
+def test_crops_are_those_of_their_step_and_bad_files_are_named(tmp_path):
+    files = [tmp_path / f"{k}.png" for k in range(3)]
+    for k, file in enumerate(files):
+        Image.fromarray(np.random.default_rng(k).integers(0, 255, (48, 64, 3), np.uint8)).save(file)
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"nothing")
+    crops = Crops([*files, bad])
+    assert len(crops.pictures) == 3 and "bad.png" in crops.skipped[0]
+    first = crops.at(5).draw(4, 16)
+    assert first.shape == (4, 3, 16, 16) and first.min() >= 0 and first.max() <= 1
+    crops.draw(9, 16)
+    assert torch.equal(crops.at(5).draw(4, 16), first) and not torch.equal(crops.at(6).draw(4, 16), first)
+    with pytest.raises(InputError, match="none of 1 pictures"):
+        Crops([bad])
+
+
+def test_pictures_smaller_than_a_crop_are_enlarged(tmp_path):
+    Image.new("RGB", (5, 9), (255, 0, 0)).save(tmp_path / "a.png")
+    assert Crops([tmp_path / "a.png"]).draw(1, 16).shape == (1, 3, 16, 16)
+
+
+def test_a_training_that_diverges_says_so(tmp_path):
+    module = nn.Linear(1, 1)
+    loop = Loop(module, tmp_path, steps=5, sample_every=0)
+    with pytest.raises(InputError, match="lower the learning rate"):
+        loop.run(lambda _: {"total": module(torch.ones(1)).sum() * float("nan")})
+
+
+def test_the_average_is_what_the_module_ends_with(tmp_path):
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(module.weight)
+    loop = Loop(module, tmp_path, steps=50, learning_rate=0.1, sample_every=0, checkpoint_every=100)
+    loop.run(lambda _: {"total": (module(torch.ones(1)) - 1).square().sum()})
+    last = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["module"]["weight"]
+    assert 0 < module.weight.item() < last.item()
