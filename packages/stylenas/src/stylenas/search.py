@@ -25,7 +25,7 @@ from stylenas.storage import open_storage
 
 SamplerName = Literal["evolution", "random", "nsga2"]
 POLL_SECONDS = 0.1
-EXHAUSTED = 1000
+EXHAUSTED = 300
 """Draws in a row of nothing new after which the space counts as exhausted."""
 
 
@@ -116,7 +116,8 @@ class Proposer:
         for t in sorted(arrived, key=_completed):
             self.mirror.add_trial(t)
             self.seen.add(t.number)
-        sequence = np.random.SeedSequence([self.search.seed, len(state.trials), attempt])
+        number = len(state.of("evaluated", "failed", "copy", "running"))  # as if nothing had ever been lost
+        sequence = np.random.SeedSequence([self.search.seed, number, attempt])
         self.mirror.sampler = self.search.make_sampler(int(sequence.generate_state(1)[0]))
         draft = self.mirror.ask(dict.fromkeys(self.search.space.operators, BIT))
         kept = self.mirror.get_trials(deepcopy=False)[draft.number].system_attrs
