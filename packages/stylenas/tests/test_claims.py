@@ -33,7 +33,13 @@ def races(wins, n=10, gap=0.1):
 
 @pytest.mark.parametrize(
     ("wins", "n", "kind"),
-    [(10, 10, "reproduced"), (8, 10, "reproduced"), (7, 10, "direction reproduced"), (0, 10, "not reproduced"), (5, 5, "not run")],
+    [
+        (10, 10, "reproduced"),
+        (8, 10, "reproduced"),
+        (7, 10, "direction reproduced"),
+        (0, 10, "not reproduced"),
+        (5, 5, "not run"),
+    ],
 )
 def test_evolution_must_win_eight_of_ten(wins, n, kind):
     assert efficiency.judge(list(races(wins, n))).kind == kind
@@ -75,7 +81,11 @@ def test_proxies_are_judged_by_intervals():
 def test_speed_is_judged_by_the_lower_quartile(factor, kind):
     names = [f"{n}: {how}" for n in speed.PRESETS for how in ("eager", "executor", "executor, style kept")]
     seconds = {n: [1.0] * 5 for n in names} | {"photonet: eager": [float(factor)] * 5}
-    values = {"seconds": seconds, "transforms": {n: [0.1] * 5 for n in speed.PRESETS}, "macs": dict.fromkeys(speed.PRESETS, 1)}
+    values = {
+        "seconds": seconds,
+        "transforms": {n: [0.1] * 5 for n in speed.PRESETS},
+        "macs": dict.fromkeys(speed.PRESETS, 1),
+    }
     assert speed.judge([values]).kind == kind
 
 
@@ -87,7 +97,10 @@ def test_costs_are_judged_by_their_bars():
     whole = {"minutes": 50, "objective": [4.0, 3.0, 2.0, 1.0], "best": "0", "presets": {"photonas": 1.5}}
     assert cost.judge_whole([whole]).kind == "reproduced"
     assert cost.judge_whole([whole | {"minutes": 70}]).kind == "direction reproduced"
-    assert cost.judge_whole([whole | {"objective": [1.0, 2.0, 3.0, 4.0], "presets": {"photonas": 0.5}}]).kind == "not reproduced"
+    assert (
+        cost.judge_whole([whole | {"objective": [1.0, 2.0, 3.0, 4.0], "presets": {"photonas": 0.5}}]).kind
+        == "not reproduced"
+    )
 
 
 def test_a_front_needs_points():

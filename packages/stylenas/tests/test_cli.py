@@ -41,7 +41,7 @@ finally:
 def test_the_generic_searcher_does_not_import_torch():
     code = """
 import sys
-import stylenas.search, stylenas.table, stylenas.results, stylenas.verbs, stylenas.claims.race
+import stylenas.search, stylenas.table, stylenas.results, stylenas.verbs, stylenas.race
 assert not {"torch", "photonet"} & set(sys.modules), sorted(m for m in sys.modules if m.startswith("torch"))[:3]
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -101,7 +101,10 @@ def test_search_with_workers(capsys):
         ([*SEARCH, "--out", "picture.txt"], "stylenas: picture.txt is no name of a picture"),
         (["search", "--space", "nowhere:SPACE"], "stylenas: there is no space 'nowhere:SPACE'"),
         (["search", "--space", "json:dumps"], "stylenas: json:dumps is no space"),
-        (["search", "--space", "table", "--storage", "oracle+none://x"], "stylenas: the storage oracle+none://x cannot be opened"),
+        (
+            ["search", "--space", "table", "--storage", "oracle+none://x"],
+            "stylenas: the storage oracle+none://x cannot be opened",
+        ),
         (["search", "--size", "50"], "stylenas: size = 50: expected a multiple of 16 pixels"),
         (["front", "--storage", "none.journal"], "stylenas: none.journal does not exist"),
         (["export", "--storage", "none.journal"], "stylenas: none.journal does not exist"),

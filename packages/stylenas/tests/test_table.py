@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from paperkit.errors import InputError
-from stylenas.claims.race import race
 from stylenas.objective import Objective
+from stylenas.race import race
 from stylenas.table import Table
 
 OBJECTIVE = Objective.parse("quality + 0.1*operators")

@@ -91,9 +91,11 @@ class Ledger:
 
     def __init__(self, storage: BaseStorage, study: str, header: Mapping[str, Any], objectives: int = 1):
         self.storage = storage
-        self.study = optuna.create_study(
-            storage=storage, study_name=study, directions=["minimize"] * objectives, load_if_exists=True
-        )
+        if study in optuna.get_all_study_names(storage):
+            self.study = optuna.load_study(storage=storage, study_name=study)
+        else:
+            directions = ["minimize"] * objectives
+            self.study = optuna.create_study(storage=storage, study_name=study, directions=directions, load_if_exists=True)
         held = self.study.user_attrs.get(HEADER)
         if held is None:
             if self.study.get_trials(deepcopy=False):

@@ -1,7 +1,9 @@
 """What can be searched: binary operators, which of their strings mean the same, and what a string is worth."""
 
 import importlib
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from paperkit.errors import InputError
@@ -62,14 +64,22 @@ def check_genome(space: Space, genome: str) -> str:
 def load_space(name: str) -> Space:
     """A space of a user's own, ``MODULE:NAME``: the object, or what the callable of that name returns.
 
+    Modules of the current folder are found, too, whatever started Python.
+
     Raises:
         InputError: No such module or name, or it is no space.
     """
     module, _, attribute = name.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as e:
         raise InputError(f"there is no space {name!r} ({e}): use published, extended, table or MODULE:NAME") from e
-    space = found() if callable(found) else found
-    check_space(space)
-    return space
+    if isinstance(found, type) or not isinstance(found, Space):
+        try:
+            found = found()
+        except TypeError as e:
+            raise InputError(f"{name} is no space, and no callable without arguments that returns one ({e})") from e
+    check_space(found)
+    return found

@@ -115,7 +115,7 @@ def export(storage: str, count: int, objective: str | None, study: str, out: Pat
 
 def demo(out: Path, budget: int, seeds: int) -> None:
     """Three searchers on tables, paired by seed."""
-    from stylenas.claims.race import race
+    from stylenas.race import race
 
     run.picture(out)
     if seeds < 1:

@@ -11,8 +11,8 @@ from paperkit.experiment import Experiment, Job, Settings
 from paperkit.statistics import paired_difference
 from stylenas import plots
 from stylenas.claims.common import style_space
-from stylenas.claims.race import race
 from stylenas.objective import PUBLISHED, Objective
+from stylenas.race import race
 from stylenas.search import SamplerName
 from stylenas.table import Table
 

@@ -5,7 +5,7 @@ costs. A shallow candidate encodes to relu4_1 or relu3_1 and its decoder begins 
 has half of the channels, in the encoder and in the decoder.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,10 +18,11 @@ from paperkit.style.encoders import LevelEncoder
 from photonet.architecture import DEAD, NAMES, STAGES, Architecture
 from photonet.cost import Layer, encoder_macs, layers
 from photonet.network import Decoder, Levels, PhotoNet, normalised
-from photonet.transforms import Transform, resolve
+from photonet.transforms import resolve
 
 PUBLISHED = tuple(n for i, n in enumerate(NAMES) if i != DEAD)
 EXTENDED = (*PUBLISHED, "shallow", "shallower", "narrow")
+Transform = Callable[[Tensor, Tensor], Tensor]
 LEVEL = {1: 5, 2: 4, 3: 3}  # deepest level of the encoder, by the stage at which the decoder begins
 
 
