@@ -13,8 +13,9 @@ from paperkit.errors import InputError
 from stylenas.evolution import AgingEvolution, select
 from stylenas.ledger import BIT
 from stylenas.objective import Objective
-from stylenas.search import Search, run_search
+from stylenas.search import Search
 from stylenas.table import Table
+from stylenas.workers import run_search
 
 OBJECTIVE = Objective.parse("quality + 0.1*operators")
 

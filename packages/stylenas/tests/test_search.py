@@ -6,9 +6,10 @@ import pytest
 from paperkit.errors import InputError
 from stylenas.ledger import State
 from stylenas.objective import Objective
-from stylenas.search import Search, run_search
+from stylenas.search import Search
 from stylenas.storage import open_storage
 from stylenas.table import Table
+from stylenas.workers import run_search
 
 OBJECTIVE = Objective.parse("quality + 0.1*operators")
 

@@ -15,9 +15,10 @@ from paperkit.errors import InputError
 from stylenas import ledger
 from stylenas.ledger import Ledger, State
 from stylenas.objective import Objective
-from stylenas.search import Search, run_search
+from stylenas.search import Search
 from stylenas.storage import open_storage
 from stylenas.table import Table
+from stylenas.workers import run_search
 
 OBJECTIVE = Objective.parse("quality + 0.1*operators")
 HEADER = {"space": "s"}

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from stylenas.objective import Objective
 from stylenas.results import Results
-from stylenas.search import SamplerName, Search, run_search
+from stylenas.search import SamplerName, Search
 from stylenas.space import Space
+from stylenas.workers import run_search
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,8 @@ class Table:
     def __post_init__(self) -> None:
         """Draw the function."""
         if self.bits < 8 or self.noise < 0 or self.seed < 0:
-            raise InputError(f"{self}: a table needs at least 8 bits, and noise and seed that are not negative")
+            given = f"bits = {self.bits}, noise = {self.noise}, seed = {self.seed}"
+            raise InputError(f"{given}: a table needs at least 8 bits, and noise and seed that are not negative")
         rng = np.random.default_rng(self.seed)
         self.name = f"table of {self.bits} bits, seed {self.seed}, noise {self.noise:g}"
         self.operators = [f"o{i}" for i in range(self.bits)]

@@ -17,10 +17,11 @@ from stylenas import plots
 from stylenas.ledger import State
 from stylenas.objective import Objective
 from stylenas.results import Results
-from stylenas.search import Search, run_search
+from stylenas.search import Search
 from stylenas.space import Space, load_space
 from stylenas.storage import open_storage
 from stylenas.table import Table
+from stylenas.workers import run_search
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from stylenas.claims.common import published, style_space
 from stylenas.ledger import State
 from stylenas.objective import PUBLISHED, Objective
 from stylenas.results import Results
-from stylenas.search import Search, run_search
+from stylenas.search import Search
 from stylenas.style.spaces import StyleSpace, scratch
 from stylenas.table import Table
+from stylenas.workers import run_search
 
 OVERHEAD_MS = 20.0
 EFFICIENCY = 0.85

@@ -13,7 +13,8 @@ from stylenas.claims.common import published, style_space
 from stylenas.front import hypervolume, non_dominated
 from stylenas.objective import Objective
 from stylenas.results import Results
-from stylenas.search import Search, run_search
+from stylenas.search import Search
+from stylenas.workers import run_search
 
 RIVALS = ("photonas", "best-of-log")
 
