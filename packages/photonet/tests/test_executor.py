@@ -32,6 +32,8 @@ def sorted_like(x, s):
 @pytest.mark.parametrize("bits", ["photonet", "photonas", "artnet", "best-of-log", "0" * 32])
 def test_lazy_equals_eager(bits, transform, network, picture):
     net, content, style = network(bits), picture(48, 80), picture(64, 48, seed=1)
+    if transform is sorted_like:  # an order is not continuous: rounding in single precision would decide it
+        net, content, style = net.double(), content.double(), style.double()
     executor = Executor(net, transform)
     for alpha in (1.0, 0.4):
         assert close(executor(content, executor.prepare(style), alpha), net(content, style, transform, alpha))

@@ -63,27 +63,35 @@ def adain_map(content: Statistics, style: Statistics) -> Affine:
 
 
 LOADING = 1e-5  # of the mean variance: what single precision measures of a covariance; below it is noise
+LEAST = 1e-12  # variance added where there is none at all
 
 
-def loaded(statistics: Statistics, share: float = LOADING) -> Statistics:
+def loaded(statistics: Statistics) -> Statistics:
     """With a share of the mean variance added to every direction, so that none is too small to be inverted."""
     covariance = statistics.covariance
-    mean = covariance.diagonal(dim1=-2, dim2=-1).mean(-1)
+    share = LOADING * covariance.diagonal(dim1=-2, dim2=-1).mean(-1) + LEAST
     identity = torch.eye(covariance.shape[-1]).to(covariance)
-    return Statistics(statistics.mean, covariance + share * mean[..., None, None] * identity)
+    return Statistics(statistics.mean, covariance + share[..., None, None] * identity)
 
 
 def damped_wct(content: Statistics, style: Statistics) -> Affine:
-    """Whitening and colouring with both covariances loaded, so that a content in its own style is what it was."""
+    """Whitening and colouring with both covariances loaded, so that a content in its own style stays what it was.
+
+    Of a kept style the spectrum is kept, too: one factorisation a content.
+    """
     values, vectors = style.spectrum
-    root = (vectors * (values + LOADING * values.mean(-1, keepdim=True)).sqrt()[..., None, :]) @ vectors.mT
-    whitened = wct_map(loaded(content), Statistics(torch.zeros_like(style.mean), torch.eye(values.shape[-1]).to(values)[None]), "none")
-    return Affine(root @ whitened.matrix, style.mean + (root @ whitened.bias[..., None])[..., 0])
+    root = _power(values + LOADING * values.mean(-1, keepdim=True) + LEAST, vectors, 0.5)
+    matrix = root @ _power(*torch.linalg.eigh(loaded(content).covariance), -0.5)
+    return Affine(matrix, style.mean - (matrix @ content.mean[..., None])[..., 0])
 
 
 def damped_ot(content: Statistics, style: Statistics) -> Affine:
-    """Optimal transport between what can be measured."""
+    """Optimal transport with both covariances loaded."""
     return ot_map(loaded(content), loaded(style))
+
+
+def _power(values: Tensor, vectors: Tensor, power: float) -> Tensor:
+    return (vectors * values.pow(power)[..., None, :]) @ vectors.mT
 
 
 TRANSFORMS: dict[str, Gaussian] = {
