@@ -1,5 +1,4 @@
 import hypothesis
-import optuna
 import pytest
 from jaxtyping import install_import_hook
 
@@ -7,11 +6,6 @@ install_import_hook("stylenas.style", "beartype.beartype")  # stays: the modules
 
 hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("house")
-
-
-@pytest.fixture(autouse=True)
-def _quiet():
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 SLOW = """

@@ -183,7 +183,7 @@ def test_a_space_evaluates_every_corner(kind, training, weights):
 
 def test_the_teacher_judges_itself_as_perfect(weights):
     space = small(weights)
-    studio = _studio(space)
+    studio = space.studio
     network = CandidateNet(studio.judge.encoder, Candidate(Architecture("1" * 32)))
     from photonet.weights import load_network
 
@@ -195,7 +195,7 @@ def test_the_teacher_judges_itself_as_perfect(weights):
 
 def test_from_scratch_more_steps_reconstruct_better(weights):
     space = small(weights, training="scratch", crops=16, size=32)
-    crops = _studio(space).crops
+    crops = space.studio.crops
 
     def loss(steps):
         network = scratch(space, steps).network("0" * 31)

@@ -20,9 +20,11 @@ import psutil
 from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from paperkit.errors import InputError
+from stylenas.storage import quiet, studies
 
 HEADER = "stylenas"
 BEAT_SECONDS = 15.0
@@ -91,11 +93,14 @@ class Ledger:
 
     def __init__(self, storage: BaseStorage, study: str, header: Mapping[str, Any], objectives: int = 1):
         self.storage = storage
-        if study in optuna.get_all_study_names(storage):
-            self.study = optuna.load_study(storage=storage, study_name=study)
-        else:
-            directions = ["minimize"] * objectives
-            self.study = optuna.create_study(storage=storage, study_name=study, directions=directions, load_if_exists=True)
+        with quiet():
+            if study in studies(storage):
+                self.study = optuna.load_study(storage=storage, study_name=study)
+            else:
+                directions = [StudyDirection.MINIMIZE] * objectives
+                self.study = optuna.create_study(
+                    storage=storage, study_name=study, directions=directions, load_if_exists=True
+                )
         held = self.study.user_attrs.get(HEADER)
         if held is None:
             if self.study.get_trials(deepcopy=False):

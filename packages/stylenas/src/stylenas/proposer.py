@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from stylenas.ledger import BIT, State
 from stylenas.search import Search
+from stylenas.storage import quiet
 
 
 @dataclass
@@ -25,7 +27,8 @@ class Proposer:
 
     def __post_init__(self) -> None:
         """An empty copy."""
-        self.mirror = optuna.create_study(directions=["minimize"] * len(self.search.objectives))
+        with quiet():
+            self.mirror = optuna.create_study(directions=[StudyDirection.MINIMIZE] * len(self.search.objectives))
 
     def draw(self, state: State, attempt: int) -> tuple[dict[str, int], dict[str, Any]]:
         """The bits of the next trial, and what the sampler wants kept with them."""

@@ -15,14 +15,17 @@ class Space(Protocol):
 
     With several workers the object travels to other processes by pickle; a method ``prepare()``, if any, is called once
     before.
-
-    Attributes:
-        name: What storage remembers: two spaces, or two ways to evaluate one, have different names.
-        operators: Name of each character, unique.
     """
 
-    name: str
-    operators: Sequence[str]
+    @property
+    def name(self) -> str:
+        """What storage remembers: two spaces, or two ways to evaluate one, have different names; an attribute will do."""
+        ...
+
+    @property
+    def operators(self) -> Sequence[str]:
+        """Name of each character, unique; an attribute will do."""
+        ...
 
     def canonical(self, genome: str) -> str:
         """The one genome that stands for all that mean the same; return ``genome`` where every bit always matters."""

@@ -1,6 +1,8 @@
 """Where a search lives: a journal file, or any database that Optuna reads; many processes and machines may share it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
@@ -48,6 +50,17 @@ def open_storage(place: str | Path | None, must_exist: bool = False) -> BaseStor
         return JournalStorage(backend)
     except (ValueError, KeyError, TypeError) as e:
         raise InputError(f"{path} is no journal of Optuna: give another --storage") from e
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without Optuna's word on every study that is made."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(level)
 
 
 def studies(storage: BaseStorage) -> list[str]:

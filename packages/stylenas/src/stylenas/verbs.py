@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 from tqdm import tqdm
 
 from paperkit import run
@@ -53,7 +52,6 @@ def search(
     tournament: int, options: StyleOptions, seed: int, study: str, out: Path | None,
 ) -> None:  # fmt: skip
     """Search with progress, then print the best and draw the search."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     picture = out or beside(storage, ".png")
     run.picture(picture)
     if objectives == ("published",) and space == "table":
@@ -123,7 +121,6 @@ def demo(out: Path, budget: int, seeds: int) -> None:
         raise InputError(f"seeds = {seeds}: the demo needs at least one table")
     objective = Objective.parse("quality + 0.1*operators")
     names = ("evolution", "nsga2", "random")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     found = [race(Table(s), objective, budget, names, s) for s in run.progress(range(seeds), "demo", unit="table")]
     curves = {n: np.array([f[n].best for f in found]) for n in names}
     canvas, (left, right) = plots.figure(1, 2)

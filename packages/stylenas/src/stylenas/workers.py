@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import optuna
 from optuna.trial import TrialState
 
 from paperkit import run
@@ -135,7 +134,6 @@ def _evaluate(search: Search, ledger: Ledger, trial_id: int, genome: str) -> Non
 def _process(search: Search, threads: int, errors: Any) -> None:
     """Body of a worker process; told to end, it gives its claim back first."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     run.limit_threads(threads)
     try:
         work(search, search.open())

@@ -14,6 +14,7 @@ from stylenas.front import hypervolume, non_dominated
 from stylenas.objective import Objective
 from stylenas.results import Results
 from stylenas.search import Search
+from stylenas.style.spaces import SpaceName
 from stylenas.workers import run_search
 
 RIVALS = ("photonas", "best-of-log")
@@ -28,7 +29,7 @@ class Front(Settings):
     size: int = 64
     pairs: int = 2
     steps: int = 150
-    spaces: tuple[str, ...] = ("published", "extended")
+    spaces: tuple[SpaceName, ...] = ("published", "extended")
     timed: int = 12
     """Networks of each front, evenly spaced, whose latency is measured."""
 

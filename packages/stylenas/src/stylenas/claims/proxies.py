@@ -45,12 +45,10 @@ def genomes(s: Sample, seed: int) -> list[str]:
 
 def costs(s: Sample, job: Job) -> Values:
     """Operators, MACs and latency of each; the networks are timed in turn, and the median of the rounds counts."""
-    from stylenas.style.spaces import _studio
-
     space = style_space(s.size, s.pairs, s.steps)
     chosen = genomes(s, job.seed)
     networks = [space.network(g) for g in chosen]
-    judge = _studio(space).judge
+    judge = space.studio.judge
     rounds = [[judge.latency(n, 1) for n in networks] for _ in range(s.rounds)]
     terms = [judge.terms(n) for n in networks]
     latency = [statistics.median(r[i] for r in rounds) for i in range(len(networks))]

@@ -15,11 +15,10 @@ from paperkit.style.images import image_files
 from photonet.architecture import DEAD, Architecture
 from photonet.network import MULTIPLE
 from photonet.style import digest
-from photonet.training import reconstruction_losses
 from photonet.weights import load_network
 from stylenas.style.candidate import EXTENDED, PUBLISHED, Candidate, CandidateNet
 from stylenas.style.judge import Judge, training_crops
-from stylenas.style.supernet import Supernet, narrow_encoder
+from stylenas.style.supernet import Supernet, c_step_loss, narrow_encoder
 
 SpaceName = Literal["published", "extended"]
 Training = Literal["supernet", "scratch"]
@@ -86,11 +85,11 @@ class StyleSpace:
 
     def evaluate(self, genome: str) -> Mapping[str, float]:
         """The terms of :class:`~stylenas.style.judge.Judge`."""
-        return _studio(self).judge.terms(self.network(genome), self.latency)
+        return self.studio.judge.terms(self.network(genome), self.latency)
 
     def network(self, genome: str) -> CandidateNet:
         """A genome's network, with shared weights or trained."""
-        candidate, studio = Candidate.of(genome), _studio(self)
+        candidate, studio = Candidate.of(genome), self.studio
         network = CandidateNet(studio.encoders[candidate.narrow], candidate)
         if self.training == "supernet":
             with torch.no_grad():
@@ -110,14 +109,18 @@ class StyleSpace:
             levels = network.encoder(studio.crops)
         for _ in range(self.steps):
             rows = torch.randint(len(studio.crops), (self.batch,), generator=rng)
-            losses = reconstruction_losses(network.encoder, network.decoder, studio.crops[rows], [x[rows] for x in levels])
             optimizer.zero_grad()
-            (sum(losses) / 2).backward()
+            c_step_loss(network.encoder, network.decoder, studio.crops[rows], [x[rows] for x in levels]).backward()
             optimizer.step()
+
+    @property
+    def studio(self) -> "Studio":
+        """What its candidates share; made once in a process."""
+        return _studio(replace(self, latency=False))
 
     def prepare(self) -> None:
         """Train the supernet now, if there is none, rather than in every worker."""
-        _studio(self)
+        _ = self.studio
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ and 1x1 convolutions, and those of a skip with and without instance norm.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,7 @@ from photonet.network import Decoder
 from photonet.training import reconstruction_losses
 from stylenas.style.candidate import LEVEL, PUBLISHED, Candidate, CandidateDecoder
 
+IMAGE_WEIGHT, FEATURE_WEIGHT = 10.0, 0.5
 JOINS = {"conv17": 4, "conv21": 3, "conv25": 2, "conv27": 1}  # the level whose skip may join
 ALL = Architecture("1" * 32)
 PLAIN = Architecture.of(n for n in PUBLISHED if n not in ("in1", "in2", "in3", "in4", "conv19", "conv23"))
@@ -63,7 +66,7 @@ class Supernet(nn.Module):
         state: dict[str, Tensor] = {}
         for x in candidate.layers(c):
             if x.name == "pyramid":
-                parts = torch.split(w[f"pyramid{candidate.start}_weight"], c[: candidate.depth][::-1], 1)
+                parts = torch.split(w[f"pyramid{candidate.start}_weight"], list(c[: candidate.depth][::-1]), 1)
                 used = (candidate.depth, *candidate.aggregated)
                 weight, bias = torch.cat([parts[candidate.depth - k] for k in used], 1), w[f"pyramid{candidate.start}_bias"]
             elif x.name not in JOINS:
@@ -123,10 +126,8 @@ class Supernet(nn.Module):
             total = torch.zeros(())
             for candidate in (random_candidate(rng, extended), random_candidate(rng, extended)):
                 decoder, state = CandidateDecoder(candidate, self.encoder.channels), self.select(candidate)
-                picture, features = reconstruction_losses(
-                    self.encoder, _With(decoder, state), crops[rows], [x[rows] for x in levels]
-                )
-                total = total + picture / 2 + features / 2
+                with_state = cast(Decoder, _With(decoder, state))
+                total = total + c_step_loss(self.encoder, with_state, crops[rows], [x[rows] for x in levels])
             optimizer.zero_grad()
             total.backward()
             optimizer.step()
@@ -170,6 +171,21 @@ class _With(nn.Module):
         return functional_call(self.decoder[0], self.state, (levels,))
 
 
+def c_step_loss(encoder: LevelEncoder, decoder: Decoder, images: Tensor, levels: Sequence[Tensor]) -> Tensor:
+    """What decoders are trained on: the error of the picture and of its features (1912.02398, C-step).
+
+    The paper weighs both 1/2 on VGG's features. Those of the slim encoder have variance one, the picture a twentieth.
+
+    Args:
+        encoder: E.
+        decoder: D.
+        images: x, ``(batch, 3, height, width)`` in [0, 1].
+        levels: E(x).
+    """
+    picture, features = reconstruction_losses(encoder, decoder, images, levels)
+    return IMAGE_WEIGHT * picture + FEATURE_WEIGHT * features
+
+
 def random_candidate(rng: torch.Generator, extended: bool) -> Candidate:
     """A candidate with a random share of operators, so that sparse and dense ones are trained alike."""
     share = 0.1 + 0.8 * torch.rand((), generator=rng)
@@ -182,7 +198,7 @@ def narrow_encoder(encoder: LevelEncoder, images: Tensor) -> LevelEncoder:
     """An encoder with half of the channels, fitted in closed form to the one that is given."""
     from paperkit.training.closed_form import start_encoder
 
-    small = LevelEncoder([c // 2 for c in encoder.channels], encoder.convolutions[:-1], encoder.padding)
+    small = LevelEncoder([c // 2 for c in encoder.channels], encoder.convolutions[:-1])
     with torch.no_grad():
         start_encoder(small, images, {n: torch.relu(y) for n, y in encoder.activations(images)})
     return small.eval().requires_grad_(False)
