@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from optuna import Study
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
-from optuna.search_space import intersection_search_space
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -49,7 +48,9 @@ class AgingEvolution(BaseSampler):
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The genes that all results have; none while the population fills."""
         alive = self._alive(study)
-        return intersection_search_space(alive) if len(alive) == self.population else {}
+        if len(alive) < self.population:
+            return {}
+        return {n: d for n, d in alive[-1].distributions.items() if all(n in t.params for t in alive)}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
