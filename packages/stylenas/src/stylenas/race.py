@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from stylenas.objective import Objective
 from stylenas.results import Results
@@ -27,8 +28,11 @@ def race(
     seed: int,
     terms: tuple[str, str] = ("operators", "quality"),
 ) -> dict[str, Course]:
-    """Run each sampler in memory, with the settings of StyleNAS."""
-    found = {}
+    """Run each sampler in memory, with the settings of StyleNAS.
+
+    Samplers begin with the same random genomes; what one has evaluated, the next need not wait for again.
+    """
+    found, space = {}, _Remembered(space)
     for sampler in samplers:
         search = Search(space=space, objectives=[objective], budget=budget, sampler=sampler, seed=seed)
         results = Results.of(search.header(), run_search(search))
@@ -39,3 +43,11 @@ def race(
         points = [(t.user_attrs["terms"][terms[0]], t.user_attrs["terms"][terms[1]]) for t in results.trials]
         found[sampler] = Course(best, points, results.copies)
     return found
+
+
+class _Remembered:
+    """A space that evaluates a genome once, whoever asks."""
+
+    def __init__(self, space: Space):
+        self.name, self.operators, self.canonical = space.name, space.operators, space.canonical
+        self.evaluate = cache(space.evaluate)

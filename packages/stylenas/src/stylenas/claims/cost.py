@@ -34,7 +34,7 @@ class Overhead(Settings):
 class Scaling(Settings):
     """Networks trained from scratch, by one worker and by two, each on one thread."""
 
-    budget: int = 24
+    budget: int = 16
     size: int = 64
     steps: int = 30
 
