@@ -203,6 +203,6 @@ def test_shipped_weights_on_held_out_photographs():
         pytest.skip("needs photographs: set PAPERKIT_DATA")
     with (Path(data) / "images/photos.csv").open(newline="") as f:
         files = [Path(data) / "images" / r["file"] for r in csv.DictReader(f) if r["split"] == "eval"][:6]
-    stylizer = PhotoStylizer()
+    stylizer = PhotoStylizer("photonet", transform="wct")
     found = [psnr(stylizer.stylize(x, x), x) for x in (fit(read_image(p), 256) for p in files)]
     assert sum(found) / len(found) > 24

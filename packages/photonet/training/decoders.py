@@ -1,6 +1,6 @@
 """Second stage of the shipped weights, three decoders: python training/decoders.py DATA FIRST OUT [--steps N] [--resume].
 
-FIRST is the folder of the stage before, whose encoder stays as it is.
+FIRST is the folder of the stage before, whose encoder stays as it is; decoders go on from it where it has all three.
 """
 
 import argparse
@@ -29,10 +29,12 @@ if __name__ == "__main__":
     parser.add_argument("--feature-weight", type=float, default=TrainingSettings.feature_weight)
     parser.add_argument("--resume", action="store_true")
     given = parser.parse_args()
-    encoder = next(iter(load_networks(given.first / "network.safetensors").values())).encoder
-    decoders = {n: Decoder(PRESETS[n], encoder.channels) for n in NAMES}
+    known = load_networks(given.first / "network.safetensors")
+    encoder = next(iter(known.values())).encoder
+    whole = set(NAMES) <= set(known)
+    decoders = {n: known[n].decoder if whole else Decoder(PRESETS[n], encoder.channels) for n in NAMES}
     photos = photographs(given.data)
-    if not given.resume:
+    if not given.resume and not whole:
         images = Crops(photos, seed=1).at(0).draw(48, 192)
         for name, decoder in decoders.items():
             shares = start_decoder(encoder, decoder, images)

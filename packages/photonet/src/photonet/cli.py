@@ -37,8 +37,8 @@ def transfer(
     content_seg: Path | None = None,
     style_seg: Path | None = None,
     alpha: float = 1.0,
-    network: str = "photonet",
-    transform: Transforms = "wct",
+    network: str = "photonas",
+    transform: Transforms = "ot",
     pairs: Literal["all", "matched"] = "all",
     size: int = 0,
     style_size: int = 1024,
@@ -57,8 +57,10 @@ def transfer(
         content_seg: Segmentation of the content, a colour for each region: each takes from the style's of the same colour.
         style_seg: Segmentation of the style.
         alpha: Strength from 0 (the content) to 1.
-        network: photonet, photonas (fewer operators) or artnet (for paintings), or the bits of a network in --model.
-        transform: What content features are given of the style's; the wct variants are weaker.
+        network: photonas, photonet (more operators, a stronger effect) or artnet (for paintings, not sharp); or the bits of
+            a network in --model.
+        transform: What content features are given of the style's: ot changes them least, wct is the paper's, its variants
+            are weaker, adain knows no colours.
         pairs: all: every content with every style; matched: first with first, second with second.
         size: Longer side of the result; smaller pictures keep their size, 0 keeps every size.
         style_size: Longer side at which the style is looked at; 0 keeps it.
@@ -81,7 +83,7 @@ def video(
     out: Path = Path("styled.mp4"),
     alpha: float = 1.0,
     network: str = "photonas",
-    transform: Transforms = "wct",
+    transform: Transforms = "ot",
     memory: float = 0.8,
     size: int = 0,
     style_size: int = 1024,

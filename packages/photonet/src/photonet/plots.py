@@ -70,10 +70,10 @@ def network(architecture: Architecture, channels: Sequence[int] = VGG_CHANNELS) 
     _arrow(axes, (7.2, -0.3), (7.2, 0.1), GREEN)
     for i, k in enumerate((5, *architecture.aggregated)):
         steps = ["T"] if f"T{k}" in architecture else []
-        at = 2.3 + 0.38 * i
+        at = 2.1 + 0.28 * i
         axes.plot([1.9, at, at], [5.3 - k, 5.3 - k, -0.5], color=GREY, lw=1.2, zorder=0)
         _arrow(axes, (at, -0.5), (3.3, -0.5), GREY)
-        axes.text(at + 0.05, 5.08 - k, f"f{k}" + "".join(f" {s}" for s in steps), fontsize=7, color=_tint(steps))
+        axes.text(at + 0.04, 5.08 - k, f"f{k}" + "".join(f" {s}" for s in steps), fontsize=7, color=_tint(steps))
     axes.text(8.0, 5.12, "picture", ha="center", va="bottom", fontsize=9)
     return figure
 

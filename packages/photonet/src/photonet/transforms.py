@@ -81,7 +81,8 @@ def damped_wct(content: Statistics, style: Statistics) -> Affine:
     """
     values, vectors = style.spectrum
     root = _power(values + LOADING * values.mean(-1, keepdim=True) + LEAST, vectors, 0.5)
-    matrix = root @ _power(*torch.linalg.eigh(loaded(content).covariance), -0.5)
+    values, vectors = torch.linalg.eigh(loaded(content).covariance)
+    matrix = root @ _power(values, vectors, -0.5)
     return Affine(matrix, style.mean - (matrix @ content.mean[..., None])[..., 0])
 
 
