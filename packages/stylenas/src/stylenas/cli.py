@@ -32,7 +32,7 @@ Sampler = Literal["evolution", "random", "nsga2"]
 Training = Literal["supernet", "scratch"]
 
 
-def demo(out: Path = Path("stylenas-demo.png"), budget: int = 200, seeds: int = 5) -> None:
+def demo(out: Path = Path("stylenas-demo.png"), budget: int = 200, seeds: int = 3) -> None:
     """Search a synthetic table with aging evolution, NSGA-II and at random; write one picture. Takes seconds.
 
     Args:

@@ -158,9 +158,11 @@ class Progress:
 
 
 def draw(results: Results, picture: Path) -> None:
-    """The course of a search, and its first two objectives; of a single one, its first two terms."""
+    """The course of a search, and its first two objectives; of a single one, MACs and quality or else the first two terms."""
     objectives = results.objectives
-    names = [str(o) for o in objectives] if len(objectives) > 1 else list(results.trials[0].user_attrs["terms"])
+    terms = list(results.trials[0].user_attrs["terms"])
+    plane = ["macs", "quality"] if {"macs", "quality"} <= set(terms) else terms
+    names = [str(o) for o in objectives] if len(objectives) > 1 else plane
     names = (names * 2)[:2]
     points = np.stack([results.values(Objective.parse(n)) for n in names], 1)
     best = np.minimum.accumulate(results.values(objectives[0]))
@@ -170,7 +172,8 @@ def draw(results: Results, picture: Path) -> None:
 def report(results: Results, indices: list[int], objectives: list[Objective]) -> None:
     """One line a network."""
     values = [results.values(o) for o in objectives]
-    print("  ".join(f"{str(o)[:24]:>24}" for o in objectives) + "  genome")
+    names = [str(o) if len(str(o)) <= 24 else "objective" for o in objectives]
+    print("  ".join(f"{n:>24}" for n in names) + "  genome")
     for i in indices:
         print("  ".join(f"{v[i]:>24.5g}" for v in values) + f"  {results.genome(i)}")
 
