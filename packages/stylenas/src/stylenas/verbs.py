@@ -158,7 +158,7 @@ class Progress:
 
 
 def draw(results: Results, picture: Path) -> None:
-    """The course of a search, and its first two objectives; of a single one, MACs and quality or else the first two terms."""
+    """The course of a search, and its first two objectives; of a single one, cost and quality or the first two terms."""
     objectives = results.objectives
     terms = list(results.trials[0].user_attrs["terms"])
     plane = ["macs", "quality"] if {"macs", "quality"} <= set(terms) else terms
