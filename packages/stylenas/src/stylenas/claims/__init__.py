@@ -1,0 +1,11 @@
+"""What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""
+
+from stylenas.claims import cost, efficiency, fronts, proxies, speed
+
+EXPERIMENTS = [
+    *efficiency.EXPERIMENTS,
+    *fronts.EXPERIMENTS,
+    *proxies.EXPERIMENTS,
+    *speed.EXPERIMENTS,
+    *cost.EXPERIMENTS,
+]

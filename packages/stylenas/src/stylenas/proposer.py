@@ -1,0 +1,49 @@
+"""What to try next: the sampler is asked on a private copy of the results."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from stylenas.ledger import BIT, State
+from stylenas.search import Search
+from stylenas.storage import quiet
+
+
+@dataclass
+class Proposer:
+    """Asks the sampler what to try, on a private copy of the results.
+
+    Optuna's samplers write into the study while they sample. On a copy, a draw costs no access to the shared storage, and a
+    trial appears there only whole. Each draw has a seed of its own, so a sequence goes on wherever the storage is.
+    """
+
+    search: Search
+    mirror: optuna.Study = field(init=False)
+    seen: set[int] = field(init=False, default_factory=set)
+
+    def __post_init__(self) -> None:
+        """An empty copy."""
+        with quiet():
+            self.mirror = optuna.create_study(directions=[StudyDirection.MINIMIZE] * len(self.search.objectives))
+
+    def draw(self, state: State, attempt: int) -> tuple[dict[str, int], dict[str, Any]]:
+        """The bits of the next trial, and what the sampler wants kept with them."""
+        arrived = [t for t in state.of("evaluated", "copy") if t.number not in self.seen]
+        for t in sorted(arrived, key=_completed):
+            self.mirror.add_trial(t)
+            self.seen.add(t.number)
+        number = len(state.of("evaluated", "failed", "copy", "running"))  # as if nothing had ever been lost
+        sequence = np.random.SeedSequence([self.search.seed, number, attempt])
+        self.mirror.sampler = self.search.make_sampler(int(sequence.generate_state(1)[0]))
+        draft = self.mirror.ask(dict.fromkeys(self.search.space.operators, BIT))
+        kept = self.mirror.get_trials(deepcopy=False)[draft.number].system_attrs
+        self.mirror.tell(draft, state=TrialState.FAIL)
+        return draft.params, dict(kept)
+
+
+def _completed(trial: FrozenTrial) -> Any:
+    return trial.datetime_complete

@@ -1,0 +1,1 @@
+"""The search spaces of style transfer, on photonet's networks; the rest of the package does not know them."""

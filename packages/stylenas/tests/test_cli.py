@@ -1,0 +1,141 @@
+"""Every verb, end to end, as a user types it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stylenas.cli import main
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def call(*argv):
+    """Exit code of the command line."""
+    try:
+        main(argv)
+    except SystemExit as e:
+        return e.code
+    return 0
+
+
+def test_help_imports_neither_torch_nor_optuna():
+    code = """
+import sys
+from stylenas.cli import main
+try:
+    main(["--help"])
+finally:
+    assert not {"torch", "optuna"} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(verb in done.stdout for verb in ("demo", "search", "front", "export", "reproduce", "list", "cite"))
+
+
+def test_the_generic_searcher_does_not_import_torch():
+    code = """
+import sys
+import stylenas.workers, stylenas.table, stylenas.results, stylenas.verbs, stylenas.race
+assert not {"torch", "photonet"} & set(sys.modules), sorted(m for m in sys.modules if m.startswith("torch"))[:3]
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_demo_writes_a_picture(capsys):
+    assert call("demo", "--budget", "60", "--seeds", "2") == 0
+    assert Path("stylenas-demo.png").read_bytes().startswith(b"\x89PNG")
+    assert "evolution beats random search on" in capsys.readouterr().out
+
+
+SEARCH = ("search", "--space", "table", "--storage", "s/t.journal")
+
+
+def test_search_resume_front_export(capsys):
+    assert call(*SEARCH, "--budget", "20") == 0
+    assert "20 evaluations of 20" in capsys.readouterr().out
+    assert Path("s/t.png").exists()
+    assert call(*SEARCH, "--budget", "30") == 0
+    assert "30 evaluations of 30" in capsys.readouterr().out
+    assert call("front", "--storage", "s/t.journal") == 0
+    assert Path("s/t-front.png").exists() and "genome" in capsys.readouterr().out
+    assert call("export", "--storage", "s/t.journal", "--count", "3") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert call("export", "--storage", "s/t.journal", "--count", "3", "--out", "best.json") == 0
+    best = json.loads(Path("best.json").read_text())
+    assert best == shown and len(best["networks"]) == 3
+    values = [n["objective"] for n in best["networks"]]
+    assert values == sorted(values)
+    capsys.readouterr()
+    assert call("export", "--storage", "s/t.journal", "--objective", "macs") == 0
+    cheapest = json.loads(capsys.readouterr().out)["networks"][0]
+    assert cheapest["terms"]["macs"] <= min(n["terms"]["macs"] for n in best["networks"])
+
+
+def test_search_with_several_objectives_and_a_database():
+    argv = ["search", "--space", "table", "--storage", "sqlite:///t.db", "--budget", "25", "--objectives", "quality", "macs"]
+    assert call(*argv, "--sampler", "nsga2", "--population", "10") == 0
+    assert Path("stylenas.png").exists()
+    assert call("front", "--storage", "sqlite:///t.db") == 0
+
+
+@pytest.mark.slow
+def test_search_with_workers(capsys):
+    assert call(*SEARCH, "--budget", "20", "--workers", "2") == 0
+    assert "20 evaluations of 20" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        ([*SEARCH, "--budget", "0"], "stylenas: budget = 0: a search needs at least one evaluation"),
+        ([*SEARCH, "--budget", "-5"], "stylenas: budget = -5"),
+        ([*SEARCH, "--workers", "0"], "stylenas: workers = 0"),
+        ([*SEARCH, "--objectives", "quality+"], "stylenas: objective 'quality+' is not understood"),
+        ([*SEARCH, "--out", "picture.txt"], "stylenas: picture.txt is no name of a picture"),
+        (["search", "--space", "nowhere:SPACE"], "stylenas: there is no space 'nowhere:SPACE'"),
+        (["search", "--space", "json:dumps"], "stylenas: json:dumps is no space"),
+        (
+            ["search", "--space", "table", "--storage", "oracle+none://x"],
+            "stylenas: the storage oracle+none://x cannot be opened",
+        ),
+        (["search", "--size", "50"], "stylenas: size = 50: expected a multiple of 16 pixels"),
+        (["front", "--storage", "none.journal"], "stylenas: none.journal does not exist"),
+        (["export", "--storage", "none.journal"], "stylenas: none.journal does not exist"),
+        (["demo", "--seeds", "0"], "stylenas: seeds = 0"),
+        (["reproduce", "N77"], "stylenas: stylenas has no claim 'N77'"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_2(argv, sentence, capsys):
+    assert call(*argv) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(sentence) and err.count("\n") == 1
+    assert not list(Path().rglob("*")), "something was left behind"
+
+
+def test_storage_that_holds_another_search(capsys):
+    assert call(*SEARCH, "--budget", "3") == 0
+    before = Path("s/t.journal").read_bytes()
+    for change in (["--sampler", "random"], ["--objectives", "macs"], ["--seed", "1"]):
+        assert call(*SEARCH, "--budget", "5", *change) == 2
+        err = capsys.readouterr().err
+        assert err.startswith("stylenas: the study holds") and err.count("\n") == 1
+    assert Path("s/t.journal").read_bytes() == before
+    assert call("front", "--storage", "s/t.journal", "--study", "other") == 2
+    assert "holds no study 'other'" in capsys.readouterr().err
+    assert call("front", "--storage", "s/t.journal", "--x", "beauty") == 2
+    assert "asks for beauty" in capsys.readouterr().err
+
+
+def test_cite_and_list(capsys):
+    assert call("cite") == 0
+    assert "1906.02470" in capsys.readouterr().out
+    assert call("list") == 0
+    out = capsys.readouterr().out
+    assert all(f"N{i}" in out for i in range(1, 10))

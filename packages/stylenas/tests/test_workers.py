@@ -1,0 +1,195 @@
+"""Processes that share a storage: nothing is lost, nothing is counted twice, whoever is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+from optuna.trial import TrialState
+
+from paperkit.errors import InputError
+from stylenas import ledger
+from stylenas.ledger import Ledger, State
+from stylenas.objective import Objective
+from stylenas.search import Search
+from stylenas.storage import open_storage
+from stylenas.table import Table
+from stylenas.workers import run_search
+
+OBJECTIVE = Objective.parse("quality + 0.1*operators")
+HEADER = {"space": "s"}
+
+
+def search(space, place, budget):
+    return Search(space=space, objectives=[OBJECTIVE], budget=budget, population=10, tournament=4, storage=place)
+
+
+def state_of(place):
+    storage = open_storage(place)
+    return State(storage.get_all_trials(storage.get_study_id_from_name("search"), deepcopy=False))
+
+
+def ledgers(place, count=2):
+    return [Ledger(open_storage(place), "s", HEADER) for _ in range(count)]
+
+
+def params(genome):
+    return {f"b{i}": int(c) for i, c in enumerate(genome)}
+
+
+def test_two_workers_never_evaluate_the_same_genome(slow, tmp_path):
+    from slow import Slow
+
+    state = run_search(search(Slow(), tmp_path / "j", 60), workers=2)
+    started = slow()
+    assert state.done == len(started) == len({g for g, _ in started}) == 60
+    assert len({pid for _, pid in started}) == 2, "one of the workers had nothing to do"
+    assert not state.of("running", "lost")
+
+
+def test_of_two_claims_of_one_genome_the_first_holds(tmp_path):
+    a, b = ledgers(tmp_path / "j")
+    assert a.claim("01", params("01"), {}, 10) is not None
+    assert b.claim("01", params("01"), {}, 10) is None
+    assert b.claim("11", params("11"), {}, 10) is not None
+    assert Counter(b.read().kinds) == {"running": 2, "withdrawn": 1}
+
+
+def test_the_last_place_in_the_budget_is_given_once(tmp_path):
+    a, b = ledgers(tmp_path / "j")
+    first = a.claim("00", params("00"), {}, 2)
+    assert a.claim("01", params("01"), {}, 2) is not None
+    assert b.claim("10", params("10"), {}, 2) is None
+    a.lose(first)
+    assert b.read().orphan.user_attrs["genome"] == "00"
+    assert b.claim("00", params("00"), {}, 2) is not None
+    assert b.read().orphan is None
+
+
+def test_the_claim_of_a_dead_process_on_this_machine_is_lost_at_once(tmp_path):
+    a, b = ledgers(tmp_path / "j")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    a._owner = a._owner | {"pid": dead.pid}
+    a.claim("01", params("01"), {}, 5)
+    dead.wait()
+    assert b.read().kinds == ["lost"]
+
+
+def test_a_process_that_took_over_the_number_of_a_dead_one_is_not_taken_for_it(tmp_path):
+    a, b = ledgers(tmp_path / "j")
+    a._owner = a._owner | {"started": a._owner["started"] - 1000}
+    a.claim("01", params("01"), {}, 5)
+    assert b.read().kinds == ["lost"]
+
+
+def test_the_claim_of_another_machine_is_lost_when_it_falls_silent(tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger, "GRACE_SECONDS", 0.6)
+    monkeypatch.setattr(ledger, "BEAT_SECONDS", 0.1)
+    a, b = ledgers(tmp_path / "j")
+    a._owner = a._owner | {"host": "elsewhere"}
+    trial = a.claim("01", params("01"), {}, 5)
+    with a.heartbeat(trial):
+        until = time.monotonic() + 1.2
+        while time.monotonic() < until:
+            assert b.read().kinds == ["running"]
+            time.sleep(0.05)
+    assert b.read().kinds == ["running"]
+    time.sleep(0.8)
+    assert b.read().kinds == ["lost"]
+    a.finish(trial, {"x": 1.0}, [1.0])  # it was alive after all: too late, and no error
+    assert b.read().kinds == ["lost"]
+
+
+def test_what_others_closed_stays_closed(tmp_path):
+    a, b = ledgers(tmp_path / "j")
+    trial = a.claim("01", params("01"), {}, 5)
+    b.finish(trial, {"x": 1.0}, [1.0])
+    a.lose(trial)
+    a.fail(trial, "late")
+    assert a.read().kinds == ["evaluated"]
+
+
+def test_a_killed_worker_is_survived_by_the_others(slow, tmp_path, monkeypatch):
+    from slow import Slow
+
+    monkeypatch.setenv("SLOW_SECONDS", "0.1")
+    killed = []
+
+    def watch(_):
+        started = slow()
+        if not killed and len(started) >= 8:
+            killed.append(int(started[-1][1]))
+            os.kill(killed[0], getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    state = run_search(search(Slow(), tmp_path / "j", 30), workers=2, watch=watch)
+    counts = Counter(g for g, _ in slow())
+    assert killed and state.done == 30 == len(counts)
+    assert len(slow()) <= 31 and not state.of("running")
+    assert set(counts) == {t.user_attrs["genome"] for t in state.of("evaluated")}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_search_goes_on_where_it_was(workers, slow, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SLOW_SECONDS", "0.1")
+    code = "from stylenas.cli import main\nif __name__ == '__main__':\n    main()\n"
+    (tmp_path / "run.py").write_text(code)
+    command = [sys.executable, "run.py", "search", "--space", "slow:space", "--budget", "25", "--workers", str(workers)]
+    command += ["--objectives", "quality", "--population", "10"]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    while len(slow()) < 8:
+        assert running.poll() is None
+        time.sleep(0.02)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    before = state_of("stylenas.journal")
+    done = {t.user_attrs["genome"]: t.values for t in before.of("evaluated")}
+    assert 1 <= len(done) < 25
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, timeout=100, check=False).returncode == 0
+    after = state_of("stylenas.journal")
+    kept = {t.user_attrs["genome"]: t.values for t in after.of("evaluated")}
+    assert after.done == len(kept) == 25 and not after.of("running")
+    assert done.items() <= kept.items(), "an evaluation was lost"
+    assert len(slow()) <= 25 + workers, "something was evaluated twice that was finished"
+
+
+def test_the_error_of_a_worker_is_one_sentence(slow, tmp_path):
+    from slow import Slow
+
+    plan = Search(space=Slow(), objectives=[Objective.parse("beauty")], budget=5, storage=tmp_path / "j")
+    with pytest.raises(InputError, match="the objective asks for beauty"):
+        run_search(plan, workers=2)
+
+
+def test_a_line_that_a_crash_left_half_written_is_dropped(tmp_path):
+    place = tmp_path / "j"
+    run_search(search(Table(), place, 5))
+    with place.open("ab") as f:
+        f.write(b'{"op_code":4,"worker_id":"x","stu')
+    assert run_search(search(Table(), place, 8)).done == 8
+    for line in place.read_text().splitlines():
+        json.loads(line)
+
+
+@pytest.mark.parametrize("content", [b"hello", b"hello\n", b'{"a": 1}\n{"b', b"1\n2\n"])
+def test_a_file_that_is_no_journal_is_refused_and_left_alone(content, tmp_path):
+    place = tmp_path / "j"
+    place.write_bytes(content)
+    with pytest.raises(InputError, match="no journal"):
+        open_storage(place)
+    assert place.read_bytes() == content
+
+
+def test_a_study_of_somebody_else_is_refused(tmp_path):
+    import optuna
+
+    storage = open_storage(tmp_path / "j")
+    study = optuna.create_study(storage=storage, study_name="search")
+    study.add_trial(optuna.trial.create_trial(value=1.0, state=TrialState.COMPLETE))
+    with pytest.raises(InputError, match="was not made by stylenas"):
+        run_search(search(Table(), tmp_path / "j", 5))
