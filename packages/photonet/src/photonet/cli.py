@@ -193,6 +193,19 @@ def demo(out: Path = Path("photonet-demo.jpg"), size: int = 384, device: str = "
     verbs.demo(out, size, device)
 
 
+def web(port: int = 7860, size: int = 1024, device: str = "auto") -> None:
+    """Serve a page on this machine: drop two photographs, move the strength, see the result. Needs photonet[demo].
+
+    Args:
+        port: Of the loopback interface; no other machine can reach it.
+        size: Longer side of the result.
+        device: auto, cpu, cuda, cuda:N or mps.
+    """
+    from photonet import verbs
+
+    verbs.web(port, size, device)
+
+
 def bench(size: int = 512, rounds: int = 5, device: str = "auto") -> None:
     """Measure on this machine: each network as it is written, lazily, and lazily with its style kept.
 
@@ -211,7 +224,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     run(
         "photonet",
         "The light of one photograph on another, sharp, in one pass.",
-        {"transfer": transfer, "video": video, "train": train, "describe": describe, "demo": demo, "bench": bench},
+        {
+            "transfer": transfer,
+            "video": video,
+            "train": train,
+            "describe": describe,
+            "demo": demo,
+            "web": web,
+            "bench": bench,
+        },
         CITATION,
         argv,
     )

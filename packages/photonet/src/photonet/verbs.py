@@ -11,6 +11,7 @@ from torch import Tensor
 from paperkit import bench as benchmark
 from paperkit import run
 from paperkit.errors import InputError
+from paperkit.web import page, serve
 from photonet import plots
 from photonet.architecture import Architecture
 from photonet.batch import Options, Task, load, stylize_all
@@ -93,6 +94,13 @@ def demo(out: Path, size: int, device: str) -> None:
         rows.append([*pictures, *(s.stylize(*pictures) for s in stylizers.values())])
     plots.save(plots.sheet(["content", "style", *stylizers], rows), out)
     print(f"{len(rows)} photographs in the light of others: {out}")
+
+
+def web(port: int, size: int, device: str) -> None:
+    """Serve the page where two pictures are dropped."""
+    examples = [(photograph(content), photograph(style)) for content, style in PAIRS]
+    explanation = "Drop a photograph and another whose light it shall have."
+    serve(page("PhotoNAS", explanation, PhotoStylizer(device=device).stylize, examples, size), port)
 
 
 def bench(size: int, rounds: int, device: str) -> None:

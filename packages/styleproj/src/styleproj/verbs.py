@@ -5,15 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from paperkit import bench as benchmark
 from paperkit import run
 from paperkit.errors import InputError
-from paperkit.style.images import fit, from_uint8, to_uint8, write_image
-from paperkit.web import page as picture_page
-from paperkit.web import serve
+from paperkit.style.images import write_image
+from paperkit.web import page, serve
 from styleproj import kernels
 from styleproj.baselines import adain_reference, efdm
 from styleproj.batch import Options, Task, load, stylize_all
@@ -85,18 +83,9 @@ def demo(out: Path, size: int, device: str) -> None:
 
 def web(port: int, size: int, device: str) -> None:
     """Serve the page where two pictures are dropped."""
-    serve(page(Stylizer(device=device), size), port)
-
-
-def page(stylizer: Stylizer, size: int) -> Any:
-    """The page, a gradio ``Blocks``, not yet served."""
-
-    def transfer(content: np.ndarray, style: np.ndarray, strength: float) -> np.ndarray:
-        photo, painting = fit(from_uint8(content), size), fit(from_uint8(style), 512)
-        return to_uint8(stylizer.stylize(photo, painting, strength))
-
-    examples = [(to_uint8(photograph(c)), to_uint8(photograph(s))) for c, s in zip(CONTENTS[:4], STYLES[:4], strict=True)]
-    return picture_page("Style Projection", "Drop a photograph and a picture whose style it shall have.", transfer, examples)
+    examples = [(photograph(c), photograph(s)) for c, s in zip(CONTENTS[:4], STYLES[:4], strict=True)]
+    explanation = "Drop a photograph and a picture whose style it shall have."
+    serve(page("Style Projection", explanation, Stylizer(device=device).stylize, examples, size), port)
 
 
 def bench(size: int, rounds: int, device: str) -> None:

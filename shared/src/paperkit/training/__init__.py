@@ -1,1 +1,1 @@
-"""What training shares: several processes, one model; for pictures (extra ``style``) crops, the loop, a closed-form start."""
+"""What training shares: several processes, one model; for pictures (extra ``style``) crops, loop, closed-form start."""
