@@ -255,7 +255,8 @@ def _scheduled(tasks: list[Task], jobs: int | None) -> Iterator[tuple[Task, Seed
     """Results as they come. Without a number of processes or a backend to say it, seeds of one thread share the cores."""
     from joblib import cpu_count, effective_n_jobs
 
-    beside = [t for t in tasks if t[0][0].beside] if jobs is None and effective_n_jobs(None) == 1 else []
+    number: Any = jobs  # None asks joblib for the number of the active backend
+    beside = [t for t in tasks if t[0][0].beside] if jobs is None and effective_n_jobs(number) == 1 else []
     if len(beside) > 1:
         yield from _results(beside, cpu_count())
         tasks = [t for t in tasks if not t[0][0].beside]
