@@ -126,8 +126,7 @@ class Supernet(nn.Module):
             total = torch.zeros(())
             for candidate in (random_candidate(rng, extended), random_candidate(rng, extended)):
                 decoder, state = CandidateDecoder(candidate, self.encoder.channels), self.select(candidate)
-                with_state = cast(Decoder, _With(decoder, state))
-                total = total + c_step_loss(self.encoder, with_state, crops[rows], [x[rows] for x in levels])
+                total = total + c_step_loss(self.encoder, _With(decoder, state), crops[rows], [x[rows] for x in levels])
             optimizer.zero_grad()
             total.backward()
             optimizer.step()
@@ -171,18 +170,18 @@ class _With(nn.Module):
         return functional_call(self.decoder[0], self.state, (levels,))
 
 
-def c_step_loss(encoder: LevelEncoder, decoder: Decoder, images: Tensor, levels: Sequence[Tensor]) -> Tensor:
+def c_step_loss(encoder: LevelEncoder, decoder: nn.Module, images: Tensor, levels: Sequence[Tensor]) -> Tensor:
     """What decoders are trained on: the error of the picture and of its features (1912.02398, C-step).
 
     The paper weighs both 1/2 on VGG's features. Those of the slim encoder have variance one, the picture a twentieth.
 
     Args:
         encoder: E.
-        decoder: D.
+        decoder: D, of levels.
         images: x, ``(batch, 3, height, width)`` in [0, 1].
         levels: E(x).
     """
-    picture, features = reconstruction_losses(encoder, decoder, images, levels)
+    picture, features = reconstruction_losses(encoder, cast(Decoder, decoder), images, levels)
     return IMAGE_WEIGHT * picture + FEATURE_WEIGHT * features
 
 
