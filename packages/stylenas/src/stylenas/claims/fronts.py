@@ -25,6 +25,7 @@ class Front(Settings):
     """A search of quality and MACs at once, in the published and in the extended space."""
 
     threads: int | None = 1
+    timed: bool = True
     budget: int = 100
     size: int = 64
     pairs: int = 2

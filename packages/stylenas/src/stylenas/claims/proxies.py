@@ -26,6 +26,7 @@ class Sample(Settings):
     """Random networks with a share of operators that is itself random, as a search passes through."""
 
     threads: int | None = 1
+    timed: bool = True
     networks: int = 40
     size: int = 64
     pairs: int = 2

@@ -30,6 +30,7 @@ class Timing(Settings):
     """One pair, the three networks in turn. Times do not depend on what the decoder has learned."""
 
     threads: int | None = 1
+    timed: bool = True
     size: int = 256
     rounds: int = 7
 
