@@ -25,13 +25,13 @@ class Front(Settings):
     """A search of quality and MACs at once, in the published and in the extended space."""
 
     threads: int | None = 1
-    timed: bool = True
     budget: int = 100
     size: int = 64
     pairs: int = 2
     steps: int = 150
     spaces: tuple[SpaceName, ...] = ("published", "extended")
-    timed: int = 12
+    timed: bool = True
+    latencies: int = 12
     """Networks of each front, evenly spaced, whose latency is measured."""
 
 
@@ -44,7 +44,7 @@ def measure(s: Front, job: Job) -> Values:
         search = Search(space=space, objectives=objectives, budget=s.budget, seed=job.seed)
         results = Results.of(search.header(), run_search(search))
         front = results.front(*objectives)
-        chosen = [front[i] for i in np.unique(np.linspace(0, len(front) - 1, s.timed).round().astype(int))]
+        chosen = [front[i] for i in np.unique(np.linspace(0, len(front) - 1, s.latencies).round().astype(int))]
         timed = style_space(s.size, s.pairs, s.steps, kind, latency=True)
         found[kind] = {
             "points": [[t.user_attrs["terms"]["macs"], t.user_attrs["terms"]["quality"]] for t in results.trials],
@@ -114,9 +114,9 @@ EXPERIMENTS = [
             tolerance="Exact comparison of numbers from the same evaluation; the latency is a median of five runs.",
         ),
         {
-            "smoke": Front(budget=10, size=32, pairs=1, steps=2, timed=2),
+            "smoke": Front(budget=10, size=32, pairs=1, steps=2, latencies=2),
             "small": Front(),
-            "full": Front(budget=600, size=128, pairs=8, steps=1500, timed=30),
+            "full": Front(budget=600, size=128, pairs=8, steps=1500, latencies=30),
         },
         measure,
         judge,
