@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -24,10 +25,14 @@ each_package = nox.parametrize("package", [nox.param(p, id=p) for p in PACKAGES]
 each_folder = nox.parametrize("package", [nox.param(p, id=p) for p in FOLDERS])
 
 
+def metadata(package: str) -> dict[str, Any]:
+    """The table ``project`` of a package's pyproject.toml."""
+    return tomllib.loads((ROOT / FOLDERS[package] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
 def extras(package: str) -> set[str]:
     """Extras that a package offers."""
-    project = tomllib.loads((ROOT / FOLDERS[package] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return set(project.get("optional-dependencies", {}))
+    return set(metadata(package).get("optional-dependencies", {}))
 
 
 def target(package: str, *wanted: str) -> str:
@@ -47,9 +52,10 @@ def install(session: nox.Session, *targets: str, lowest: bool = False) -> None:
     session.install(*options, *targets)
 
 
-def with_paperkit(package: str, *wanted: str) -> list[str]:
-    """Targets of a package and of paperkit below it, without what paperkit's own tests need."""
-    return [target(package, *wanted)] if package == "paperkit" else [target("paperkit"), target(package, *wanted)]
+def with_house(package: str, *wanted: str) -> list[str]:
+    """Targets of a package and of those of the house that it builds on, without what their own tests need."""
+    named = {re.split(r"[^\w-]", d)[0] for d in metadata(package)["dependencies"]}
+    return [*(target(p) for p in FOLDERS if p in named), target(package, *wanted)]
 
 
 def pytest(session: nox.Session, package: str, *options: str) -> None:
@@ -62,7 +68,7 @@ def pytest(session: nox.Session, package: str, *options: str) -> None:
 @each_folder
 def tests(session: nox.Session, package: str) -> None:
     """Run the tests of a package against its installed wheel."""
-    install(session, *with_paperkit(package, "test"))
+    install(session, *with_house(package, "test"))
     pytest(session, package)
 
 
@@ -70,7 +76,7 @@ def tests(session: nox.Session, package: str) -> None:
 @each_folder
 def lowest(session: nox.Session, package: str) -> None:
     """The same with the oldest versions that the metadata allow; their own deprecation warnings are not errors."""
-    install(session, *with_paperkit(package, "test"), lowest=True)
+    install(session, *with_house(package, "test"), lowest=True)
     pytest(session, package, "-W", "default")
 
 
@@ -126,7 +132,7 @@ def build(session: nox.Session, package: str) -> None:
 def reproduce(session: nox.Session, package: str) -> None:
     """Measure a package's claims at preset small; afterwards the scoreboard and the report page."""
     session.notify("report")
-    install(session, target("paperkit"), target(package, "reproduce", "plots"))
+    install(session, *with_house(package, "reproduce", "plots"))
     session.run(package, "reproduce", "--out", f"report/results/{package}", *session.posargs)
 
 
@@ -142,7 +148,7 @@ def report(session: nox.Session) -> None:
 @each_package
 def bench(session: nox.Session, package: str) -> None:
     """Run a package's benchmarks, which print ratios against its peers; for a quiet machine."""
-    install(session, target("paperkit"), target(package, "test", "bench", "plots"))
+    install(session, *with_house(package, "test", "bench", "plots"))
     for script in sorted((FOLDERS[package] / "benchmarks").glob("*.py")):
         session.run("python", script.as_posix(), *session.posargs)
 
