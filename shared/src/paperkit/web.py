@@ -1,5 +1,6 @@
 """A page on this machine where two pictures are dropped and a slider is moved; needs the extras ``style`` and ``demo``."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,7 @@ def page(
         size: Longer side of a result.
     """
     require("gradio", "pages", "paperkit[demo]")
-    import gradio
-
+    gradio: Any = importlib.import_module("gradio")
     from paperkit.style.images import fit, from_uint8, to_uint8
 
     def result(content: np.ndarray | None, style: np.ndarray | None, strength: float) -> np.ndarray | None:
