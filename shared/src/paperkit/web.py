@@ -34,6 +34,7 @@ def page(
     """
     require("gradio", "pages", "paperkit[demo]")
     gradio: Any = importlib.import_module("gradio")
+
     from paperkit.style.images import fit, from_uint8, to_uint8
 
     def result(content: np.ndarray | None, style: np.ndarray | None, strength: float) -> np.ndarray | None:
