@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 
+import psutil
 import pytest
 from optuna.trial import TrialState
 
@@ -77,6 +78,22 @@ def test_the_claim_of_a_dead_process_on_this_machine_is_lost_at_once(tmp_path):
     a.claim("01", params("01"), {}, 5)
     dead.wait()
     assert b.read().kinds == ["lost"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no zombies")
+def test_the_claim_of_a_dead_process_whose_parent_has_not_looked_is_lost_too(tmp_path):
+    a, b = ledgers(tmp_path / "j")
+    dead = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    a._owner = a._owner | {"pid": dead.pid, "started": psutil.Process(dead.pid).create_time()}
+    a.claim("01", params("01"), {}, 5)
+    assert b.read().kinds == ["running"]
+    dead.kill()
+    until = time.monotonic() + 10
+    while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert b.read().kinds == ["lost"]
+    dead.communicate()
 
 
 def test_a_process_that_took_over_the_number_of_a_dead_one_is_not_taken_for_it(tmp_path):

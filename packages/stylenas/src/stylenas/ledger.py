@@ -204,7 +204,9 @@ class Ledger:
             return False
         if owner["host"] == self._owner["host"]:
             try:
-                return abs(psutil.Process(owner["pid"]).create_time() - owner["started"]) > 1
+                process = psutil.Process(owner["pid"])
+                other = abs(process.create_time() - owner["started"]) > 1
+                return other or process.status() == psutil.STATUS_ZOMBIE  # killed, and its parent has not asked yet
             except psutil.NoSuchProcess:
                 return True
         beat, now = trial.user_attrs.get("beat", 0), time.monotonic()
