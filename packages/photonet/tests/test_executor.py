@@ -80,10 +80,21 @@ def test_the_style_is_looked_at_as_deep_as_needed_and_once(network, picture, mon
 
 
 def test_affine_transfers_cost_no_pass_over_the_features(network, picture, monkeypatch):
-    executor = Executor(network("photonas"))
-    style = executor.prepare(picture(seed=1))
-    monkeypatch.setattr(Affine, "__call__", lambda *_: pytest.fail("applied instead of folded"))
-    executor(picture(), style)
+    net, content, style = network("photonas"), picture(), picture(seed=1)
+    executor = Executor(net)
+    kept, expected = executor.prepare(style), net(content, style)
+    passes, apply = [], Affine.__call__
+
+    def counted(affine, x):
+        passes.append(x.shape)
+        return apply(affine, x)
+
+    monkeypatch.setattr(Affine, "__call__", counted)
+    found = executor(content, kept)
+    assert not passes, "applied instead of folded"
+    assert close(found, expected)
+    net(content, style)
+    assert len(passes) == 2, "the eager network applies both transfers, so the count counts"
 
 
 def test_a_style_is_kept_in_a_file(network, picture, tmp_path):
