@@ -49,7 +49,7 @@ def test_presets_have_the_published_strings():
 def test_the_dead_bit_and_lone_norms_change_nothing(text):
     a = Architecture(text)
     assert Architecture(flipped(text, 8)) == a
-    assert Architecture(a.bits) == a == a.canonical() and hash(Architecture(a.bits)) == hash(a)
+    assert Architecture(a.bits) == a and hash(Architecture(a.bits)) == hash(a)
     for k in (1, 2, 3, 4):
         if f"skip{k}" not in a:
             assert Architecture(flipped(text, NAMES.index(f"in{k}"))) == a

@@ -1,4 +1,4 @@
-"""Photographs that come with scikit-learn and scikit-image, and crops of them as a data set."""
+"""Crops of photographs as a data set, without a download."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from paperkit import photographs
 from paperkit.transfer.data import Images, View, from_arrays
 
 SOURCE = ("china", "astronaut", "rocket", "motorcycle", "hubble", "retina")
@@ -17,18 +18,12 @@ VIEW = View(CROP, mean=(0.5,) * 3, std=(0.5,) * 3)
 def photograph(name: str, side: int = SIDE) -> NDArray[np.uint8]:
     """The middle square of a photograph, ``(side, side, 3)`` in 0..255."""
     from PIL import Image
-    from skimage import data
-    from sklearn.datasets import load_sample_image
 
-    if name in ("china", "flower"):
-        picture = load_sample_image(f"{name}.jpg")
-    else:
-        own = {"cat": "chelsea", "hubble": "hubble_deep_field"}.get(name, name)
-        picture = data.stereo_motorcycle()[0] if name == "motorcycle" else getattr(data, own)()
+    picture = photographs.photograph("chelsea" if name == "cat" else name)
     height, width = picture.shape[:2]
     edge = min(height, width)
     top, left = (height - edge) // 2, (width - edge) // 2
-    square = Image.fromarray(np.asarray(picture[top : top + edge, left : left + edge, :3]))
+    square = Image.fromarray(picture[top : top + edge, left : left + edge])
     return np.asarray(square.resize((side, side), Image.Resampling.LANCZOS))
 
 

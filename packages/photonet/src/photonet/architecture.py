@@ -112,10 +112,6 @@ class Architecture:
             raise InputError(f"there is no operator {unknown[0]!r}: expected one of {', '.join(NAMES)}")
         return cls("".join("01"[n in wanted] for n in NAMES))
 
-    def canonical(self) -> "Architecture":
-        """Itself: a string is made canonical when an architecture is made of it."""
-        return self
-
     def __contains__(self, operator: str) -> bool:
         """Whether an operator is there and changes something."""
         return operator in self.operators

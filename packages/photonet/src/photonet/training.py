@@ -16,6 +16,7 @@ from paperkit.errors import InputError
 from paperkit.run import checkpoint, choose_device, seed_everything
 from paperkit.style.encoders import LevelEncoder, load_vgg19
 from paperkit.style.images import image_files
+from paperkit.training import parallel
 from paperkit.training.crops import Crops
 from paperkit.training.loop import Loop
 from photonet.architecture import Architecture
@@ -103,7 +104,7 @@ def train(
         The file of the trained networks.
     """
     seed_everything(settings.seed)
-    device = choose_device(device)
+    device = parallel.join(choose_device(device))
     encoder.to(torch.device(device)).to(memory_format=torch.channels_last).eval().requires_grad_(False)
     trained = nn.ModuleList(decoders.values()).to(torch.device(device)).to(memory_format=torch.channels_last)
     trained.train().requires_grad_(True)
@@ -115,7 +116,7 @@ def train(
         return images.to(device).contiguous(memory_format=torch.channels_last)
 
     def step(i: int) -> dict[str, Tensor]:
-        images, losses = draw(i, settings.batch), {}
+        images, losses = parallel.share(draw(i, settings.batch)), {}
         with amp:
             with torch.no_grad():
                 levels = encoder(images)
@@ -146,7 +147,8 @@ def train(
     )
     loop.run(step, sample, resume)
     path = out / "network.safetensors"
-    save_networks(encoder, decoders, path, {"steps": str(settings.steps), "seconds": f"{loop.seconds:.0f}"})
+    if parallel.leads():
+        save_networks(encoder, decoders, path, {"steps": str(settings.steps), "seconds": f"{loop.seconds:.0f}"})
     return path
 
 

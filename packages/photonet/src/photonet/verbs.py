@@ -110,29 +110,26 @@ def bench(size: int, rounds: int, device: str) -> None:
     side = -(-size // 16) * 16
     pictures = [torch.nn.functional.interpolate(photograph(n)[None], (side, side)) for n in ("china", "coffee")]
     for name, network in load_networks().items():
-        stylizer = PhotoStylizer(network, device=device)
-        content, style = (p.to(stylizer.device) for p in pictures)
-        kept = stylizer.executor.prepare(style)
+        stylizer = PhotoStylizer(network, transform="wct", device=device)
+        _compare(f"{name}, {side} x {side}", network, stylizer.executor, [p.to(stylizer.device) for p in pictures], rounds)
 
-        def eager(network: PhotoNet = network, content: Tensor = content, style: Tensor = style) -> None:
-            with torch.inference_mode():
-                network(content, style)
-            _synchronise(content)
 
-        def lazy(
-            execute: Executor = stylizer.executor,
-            content: Tensor = content,
-            style: Tensor = style,
-            kept: Style | None = kept,
-        ) -> None:
-            execute(content, execute.prepare(style) if kept is None else kept)
-            _synchronise(content)
+def _compare(title: str, network: PhotoNet, executor: Executor, pictures: Sequence[Tensor], rounds: int) -> None:
+    """One network as it is written, lazily, and with its style kept."""
+    content, style = pictures
+    kept = executor.prepare(style)
 
-        benchmark.alternate(
-            f"{name}, {side} x {side}",
-            {"eager": eager, "lazy": partial(lazy, kept=None), "lazy, style kept": lazy},
-            rounds=rounds,
-        )
+    @torch.inference_mode()
+    def eager() -> None:
+        network(content, style, "wct")
+        _synchronise(content)
+
+    def lazy(kept: Style | None = None) -> None:
+        executor(content, executor.prepare(style) if kept is None else kept)
+        _synchronise(content)
+
+    candidates = {"eager": eager, "lazy": lazy, "lazy, style kept": partial(lazy, kept)}
+    benchmark.alternate(title, candidates, rounds=rounds)
 
 
 def _synchronise(x: Tensor) -> None:
