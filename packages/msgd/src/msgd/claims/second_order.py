@@ -103,7 +103,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
     """Residuals against the learning rate, first seed."""
     v = values[0]
     series = {k: (v["etas"], r, power_law(v["etas"], r).slope) for k, r in v["residuals"].items() if k != "gd"}
-    plots.orders(series, path, "What the second-order formula leaves of the loss after one step")
+    plots.orders(series, path, "Error of the second-order formula, one step")
 
 
 EXPERIMENTS = [

@@ -163,6 +163,8 @@ def draw_slowdown(values: Sequence[Values], path: Path) -> None:
     for v in values:
         axis.loglog(rows, list(v["slowdown"].values()), "o-", color="#c1272d", alpha=0.7)  # type: ignore[union-attr]
     axis.axhspan(3, 64, color="#0072b2", alpha=0.2)
+    axis.set_xticks(rows, [f"{n:,}" for n in rows])
+    axis.minorticks_off()
     axis.annotate("the paper's 3x to 64x", (rows[0], 12), fontsize=8, color="#0072b2")
     axis.set(xlabel="rows", ylabel="time per iteration over LightGBM's", ylim=(1, None), title="Slowdown against LightGBM")
     with atomic_path(path) as temporary:
