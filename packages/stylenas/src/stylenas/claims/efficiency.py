@@ -17,7 +17,7 @@ from stylenas.search import SamplerName
 from stylenas.table import Table
 
 WINS = 0.8
-"""Share of paired seeds that evolution must win, the bar of the issue: 8 of 10."""
+"""Share of paired seeds that evolution must win: 8 of 10."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,11 @@ EXPERIMENTS = [
             title="Evolution beats random search on tables",
             paper="1906.02470",
             where="abstract and section on the search, as the repository has it: evolution compared with random search",
-            statement="With 200 evaluations aging evolution (50 alive, tournaments of 10) finds a lower objective "
-            "than random "
-            "search, on synthetic tables shaped like the published log.",
+            statement="With 200 evaluations aging evolution (50 alive, tournaments of 10) finds a lower objective than "
+            "random search, on synthetic tables shaped like the published log.",
             criterion=CRITERION,
-            tolerance="Eight of ten by chance alone has a probability of 5 %; the interval says that wins are not by "
-            "a hair.",
+            tolerance="Eight of ten by chance alone has a probability of 5 %; the interval says that wins are not by a "
+            "hair.",
         ),
         {
             "smoke": Tables(seeds=2, budget=60),

@@ -109,8 +109,7 @@ EXPERIMENTS = [
             statement="A search of quality and cost finds networks at least as good as PhotoNAS and as the best of the "
             "published log, at no more multiply-accumulates and no more latency.",
             criterion="For each of the two a network of the searched fronts has quality (0.8 L_r + 0.1 L_p), MACs and "
-            "latency "
-            "no higher; for one of them only, the direction.",
+            "latency no higher; for one of them only, the direction.",
             tolerance="Exact comparison of numbers from the same evaluation; the latency is a median of five runs.",
         ),
         {

@@ -144,8 +144,8 @@ EXPERIMENTS = [
             paper="1906.02470",
             where="derived: the published objective counts operators as the cost",
             statement="The number of operators, the paper's cost, follows measured latency less closely than MACs do.",
-            criterion="The 95 % bootstrap interval of the difference of the two rank correlations with latency is "
-            "above zero.",
+            criterion="The 95 % bootstrap interval of the difference of the two rank correlations with latency is above "
+            "zero.",
             tolerance="Bootstrap over networks; each latency is a median of rounds in turn.",
         ),
         {
@@ -164,9 +164,8 @@ EXPERIMENTS = [
             paper="1912.02398",
             where="derived: the paper trains each candidate from scratch; a supernet is the cheaper way",
             statement="Networks that take their weights from one supernet are ranked as networks trained each from scratch.",
-            criterion="Spearman's rank correlation of quality at least 0.5 on at least 20 networks, its 95 % "
-            "bootstrap interval "
-            "above zero; with the interval above zero alone, the direction.",
+            criterion="Spearman's rank correlation of quality at least 0.5 on at least 20 networks, its 95 % bootstrap "
+            "interval above zero; with the interval above zero alone, the direction.",
             tolerance="0.5 is what a search can still use; the interval is the bootstrap's over networks.",
         ),
         {

@@ -11,6 +11,7 @@ import torch
 
 from paperkit.claims import Claim, Estimate, Values, Verdict
 from paperkit.experiment import Experiment, Job, Settings
+from photonet.architecture import Architecture
 from photonet.executor import Executor
 from photonet.network import Decoder, PhotoNet
 from photonet.samples import photograph
@@ -43,12 +44,9 @@ def measure(s: Timing, job: Job) -> Values:
     runs: dict[str, Callable[[], object]] = {}
     clocks: dict[str, list[float]] = {}
     for name in PRESETS:
-        from photonet.architecture import Architecture
-
         network = PhotoNet(encoder, Decoder(Architecture.parse(name), encoder.channels)).eval().to(job.device)
         executor = Executor(network, TRANSFORM)
         clock = _Clock()
-        clocks[name] = []
         kept = executor.prepare(style)
         runs[f"{name}: eager"] = lambda n=network, c=clock: n(content, style, c)
         runs[f"{name}: executor"] = lambda e=executor: e(content, e.prepare(style))
@@ -67,8 +65,6 @@ def measure(s: Timing, job: Job) -> Values:
                     seconds[name].append(time.perf_counter() - start)
                     if name.endswith("eager"):
                         transforms[name.split(":")[0]].append(sum(clocks[name.split(":")[0]]))
-    from photonet.architecture import Architecture
-
     macs = {
         n: Candidate(Architecture.parse(n)).macs(s.size, s.size, encoder.channels, encoder.convolutions) for n in PRESETS
     }
@@ -105,11 +101,9 @@ def judge(values: Sequence[Values]) -> Verdict:
     macs = v["macs"]["photonet"] / v["macs"]["photonas"]
     reason = (
         f"Pruning alone (PhotoNAS): {factor:.1f} times in time and {macs:.1f} in MACs; with the executor "
-        f"{r['photonas: executor']:.1f}, "
-        f"with the style kept {r['photonas: executor, style kept']:.1f}. Transforms are {share['photonet']:.0%} of "
-        f"PhotoNet's time "
-        f"and {share['photonas']:.0%} of PhotoNAS's. What remains of hundreds is the cascade's smoothing: claims of "
-        f"photonet."
+        f"{r['photonas: executor']:.1f}, with the style kept {r['photonas: executor, style kept']:.1f}. Transforms are "
+        f"{share['photonet']:.0%} of PhotoNet's time and {share['photonas']:.0%} of PhotoNAS's. What remains of hundreds is "
+        "the cascade's smoothing: claims of photonet."
     )
     kind = "reproduced" if low >= REPORTED else "direction reproduced" if low > 1 else "not reproduced"
     return Verdict(
@@ -134,10 +128,9 @@ EXPERIMENTS = [
             where="abstract (around 500x) and abstract of 1912.02398 (20-30 times)",
             statement="The networks that the search finds are many times faster than what they are pruned from.",
             reported="20-30 times over the state of the art (1912.02398), around 500x over PhotoWCT (1906.02470)",
-            criterion="The pruned PhotoNAS is at least 20 times faster than PhotoNet in the same code, lower quartile "
-            "of rounds in "
-            "turn; where it is only faster, the direction. The factors of folding, a kept style and MACs are shown "
-            "beside it.",
+            criterion="The pruned PhotoNAS is at least 20 times faster than PhotoNet in the same code, lower quartile of "
+            "rounds in turn; where it is only faster, the direction. The factors of folding, a kept style and MACs are "
+            "shown beside it.",
             tolerance="Quartiles of paired rounds. The cascade and its smoothing are measured by photonet's claims.",
         ),
         {
