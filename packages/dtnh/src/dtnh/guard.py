@@ -16,6 +16,10 @@ from dtnh.scopes import Params, Scope, grouped, head_names, named
 from paperkit.errors import InputError
 
 
+class NotFiniteError(InputError):
+    """A gradient is infinite or not a number; no step was taken."""
+
+
 class Guard:
     """In place of ``(loss + reg).backward()``.
 
@@ -87,9 +91,9 @@ class Guard:
             What happened in each group; None with ``accumulate``.
 
         Raises:
-            InputError: No regulariser, one that does not depend on the parameters, gradients that do not match or are not
-                finite, or gradients of the last step that were not cleared. No gradient is then left, so that no step is
-                taken.
+            InputError: No regulariser, one that does not depend on the parameters, gradients that do not match, or gradients
+                of the last step that were not cleared. No gradient is then left, so that no step is taken.
+            NotFiniteError: The same, for gradients that are not finite.
         """
         try:
             self._refuse_stale()
@@ -129,7 +133,7 @@ class Guard:
         elif self.check or (self.check is None and g[0].device.type == "cpu"):
             for size, what in ((info.grad_norm, "loss"), (info.reg_norm, "regulariser")):
                 if not bool(size.isfinite().all()):
-                    raise InputError(f"the gradient of the {what} is not finite: lower the learning rate or its weight")
+                    raise NotFiniteError(f"the gradient of the {what} is not finite: lower the learning rate or its weight")
         self.conflicts.add(info)
         self._written = g[0], g[0]._version
         self._look_at_optimizers()

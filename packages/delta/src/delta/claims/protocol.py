@@ -20,21 +20,25 @@ from paperkit.transfer.loop import FineTuning
 
 @dataclass(frozen=True)
 class Target:
-    """A task and how it is trained; seeds beyond ``seeds`` leave it out."""
+    """A task and how it is trained; seeds beyond ``seeds`` leave it out.
+
+    At full the learning rate is the one, of 0.05 to 0.0003, at which plain L2 fitted its training images and scored best on
+    the validation images of two seeds.
+    """
 
     name: str
     per_class: int
     steps: int
-    learning_rate: float = 0.01
+    learning_rate: float
     batch: int = 16
     seeds: int = 1_000
 
 
 DIGITS = Target("digits", 10, 80, 0.02)
 FULL = (
-    Target("tiny_imagenet", 10, 120, 0.02),
-    Target("flowers_mobilenet", 20, 100, seeds=5),
-    Target("flowers_squeezenet", 20, 100, seeds=5),
+    Target("tiny_imagenet", 10, 120, 0.05),
+    Target("flowers_mobilenet", 20, 100, 0.001, seeds=5),
+    Target("flowers_squeezenet", 20, 100, 0.001, seeds=5),
 )
 
 

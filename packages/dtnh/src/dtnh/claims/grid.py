@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from dtnh import embedded
 from dtnh.claims import natural_images
 from dtnh.claims.witness import Witness
 from dtnh.finetuning import fine_tune, regularizer
+from dtnh.guard import NotFiniteError
 from paperkit.assets import Assets
 from paperkit.claims import Values
 from paperkit.experiment import Job, Settings
 from paperkit.run import progress
-from paperkit.transfer.loop import FineTuning
+from paperkit.transfer.loop import DivergedError, FineTuning
 from paperkit.transfer.tasks import Task
 
 HOWS = ("plain", "guard", "symmetric", "random")
@@ -30,9 +32,9 @@ class Grid(Settings):
     Attributes:
         tasks: Name to sources.
         alphas: Regulariser to its weights, the largest last; rivals run at the largest alone.
-        steps: Of fine-tuning, by task.
+        steps: Of fine-tuning.
         batch: Images a step.
-        learning_rate: At the start.
+        learning_rates: At the start, by task.
     """
 
     threads: int | None = 1
@@ -40,7 +42,7 @@ class Grid(Settings):
     alphas: Mapping[str, Sequence[float]] = field(default_factory=lambda: {"l2sp": (0.03, 0.3), "featmap": (1e-3, 1e-2)})
     steps: int = 120
     batch: int = 32
-    learning_rate: float = 0.01
+    learning_rates: Mapping[str, float] = field(default_factory=lambda: {"digits": 0.01})
 
 
 def measure(s: Grid, job: Job) -> Values:
@@ -64,7 +66,6 @@ def note(name: str, assets: Assets) -> None:
 
 
 def _runs(s: Grid, job: Job) -> Iterable[Values]:
-    settings = FineTuning(s.steps, s.batch, s.learning_rate, augment="digits" not in s.tasks, seed=job.seed)
     plans: list[tuple[Cell, str]] = []
     for name, sources in s.tasks.items():
         for source in sources:
@@ -75,17 +76,19 @@ def _runs(s: Grid, job: Job) -> Iterable[Values]:
                     plans += [((name, source, base, alpha), how) for how in hows]
     for cell, how in progress(plans, f"seed {job.seed}", unit="run"):
         name, source, base, alpha = cell
-        where = task(name, source, job.assets)
+        where, rate = task(name, source, job.assets), s.learning_rates[name]
+        settings = FineTuning(s.steps, s.batch, rate, augment=name != "digits", seed=job.seed)
         method = regularizer(base, where.source, alpha, "plain" if how == "guard" else how, seed=job.seed)
         if how == "guard":
-            method = Witness(method, s.learning_rate)
-        fit = fine_tune(where, method, settings, job.device)
-        run: dict[str, Any] = {
-            "task": name,
-            "source": source,
-            "base": base,
-            "alpha": alpha,
-            "how": how,
+            method = Witness(method, rate)
+        run: dict[str, Any] = {"task": name, "source": source, "base": base, "alpha": alpha, "how": how}
+        try:
+            fit = fine_tune(where, method, settings, job.device)
+        except (DivergedError, NotFiniteError):  # counts as chance
+            classes = len(where.pool.classes)
+            yield run | {"test": 100 / classes, "validation": 100 / classes, "train_loss": log(classes), "diverged": True}
+            continue
+        run |= {
             "test": 100 * fit.result.test.accuracy,
             "validation": 100 * fit.result.validation.accuracy,
             "train_loss": float(np.mean(fit.result.losses[-10:])),
@@ -157,7 +160,7 @@ def markdown(values: Sequence[Values]) -> str:
         gain = f"{(x['guard'] - x['plain']).mean():+.2f}"
         against = f"{(x['guard'] - x['l2']).mean():+.2f}"
         rivals = " | ".join(mean.get(how, "") for how in ("symmetric", "random"))
-        rate = f"{rates[cell]['guard'].mean():.0%}"
+        rate = f"{rates[cell]['guard'].mean():.0%}" if cell in rates else "diverged"
         name, source, base, alpha = cell
         lines.append(
             f"| {name} | {source} | {base} {alpha:g} | {mean['l2']} | {mean['plain']} | **{mean['guard']}** | {rivals} "

@@ -2,7 +2,7 @@
 
 ``tiny-imagenet`` takes CIFAR ResNet-20s to 15 classes of Tiny ImageNet at 32 x 32: *appropriate* is a CIFAR-10 network,
 *other domain* one trained here on MNIST, and *inappropriate* the CIFAR-10 network with each tensor's weights shuffled, which
-keeps their statistics and no knowledge. ``flowers`` takes an ImageNet SqueezeNet to five kinds of flowers.
+keeps their statistics and no knowledge. ``flowers`` takes an ImageNet MobileNetV2 to five kinds of flowers at 64 x 64.
 """
 
 import gzip
@@ -23,7 +23,7 @@ from paperkit.transfer.tasks import Split, Task
 
 FILES = {
     "tiny-imagenet": ("datasets/tiny_imagenet30", "weights/cifar10_resnet20.pt", "datasets/mnist/MNIST/raw"),
-    "flowers": ("datasets/flowers5_128", "weights/squeezenet1_1_imagenet.pt"),
+    "flowers": ("datasets/flowers5_128", "weights/mobilenet_v2_imagenet.pt"),
 }
 
 
@@ -46,8 +46,9 @@ def task(name: str, source: str, assets: Assets) -> Task:
 
 @cache
 def _flowers(pictures: Path, weights: Path) -> Task:
-    train, test = (from_folder(pictures / part, 128) for part in ("train", "val"))
-    return Task("flowers", create("squeezenet1_1", weights), train, test, View(112), per_class=24, validation=1 / 6)
+    train, test = (from_folder(pictures / part, 72) for part in ("train", "val"))
+    view = View(64, mean=(0.5,) * 3, std=(0.5,) * 3)
+    return Task("flowers", create("mobilenet_v2", weights), train, test, view, per_class=24, validation=1 / 6)
 
 
 @cache

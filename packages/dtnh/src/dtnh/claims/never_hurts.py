@@ -149,7 +149,7 @@ PRESETS: dict[Preset, Grid] = {
         alphas={"l2sp": (0.03, 0.3), "featmap": (1e-3, 1e-2)},
         steps=80,
         batch=16,
-        learning_rate=0.03,
+        learning_rates={"tiny-imagenet": 0.03, "flowers": 0.001},
     ),
 }
 EXPERIMENTS = [
