@@ -120,7 +120,7 @@ EXPERIMENTS = [
         {
             "smoke": Networks(seeds=2, budget=12, steps=2, size=32, pairs=1),
             "small": Networks(),
-            "full": Networks(budget=200, size=128, pairs=8, steps=1500),
+            "full": Networks(budget=200, size=96, pairs=6, steps=600),
         },
         on_networks,
         judge,
