@@ -42,9 +42,9 @@ def test_two_network_namespaces_train_and_predict(problem, tmp_path, monkeypatch
     values, labels, _ = problem(300, 2)
     table = pandas.DataFrame(values, columns=list("abcdefgh")).assign(id=[f"c{i}" for i in range(300)], label=labels)
     monkeypatch.chdir(tmp_path)
-    for name, own, other, columns in (("a", "a", "b", list("abcd") + ["label"]), ("b", "b", "a", list("efgh"))):
-        (tmp_path / f"host-{name}").mkdir()
-        table[["id", *columns]].to_csv(f"host-{name}/{name}.csv", index=False)
+    for own, columns in (("a", [*"abcd", "label"]), ("b", [*"efgh"])):
+        (tmp_path / f"host-{own}").mkdir()
+        table[["id", *columns]].to_csv(f"host-{own}/{own}.csv", index=False)
         main(["certs", "--name", f"party-{own}", "--out", f"host-{own}/certs"])
     for own, other in ("ab", "ba"):
         shutil.copy(f"host-{own}/certs/party-{own}.crt", f"host-{other}/certs")
