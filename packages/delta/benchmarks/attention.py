@@ -11,7 +11,8 @@ from paperkit import bench
 from paperkit.transfer.networks import create
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
-NETWORKS = {"ResNet-20, 32 x 32": ("cifar-resnet20", 32), "ResNet-18, 64 x 64": ("resnet18", 64)}
+NETWORKS = {"ResNet-20, 32 x 32": ("cifar-resnet20", 32, 32, 3), "ResNet-18, 64 x 64": ("resnet18", 64, 8, 1)}
+"""Name, side of the images, how many, and rounds: a thousand passes of a large network are many rounds by themselves."""
 
 
 def with_autograd(model, layers, x, y):
@@ -31,9 +32,9 @@ def with_autograd(model, layers, x, y):
 def main():
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    for name, (arch, size) in NETWORKS.items():
+    for name, (arch, size, images, rounds) in NETWORKS.items():
         model = create(arch).eval()
-        x, y = torch.randn(32, 3, size, size), torch.randint(10, (32,))
+        x, y = torch.randn(images, 3, size, size), torch.randint(10, (images,))
         layers = layers_for(model, x)
         fast, naive = ablate(model, layers, x, y), ablate_naive(model, layers, x, y)
         error = max((a - b).abs().max().item() for a, b in zip(fast, naive, strict=True))
@@ -43,8 +44,8 @@ def main():
             "a forward pass a channel": lambda a=(model, layers, x, y): ablate_naive(*a),
             "the same with autograd on": lambda a=(model, layers, x, y): with_autograd(*a),
         }
-        title = f"attention of {name}: {channels} channels, 32 images (largest difference {error:.0e})"
-        bench.save(bench.alternate(title, candidates, rounds=3, warmup=0, cpu=True), RESULTS / f"attention-{arch}.json")
+        title = f"attention of {name}: {channels} channels, {images} images (largest difference {error:.0e})"
+        bench.save(bench.alternate(title, candidates, rounds=rounds, warmup=0, cpu=True), RESULTS / f"attention-{arch}.json")
 
 
 if __name__ == "__main__":
