@@ -45,9 +45,9 @@ class Whole(Settings):
 
     budget: int = 200
     workers: int = 2
-    size: int = 96
+    size: int = 64
     pairs: int = 6
-    steps: int = 150
+    steps: int = 100
 
 
 def overhead(s: Overhead, job: Job) -> Values:
