@@ -16,6 +16,7 @@ from PIL import Image
 
 from delta import Attention
 from delta.cli import main
+from paperkit import testing
 from paperkit.transfer.networks import create
 
 SMALL = ["--size", "28", "--mean", "0.5", "0.5", "0.5", "--std", "0.5", "0.5", "0.5", "--device", "cpu"]
@@ -40,27 +41,12 @@ def images(tmp_path):
     return ["--data", "images", "--arch", "cifar-resnet8", "--weights", "w.pt", *SMALL]
 
 
-def call(*argv):
-    """Exit code of the command line."""
-    try:
-        main(argv)
-    except SystemExit as e:
-        return e.code
-    return 0
+call = partial(testing.call, main)
 
 
 def test_help_does_not_import_torch():
-    code = """
-import sys
-from delta.cli import main
-try:
-    main(["--help"])
-finally:
-    assert "torch" not in sys.modules
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert all(verb in done.stdout for verb in ("demo", "attention", "finetune", "compare", "reproduce", "list", "cite"))
+    text = testing.help_text("delta", "torch")
+    assert all(verb in text for verb in ("demo", "attention", "finetune", "compare", "reproduce", "list", "cite"))
 
 
 def test_importing_the_package_does_not_import_torch():

@@ -1,8 +1,7 @@
 """Every verb, end to end, as a user types it."""
 
 import json
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from PIL import Image
 
 from dtnh.cli import main
+from paperkit import testing
 
 
 @pytest.fixture(autouse=True)
@@ -18,13 +18,7 @@ def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def call(*argv):
-    """Exit code of the command line."""
-    try:
-        main(argv)
-    except SystemExit as e:
-        return e.code
-    return 0
+call = partial(testing.call, main)
 
 
 def pictures(folder, count=6):
@@ -42,17 +36,8 @@ FIT = ["fit", "--data", "images", "--arch", "cifar-resnet8", "--size", "14", "--
 
 
 def test_help_does_not_import_torch():
-    code = """
-import sys
-from dtnh.cli import main
-try:
-    main(["--help"])
-finally:
-    assert "torch" not in sys.modules
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert all(verb in done.stdout for verb in ("demo", "fit", "compare", "reproduce", "list", "cite"))
+    text = testing.help_text("dtnh", "torch")
+    assert all(verb in text for verb in ("demo", "fit", "compare", "reproduce", "list", "cite"))
 
 
 def test_demo_writes_a_picture(capsys):

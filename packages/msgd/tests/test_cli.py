@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from msgd.cli import main
+from paperkit import testing
 
 
 @pytest.fixture(autouse=True)
@@ -18,27 +19,12 @@ def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def call(*argv):
-    """Exit code of the command line."""
-    try:
-        main(argv)
-    except SystemExit as e:
-        return e.code
-    return 0
+call = partial(testing.call, main)
 
 
 def test_help_does_not_import_torch():
-    code = """
-import sys
-from msgd.cli import main
-try:
-    main(["--help"])
-finally:
-    assert "torch" not in sys.modules
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert all(verb in done.stdout for verb in ("demo", "train", "compare", "reproduce", "list", "cite"))
+    text = testing.help_text("msgd", "torch")
+    assert all(verb in text for verb in ("demo", "train", "compare", "reproduce", "list", "cite"))
 
 
 def test_demo_writes_a_picture(capsys):

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from paperkit import testing
 from stylenas.cli import main
 
 
@@ -15,27 +17,12 @@ def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def call(*argv):
-    """Exit code of the command line."""
-    try:
-        main(argv)
-    except SystemExit as e:
-        return e.code
-    return 0
+call = partial(testing.call, main)
 
 
 def test_help_imports_neither_torch_nor_optuna():
-    code = """
-import sys
-from stylenas.cli import main
-try:
-    main(["--help"])
-finally:
-    assert not {"torch", "optuna"} & set(sys.modules)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert all(verb in done.stdout for verb in ("demo", "search", "front", "export", "reproduce", "list", "cite"))
+    text = testing.help_text("stylenas", "torch", "optuna")
+    assert all(verb in text for verb in ("demo", "search", "front", "export", "reproduce", "list", "cite"))
 
 
 def test_the_generic_searcher_does_not_import_torch():
