@@ -210,3 +210,15 @@ def test_a_study_of_somebody_else_is_refused(tmp_path):
     study.add_trial(optuna.trial.create_trial(value=1.0, state=TrialState.COMPLETE))
     with pytest.raises(InputError, match="was not made by stylenas"):
         run_search(search(Table(), tmp_path / "j", 5))
+
+
+def test_a_search_runs_in_the_processes_of_joblib():
+    import joblib
+
+    here = run_search(search(Table(3), None, 20))
+    there = joblib.Parallel(n_jobs=2)(joblib.delayed(best_of)(3) for _ in range(2))
+    assert there == [min(t.value for t in here.of("evaluated"))] * 2
+
+
+def best_of(seed):
+    return min(t.value for t in run_search(search(Table(seed), None, 20)).of("evaluated"))

@@ -21,19 +21,25 @@ EXHAUSTED = 300
 """Draws in a row of nothing new after which the space counts as exhausted."""
 
 
-def work(search: Search, ledger: Ledger, watch: Callable[[State], None] | None = None) -> None:
+def work(
+    search: Search,
+    ledger: Ledger,
+    watch: Callable[[State], None] | None = None,
+    wanted: Callable[[], bool] = lambda: True,
+) -> None:
     """Propose, claim, evaluate and record until the budget is spent or nothing new is drawn any more.
 
     Args:
         search: What is searched.
         ledger: Its study.
         watch: Called after every evaluation.
+        wanted: Whether to go on; asked before every draw.
 
     Raises:
         InputError: The evaluation does not give what an objective asks for.
     """
     proposer, attempt, idle = Proposer(search), 0, 0
-    while (state := ledger.read()).done < search.budget and idle < EXHAUSTED and _parent_lives():
+    while (state := ledger.read()).done < search.budget and idle < EXHAUSTED and wanted():
         if state.done + len(state.of("running")) >= search.budget:
             time.sleep(POLL_SECONDS)  # others have the rest; one of them may die
             continue
@@ -132,17 +138,14 @@ def _evaluate(search: Search, ledger: Ledger, trial_id: int, genome: str) -> Non
 
 
 def _process(search: Search, threads: int, errors: Any) -> None:
-    """Body of a worker process; told to end, it gives its claim back first."""
+    """Body of a worker process; told to end, it gives its claim back first, and without its parent it goes no further."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     run.limit_threads(threads)
     try:
-        work(search, search.open())
+        work(search, search.open(), wanted=parent.is_alive)
     except InputError as e:
         errors.put(str(e))
     except KeyboardInterrupt:
         pass
-
-
-def _parent_lives() -> bool:
-    parent = multiprocessing.parent_process()
-    return parent is None or parent.is_alive()
