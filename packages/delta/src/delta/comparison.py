@@ -24,6 +24,7 @@ def compare_task(
     layers: Sequence[str] | None = None,
     device: str = "cpu",
     short: bool = False,
+    feature_scale: float = 1.0,
 ) -> list[Run]:
     """Run every method at every weight of its grid, on the split of ``settings.seed``.
 
@@ -34,12 +35,14 @@ def compare_task(
         layers: Where features are kept; :func:`delta.layers_for` when None.
         device: Where.
         short: Only the first weight of each grid.
+        feature_scale: Factor of the weights on feature maps, for networks whose maps are not of order one.
     """
     layers = layers or layers_for(task.source.to(device), task.view.test(task.pool.x[:1]).to(device))
     attention = task_attention(task, settings.seed, layers, device=device) if "delta" in methods else None
     runs: list[Run] = []
     for method in methods:
-        grid = GRIDS.get(method, (ALPHAS[method],))
+        scale = feature_scale if method in ("fm", "delta") else 1
+        grid = [scale * alpha for alpha in GRIDS.get(method, (ALPHAS[method],))]
         for alpha in grid[:1] if short else grid:
             row: Run = [task.name, method, alpha]
             try:

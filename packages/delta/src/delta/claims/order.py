@@ -16,6 +16,10 @@ POINTS = "points of test accuracy"
 MARGIN = 0.5
 """Points by which attention may be worse and still count as not worse."""
 
+C3 = ("scratch", "frozen", "l2", "l2sp", "delta")
+C4 = ("fm", "delta")
+"""What each of the two names; they share one measurement."""
+
 
 def _pooled(values: Sequence[Values], *methods: str) -> list[np.ndarray]:
     """Test accuracies of methods over all blocks (task, seed), in percent."""
@@ -34,7 +38,7 @@ def judge_order(values: Sequence[Values]) -> Verdict:
     first, second = float((l2sp - l2).mean()), float((delta - l2sp).mean())
     ordered = first > 0 and second > 0
     kind = "reproduced" if ordered and p < 0.05 else "direction reproduced" if ordered else "not reproduced"
-    reason = f"L2-SP - L2 {first:+.2f}, DELTA - L2-SP {second:+.2f} points, Page's test p = {p:.2g}. {means(values)}"
+    reason = f"L2-SP - L2 {first:+.2f}, DELTA - L2-SP {second:+.2f} points, Page's test p = {p:.2g}. {means(values, C3)}"
     return Verdict(kind, reason, paired_difference(delta, l2, "DELTA - L2", POINTS))
 
 
@@ -48,16 +52,13 @@ def judge_attention(values: Sequence[Values]) -> Verdict:
     low = effect.value if effect.low is None else effect.low
     kind = "reproduced" if low > 0 else "direction reproduced" if effect.value > 0 and low > -MARGIN else "not reproduced"
     equal = int((delta == fm).sum())
-    return Verdict(kind, f"Equal in {equal} of {len(fm)} blocks. {means(values)}", effect)
+    return Verdict(kind, f"Equal in {equal} of {len(fm)} blocks. {means(values, C4)}", effect)
 
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """Test accuracy over the whole grid of weights."""
     plots.alpha_curves(table(values), path)
 
-
-C3 = ("scratch", "frozen", "l2", "l2sp", "delta")
-C4 = ("fm", "delta")
 
 EXPERIMENTS = [
     Experiment(
@@ -73,9 +74,9 @@ EXPERIMENTS = [
             tolerance="5 % is the usual level; 20 paired seeds at small and 20 blocks at full resolve about a point.",
         ),
         {
-            "smoke": Protocol(methods=C3, short=True),
-            "small": Protocol(methods=C3, seeds=20),
-            "full": Protocol(methods=C3, seeds=10, tasks=FULL),
+            "smoke": Protocol(short=True),
+            "small": Protocol(seeds=20),
+            "full": Protocol(seeds=10, tasks=FULL),
         },
         measure,
         judge_order,
@@ -94,9 +95,9 @@ EXPERIMENTS = [
             tolerance="Half a point is less than the standard error of one run's accuracy on these test sets.",
         ),
         {
-            "smoke": Protocol(methods=C4, short=True),
-            "small": Protocol(methods=C4, seeds=20),
-            "full": Protocol(methods=C4, seeds=10, tasks=FULL),
+            "smoke": Protocol(short=True),
+            "small": Protocol(seeds=20),
+            "full": Protocol(seeds=10, tasks=FULL),
         },
         measure,
         judge_attention,

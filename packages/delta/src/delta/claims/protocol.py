@@ -32,13 +32,15 @@ class Target:
     learning_rate: float
     batch: int = 16
     seeds: int = 1_000
+    feature_scale: float = 1.0
+    """Factor of the weights on feature maps, which are published for networks whose BatchNorm keeps the maps near one."""
 
 
 DIGITS = Target("digits", 10, 80, 0.02)
 FULL = (
     Target("tiny_imagenet", 10, 120, 0.05),
     Target("flowers_mobilenet", 20, 100, 0.001, seeds=5),
-    Target("flowers_squeezenet", 20, 100, 0.001, seeds=5),
+    Target("flowers_squeezenet", 20, 100, 0.001, seeds=5, feature_scale=1e-3),  # no BatchNorm: maps of about 60
 )
 
 
@@ -48,7 +50,7 @@ class Protocol(Settings):
 
     threads: int | None = 1
     tasks: tuple[Target, ...] = (DIGITS,)
-    methods: tuple[Method, ...] = ()
+    methods: tuple[Method, ...] = ("scratch", "frozen", "l2", "l2sp", "fm", "delta")
     head_decay: float = 0.01
     short: bool = False
     """Only one weight a method: for preset smoke."""
@@ -61,7 +63,8 @@ def measure(s: Protocol, job: Job) -> Values:
         if job.seed < t.seeds:
             task = TASKS[t.name](t.per_class, job.assets)
             settings = FineTuning(t.steps, t.batch, t.learning_rate, head_decay=s.head_decay, seed=job.seed)
-            runs += compare_task(task, s.methods, settings, device=job.device, short=s.short)
+            scale = t.feature_scale
+            runs += compare_task(task, s.methods, settings, device=job.device, short=s.short, feature_scale=scale)
     return {"columns": COLUMNS, "runs": runs}
 
 
@@ -75,12 +78,13 @@ def accuracies(values: Sequence[Values]) -> dict[str, dict[str, np.ndarray]]:
     return {t: {m: 100 * c[chosen(c)][:, 1] for m, c in methods.items()} for t, methods in table(values).items()}
 
 
-def means(values: Sequence[Values]) -> str:
-    """One sentence a task: mean test accuracies, and the weights where there was a choice."""
+def means(values: Sequence[Values], among: Sequence[str]) -> str:
+    """One sentence a task: mean test accuracies of some methods, and the weights where there was a choice."""
     sentences = []
     for task, methods in table(values).items():
         said = []
-        for method, curve in methods.items():
+        for method in among:
+            curve = methods[method]
             alpha = chosen(curve)
             weight = f" (alpha {alpha:g})" if len(curve) > 1 else ""
             said.append(f"{method} {100 * curve[alpha][:, 1].mean():.1f}{weight}")
