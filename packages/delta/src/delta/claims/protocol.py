@@ -83,7 +83,7 @@ def means(values: Sequence[Values], among: Sequence[str]) -> str:
     sentences = []
     for task, methods in table(values).items():
         said = []
-        for method in among:
+        for method in (m for m in methods if m in among):
             curve = methods[method]
             alpha = chosen(curve)
             weight = f" (alpha {alpha:g})" if len(curve) > 1 else ""
