@@ -9,8 +9,8 @@ import distributed
 import joblib
 import pytest
 
-from paperkit import runner
-from paperkit.claims import load_records
+from paperkit import house, judging, runner
+from paperkit.claims import Verdict, load_records
 from paperkit.errors import InputError
 from paperkit.run import require
 from paperkit.runner import reproduce
@@ -52,6 +52,27 @@ def test_a_claim_is_measured_where_nothing_can_draw(toy, tmp_path, monkeypatch):
     record = run(tmp_path / "out", "T1")["T1"].record
     assert record.verdict.kind == "reproduced" and record.picture is None
     assert [p.name for p in (tmp_path / "out").glob("T1.*")] == ["T1.small.json"]
+
+
+def test_records_are_judged_again_by_the_criteria_of_today(toy, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    before = run(out, "T1", "T2")["T1"].record
+    (out / before.picture).unlink()
+
+    def stricter(values):
+        return Verdict("not reproduced", f"{len(values)} seeds were not enough.")
+
+    whole = judging.load_experiments
+    monkeypatch.setattr(judging, "load_experiments", lambda p: [dataclasses.replace(e, judge=stricter) for e in whole(p)])
+    house.main(["judge", "toypaper", "T1", "--out", str(out)])
+    assert capsys.readouterr().out == "T1 at small: not reproduced (was: reproduced). 4 seeds were not enough.\n"
+    after, other = load_records(out)
+    assert after.evidence == before.evidence and (out / after.picture).exists()
+    assert other.verdict.kind == "reproduced"
+    with pytest.raises(InputError, match="toypaper has no claim 'T3': it has T1, T2, T10"):
+        list(judging.judge_again("toypaper", out, ["T3"]))
+    with pytest.raises(InputError, match="holds no record of T10"):
+        list(judging.judge_again("toypaper", out, ["T10"]))
 
 
 def test_one_seed_gives_the_same_values_alone_or_among_others(toy, tmp_path):

@@ -65,7 +65,7 @@ def test_one_cell_that_loses_more_than_half_a_point_refutes(gain, spread, kind):
     verdict = never_hurts.judge_non_inferior(values(gain, spread=spread))
     assert verdict.kind == kind
     if kind == "not reproduced":
-        assert "not: digits, inappropriate, l2sp 1" in verdict.reason and "negative in 1 " in verdict.reason
+        assert "fails in 1 (digits, inappropriate, l2sp 1)" in verdict.reason and "negative in 1 " in verdict.reason
     assert "behind in" in verdict.reason  # plain L2 stands beside
 
 

@@ -1,7 +1,7 @@
 """Whole pictures: against the network of pytorch-AdaIN, a second with the style prepared, and 4096 x 4096 in pieces.
 
-The peer is VGG-19 to relu4_1 with the mirrored decoder and AdaIN, as its public code has it, with random weights, on which its
-time does not depend.
+The peer is VGG-19 to relu4_1 with the mirrored decoder and AdaIN, as its public code has it, with random weights, which do
+not change its time.
 """
 
 from pathlib import Path

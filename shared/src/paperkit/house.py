@@ -5,10 +5,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import tyro
+
 from paperkit import bench, report
 from paperkit.claims import Record
 from paperkit.cli import run_verbs
 from paperkit.errors import InputError
+from paperkit.judging import judge_again
 
 DESCRIPTION = "Turn recorded results into README tables, badges and the report page."
 
@@ -62,6 +65,21 @@ def page(root: Path = Path(), fresh: Path = Path("report/results"), out: Path = 
     print(f"\n{path}")
 
 
+def judge(
+    package: tyro.conf.Positional[str], claims: tyro.conf.Positional[tuple[str, ...]] = (), out: Path | None = None
+) -> None:
+    """Judge what is recorded by the criteria and the words of today, without measuring anything.
+
+    Args:
+        package: Name of an installed package, such as msgd.
+        claims: Identifiers, such as M3; all claims when none is given.
+        out: Folder of the records; packages/PACKAGE/results when not given.
+    """
+    for old, new in judge_again(package, out or Path("packages") / package / "results", claims):
+        changed = "" if old.verdict.kind == new.verdict.kind else f" (was: {old.verdict.kind})"
+        print(f"{new.claim.id} at {new.preset}: {new.verdict.kind}{changed}. {new.verdict.reason}")
+
+
 def _packages(root: Path) -> list[Path]:
     folders = sorted(p.parent for p in (root / "packages").glob("*/pyproject.toml"))
     if not folders:
@@ -75,4 +93,4 @@ def _recorded(packages: Sequence[Path]) -> list[Record]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    run_verbs({"readme": readme, "page": page}, "paperkit", DESCRIPTION, argv)
+    run_verbs({"readme": readme, "page": page, "judge": judge}, "paperkit", DESCRIPTION, argv)

@@ -21,7 +21,8 @@ from paperkit.assets import Assets
 from paperkit.claims import PRESETS, Evidence, Preset, Record, SeedResult, Verdict
 from paperkit.errors import InputError, NotAvailableError
 from paperkit.experiment import Experiment, Job, load_experiments, package_folder, source_digest
-from paperkit.files import atomic_path, write_atomic
+from paperkit.files import write_atomic
+from paperkit.judging import judge
 
 
 @dataclass(frozen=True)
@@ -183,15 +184,7 @@ class _Plan:
         results = [self.results[s] for s in sorted(self.results)]
         values = [r.values for r in results]
         try:
-            verdict = self.experiment.judge(values)
-            picture = None
-            if self.experiment.draw:
-                picture = f"{self.id}.{self.preset}.png"
-                try:
-                    with atomic_path(self.out / picture) as temporary:
-                        self.experiment.draw(values, temporary)
-                except ImportError:  # measured where nothing can draw: the record goes without its picture
-                    picture = None
+            verdict, picture = judge(self.experiment, values, self.preset, self.out)
         except Exception:
             return Outcome(self.id, error=traceback.format_exc())
         evidence = Evidence(

@@ -107,10 +107,10 @@ def mechanism(curves: Mapping[Cell, np.ndarray], differences: Mapping[Cell, np.n
         x = (np.arange(len(curve)) + 0.5) / len(curve)
         left.plot(x, curve, ls=style, color=SOURCES.get(source), lw=1.5, label=f"{task}, {source}, {base} {alpha:g}")
     left.set(xlabel="share of training done", ylabel="conflict rate", ylim=(-0.03, 1.03))
-    left.legend(fontsize=7)
+    left.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     for i, (cell, d) in enumerate(differences.items()):
         right.scatter(-d, i + np.linspace(-0.3, 0.3, len(d)), s=3, color=SOURCES.get(cell[1]), alpha=0.4)
-    names = [f"{source}, {base} {alpha:g}" for _, source, base, alpha in differences]
+    names = [f"{task}, {source}, {base} {alpha:g}" for task, source, base, alpha in differences]
     right.set_yticks(range(len(names)), names, fontsize=7)
     right.set_ylim(len(names) - 0.5, -0.5)
     right.axvline(0, color="black", lw=0.8)

@@ -41,6 +41,7 @@ def judge_non_inferior(values: Sequence[Values]) -> Verdict:
     worst = min(bounds, key=lambda c: bounds[c][1])
     below = [named(c) for c, (_, low, _) in bounds.items() if low <= -MARGIN]
     negative = [named(c) for c, (mean, _, _) in bounds.items() if mean < 0]
+    surely = [named(c) for c, (_, _, high) in bounds.items() if high < 0]
     signs = [mean for mean, _, _ in bounds.values() if mean != 0]
     p = binomtest(sum(m > 0 for m in signs), len(signs)).pvalue if signs else 1.0
     against = {c: interval(x["guard"] - x["l2"]) for c, x in found.items()}
@@ -48,9 +49,9 @@ def judge_non_inferior(values: Sequence[Values]) -> Verdict:
     behind = sum(high < 0 for _, _, high in against.values())
     tuned = {how: np.mean(list(chosen_on_validation(values, how).values())) for how in ("plain", "guard", "l2")}
     reason = (
-        f"{len(bounds) - len(below)} of {len(bounds)} cells are non-inferior to the base"
-        f"{'' if not below else ' (not: ' + '; '.join(below) + ')'}; the mean is negative in {len(negative)}"
-        f"{'' if not negative else ' (' + '; '.join(negative) + ')'}, sign test p = {p:.2g}. "
+        f"{len(bounds) - len(below)} of {len(bounds)} cells are non-inferior to the base; the lower bound fails in "
+        f"{len(below)}{_listed(below)}; the mean is negative in {len(negative)}{_listed(negative)}, sign test "
+        f"p = {p:.2g}; the whole interval is below zero in {len(surely)}{_listed(surely)}. "
         f"Against plain L2 the guard is ahead in {ahead} cells and behind in {behind}; with weights chosen on validation: "
         f"L2 {tuned['l2']:.1f}, base {tuned['plain']:.1f}, guard {tuned['guard']:.1f}."
     )
@@ -59,6 +60,12 @@ def judge_non_inferior(values: Sequence[Values]) -> Verdict:
         return Verdict("reproduced", reason, effect)
     kind = "direction reproduced" if all(mean >= -MARGIN for mean, _, _ in bounds.values()) else "not reproduced"
     return Verdict(kind, reason, effect)
+
+
+def _listed(names: Sequence[str], most: int = 3) -> str:
+    """Some of the names in brackets, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f" ({'; '.join(names[:most])}{more})" if names else ""
 
 
 def judge_gain(values: Sequence[Values]) -> Verdict:

@@ -52,8 +52,9 @@ class Witness(Guarded):
 
     @torch.no_grad()
     def _loss(self, step: Step, direction: list[Tensor]) -> float:
-        """Loss of the batch one step of ``rate`` further; the network is left as it was."""
-        with _restored(step.model, step.parameters):
+        """Loss of the batch one step of ``rate`` further, with dropout alike each time; the network is left as it was."""
+        with _restored(step.model, step.parameters), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._count)
             for p, t in zip(step.parameters.values(), direction, strict=True):
                 p.sub_(self.rate * t)
             return float(cross_entropy(step.model(step.inputs), step.targets))
