@@ -63,11 +63,22 @@ def test_clusters_must_beat_every_baseline():
 
         others = (*localization.UNLEARNED, *localization.HEADS, "grid bound")
         return [
-            {f"k{k}": {"clusters": rows(0.6), **{o: rows(worst if o == "center" else 0.1) for o in others}} for k in (2, 3)}
+            {
+                f"k{k}": {
+                    "clusters": rows(0.6),
+                    "grey": grey,
+                    **{o: rows(worst if o == "center" else 0.1) for o in others},
+                }
+                for k in (2, 3)
+            }
             for _ in range(3)
         ]
 
-    assert localization.judge(values(0.1)).kind == "reproduced"
+    grey = {"iou@0.3": {"true": 0.11, "chance": 0.12}, "pointing": {"true": 0.26, "chance": 0.25}}
+
+    verdict = localization.judge(values(0.1))
+    assert verdict.kind == "reproduced"
+    assert "IoU@0.3 0.110, chance 0.120; pointing 0.260, chance 0.250 between the tiles" in verdict.reason
     assert localization.judge(values(0.7)).kind == "not reproduced"
 
 
