@@ -230,7 +230,7 @@ EXPERIMENTS = [
         CLAIM,
         {
             "smoke": LocalizationSettings(seeds=1, steps=6, scenes=64, held_out=16, training=Training(batch=16)),
-            "small": LocalizationSettings(seeds=2, steps=120, scenes=512, held_out=80, training=Training(batch=48)),
+            "small": LocalizationSettings(seeds=2, steps=120, scenes=512, held_out=100, training=Training(batch=48)),
             "full": LocalizationSettings(
                 seeds=3,
                 real=True,
