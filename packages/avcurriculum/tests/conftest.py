@@ -34,3 +34,20 @@ def clip(tmp_path_factory):
     sound = 0.3 * np.sin(2 * np.pi * 440 * t) * (t < 2)
     media.write_clip(path, moving_square(), 10, sound.astype(np.float32))
     return path
+
+
+@pytest.fixture(scope="session")
+def folder_of_videos(tmp_path_factory):
+    """Three videos of six seconds, two in a folder of their own; beside them a text that is named like a video."""
+    folder, t = tmp_path_factory.mktemp("videos"), np.arange(6 * RATE) / RATE
+    for name, pitch, color in (
+        ("a.mp4", 300, (200, 60, 30)),
+        ("more/b.mkv", 900, (30, 200, 60)),
+        ("more/c.mp4", 2000, (40, 60, 220)),
+    ):
+        pictures = np.full((60, 64, 64, 3), 30, np.uint8)
+        pictures[:, 16:40, 8:32] = color
+        (folder / name).parent.mkdir(exist_ok=True)
+        media.write_clip(folder / name, pictures, 10, (0.3 * np.sin(2 * np.pi * pitch * t)).astype(np.float32))
+    (folder / "notes.mp4").write_text("not a video")
+    return folder

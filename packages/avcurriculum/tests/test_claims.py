@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 @pytest.mark.slow
 def test_every_claim_runs_at_smoke(tmp_path):
     outcomes = {o.claim: o for o in reproduce("avcurriculum", preset="smoke", out=tmp_path)}
-    assert list(outcomes) == [f"E{i}" for i in range(1, 6)]
+    assert list(outcomes) == [f"E{i}" for i in range(1, 7)]
     assert not [o.error for o in outcomes.values() if o.record is None]
     for o in outcomes.values():
         assert (o.record.picture is None) or (tmp_path / o.record.picture).stat().st_size > 5_000
@@ -21,6 +21,12 @@ def test_every_claim_runs_at_smoke(tmp_path):
 
 def test_every_claim_has_small_and_full():
     assert all({"smoke", "small", "full"} <= set(e.presets) for e in EXPERIMENTS)
+
+
+def test_the_claims_on_the_order_share_their_measurement_at_small_and_criterion():
+    one, six = order.EXPERIMENTS
+    assert one.presets["small"] == six.presets["small"] and one.claim.criterion == six.claim.criterion
+    assert one.presets["full"].architecture.backbone == "pretrained" and six.presets["full"].architecture.backbone == "small"
 
 
 def test_crossed_interval_is_wider_than_either_alone_and_covers_the_mean():
@@ -63,11 +69,22 @@ def test_clusters_must_beat_every_baseline():
 
         others = (*localization.UNLEARNED, *localization.HEADS, "grid bound")
         return [
-            {f"k{k}": {"clusters": rows(0.6), **{o: rows(worst if o == "center" else 0.1) for o in others}} for k in (2, 3)}
+            {
+                f"k{k}": {
+                    "clusters": rows(0.6),
+                    "grey": grey,
+                    **{o: rows(worst if o == "center" else 0.1) for o in others},
+                }
+                for k in (2, 3)
+            }
             for _ in range(3)
         ]
 
-    assert localization.judge(values(0.1)).kind == "reproduced"
+    grey = {"iou@0.3": {"true": 0.11, "chance": 0.12}, "pointing": {"true": 0.26, "chance": 0.25}}
+
+    verdict = localization.judge(values(0.1))
+    assert verdict.kind == "reproduced"
+    assert "IoU@0.3 0.110, chance 0.120; pointing 0.260, chance 0.250 between the tiles" in verdict.reason
     assert localization.judge(values(0.7)).kind == "not reproduced"
 
 

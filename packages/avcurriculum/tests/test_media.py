@@ -10,7 +10,7 @@ from avcurriculum.model import Architecture, build
 from avcurriculum.pools import fill
 from avcurriculum.scenes import LEVELS, Composer
 from avcurriculum.separate import Separator, SeparatorSettings
-from avcurriculum.videos import video_pools
+from avcurriculum.videos import complexity, hold_out, sounding_videos, video_scenes
 from paperkit.errors import InputError
 
 TINY = Architecture(widths=(4, 8, 8, 8), dim=8)
@@ -85,11 +85,11 @@ def test_videos_without_sound_or_picture_and_other_files_are_named(without, clip
     for name, sentence in wrong.items():
         with pytest.raises(InputError, match=rf"{name}\.mp4 {sentence}"):
             media.read_clip(without / f"{name}.mp4")
-    with pytest.raises(InputError, match=r"no video with picture and sound \(3 skipped\)"):
-        media.folder_clips(without)
+    with pytest.raises(InputError, match=r"none of 3 video\(s\) has two seconds of picture with sound: .*blind"):
+        video_scenes(media.folder_clips(without), build(TINY))
     (without / "good.mp4").write_bytes(clip.read_bytes())
-    good, skipped = media.folder_clips(without)
-    assert [p.name for p in good] == ["good.mp4"] and len(skipped) == 3
+    scenes, skipped = video_scenes(media.folder_clips(without), build(TINY))
+    assert len(scenes.pool) == 1 and len(skipped) == 3
     with pytest.raises(InputError, match="is not a folder"):
         media.folder_clips(without / "nothing")
 
@@ -109,11 +109,39 @@ def test_an_interrupted_repainting_leaves_nothing(clip, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_of_videos_becomes_scenes(clip, packs):
+def test_a_folder_of_videos_becomes_scenes_that_are_grouped_by_complexity(folder_of_videos, packs):
     net = build(TINY).eval()
     pools = {k: fill(Composer(packs["train"], LEVELS[k], seed=k), 40, net) for k in (1, 2)}
-    groups = video_pools([clip] * 4, net, fit_counter(pools), 2, batch=3)
-    assert sum(len(p) for p in groups.values()) == 4
-    with pytest.raises(InputError, match="the videos give 1 scenes"):
-        video_pools([clip], net, fit_counter(pools), 2, batch=3)
-    assert torch.isfinite(groups[1].audio).all()
+    counter = fit_counter(pools)
+    scenes, skipped = video_scenes(media.folder_clips(folder_of_videos), net)
+    assert len(skipped) == 1 and set(scenes.videos) == {0, 1, 2} and len(scenes.pool) in (8, 9)  # number 3 is the text
+    assert torch.isfinite(scenes.pool.audio).all()
+    for picture, color in zip(scenes.pictures[[0, -1]], (0, 2), strict=True):
+        assert picture[28, 20].argmax() == color and picture[28, 20, color] > 120 > picture[60, 60, color]
+    level = complexity(scenes.pool, counter, 2, batch=3)
+    assert all(n >= 3 for n in np.bincount(level)[1:]) and 1 in level
+    assert set(complexity(scenes.pool, counter, 2, batch=5)) == {1}, "two numbers cannot both have five of nine scenes"
+    assert set(complexity(scenes.pool, None, 1, batch=5)) == {1}
+    with pytest.raises(InputError, match=r"the videos give \d scenes"):
+        complexity(scenes.pool, counter, 2, batch=10)
+
+
+def test_every_tenth_video_is_held_out_where_there_are_more_than_ten(clip):
+    net = build(TINY).eval()
+    few, none = hold_out(video_scenes([clip] * 10, net)[0])
+    assert none is None and len(few.pool) == 10
+    many, held = hold_out(video_scenes([clip] * 11, net)[0])
+    assert set(many.videos) == set(range(1, 10)) and held.classes == [(0,), (10,)]
+
+
+def test_videos_as_a_pack_pair_each_picture_with_the_sound_of_its_video(folder_of_videos):
+    scenes, _ = video_scenes(media.folder_clips(folder_of_videos), build(TINY).eval())
+    simple = scenes.videos > 0  # b and c
+    pack, shown = sounding_videos(scenes, simple)
+    assert pack.classes == ("000000", "000001") and len(shown) == simple.sum()
+    for (v,), picture in zip(shown.classes, shown.visual, strict=True):
+        assert picture[28, 20].argmax() == v + 1
+        pitch = [np.abs(np.fft.rfft(s)).argmax() / 2 for s in pack.sounds[pack.classes[v]]]
+        assert pitch == pytest.approx([(900, 2000)[v]] * len(pitch), abs=2)
+    with pytest.raises(InputError, match="fewer than two have scenes with one sound"):
+        sounding_videos(scenes, scenes.videos == 0)

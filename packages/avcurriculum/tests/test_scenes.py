@@ -54,6 +54,18 @@ def test_a_batch_holds_the_same_scenes_and_their_exact_features(packs):
         torch.testing.assert_close(batch.features[n], want, atol=1e-3, rtol=1e-3)
 
 
+def test_grey_tiles_hide_the_things_and_nothing_else(packs):
+    seen, hidden = (Composer(packs["train"], LEVELS[3], seed=4, grey=grey) for grey in (False, True))
+    for i in range(4):
+        a, b = seen.scene(i), hidden.scene(i)
+        assert (a.boxes == b.boxes).all() and (a.distractors == b.distractors).all() and (a.mixture == b.mixture).all()
+        outside = np.ones(a.image.shape[:2], bool)
+        for x0, y0, x1, y1 in [*a.boxes, *a.distractors]:
+            outside[y0:y1, x0:x1] = False
+            assert (b.image[y0:y1, x0:x1] == 128).all()
+        assert (a.image == b.image)[outside].all() and (a.image != b.image)[~outside].any()
+
+
 def test_generated_splits_share_no_item_and_are_reproducible(packs):
     seen = [{p.tobytes() for group in pack.pictures.values() for p in group} for pack in packs.values()]
     assert not seen[0] & seen[1] and not seen[0] & seen[2] and not seen[1] & seen[2]

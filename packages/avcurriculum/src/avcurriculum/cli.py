@@ -40,9 +40,9 @@ def demo(out: Path = Path("avcurriculum-demo.png"), sources: int = 2, steps: int
         steps: Steps of training, of the localiser and of the separator.
         seed: Seed.
     """
-    from avcurriculum import verbs
+    from avcurriculum.verbs import scenes
 
-    verbs.demo(out, sources, steps, seed)
+    scenes.demo(out, sources, steps, seed)
 
 
 def compose(
@@ -69,9 +69,9 @@ def compose(
         seed: Seed of all scenes.
         out: Folder; a scene has a .png, a .wav, a .wav a stem, and all are described in scenes.json.
     """
-    from avcurriculum import verbs
+    from avcurriculum.verbs import scenes
 
-    verbs.compose(pack, split, sources, distractors, offscreen, number, canvas, seed, out)
+    scenes.compose(pack, split, sources, distractors, offscreen, number, canvas, seed, out)
 
 
 def train(
@@ -97,9 +97,11 @@ def train(
 ) -> None:
     """Train a localiser by a curriculum, and a separator on top of it; checkpoint, resume.
 
+    It is validated on held-out scenes: of the pack, or of every tenth video where there are more than ten.
+
     Args:
-        pack: Folder with a manifest.csv; generated things when neither it nor --videos is given.
-        videos: Folder of videos with sound to train on; the complexity of each is estimated from its sound.
+        pack: Folder with a manifest.csv; generated things when not given. With --videos it only teaches to count sounds.
+        videos: Folder of videos with sound to train on, two seconds a scene; its number of sounds is estimated.
         architecture: small, resnet18, or pretrained (frozen backbones, needs --weights).
         weights: Files of MobileNetV2's and YAMNet's weights.
         order: From simple to complex, or one of the controls.
@@ -111,19 +113,19 @@ def train(
         learning_rate: Largest rate.
         loss: infonce, contrastive (the authors' form) or maxmargin.
         scale: The loss's gamma or margin; 7, 5 or 1 when not given.
-        separator_steps: Train a separator for so many steps; 0 trains none.
+        separator_steps: Train a separator for so many steps, on the pack's sounds or on the videos' simplest; 0 trains none.
         checkpoint_every: Steps between checkpoints: the most that an interruption can lose.
         seed: Seed of weights and scenes.
         device: auto, cpu, cuda, cuda:N or mps.
         out: Folder of model.pt, separator.pt, history.json and checkpoint.pt.
         resume: Go on from the checkpoint in --out.
     """
-    from avcurriculum import verbs
     from avcurriculum.training import Training
+    from avcurriculum.verbs import training
 
     default = {"infonce": 7.0, "contrastive": 5.0, "maxmargin": 1.0}[loss]
     settings = Training(batch, learning_rate, loss=loss, scale=default if scale is None else scale, seed=seed)
-    job = verbs.TrainJob(
+    job = training.TrainJob(
         pack,
         videos,
         architecture,
@@ -137,7 +139,7 @@ def train(
         checkpoint_every,
         device,
     )
-    verbs.train(job, settings, out, resume)
+    training.train(job, settings, out, resume)
 
 
 def evaluate(
@@ -166,12 +168,12 @@ def evaluate(
         seed: Seed of the scenes.
         json: Write the numbers here too.
     """
-    from avcurriculum import verbs
+    from avcurriculum.verbs import evaluation
 
     if annotations is not None:
-        verbs.evaluate_annotations(model, weights, annotations, kind, clips, json)
+        evaluation.evaluate_annotations(model, weights, annotations, kind, clips, json)
     else:
-        verbs.evaluate(model, weights, pack, split, scenes, seed, json)
+        evaluation.evaluate(model, weights, pack, split, scenes, seed, json)
 
 
 def localize(
@@ -194,9 +196,9 @@ def localize(
         weights: Files of MobileNetV2's and YAMNet's weights, for a pretrained architecture.
         json: Write the places over time here.
     """
-    from avcurriculum import verbs
+    from avcurriculum.verbs import clips
 
-    verbs.localize(clip, out, sounds, every, model, weights, json)
+    clips.localize(clip, out, sounds, every, model, weights, json)
 
 
 def separate(
@@ -217,9 +219,9 @@ def separate(
         separator: Separator that train wrote; the shipped one when not given.
         weights: Files of MobileNetV2's and YAMNet's weights, for a pretrained architecture.
     """
-    from avcurriculum import verbs
+    from avcurriculum.verbs import clips
 
-    verbs.separate(clip, out, sounds, model, separator, weights)
+    clips.separate(clip, out, sounds, model, separator, weights)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -153,24 +153,17 @@ def write_clip(path: Path, pictures: Iterable[Frame], rate: int, sound: Float[ND
         target.mux(audio.encode(None))
 
 
-def folder_clips(folder: Path) -> tuple[list[Path], list[str]]:
-    """Videos of a folder that have picture and sound, sorted; and one sentence for each that has not and is skipped.
+def folder_clips(folder: Path) -> list[Path]:
+    """Files in a folder, and in its folders, that are named like videos; sorted.
 
     Raises:
-        InputError: No such folder, or nothing usable in it.
+        InputError: No such folder, or none in it.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder: give a folder of videos with sound")
-    good, skipped = [], []
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES):
-        try:
-            read_clip(path)
-            good.append(path)
-        except InputError as e:
-            skipped.append(str(e))
-    if not good:
-        raise InputError(f"{folder} holds no video with picture and sound ({len(skipped)} skipped)")
-    return good, skipped
+    if not (found := sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)):
+        raise InputError(f"{folder} holds no file named like a video ({', '.join(SUFFIXES)})")
+    return found
 
 
 def _encoder(path: Path) -> str:

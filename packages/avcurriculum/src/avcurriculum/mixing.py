@@ -123,14 +123,16 @@ def visual_conditions(
 
     def conditions(mixes: Sequence[Mix], mixture: Tensor) -> Tensor:
         with torch.no_grad():
-            mel = audio.log_mel(mixture, net.mel)
-            read = features(mel) if features else mel
-            centers = net.centers(net.embed_audio(read), 2).centers if heard else mixture
+            centers = mixture_centers(mixture) if heard else None
             rows = []
             for n, m in enumerate(mixes):
                 for c, i, p in zip(m.classes, m.sounds, m.pictures, strict=True):
-                    d = torch.cdist(seen[p], centers[n] if heard else alone[c][i])
+                    d = torch.cdist(seen[p], alone[c][i] if centers is None else centers[n])
                     rows.append(seen[p][d.amin(1).argmin()])
             return torch.stack(rows).unflatten(0, (-1, 2)).clone()
+
+    def mixture_centers(mixture: Tensor) -> Tensor:
+        mel = audio.log_mel(mixture, net.mel)
+        return net.centers(net.embed_audio(features(mel) if features else mel), 2).centers
 
     return conditions

@@ -14,7 +14,7 @@ from avcurriculum.packs import Pack
 from avcurriculum.separate import analyse, synthesise
 
 Dictionaries = list[Float[NDArray, "components bins"]]
-FRAMES = 1500
+FRAMES = 500
 """Frames a class that dictionaries are learned from."""
 
 

@@ -17,6 +17,7 @@ from avcurriculum.packs import SAMPLES, Pack
 from paperkit.errors import InputError
 
 CACHED_TILES = 8192
+GREY = 128
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class Composer:
         seed: Seed of all scenes.
         mel: Features of :meth:`batch`.
         snr_db: Range of the mixture's level over the off-screen sound's.
+        grey: Show a grey tile in the place of every thing. A control: scenes, sounds and borders are the same, but which
+            tile sounds cannot be seen, so that nothing can do better than chance between the tiles.
 
     Raises:
         InputError: More sources than classes, no silent pictures or off-screen sounds where asked for, or too many tiles.
@@ -100,8 +103,9 @@ class Composer:
         seed: int = 0,
         mel: audio.MelSpec = audio.SMALL,
         snr_db: tuple[float, float] = (0.0, 10.0),
+        grey: bool = False,
     ) -> None:
-        self.pack, self.canvas, self.seed, self.mel, self.snr_db = pack, canvas, seed, mel, snr_db
+        self.pack, self.canvas, self.seed, self.mel, self.snr_db, self.grey = pack, canvas, seed, mel, snr_db, grey
         self.level = Level(level) if isinstance(level, int) else level
         self._groups = [*(pack.pictures[c] for c in pack.classes), *pack.distractors.values()]
         self._sounds = [*(pack.sounds[c] for c in pack.classes), *pack.offscreen.values()]
@@ -172,6 +176,9 @@ class Composer:
             self._backgrounds[plan.background] = _square(self.pack.backgrounds[plan.background], self.canvas)
         image = self._backgrounds[plan.background].copy()
         for group, item, x, y, side, flipped in plan.tiles:
+            if self.grey:
+                image[y : y + side, x : x + side] = GREY
+                continue
             key = (group, item, side, flipped)
             if key not in self._tiles:
                 if len(self._tiles) >= CACHED_TILES:

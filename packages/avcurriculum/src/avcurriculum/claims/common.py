@@ -94,6 +94,12 @@ def pack(s: Scenes, job: Job, split: Split) -> Pack:
     return load_pack(job.assets.find(PACK), split) if s.real else generate_pack(split)
 
 
+def composer(pack: Pack, k: int, model: AVNet, grey: bool = False) -> Composer:
+    """Of a split's scenes of k sources; ``grey`` hides what the things are."""
+    seed = 100 * _SPLITS.index(pack.split) + k
+    return Composer(pack, LEVELS[k], model.architecture.canvas, seed, model.mel, grey=grey)
+
+
 @functools.lru_cache(maxsize=1)
 def _compose(
     architecture: Architecture, scenes: int, held_out: int, folder: Path | None, weights: tuple[Path, Path] | None
@@ -101,11 +107,10 @@ def _compose(
     model = build(architecture, 0, weights).eval()
     frozen = architecture.backbone == "pretrained"
     pools, solo = {}, {}
-    for number, split in enumerate(_SPLITS):
+    for split in _SPLITS:
         pack = load_pack(folder, split) if folder else generate_pack(split)
         for k in range(1, HARDEST + 1):
-            composer = Composer(pack, LEVELS[k], architecture.canvas, 100 * number + k, model.mel)
-            pools[split, k] = fill(composer, scenes if split == "train" else held_out, model, frozen)
+            pools[split, k] = fill(composer(pack, k, model), scenes if split == "train" else held_out, model, frozen)
         solo[split] = solo_sounds(Composer(pack, 1, architecture.canvas, 0, model.mel), model, frozen)
     return Data(model, pools, solo)
 

@@ -88,7 +88,7 @@ EXPERIMENTS = [
         CLAIM,
         {
             "smoke": CountingSettings(seeds=1, steps=6, scenes=160, held_out=24, training=Training(batch=8)),
-            "small": CountingSettings(seeds=1, steps=120, scenes=768, held_out=100, training=Training(batch=48)),
+            "small": CountingSettings(seeds=1, steps=80, scenes=512, held_out=100, training=Training(batch=48)),
             "full": CountingSettings(
                 seeds=3, real=True, architecture=PRETRAINED, steps=400, scenes=1024, training=Training(learning_rate=1e-3)
             ),

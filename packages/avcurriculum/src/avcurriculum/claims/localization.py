@@ -17,8 +17,10 @@ from avcurriculum.claims.common import (
     Data,
     Scenes,
     by_scene,
+    composer,
     crossed_interval,
     curriculum_network,
+    pack,
     scenes,
 )
 from avcurriculum.curriculum import make
@@ -26,7 +28,7 @@ from avcurriculum.evaluation import solo_queries
 from avcurriculum.metrics import localization as metric
 from avcurriculum.model import AVNet, resize
 from avcurriculum.packs import Split
-from avcurriculum.pools import Pool
+from avcurriculum.pools import Pool, fill
 from avcurriculum.training import Training, train
 from paperkit.claims import Claim, Values, Verdict
 from paperkit.experiment import Experiment, Job
@@ -54,6 +56,7 @@ def measure(s: LocalizationSettings, job: Job) -> Values:
         query = solo_queries(net, pool, data.solo["test"], k)
         found = (query.iou >= 0.3).astype(float), query.cluster_pointing
         out[f"k{k}"] = {"clusters": _row(query.scene, *found, len(pool)) | {"silent": float(query.silent.mean())}}
+        out[f"k{k}"]["grey"] = _grey(net, s, job, data, k)
         for change, options in _ablations(k).items():
             query = solo_queries(_changed(net, **options), pool, data.solo["test"], k)
             out[f"k{k}"][change] = {
@@ -71,6 +74,18 @@ def measure(s: LocalizationSettings, job: Job) -> Values:
 
 def _row(scene: NDArray, hits: NDArray, pointing: NDArray, n: int) -> dict[str, object]:
     return {"iou@0.3": by_scene(scene, hits, n), "pointing": by_scene(scene, pointing, n)}
+
+
+def _grey(net: AVNet, s: LocalizationSettings, job: Job, data: Data, k: int) -> dict[str, object]:
+    """Scores of the test scenes with grey tiles: of the tile that sounds, and the mean of all tiles, which is chance."""
+    drawn = composer(pack(s, job, "test"), k, data.model, grey=True)
+    pool = fill(drawn, s.held_out, data.model, s.architecture.backbone == "pretrained")
+    tiles = [np.concatenate(both) for both in zip(pool.boxes, pool.distractors, strict=True)]
+    taken_for_true = [replace(pool, boxes=[np.roll(t, -n, 0)[:k] for t in tiles]) for n in range(len(tiles[0]))]
+    queries = [solo_queries(net, p, data.solo["test"], k) for p in taken_for_true]
+    hits = {"iou@0.3": [q.iou >= 0.3 for q in queries], "pointing": [q.cluster_pointing for q in queries]}
+    means = {name: np.mean(table, 1) for name, table in hits.items()}
+    return {name: {"true": float(m[0]), "chance": float(m.mean())} for name, m in means.items()}
 
 
 def _ablations(k: int) -> dict[str, dict[str, Any]]:
@@ -171,17 +186,28 @@ def judge(values: Sequence[Values]) -> Verdict:
     weakest = min([*unlearned, *learned], key=lambda e: e.low or 0)
     arms = ("clusters", *HEADS, *UNLEARNED, "grid bound")
     means = ", ".join(f"{a} {np.mean([v['k3'][a]['iou@0.3'] for v in values]):.3f}" for a in arms)
-    return Verdict(
-        kind, f"The weakest of all comparisons is {weakest}. IoU@0.3 with three sources: {means}.", learned[-len(HEADS)]
+    grey = "; ".join(
+        f"{title} {np.mean([g['true'] for g in table]):.3f}, chance {np.mean([g['chance'] for g in table]):.3f}"
+        for name, title in (("iou@0.3", "IoU@0.3"), ("pointing", "pointing"))
+        for table in [[v["k3"]["grey"][name] for v in values]]
     )
+    reason = (
+        f"The weakest of all comparisons is {weakest}. IoU@0.3 with three sources: {means}. "
+        f"Control, grey tiles with the same borders, three sources: {grey} between the tiles."
+    )
+    return Verdict(kind, reason, learned[-len(HEADS)])
 
 
 def draw(values: Sequence[Values], path: Path) -> None:
-    """IoU@0.3 and pointing of every candidate with three sources."""
+    """IoU@0.3 and pointing of every candidate with three sources, and of clusters where all tiles are grey."""
     from avcurriculum import plots
 
     titles = {"IoU@0.3": "iou@0.3", "pointing game": "pointing"}
-    three = {t: {arm: [np.mean(v["k3"][arm][k]) for v in values] for arm in values[0]["k3"]} for t, k in titles.items()}
+    three = {}
+    for title, name in titles.items():
+        arms = {arm: [np.mean(v["k3"][arm][name]) for v in values] for arm in values[0]["k3"] if arm != "grey"}
+        grey = {f"grey tiles, {what}": [v["k3"]["grey"][name][what] for v in values] for what in ("true", "chance")}
+        three[title] = arms | grey
     plots.bars(three, "share of solo queries", path)
 
 
@@ -204,7 +230,7 @@ EXPERIMENTS = [
         CLAIM,
         {
             "smoke": LocalizationSettings(seeds=1, steps=6, scenes=64, held_out=16, training=Training(batch=16)),
-            "small": LocalizationSettings(seeds=2, steps=120, scenes=512, held_out=80, training=Training(batch=48)),
+            "small": LocalizationSettings(seeds=2, steps=120, scenes=512, held_out=100, training=Training(batch=48)),
             "full": LocalizationSettings(
                 seeds=3,
                 real=True,

@@ -153,7 +153,7 @@ EXPERIMENTS = [
         {
             "smoke": RepresentationSettings(seeds=1, steps=6, scenes=64, held_out=32, folds=2),
             "small": RepresentationSettings(
-                seeds=1, steps=120, scenes=512, held_out=160, folds=2, training=Training(batch=48)
+                seeds=1, steps=80, scenes=256, held_out=160, folds=2, training=Training(batch=48)
             ),
             "full": RepresentationSettings(seeds=3, real=True, steps=1200, scenes=1024),
         },

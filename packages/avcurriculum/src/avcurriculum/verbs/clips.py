@@ -1,0 +1,41 @@
+"""The verbs ``localize`` and ``separate``: a user's video."""
+
+import json
+from pathlib import Path
+
+from avcurriculum import apply, audio, media, plots
+from avcurriculum.separate import load_separator
+from avcurriculum.verbs.common import Weights, read_model
+from paperkit.errors import InputError
+from paperkit.files import write_atomic
+
+
+def localize(
+    clip: Path, out: Path | None, sounds: int, every: float, model: Path | None, weights: Weights, table: Path | None
+) -> None:
+    """Write a video with the heat map."""
+    out = clip.with_name(f"{clip.stem}-heat.mp4") if out is None else out
+    if out.suffix.lower() not in media.SUFFIXES:
+        raise InputError(f"{out} is no name of a video: use one that ends in {', '.join(media.SUFFIXES)}")
+    read, net = media.read_clip(clip), read_model(model, weights)
+    heat = apply.localize_clip(read, net, sounds, every)
+    media.repaint(read, out, lambda time, frame: apply.paint(frame, heat.at(time)))
+    if table is not None:
+        write_atomic(table, json.dumps({"clip": clip.name, "places": heat.places()}, indent=1) + "\n")
+    quiet = f", {int(heat.silent.sum())} of {len(heat.times)} looks at silence" if heat.silent.any() else ""
+    print(f"{read.seconds:.1f} s of video, {sounds} sound(s){quiet}: {out}")
+
+
+def separate(
+    clip: Path, out: Path | None, sounds: int, model: Path | None, separator: Path | None, weights: Weights
+) -> None:
+    """Write the sounds of a video one by one."""
+    out = clip.with_name(f"{clip.stem}-sounds") if out is None else out
+    read, net = media.read_clip(clip), read_model(model, weights)
+    masks = apply.shipped_separator() if separator is None else load_separator(separator)
+    waves, maps = apply.separate_clip(read, net, masks, sounds)
+    (middle,) = media.sample_frames(clip, [read.seconds / 2])
+    for i, wave in enumerate(waves, 1):
+        audio.save(out / f"sound-{i}.wav", wave)
+        plots.picture(apply.paint(middle, maps[i - 1 : i]), out / f"sound-{i}.png")
+    print(f"{len(waves)} sounds of {read.seconds:.1f} s: {out}")

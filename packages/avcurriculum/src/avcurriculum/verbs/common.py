@@ -1,0 +1,34 @@
+"""What several verbs begin with: a pack, a composer of its scenes, a localiser."""
+
+from pathlib import Path
+
+from avcurriculum.apply import shipped_localizer
+from avcurriculum.generated import generate_pack
+from avcurriculum.model import AVNet
+from avcurriculum.packs import Pack, Split, load_pack
+from avcurriculum.scenes import LEVELS, Composer, Level
+from avcurriculum.training import load_model
+
+Weights = tuple[Path, Path] | None
+"""Files of MobileNetV2's and YAMNet's weights."""
+
+
+def read_pack(folder: Path | None, split: Split) -> Pack:
+    """One split of a folder, or a generated one; files that cannot be read are named."""
+    if folder is None:
+        return generate_pack(split)
+    pack = load_pack(folder, split)
+    if pack.skipped:
+        print(f"{len(pack.skipped)} file(s) of {folder} cannot be read and are skipped: {', '.join(pack.skipped[:5])}")
+    return pack
+
+
+def composer_of(pack: Pack, sources: int, net: AVNet, seed: int) -> Composer:
+    """Scenes of so many sources, with as many silent things as is usual for that number."""
+    silent = min(LEVELS[min(sources, 4)].distractors, len(pack.distractors))
+    return Composer(pack, Level(sources, silent), net.architecture.canvas, 10 * seed + sources, net.mel)
+
+
+def read_model(path: Path | None, weights: Weights) -> AVNet:
+    """A localiser that ``train`` wrote, or the shipped one."""
+    return shipped_localizer() if path is None else load_model(path, weights)

@@ -1,0 +1,85 @@
+"""The verbs ``demo`` and ``compose``: scenes with known answers, and what small networks make of one."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from avcurriculum import audio, plots
+from avcurriculum.curriculum import make
+from avcurriculum.generated import generate_pack
+from avcurriculum.metrics import si_sdr
+from avcurriculum.mixing import train_separator, visual_conditions
+from avcurriculum.model import Architecture, build
+from avcurriculum.packs import Split, loudness
+from avcurriculum.pools import fill, solo_sounds
+from avcurriculum.scenes import LEVELS, Composer, Level
+from avcurriculum.separate import Separator, SeparatorSettings
+from avcurriculum.training import Trainer, Training
+from avcurriculum.verbs.common import read_pack
+from paperkit import run
+from paperkit.errors import InputError
+from paperkit.files import atomic_path, write_atomic
+
+
+def demo(out: Path, sources: int, steps: int, seed: int) -> None:
+    """Train small networks on generated scenes and draw what they make of a new one."""
+    run.picture(out)
+    if not 2 <= sources <= 3 or steps < 3:
+        raise InputError(f"sources = {sources}, steps = {steps}: the demo needs 2 or 3 sources and at least 3 steps")
+    run.limit_threads(1)
+    torch.manual_seed(seed)
+    net = build(Architecture(), seed)
+    pack, held_out = generate_pack("train", seed=seed), generate_pack("test", seed=seed)
+    pools = {k: fill(Composer(pack, LEVELS[k], seed=10 * seed + k), 512, net) for k in (1, 2, 3)}
+    trainer = Trainer(net, pools, make("easy_to_hard", steps), Training(seed=seed))
+    for _ in run.progress(trainer.run(), "localiser", total=steps, unit="step"):
+        pass
+    separator = Separator(SeparatorSettings(net.architecture.dim, ngf=4))
+    solo = solo_sounds(Composer(pack, 1), net)
+    train_separator(separator, pack, pools[1], visual_conditions(net, pools[1], solo, False), steps, 4, seed=seed)
+    scene = Composer(held_out, Level(sources, 1), seed=seed + 1000).scene(0)
+    image = torch.from_numpy(scene.image)[None]
+    alone = audio.log_mel(torch.from_numpy(np.stack([loudness(s) for s in scene.stems])), net.mel)
+    with torch.inference_mode():
+        v = net.centers(net.embed_image(image), sources + net.architecture.background)
+        heard = net.centers(net.embed_audio(alone), 1).centers[:, 0]
+        nearest = torch.cdist(heard, v.centers[0]).argmin(1)
+        grid = net.embed_image(image).shape[1:3]
+        maps = v.assign[0, nearest].unflatten(-1, grid).numpy()
+        mixture = torch.from_numpy(scene.mixture)[None]
+        estimate = separator.separate(mixture, v.centers[:, nearest])[0].numpy()
+    names = [pack.classes[c] for c in scene.classes]
+    plots.demo(scene, maps, estimate, names, out)
+    gain = si_sdr(scene.stems, estimate) - si_sdr(scene.stems, np.broadcast_to(scene.mixture, scene.stems.shape))
+    for name, g in zip(names, gain, strict=True):
+        print(f"  {name:<8} separated with {g:+.1f} dB SI-SDR over the mixture")
+    print(out)
+
+
+def compose(
+    pack: Path | None, split: Split, sources: int, distractors: int, offscreen: bool, number: int, canvas: int, seed: int,
+    out: Path,
+) -> None:  # fmt: skip
+    """Write scenes and their answers."""
+    from PIL import Image
+
+    if number < 1:
+        raise InputError(f"number = {number}: expected at least one scene")
+    material = read_pack(pack, split)
+    composer = Composer(material, Level(sources, distractors, offscreen), canvas, seed)
+    table = []
+    for i in run.progress(range(number), "compose", unit="scene"):
+        scene, name = composer.scene(i), f"scene-{i:04d}"
+        with atomic_path(out / f"{name}.png") as temporary:
+            Image.fromarray(scene.image).save(temporary)
+        peak = max(1.0, float(np.abs(scene.stems).max()), float(np.abs(scene.mixture).max()))  # files sum as the sounds do
+        audio.save(out / f"{name}.wav", (scene.mixture / peak).astype(np.float32))
+        for j, stem in enumerate(scene.stems):
+            audio.save(out / f"{name}-stem{j}.wav", (stem / peak).astype(np.float32))
+        names = [material.classes[c] for c in scene.classes]
+        boxes, silent = scene.boxes.tolist(), scene.distractors.tolist()
+        table.append({"name": name, "classes": names, "boxes": boxes, "distractors": silent, "gains": scene.gains})
+    write_atomic(out / "scenes.json", json.dumps({"seed": seed, "split": split, "scenes": table}, indent=1) + "\n")
+    print(f"{number} scenes with {sources} source(s): {out}")
