@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from paperkit.errors import InputError
@@ -108,7 +108,10 @@ def test_genomes_of_one_canonical_form_are_one_network_and_others_cost_what_they
 
 @given(published)
 def test_a_shallow_encoder_costs_less(genome):
-    cost = [Candidate.of(genome + end).macs(64, 64, CHANNELS, CONVOLUTIONS) for end in ("000", "100", "010")]
+    depths = [Candidate.of(genome + end) for end in ("000", "100", "010")]
+    live = [{t for t in ("T3", "T4") if t in c.architecture} for c in depths]
+    assume(live[1] <= live[0] and live[2] <= live[0])  # a transfer on the deepest level is live, and needs the style
+    cost = [c.macs(64, 64, CHANNELS, CONVOLUTIONS) for c in depths]
     assert cost[0] > cost[2] and cost[1] > cost[2]
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 
+import joblib
 import psutil
 import pytest
 from optuna.trial import TrialState
@@ -16,6 +17,7 @@ from paperkit.errors import InputError
 from stylenas import ledger
 from stylenas.ledger import Ledger, State
 from stylenas.objective import Objective
+from stylenas.race import race
 from stylenas.search import Search
 from stylenas.storage import open_storage
 from stylenas.table import Table
@@ -213,12 +215,6 @@ def test_a_study_of_somebody_else_is_refused(tmp_path):
 
 
 def test_a_search_runs_in_the_processes_of_joblib():
-    import joblib
-
-    here = run_search(search(Table(3), None, 20))
-    there = joblib.Parallel(n_jobs=2)(joblib.delayed(best_of)(3) for _ in range(2))
-    assert there == [min(t.value for t in here.of("evaluated"))] * 2
-
-
-def best_of(seed):
-    return min(t.value for t in run_search(search(Table(seed), None, 20)).of("evaluated"))
+    here = race(Table(3), OBJECTIVE, 20, ["evolution"], 0)
+    there = joblib.Parallel(n_jobs=2)(joblib.delayed(race)(Table(3), OBJECTIVE, 20, ["evolution"], 0) for _ in range(2))
+    assert there == [here] * 2
