@@ -18,6 +18,7 @@ from paperkit.errors import InputError
 Regularization = Literal["none", "identity", "relative"]
 BLOCK = 1 << 15  # positions whose products are summed in single precision before they join the double-precision sum
 FLOOR = 1e-10  # eigenvalues below this share of the largest are taken for zero
+ROUNDING = 16  # a channel whose spread is below so many roundings of its mean is constant
 LEAST = 10  # positions a region needs on both sides, as FastPhotoStyle has it
 
 
@@ -43,7 +44,8 @@ class Statistics:
         for part, w in zip(x.split(BLOCK, 2), share.split(BLOCK), strict=True):
             centred = (part - mean[..., None].to(x)) * w.sqrt()
             covariance += (centred @ centred.mT).double()
-        return cls(mean, covariance)
+        varies = covariance.diagonal(dim1=1, dim2=2) > (ROUNDING * torch.finfo(x.dtype).eps * mean) ** 2
+        return cls(mean, covariance * (varies[:, :, None] & varies[:, None]))
 
     @cached_property
     def spectrum(self) -> tuple[Tensor, Tensor]:
