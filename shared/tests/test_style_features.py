@@ -163,6 +163,15 @@ def test_transport_of_gaussians_with_commuting_covariances_is_known():
         assert torch.allclose(found.matrix[0], 2 * torch.eye(3, dtype=torch.float64), atol=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_channel_that_is_constant_but_for_rounding_has_no_spread(dtype):
+    generator = torch.Generator().manual_seed(0)
+    x = 3.7 + torch.finfo(dtype).eps * torch.randn(1, 3, 40, 50, generator=generator, dtype=dtype)
+    x[:, 2] += 1e-4 * torch.randn(40, 50, generator=generator, dtype=dtype)
+    covariance = Statistics.of(x).covariance[0]
+    assert torch.count_nonzero(covariance) == 1 and covariance[2, 2].sqrt().item() == pytest.approx(1e-4, rel=0.1)
+
+
 def test_a_channel_that_is_dead_stays_dead(pair):
     x, s = (f.clone() for f in pair)
     x[:, 0], s[:, 0] = 0, 0

@@ -121,6 +121,14 @@ def test_projection_style_and_affine_style_do_not_mix(network, picture):
     assert close(Executor(net)(picture(), features), net(picture(), picture(seed=1)))
 
 
+def test_measure_takes_rounding_for_no_spread():
+    generator = torch.Generator().manual_seed(0)
+    x = 3.7 + torch.finfo(torch.float32).eps * torch.randn(1, 3, 40, 50, generator=generator)
+    x[:, 2] += 1e-4 * torch.randn(40, 50, generator=generator)
+    covariance = measure(x).covariance[0]
+    assert torch.count_nonzero(covariance) == 1 and covariance[2, 2].sqrt().item() == pytest.approx(1e-4, rel=0.1)
+
+
 def test_measure_is_mean_and_covariance():
     x = torch.randn(1, 5, 70, 90) * torch.tensor([1, 10, 0.1, 1, 1]).view(1, 5, 1, 1) + 100
     found, wanted = measure(x), Statistics.of(x.double())

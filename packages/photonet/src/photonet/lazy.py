@@ -101,7 +101,7 @@ def measure(
         second += weighted @ part.mT
     offset = first / total
     covariance = second / total - offset[:, None] * offset
-    return Statistics((shift[:, 0] + offset)[None], ((covariance + covariance.mT) / 2)[None])
+    return Statistics.measured((shift[:, 0] + offset)[None], ((covariance + covariance.mT) / 2)[None], x.dtype)
 
 
 def whitening(statistics: Statistics) -> Affine:

@@ -44,7 +44,12 @@ class Statistics:
         for part, w in zip(x.split(BLOCK, 2), share.split(BLOCK), strict=True):
             centred = (part - mean[..., None].to(x)) * w.sqrt()
             covariance += (centred @ centred.mT).double()
-        varies = covariance.diagonal(dim1=1, dim2=2) > (ROUNDING * torch.finfo(x.dtype).eps * mean) ** 2
+        return cls.measured(mean, covariance, x.dtype)
+
+    @classmethod
+    def measured(cls, mean: Tensor, covariance: Tensor, dtype: torch.dtype) -> "Statistics":
+        """As summed from features of ``dtype``; a channel that is constant but for rounding has no spread."""
+        varies = covariance.diagonal(dim1=1, dim2=2) > (ROUNDING * torch.finfo(dtype).eps * mean) ** 2
         return cls(mean, covariance * (varies[:, :, None] & varies[:, None]))
 
     @cached_property
