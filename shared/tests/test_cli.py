@@ -1,11 +1,12 @@
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from paperkit import cli, house
+from paperkit import cli, house, testing
 from paperkit.errors import InputError
 
 
@@ -20,13 +21,7 @@ def demo(size: int = 3) -> None:
     print("size", size)
 
 
-def call(*argv):
-    """Exit code of the toy's command line."""
-    try:
-        cli.main("toypaper", "A toy.", {"demo": demo}, "@article{toy}", argv)
-    except SystemExit as e:
-        return e.code
-    return 0
+call = partial(testing.call, partial(cli.main, "toypaper", "A toy.", {"demo": demo}, "@article{toy}"))
 
 
 def test_own_and_common_verbs_are_listed(capsys):

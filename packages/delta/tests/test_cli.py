@@ -20,6 +20,7 @@ from paperkit import testing
 from paperkit.transfer.networks import create
 
 SMALL = ["--size", "28", "--mean", "0.5", "0.5", "0.5", "--std", "0.5", "0.5", "0.5", "--device", "cpu"]
+call = partial(testing.call, main)
 
 
 @pytest.fixture(autouse=True)
@@ -39,9 +40,6 @@ def images(tmp_path):
             Image.fromarray(pixels).save(tmp_path / "images" / name / f"{i}.png")
     torch.save(create("cifar-resnet8").state_dict(), tmp_path / "w.pt")
     return ["--data", "images", "--arch", "cifar-resnet8", "--weights", "w.pt", *SMALL]
-
-
-call = partial(testing.call, main)
 
 
 def test_help_does_not_import_torch():
