@@ -71,8 +71,10 @@ def test_records_are_judged_again_by_the_criteria_of_today(toy, tmp_path, monkey
     assert other.verdict.kind == "reproduced"
     with pytest.raises(InputError, match="toypaper has no claim 'T3': it has T1, T2, T10"):
         list(judging.judge_again("toypaper", out, ["T3"]))
-    with pytest.raises(InputError, match="holds no record of T10"):
+    with pytest.raises(InputError, match="holds no record of T10: measure with toypaper reproduce --out"):
         list(judging.judge_again("toypaper", out, ["T10"]))
+    with pytest.raises(InputError, match="empty holds no record: measure"):
+        list(judging.judge_again("toypaper", tmp_path / "empty"))
 
 
 def test_one_seed_gives_the_same_values_alone_or_among_others(toy, tmp_path):

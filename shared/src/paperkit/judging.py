@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from paperkit.claims import Preset, Record, Values, Verdict
+from paperkit.claims import Preset, Record, Values, Verdict, load_records
 from paperkit.errors import InputError
 from paperkit.experiment import Experiment, load_experiments
 from paperkit.files import atomic_path
@@ -42,17 +42,17 @@ def judge_again(package: str, folder: Path, only: Sequence[str] = ()) -> Iterato
         InputError: No such claim, or no records of it.
     """
     experiments = {e.claim.id: e for e in load_experiments(package)}
-    for claim in only or experiments:
-        if claim not in experiments:
-            raise InputError(f"{package} has no claim {claim!r}: it has {', '.join(experiments)}")
-        files = sorted(p for p in folder.glob(f"{claim}.*.json") if not p.name.endswith(".notrun.json"))
-        if only and not files:
-            raise InputError(f"{folder} holds no record of {claim}: measure it with {package} reproduce {claim}")
-        for file in files:
-            old = Record.from_json(file.read_text(encoding="utf-8"))
-            assert old.evidence is not None
-            experiment, values = experiments[claim], [s.values for s in old.evidence.seeds]
-            verdict, picture = judge(experiment, values, old.evidence.preset, folder)
-            new = dataclasses.replace(old, claim=experiment.claim, verdict=verdict, picture=picture or old.picture)
-            new.save(folder)
-            yield old, new
+    if unknown := [c for c in only if c not in experiments]:
+        raise InputError(f"{package} has no claim {unknown[0]!r}: it has {', '.join(experiments)}")
+    records = [r for r in load_records(folder) if r.evidence and r.claim.id in (only or experiments)]
+    absent = [c for c in only if c not in {r.claim.id for r in records}]
+    if absent or not records:
+        what = f" of {absent[0]}" if absent else ""
+        raise InputError(f"{folder} holds no record{what}: measure with {package} reproduce --out {folder}")
+    for old in records:
+        assert old.evidence is not None
+        experiment, values = experiments[old.claim.id], [s.values for s in old.evidence.seeds]
+        verdict, picture = judge(experiment, values, old.evidence.preset, folder)
+        new = dataclasses.replace(old, claim=experiment.claim, verdict=verdict, picture=picture or old.picture)
+        new.save(folder)
+        yield old, new
