@@ -12,7 +12,6 @@ from securegbm.cli import main
 SCRIPT = """
 set -e
 unshare --net sleep 120 & other=$!
-trap 'kill $other $server' EXIT
 until [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
 there="nsenter --target $other --net"
 ip link add name wire-a type veth peer name wire-b netns $other
@@ -20,7 +19,6 @@ ip address add 10.0.0.1/24 dev wire-a; ip link set wire-a up
 $there ip address add 10.0.0.2/24 dev wire-b; $there ip link set wire-b up
 [ -n "$SECUREGBM" ] || exit 0
 exec 3< <(cd host-b && exec $there $SECUREGBM party-b serve --data b.csv --address 10.0.0.2:50551 --workers 0 --allow-toy)
-server=$!
 read -r line <&3
 cd host-a
 $SECUREGBM party-a train --data a.csv --address 10.0.0.2:50551 --encryption toy --workers 0 \
@@ -30,8 +28,9 @@ $SECUREGBM party-a predict --data a.csv --address 10.0.0.2:50551 --out p.csv
 
 
 def hosts(folder, program):
-    """Run the script as root of namespaces of its own, which end with it."""
-    command = ["unshare", "--user", "--map-root-user", "--net", "bash", "-c", SCRIPT]
+    """Run the script as root and first process of namespaces of its own: whatever it leaves is killed when it ends."""
+    own = ["--user", "--map-root-user", "--net", "--pid", "--mount-proc", "--fork", "--kill-child"]
+    command = ["unshare", *own, "bash", "-c", SCRIPT]
     return subprocess.run(command, cwd=folder, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SECUREGBM": program},
                           capture_output=True, text=True, timeout=110)  # fmt: skip
 
