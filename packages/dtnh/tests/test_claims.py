@@ -27,6 +27,18 @@ def test_every_claim_runs_at_smoke(tmp_path):
     assert len(grid.markdown(values).splitlines()) == 2 + 8
 
 
+def test_two_losses_are_compared_under_the_same_dropout():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(8, 3))
+    x, y = torch.randn(6, 8), torch.arange(6) % 3
+    parameters = dict(model.named_parameters())
+    step = Step(model, parameters, [], cross_entropy(model(x), y), x, y)
+    witness, nowhere = Witness(L2SP(model, 0.1), 0.01), [torch.zeros_like(p) for p in parameters.values()]
+    before = torch.get_rng_state()
+    assert len({witness._loss(step, nowhere) for _ in range(3)}) == 1
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_every_claim_has_every_preset_it_can():
     assert all({"smoke", "small", "full"} <= set(e.presets) for e in EXPERIMENTS)
 
