@@ -56,8 +56,14 @@ def judge_attention(values: Sequence[Values]) -> Verdict:
 
 
 def draw(values: Sequence[Values], path: Path) -> None:
-    """Test accuracy over the whole grid of weights."""
+    """Test accuracy of every method over its whole grid of weights."""
     plots.alpha_curves(table(values), path)
+
+
+def draw_attention(values: Sequence[Values], path: Path) -> None:
+    """The same with and without attention, beside plain L2."""
+    among = ("l2", *C4)
+    plots.alpha_curves({t: {m: c for m, c in ms.items() if m in among} for t, ms in table(values).items()}, path)
 
 
 EXPERIMENTS = [
@@ -101,6 +107,6 @@ EXPERIMENTS = [
         },
         measure,
         judge_attention,
-        draw,
+        draw_attention,
     ),
 ]
