@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from paperkit.files import atomic_path
 
@@ -31,7 +32,7 @@ def colour(name: str) -> str:
     return next((c for key, c in COLOURS.items() if name.startswith(key)), "#555555")
 
 
-def bars(panels: Mapping[str, Mapping[str, Sequence[float]]], path: Path, title: str, log: bool = False) -> None:
+def bars(panels: Mapping[str, Mapping[str, Sequence[float]]], path: Path, title: str) -> None:
     """One panel a quantity: medians of several names with the range of the middle half."""
     canvas, axes = figure(1, len(panels), (3.4, 3.0))
     for axis, (label, values) in zip(axes, panels.items(), strict=True):
@@ -42,9 +43,22 @@ def bars(panels: Mapping[str, Mapping[str, Sequence[float]]], path: Path, title:
         axis.set_xticks(range(len(values)), list(values), rotation=30, ha="right", fontsize=8)
         axis.set_title(label, fontsize=9)
         axis.margins(y=0.15)
-        if log:
-            axis.set_yscale("log")
-    canvas.suptitle(textwrap.fill(title, 50 * len(panels)), fontsize=9)
+    canvas.suptitle(textwrap.fill(f"{title}; medians, middle half", 50 * len(panels)), fontsize=9)
+    save(canvas, path)
+
+
+def sheet(rows: Mapping[str, Sequence[Tensor]], columns: Sequence[str], path: Path, title: str) -> None:
+    """Named rows of pictures (3, H, W) in named columns."""
+    canvas, axes = figure(len(rows), len(columns), (1.7, 1.7))
+    for i, (name, row) in enumerate(rows.items()):
+        for j, picture in enumerate(row):
+            axis = axes[i * len(columns) + j]
+            axis.imshow(picture.clamp(0, 1).permute(1, 2, 0).cpu())
+            axis.set(xticks=[], yticks=[])
+            if i == 0:
+                axis.set_title(columns[j], fontsize=8)
+        axes[i * len(columns)].set_ylabel(name, fontsize=8)
+    canvas.suptitle(title, fontsize=9)
     save(canvas, path)
 
 

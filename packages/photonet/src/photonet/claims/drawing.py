@@ -39,7 +39,7 @@ def sheet(rows: Sequence[Mapping[str, Tensor]], path: Path, title: str, side: fl
     save(canvas, path)
 
 
-def bars(panels: Mapping[str, Mapping[str, Sequence[float]]], path: Path, title: str, log: bool = False) -> None:
+def bars(panels: Mapping[str, Mapping[str, Sequence[float]]], path: Path, title: str) -> None:
     """One panel a quantity: medians of several names with the middle half of the values."""
     widest = max(len(v) for v in panels.values())
     size = (max(3.2, 0.55 * widest), 3.2)
@@ -52,9 +52,7 @@ def bars(panels: Mapping[str, Mapping[str, Sequence[float]]], path: Path, title:
         axis.set_xticks(range(len(values)), [textwrap.fill(n, 16) for n in values], rotation=40, ha="right", fontsize=7)
         axis.set_title(label, fontsize=9)
         axis.margins(y=0.15)
-        if log:
-            axis.set_yscale("log")
-    _entitle(canvas, title, size[0] * len(panels))
+    _entitle(canvas, f"{title}; medians, middle half", size[0] * len(panels))
     save(canvas, path)
 
 

@@ -15,13 +15,11 @@ from torch import Tensor
 from paperkit.claims import Claim, Estimate, Values, Verdict
 from paperkit.experiment import Experiment, Job, Settings, pooled
 from paperkit.statistics import mean_interval
-from paperkit.style.images import write_image
 from paperkit.style.metrics import psnr
 from styleproj import plots
 from styleproj.baselines import TRANSFORMS
 from styleproj.claims.common import NAMES, Pairs, network, pairs
 from styleproj.samples import photograph, square
-from styleproj.sheet import contact_sheet
 from styleproj.stylizer import Stylizer
 from styleproj.video import Steadiness
 
@@ -184,23 +182,21 @@ def draw_moving(values: Sequence[Values], path: Path) -> None:
 
 def draw_sheet(values: Sequence[Values], path: Path) -> None:
     """Pictures beside the numbers: a content in every transform, strength by strength."""
-    stylizer = Stylizer(device="cpu")
-    net = stylizer.network
+    net = Stylizer(device="cpu").network
     content, style = (square(photograph(n), 192)[None] for n in ("astronaut", "ihc"))
     strengths = (0.0, 0.5, 1.0)
     with torch.inference_mode():
         x, t = net.encode(content), net.encode(style)
-        rows = [
-            [
-                (content if i == 0 else style if i == 1 else torch.ones_like(content))[0],
-                *(
-                    net.decode(tuple(f(a, b, alpha) for a, b in zip(x, t, strict=True)))[0].clamp(0, 1)
-                    for alpha in strengths
-                ),
+        rows = {
+            name: [
+                content[0],
+                style[0],
+                *(net.decode(tuple(f(a, b, alpha) for a, b in zip(x, t, strict=True)))[0] for alpha in strengths),
             ]
-            for i, f in enumerate(TRANSFORMS.values())
-        ]
-    write_image(path, contact_sheet(rows, 192))
+            for name, f in TRANSFORMS.items()
+        }
+    columns = ["content", "style", *(f"strength {alpha:g}" for alpha in strengths)]
+    plots.sheet(rows, columns, path, "The network that comes with the package, whichever the numbers were measured with")
 
 
 EXPERIMENTS = [
