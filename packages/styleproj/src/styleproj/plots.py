@@ -53,7 +53,7 @@ def sheet(rows: Mapping[str, Sequence[Tensor]], columns: Sequence[str], path: Pa
     for i, (name, row) in enumerate(rows.items()):
         for j, picture in enumerate(row):
             axis = axes[i * len(columns) + j]
-            axis.imshow(picture.clamp(0, 1).permute(1, 2, 0).cpu())
+            axis.imshow(picture.clamp(0, 1).permute(1, 2, 0).cpu().numpy())
             axis.set(xticks=[], yticks=[])
             if i == 0:
                 axis.set_title(columns[j], fontsize=8)
