@@ -22,6 +22,8 @@ RATE = 16_000
 """Samples a second of all sounds in the package."""
 SILENCE = 1e-5
 """Sounds whose root mean square is below this are silent."""
+PIECE = 1 << 17
+"""Samples that are transformed at once on a processor: what stays in its cache."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,17 @@ def mel_matrix(spec: MelSpec) -> Float[Tensor, "bins bands"]:
     return torch.from_numpy(weights).float()
 
 
+@functools.cache
+def _halves(spec: MelSpec) -> list[tuple[int, int, Tensor]]:
+    """The filters of the lower and of the upper half of the bands, each with the bins that it reaches: half the products."""
+    found = []
+    for part in mel_matrix(spec).split(spec.bands // 2, 1):
+        reached = part.any(1).nonzero()[:, 0]
+        first, last = int(reached[0]), int(reached[-1]) + 1
+        found.append((first, last, part[first:last].contiguous()))
+    return found
+
+
 def spectrum(wave: Float[Tensor, "*batch samples"], spec: MelSpec) -> Complex[Tensor, "*batch frames bins"]:
     """Short-time Fourier transform with a periodic Hann window, ``(..., frames, fft // 2 + 1)``; linear in the wave."""
     flat = wave.reshape(-1, wave.shape[-1])
@@ -91,10 +104,11 @@ def spectrum(wave: Float[Tensor, "*batch samples"], spec: MelSpec) -> Complex[Te
 
 def log_mel_of(stft: Complex[Tensor, "*batch frames bins"], spec: MelSpec) -> Float[Tensor, "*batch frames bands"]:
     """Log-mel features of a transform."""
-    energy = stft.real.square() + stft.imag.square()
+    squares = torch.view_as_real(stft).square()
+    energy = squares[..., 0] + squares[..., 1]
     if spec.power != 2:
         energy = energy.sqrt() if spec.power == 1 else energy ** (spec.power / 2)
-    mel = energy @ mel_matrix(spec).to(energy)
+    mel = torch.cat([energy[..., first:last] @ part.to(energy) for first, last, part in _halves(spec)], -1)
     if isinstance(spec.log, str):
         db = 10 * mel.clamp(min=1e-10).log10()
         return db.maximum(db.amax((-2, -1), keepdim=True) - 80)
@@ -109,7 +123,10 @@ def log_mel(wave: Float[Tensor, "*batch samples"], spec: MelSpec = SMALL) -> Flo
     """
     if wave.shape[-1] < spec.fft:
         raise InputError(f"a sound of {wave.shape[-1]} samples is shorter than one window of {spec.fft}: give a longer one")
-    return log_mel_of(spectrum(wave, spec), spec)
+    flat = wave.reshape(-1, wave.shape[-1])
+    pieces = flat.split(max(1, PIECE // wave.shape[-1])) if wave.device.type == "cpu" else [flat]
+    out = torch.cat([log_mel_of(spectrum(piece, spec), spec) for piece in pieces])
+    return out.reshape(*wave.shape[:-1], *out.shape[1:])
 
 
 def load(path: Path) -> NDArray[np.float32]:
