@@ -33,7 +33,7 @@ def main():
             size = f"{height} x {width}, {torch.get_num_threads()} threads"
             result = bench.alternate(f"a picture of {size}", methods(height, width), rounds, warmup=1)
             bench.save(result, RESULTS / f"methods-{height}x{width}.json")
-            for name in ("photonas", "photonet"):
+            for name in ("photonas", "photonet", "stylenas"):
                 ways, _ = both_ways(network(name, Job(0)), *pictures(height, width))
                 result = bench.alternate(f"{name}, {size}", ways, rounds, warmup=1)
                 bench.save(result, RESULTS / f"lazy-{name}-{height}x{width}.json")

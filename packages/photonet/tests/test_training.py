@@ -193,6 +193,19 @@ def test_the_distillation_runs_and_resumes(photos, tmp_path):
         distill(photos, tmp_path / "weights", tmp_path / "other", settings)
 
 
+def test_eight_bits_are_half_the_bytes_and_nearly_the_picture(network, picture, tmp_path):
+    net = network("photonas")
+    paths = {name: tmp_path / f"{name}.safetensors" for name in ("half", "eight")}
+    save_networks(net.encoder, {"photonas": net.decoder}, paths["half"])
+    save_networks(net.encoder, {"photonas": net.decoder}, paths["eight"], eight_bits=["photonas"])
+    half, eight = (load_networks(path)["photonas"] for path in paths.values())
+    largest = net.decoder.pyramid.weight.abs().amax((1, 2, 3), keepdim=True)
+    assert ((eight.decoder.pyramid.weight - net.decoder.pyramid.weight).abs() <= largest / 254 * 1.001).all()
+    assert (half.reconstruct(picture()) - eight.reconstruct(picture())).abs().mean() < 0.02
+    kernels = sum(p.numel() for p in net.decoder.parameters() if p.ndim == 4)
+    assert paths["half"].stat().st_size - paths["eight"].stat().st_size > kernels / 2
+
+
 @pytest.mark.data
 def test_shipped_weights_on_held_out_photographs():
     from paperkit.style.images import fit, read_image

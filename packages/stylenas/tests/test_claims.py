@@ -5,7 +5,7 @@ import pytest
 
 from paperkit.errors import InputError
 from paperkit.runner import reproduce
-from stylenas.claims import EXPERIMENTS, cost, efficiency, fronts, proxies, speed
+from stylenas.claims import EXPERIMENTS, cost, efficiency, found, fronts, proxies, speed
 
 weights = pytest.importorskip("photonet.weights")
 
@@ -15,14 +15,14 @@ def test_every_claim_runs_at_smoke(tmp_path):
     if not weights.shipped().exists():
         pytest.skip("photonet ships no weights here")
     outcomes = {o.claim: o for o in reproduce("stylenas", preset="smoke", out=tmp_path)}
-    assert list(outcomes) == [f"N{i}" for i in range(1, 10)]
+    assert list(outcomes) == [f"N{i}" for i in range(1, 11)]
     assert not [o.error for o in outcomes.values() if o.record is None]
     for o in outcomes.values():
         assert (o.record.picture is None) or (tmp_path / o.record.picture).stat().st_size > 5_000
 
 
-def test_every_claim_is_measured_at_small_but_the_search_of_an_hour():
-    assert [e.claim.id for e in EXPERIMENTS if "small" not in e.presets] == ["N9"]
+def test_every_claim_is_measured_at_small_but_the_search_of_an_hour_and_what_it_found():
+    assert [e.claim.id for e in EXPERIMENTS if "small" not in e.presets] == ["N9", "N10"]
 
 
 def races(wins, n=10, gap=0.1):
@@ -62,6 +62,25 @@ def test_a_front_is_judged_in_all_three_costs(found, kind):
     presets = {"photonet": plane(0.0, 1, 1), "photonas": plane(0.2, 0.4, 0.4), "best-of-log": plane(0.2, 0.2, 0.2)}
     values = {"presets": presets, "published": {"points": [[0.5, 0.5]], "front": {"0": found}}}
     assert fronts.judge([values]).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("gap", "slower", "kind"),
+    [
+        (0.1, 1.0, "reproduced"),
+        (0.001, 1.0, "direction reproduced"),
+        (-0.1, 1.0, "not reproduced"),
+        (0.1, 9.0, "not reproduced"),
+    ],
+)
+def test_what_was_found_must_be_better_and_no_slower(gap, slower, kind):
+    seconds = {n: dict.fromkeys(speed.WAYS, t) for n, t in {"stylenas": slower, "photonas": 2.0, "best-of-log": 1.0}.items()}
+    values = [
+        {"quality": {"stylenas": 0.5 - gap + x, "photonas": 0.6, "best-of-log": 0.5}, "seconds": seconds, "size": 256}
+        for x in (0.0, 0.01, -0.01, 0.02, -0.02)
+    ]
+    assert found.judge(values).kind == kind
+    assert found.judge(values[:1]).kind == "not run"
 
 
 def test_proxies_are_judged_by_intervals():

@@ -204,5 +204,7 @@ PRESETS = {
     "photonet": Architecture("1" * LENGTH),
     "photonas": Architecture("01010000000100000000000000001111"),
     "best-of-log": Architecture("01000000001100000000000001010000"),
+    "stylenas": Architecture("01000000000100100001100000000011"),
 }
-"""ArtNet and PhotoNet (1907.03118); the published PhotoNAS; the lowest objective in the log that its authors published."""
+"""ArtNet and PhotoNet (1907.03118); the published PhotoNAS; the lowest objective in the log that its authors published; the
+best of the search of claim N9 of the package stylenas."""

@@ -37,7 +37,7 @@ def transfer(
     content_seg: Path | None = None,
     style_seg: Path | None = None,
     alpha: float = 1.0,
-    network: str = "photonas",
+    network: str | None = None,
     transform: Transforms = "ot",
     pairs: Literal["all", "matched"] = "all",
     size: int = 0,
@@ -57,8 +57,8 @@ def transfer(
         content_seg: Segmentation of the content, a colour for each region: each takes from the style's of the same colour.
         style_seg: Segmentation of the style.
         alpha: Strength from 0 (the content) to 1.
-        network: photonas, photonet (more operators, a stronger effect) or artnet (for paintings, not sharp); or the bits of
-            a network in --model.
+        network: stylenas (found by a search), photonas, photonet (more operators, a stronger effect) or artnet (for
+            paintings, not sharp); or the bits of a network in --model. The first in the file when not given: stylenas.
         transform: What content features are given of the style's: ot changes them least, wct is the paper's, its variants
             are weaker, adain knows no colours.
         pairs: all: every content with every style; matched: first with first, second with second.
@@ -82,7 +82,7 @@ def video(
     style: tyro.conf.Positional[Path],
     out: Path = Path("styled.mp4"),
     alpha: float = 1.0,
-    network: str = "photonas",
+    network: str | None = None,
     transform: Transforms = "ot",
     memory: float = 0.8,
     size: int = 0,
@@ -97,7 +97,7 @@ def video(
         style: A photograph.
         out: Video; a name without suffix is a folder for frames.
         alpha: Strength from 0 (the content) to 1.
-        network: photonas, photonet or artnet, or the bits of a network in --model.
+        network: stylenas, photonas, photonet or artnet, or the bits of a network in --model; its first when not given.
         transform: What content features are given of the style's.
         memory: Share of the past in the content's statistics, from 0 to below 1; it ends at cuts.
         size: Longer side of the result; 0 keeps the video's.
@@ -114,7 +114,7 @@ def video(
 
 def train(
     content: Path,
-    networks: tuple[str, ...] = ("photonas",),
+    networks: tuple[str, ...] = ("stylenas",),
     out: Path = Path("photonet-run"),
     encoder: Path | None = None,
     steps: int = 4000,
@@ -134,7 +134,7 @@ def train(
 
     Args:
         content: Folder of photographs.
-        networks: Strings of 32 bits, or photonet, photonas, artnet, best-of-log; trained together.
+        networks: Strings of 32 bits, or photonet, photonas, artnet, best-of-log, stylenas; trained together.
         out: Folder of network.safetensors, checkpoint.pt, log.jsonl and samples.
         encoder: A VGG-19 file (torchvision's or the normalised one); the encoder that comes with the package when not given.
         steps: Steps in all.
@@ -171,7 +171,7 @@ def describe(bits: tyro.conf.Positional[str], size: int = 512, picture: Path | N
     """Say what a network of the search space is, in words and in costs: photonet describe photonas --picture net.png.
 
     Args:
-        bits: 32 characters 0 and 1, or photonet, photonas, artnet, best-of-log.
+        bits: 32 characters 0 and 1, or photonet, photonas, artnet, best-of-log, stylenas.
         size: Side of the picture for which costs are given.
         picture: File for a drawing of the network.
     """

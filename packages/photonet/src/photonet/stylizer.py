@@ -26,11 +26,11 @@ SMALLEST = 8
 class PhotoStylizer:
     """Gives photographs the light of others.
 
-    PhotoNAS with optimal transport is what is given without being asked: of what comes with the package it has, to the eye,
-    the fewest artefacts, at half of PhotoNet's cost. The paper's transform is WCT.
+    The network that stylenas found, with optimal transport, is what is given without being asked: of what comes with the
+    package it has, to the eye, the fewest artefacts, at less than half of PhotoNet's cost. The paper's transform is WCT.
 
     Args:
-        network: A network, or the name or bits of one in ``model``.
+        network: A network, or the name or bits of one in ``model``; its first when None.
         model: File of networks that ``photonet train`` wrote; the one that comes with the package when None.
         transform: Name in :data:`photonet.transforms.TRANSFORMS`, or a callable ``(x, s) -> z``.
         device: ``auto``, ``cpu``, ``cuda`` ...
@@ -43,7 +43,7 @@ class PhotoStylizer:
 
     def __init__(
         self,
-        network: PhotoNet | str = "photonas",
+        network: PhotoNet | str | None = None,
         *,
         model: Path | None = None,
         transform: str | Transform = "ot",

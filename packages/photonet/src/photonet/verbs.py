@@ -100,7 +100,7 @@ def web(port: int, size: int, device: str) -> None:
     """Serve the page where two pictures are dropped."""
     examples = [(photograph(content), photograph(style)) for content, style in PAIRS]
     explanation = "Drop a photograph and another whose light it shall have."
-    serve(page("PhotoNAS", explanation, PhotoStylizer(device=device).stylize, examples, size), port)
+    serve(page("photonet", explanation, PhotoStylizer(device=device).stylize, examples, size), port)
 
 
 def bench(size: int, rounds: int, device: str) -> None:

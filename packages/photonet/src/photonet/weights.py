@@ -1,17 +1,20 @@
-"""Weights as files: one encoder and any number of decoders in safetensors, half precision, shapes in the file's metadata."""
+"""Weights as files: an encoder and its decoders in safetensors, half precision or eight bits, shapes in the metadata."""
 
 import importlib.resources
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from paperkit.errors import InputError
 from paperkit.files import atomic_path
 from paperkit.style.encoders import LevelEncoder
 from photonet.architecture import Architecture
 from photonet.network import Decoder, PhotoNet
+
+SCALE = "#scale"  # after the name of a tensor kept in eight bits: what a step of each output channel is worth
 
 
 def shipped() -> Path:
@@ -20,9 +23,21 @@ def shipped() -> Path:
 
 
 def save_networks(
-    encoder: LevelEncoder, decoders: Mapping[str, Decoder], path: Path, about: Mapping[str, str] | None = None
+    encoder: LevelEncoder,
+    decoders: Mapping[str, Decoder],
+    path: Path,
+    about: Mapping[str, str] | None = None,
+    eight_bits: Container[str] = (),
 ) -> None:
-    """Write an encoder and its decoders by name, rounded to half precision, with what is needed to build them again."""
+    """Write an encoder and its decoders by name, rounded to half precision, with what is needed to build them again.
+
+    Args:
+        encoder: What the decoders share.
+        decoders: By name.
+        path: A safetensors file.
+        about: Further metadata.
+        eight_bits: Decoders whose kernels are rounded to eight bits, 127 steps to the largest weight of an output channel.
+    """
     from safetensors.torch import save_file
 
     shape = {
@@ -31,11 +46,11 @@ def save_networks(
         "padding": encoder.padding,
         "decoders": {name: d.architecture.bits for name, d in decoders.items()},
     }
-    modules = {"encoder": encoder, **{f"decoder:{name}": d for name, d in decoders.items()}}
-    tensors = {f"{m}/{k}": t.detach() for m, module in modules.items() for k, t in module.state_dict().items()}
+    tensors = _rounded(encoder, "encoder", False)
+    for name, decoder in decoders.items():
+        tensors |= _rounded(decoder, f"decoder:{name}", name in eight_bits)
     with atomic_path(path) as temporary:
-        halves = {k: t.to("cpu", torch.float16).contiguous() for k, t in tensors.items()}
-        save_file(halves, temporary, {**(about or {}), "photonet": json.dumps(shape)})
+        save_file(tensors, temporary, {**(about or {}), "photonet": json.dumps(shape)})
 
 
 def load_networks(path: Path | None = None) -> dict[str, PhotoNet]:
@@ -51,6 +66,8 @@ def load_networks(path: Path | None = None) -> dict[str, PhotoNet]:
         with safe_open(path, "pt") as f:
             shape = json.loads((f.metadata() or {})["photonet"])
             tensors = {k: f.get_tensor(k).float() for k in f.keys()}  # noqa: SIM118 - not a dictionary
+        for name in [k for k in tensors if k.endswith(SCALE)]:
+            tensors[name.removesuffix(SCALE)] *= tensors.pop(name)
         encoder = LevelEncoder(shape["channels"], shape["convolutions"], shape["padding"])
         encoder.load_state_dict(_part(tensors, "encoder"))
         networks = {}
@@ -83,6 +100,18 @@ def load_network(name: str | None = None, path: Path | None = None) -> PhotoNet:
         if network.architecture == wanted:
             return network
     raise InputError(f"there are weights for {', '.join(networks)} but not for {name}: train it with photonet train")
+
+
+def _rounded(module: nn.Module, prefix: str, eight_bits: bool) -> dict[str, torch.Tensor]:
+    rounded = {}
+    for key, tensor in module.state_dict().items():
+        name, weight = f"{prefix}/{key}", tensor.detach().float().cpu().contiguous()
+        if eight_bits and weight.ndim == 4:
+            rounded[name + SCALE] = weight.abs().amax((1, 2, 3), keepdim=True).clamp_min(torch.finfo().tiny) / 127
+            rounded[name] = (weight / rounded[name + SCALE]).round().to(torch.int8)
+        else:
+            rounded[name] = weight.half()
+    return rounded
 
 
 def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -40,7 +40,7 @@ class Large(Settings):
 def measure(s: Large, job: Job) -> Values:
     """Peak memory in GB and seconds, style included, by network."""
     found = {}
-    for name in ("photonet", "photonas"):
+    for name in ("photonet", "photonas", "stylenas"):
         network(name, job)
         code = ALONE.format(threads=torch.get_num_threads(), name=name, height=s.height, width=s.width)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -52,7 +52,7 @@ def measure(s: Large, job: Job) -> Values:
 
 
 def judge_large(values: Sequence[Values]) -> Verdict:
-    """The full PhotoNet counts, PhotoNAS is told."""
+    """The full PhotoNet counts, the others are told."""
     memory = max(v["networks"]["photonet"]["memory_gb"] for v in values)
     v = values[0]
     told = ", ".join(f"{n} {r['memory_gb']:.2f} GB and {r['seconds']:.1f} s" for n, r in v["networks"].items())

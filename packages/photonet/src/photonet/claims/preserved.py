@@ -34,6 +34,7 @@ from photonet.samples import photograph
 KEPT = 0.5
 """Share of the way from the content to PhotoNet's picture, in features, that a student must make."""
 CLOSE = 30.0
+STUDENTS = {"PhotoNAS": "photonas", "found by stylenas": "stylenas"}
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,16 @@ class Preserved(Pairs):
 
 
 def measure(s: Preserved, job: Job) -> Values:
-    """SSIM and relative feature distance to PhotoNet's picture: of PhotoNAS's, of the content, and of PhotoWCT's."""
+    """SSIM and relative feature distance to PhotoNet's picture: of both students, content, PhotoWCT."""
     methods, look = photographic(job), judge(s, job)
-    student = by_network(network("photonas", job))
+    students = {label: by_network(network(name, job)) for label, name in STUDENTS.items()}
     found: dict[str, dict[str, list[float]]] = {k: {} for k in ("ssim", "features")}
     pairs = photo_pairs(s, job)
     for _, content, style in pairs:
         teacher = methods["PhotoNet"](content, style)
         target = look(teacher)
-        others = {"PhotoNAS": student(content, style), "content": content, "PhotoWCT": methods["PhotoWCT"](content, style)}
+        others = {label: student(content, style) for label, student in students.items()}
+        others |= {"content": content, "PhotoWCT": methods["PhotoWCT"](content, style)}
         for name, picture in others.items():
             found["ssim"].setdefault(name, []).append(ssim(picture, teacher))
             found["features"].setdefault(name, []).append(feature_distance(look(picture), target))
@@ -75,7 +77,7 @@ def judge_preserved(values: Sequence[Values]) -> Verdict:
 def draw_preserved(values: Sequence[Values], path: Path) -> None:
     """Teacher and student beside each other."""
     job = Job(0)
-    networks = {"PhotoNet (teacher)": "photonet", "PhotoNAS (7 of 31 operators)": "photonas"}
+    networks = {"PhotoNet (teacher)": "photonet", **{f"{n} (7 of 31 operators)": k for n, k in STUDENTS.items()}}
     methods = {label: by_network(network(name, job)) for label, name in networks.items()}
     pairs = photo_pairs(Preserved(contents=3, styles=3, longest=min(SHEET, values[0]["longest"])), job)
     rows = side_by_side(methods, (pairs[1], pairs[3], pairs[8]))
@@ -92,10 +94,10 @@ class Own(Pairs):
 
 
 def own(s: Own, job: Job) -> Values:
-    """PSNR in dB of a picture in its own light, one a picture, of PhotoNet, PhotoNAS and the baselines."""
+    """PSNR in dB of a picture in its own light, one a picture, of PhotoNet, its students and the baselines."""
     methods = photographic(job)
     methods = {n: methods[n] for n in ("PhotoNet", "PhotoWCT", "WCT2")}
-    methods["PhotoNAS"] = by_network(network("photonas", job))
+    methods |= {label: by_network(network(name, job)) for label, name in STUDENTS.items()}
     if s.development:
         folder = job.assets.find("images/photos").parent
         pictures = [fit(read_image(folder / f), s.longest) for f in held_out("photos", job)[: s.contents]]

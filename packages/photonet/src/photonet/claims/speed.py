@@ -25,6 +25,7 @@ from photonet.samples import photograph
 Work = Mapping[str, Callable[[], object]]
 SMOOTHED, BARE = 20.0, 3.0
 LAZY = 1.8
+FOUND = "the network of stylenas"
 EQUAL = 1e-4
 
 
@@ -72,7 +73,7 @@ def candidates(height: int, width: int, job: Job) -> dict[str, Callable[[], obje
     """Whole methods from picture to picture, and the parts of them that are timed by themselves."""
     content, style = pictures(height, width)
     work: dict[str, Callable[[], object]] = {}
-    for name, label in (("photonas", "PhotoNAS"), ("photonet", "PhotoNet")):
+    for name, label in (("photonas", "PhotoNAS"), ("photonet", "PhotoNet"), ("stylenas", FOUND)):
         net = network(name, job)
         run, bare = Executor(net, "wct"), Executor(without_transfers(net), "wct")
         kept, nothing = run.prepare(style), bare.prepare(style)
@@ -117,11 +118,8 @@ def judge_speed(values: Sequence[Values]) -> Verdict:
             "bare with the SVD of the public code": seconds["PhotoWCT, SVD in double precision"],
         }
         more = ", ".join(f"{ratio(v, mine, n).value:.1f} ({n})" for n, v in others.items())
-        wct2, full = (ratio(seconds[n], mine, n).value for n in ("WCT2", "PhotoNet"))
-        told.append(
-            f"{size}: {smoothed[-1].value:.1f} (matting), {bare[-1].value:.1f} (bare), {more}, WCT2 {wct2:.1f}, "
-            f"PhotoNet {full:.1f}"
-        )
+        rest = ", ".join(f"{n} {ratio(seconds[n], mine, n).value:.2g}" for n in ("WCT2", "PhotoNet", FOUND))
+        told.append(f"{size}: {smoothed[-1].value:.1f} (matting), {bare[-1].value:.1f} (bare), {more}, {rest}")
     reason = f"Times PhotoNAS's seconds, {values[0]['threads']} threads: {'; '.join(told)}. Encoder: {ENCODER}."
     worst = min(smoothed, key=lambda e: e.value)
     good = worst.value >= SMOOTHED and min(e.value for e in bare) >= BARE
@@ -133,7 +131,7 @@ def decomposed(seconds: Mapping[str, list[float]]) -> dict[str, dict[str, float]
     """Median seconds of convolutions, transforms and smoothing, by method."""
     median = {n: statistics.median(v) for n, v in seconds.items()}
     rows = {}
-    for name in ("PhotoNAS", "PhotoNet", "PhotoWCT", "WCT2"):
+    for name in ("PhotoNAS", FOUND, "PhotoNet", "PhotoWCT", "WCT2"):
         convolutions = median[f"{name}, convolutions"]
         rows[name] = {"convolutions": convolutions, "transform": max(0.0, median[name] - convolutions)}
     rows["PhotoWCT + guided filter"] = {**rows["PhotoWCT"], "smoothing": median["guided filter"]}

@@ -25,6 +25,8 @@ from stylenas.style.judge import TRANSFORM, square
 REPORTED = 20.0
 """The lower end of "20-30 times" (abstract of 1912.02398); StyleNAS has "around 500x" against a smoothed cascade."""
 
+WAYS = ("eager", "executor", KEPT := "executor, style kept")
+
 
 @dataclass(frozen=True)
 class Timing(Settings):
@@ -36,14 +38,14 @@ class Timing(Settings):
     rounds: int = 7
 
 
-def measure(s: Timing, job: Job) -> Values:
+def measure(s: Timing, job: Job, names: Sequence[str] = PRESETS) -> Values:
     """Seconds of each network and round: eager, its transforms alone, its style kept, and as the executor does it."""
     torch.manual_seed(job.seed)
     encoder = load_network("photonet").encoder
     content, style = (square(photograph(n), s.size)[None].to(job.device) for n in ("astronaut", "flower"))
     runs: dict[str, Callable[[], object]] = {}
     clocks: dict[str, list[float]] = {}
-    for name in PRESETS:
+    for name in names:
         network = PhotoNet(encoder, Decoder(Architecture.parse(name), encoder.channels)).eval().to(job.device)
         executor = Executor(network, TRANSFORM)
         clock = _Clock()
@@ -53,7 +55,7 @@ def measure(s: Timing, job: Job) -> Values:
         runs[f"{name}: executor, style kept"] = lambda e=executor, k=kept: e(content, k)
         clocks[name] = clock.taken
     seconds: dict[str, list[float]] = {n: [] for n in runs}
-    transforms: dict[str, list[float]] = {n: [] for n in PRESETS}
+    transforms: dict[str, list[float]] = {n: [] for n in names}
     with torch.inference_mode():
         for i in range(-1, s.rounds):
             for name, call in runs.items():
@@ -65,9 +67,7 @@ def measure(s: Timing, job: Job) -> Values:
                     seconds[name].append(time.perf_counter() - start)
                     if name.endswith("eager"):
                         transforms[name.split(":")[0]].append(sum(clocks[name.split(":")[0]]))
-    macs = {
-        n: Candidate(Architecture.parse(n)).macs(s.size, s.size, encoder.channels, encoder.convolutions) for n in PRESETS
-    }
+    macs = {n: Candidate(Architecture.parse(n)).macs(s.size, s.size, encoder.channels, encoder.convolutions) for n in names}
     return {"seconds": seconds, "transforms": transforms, "macs": macs, "size": s.size}
 
 
