@@ -79,7 +79,7 @@ EXPERIMENTS = [
             paper="1906.02470",
             where="derived: the search must find networks worth having",
             statement="The best network of N9, a preset of photonet, lies above the front through PhotoNAS and the best of "
-            "the published log: nearer to PhotoNet's pictures than both, as the search judges, and no slower than the slower.",
+            "the published log: nearer to PhotoNet's pictures than both, as the search judges, no slower than the slower.",
             criterion="Quality (0.8 L_r + 0.1 L_p) lower than that of both, all trained from scratch alike with five seeds "
             "that the search did not use, 95 % intervals of paired differences below zero; and median seconds, style "
             "kept, no more than those of the slower. With lower means alone, the direction.",
