@@ -41,7 +41,7 @@ def test_tiles_change_nothing(network, tile, height, width):
     whole = Stylizer(network, device="cpu").stylize(x, s)
     pieces = Stylizer(network, device="cpu", tile=tile).stylize(x, s)
     assert whole.std() > 0.05
-    torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-5)
+    torch.testing.assert_close(pieces, whole, rtol=0, atol=5e-5)  # rounding: convolutions of other sizes take other kernels
 
 
 def test_the_halo_is_as_wide_as_the_network_looks(network):
