@@ -27,7 +27,7 @@ class PhotoStylizer:
     """Gives photographs the light of others.
 
     The network that stylenas found, with optimal transport, is what is given without being asked: of what comes with the
-    package it has, to the eye, the fewest artefacts, at less than half of PhotoNet's cost. The paper's transform is WCT.
+    package it has, to the eye, the fewest artefacts, at about half of PhotoNet's cost. The paper's transform is WCT.
 
     Args:
         network: A network, or the name or bits of one in ``model``; its first when None.
