@@ -67,7 +67,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
         axis.scatter(x, [v["quality"][name] for v in values], marker=mark, color=colour, label=name)
     axis.set(xlabel="ms a picture, style kept", ylabel="quality (low is good)", xlim=(0, None), ylim=(0, None))
     axis.set_title(f"{len(values)} trainings from scratch each", fontsize=9)
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="lower left")
     plots.save(canvas, path)
 
 
