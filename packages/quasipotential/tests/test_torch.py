@@ -22,14 +22,11 @@ def test_drift_and_diffusion_may_be_torch_functions():
         return torch.diag_embed(torch.stack([1 + 0.5 * torch.tanh(4 * p[..., 0]), one], -1))
 
     system = systems.two_wells()
-    domain = ((-1.8, 0.4), (-1.2, 1.2))
+    domain = ((-1.8, 0.4), (-1.2, 1.1))  # not symmetric: rounding must not choose between mirrored points
     got = qp.solve(drift, (-1, 0), domain, 65, diffusion=diffusion)
     want = qp.solve(system.drift, (-1, 0), domain, 65, diffusion=system.diffusion)
-    # tanh of the two libraries differs in its last digit, and the march takes other edges at a few points; near its end
-    # rounding decides which of two mirrored points comes first
-    below, both = want.values < 0.9 * np.nanmax(want.values), np.isfinite(got.values) & np.isfinite(want.values)
-    assert both[below].all() and below.sum() > 1000
-    np.testing.assert_allclose(got.values[both], want.values[both], atol=2e-6)
+    # tanh of the two libraries differs in its last digit, and the march takes other edges at a few points
+    np.testing.assert_allclose(got.values, want.values, atol=2e-6)
 
 
 def test_a_torch_module_is_a_drift_without_a_mark():

@@ -36,12 +36,15 @@ def test_it_is_encode_project_decode(stylizer, network):
 
 @pytest.mark.parametrize("tile", [16, 32, 64])
 @pytest.mark.parametrize(("height", "width"), [(200, 136), (131, 77)])
-def test_tiles_change_nothing(network, tile, height, width):
-    x, s = picture(height, width), picture(90, 70, seed=1)
+def test_tiles_change_nothing(network, tile, height, width, monkeypatch):
+    """In double precision: in single, tiles of another size take other kernels, whose rounding changes ranks."""
+    monkeypatch.setattr("styleproj.stylizer._checked", lambda image, name: image)
+    network.double()
+    x, s = picture(height, width).double(), picture(90, 70, seed=1).double()
     whole = Stylizer(network, device="cpu").stylize(x, s)
     pieces = Stylizer(network, device="cpu", tile=tile).stylize(x, s)
     assert whole.std() > 0.05
-    torch.testing.assert_close(pieces, whole, rtol=0, atol=5e-5)  # rounding: convolutions of other sizes take other kernels
+    torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-12)
 
 
 def test_the_halo_is_as_wide_as_the_network_looks(network):
