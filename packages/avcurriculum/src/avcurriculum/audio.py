@@ -84,7 +84,7 @@ def mel_matrix(spec: MelSpec) -> Float[Tensor, "bins bands"]:
 def _halves(spec: MelSpec) -> list[tuple[int, int, Tensor]]:
     """The filters of the lower and of the upper half of the bands, each with the bins that it reaches: half the products."""
     found = []
-    for part in mel_matrix(spec).split(spec.bands // 2, 1):
+    for part in mel_matrix(spec).split(-(-spec.bands // 2), 1):
         reached = part.any(1).nonzero()[:, 0]
         first, last = int(reached[0]), int(reached[-1]) + 1
         found.append((first, last, part[first:last].contiguous()))

@@ -25,7 +25,8 @@ from stylenas.style.judge import TRANSFORM, square
 REPORTED = 20.0
 """The lower end of "20-30 times" (abstract of 1912.02398); StyleNAS has "around 500x" against a smoothed cascade."""
 
-WAYS = ("eager", "executor", KEPT := "executor, style kept")
+KEPT = "executor, style kept"
+WAYS = ("eager", "executor", KEPT)
 
 
 @dataclass(frozen=True)
