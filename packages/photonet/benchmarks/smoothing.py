@@ -7,17 +7,21 @@ import torch
 from paperkit import bench
 from photonet.baselines.guided_filter import guided_filter
 from photonet.baselines.matting import affinity, matting_smoothing
+from photonet.baselines.weights import load_baselines
 from photonet.claims.speed import pictures
+from photonet.weights import load_network
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 
 
 def main():
-    content, style = (x[0] for x in pictures(256, 384))
-    stylised = (0.5 * content + 0.5 * style).clamp(0, 1)
+    content, style = pictures(256, 384)
+    photowct = load_baselines(load_network("photonet").encoder).photowct
+    with torch.inference_mode():
+        stylised, content = photowct(content, photowct.prepare(style))[0], content[0]
     work = {
-        "factorisation (SuperLU)": lambda: matting_smoothing(stylised, content, solver="direct"),
-        "conjugate gradients": lambda: matting_smoothing(stylised, content),
+        "factorisation (SuperLU)": lambda: matting_smoothing(stylised, content),
+        "conjugate gradients": lambda: matting_smoothing(stylised, content, solver="cg"),
         "assembly of the Laplacian alone": lambda: affinity(content),
         "guided filter": lambda: guided_filter(stylised, content),
     }

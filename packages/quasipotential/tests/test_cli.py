@@ -67,20 +67,6 @@ def test_bad_input_exits_2_with_one_sentence(capsys, arguments):
     assert "\n" not in said
 
 
-def test_a_picture_without_matplotlib_is_one_sentence_and_no_file(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    for verb in (
-        ["solve", "cubic", "--out", str(tmp_path / "s.npz"), "--plot"],
-        ["path", "cubic", "--plot"],
-        ["demo", "--out"],
-    ):
-        with pytest.raises(SystemExit) as stop:
-            main([*verb, str(tmp_path / "p.png")])
-        assert stop.value.code == 2
-        assert "quasipotential[plots]" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_an_interrupted_solve_leaves_no_file(tmp_path, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt

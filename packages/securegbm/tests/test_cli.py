@@ -1,6 +1,7 @@
 """Every verb, end to end, in processes and in this one."""
 
 import http.client
+import importlib.util
 import json
 import signal
 import subprocess
@@ -194,3 +195,12 @@ def test_the_demo_draws_its_picture(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "SecureGBM" in done.stdout
     assert (tmp_path / "demo.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_without_matplotlib_the_demo_still_says_what_it_found(tmp_path, capsys, monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "matplotlib" else find_spec(name))
+    main(["demo", "--trees", "1", "--workers", "0", "--out", str(tmp_path / "demo.png")])
+    out = capsys.readouterr().out
+    assert "SecureGBM" in out and "securegbm[plots]" in out
+    assert list(tmp_path.iterdir()) == []

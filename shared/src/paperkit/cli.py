@@ -4,6 +4,8 @@ Only the standard library and tyro are imported before a command is known: ``--h
 """
 
 import io
+import os
+import select
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -86,13 +88,27 @@ def run_verbs(verbs: Mapping[str, Verb], prog: str, description: str, argv: Sequ
         tyro.extras.subcommand_cli_from_dict(
             dict(verbs), prog=prog, description=f"{description} (--version prints the version.)", args=arguments
         )
+        sys.stdout.flush()
     except InputError as e:
         fail(str(e), prog)
-    except OSError as e:  # no such file, no permission, disk full: what the system says is the sentence
+    except OSError as e:
+        if isinstance(e, BrokenPipeError) and _reader_left():
+            sys.exit(141)  # as what the system ends by SIGPIPE
+        # no such file, no permission, disk full: what the system says is the sentence
         fail(f"{e.strerror or e}{f': {e.filename}' if e.filename else ''}", prog)
     except KeyboardInterrupt:
         print(f"{prog}: interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
         sys.exit(130)
+
+
+def _reader_left() -> bool:
+    """Whether nobody reads what is printed any more, as behind ``| head``; the rest of it then goes nowhere."""
+    output, poll = sys.stdout.fileno(), select.poll()
+    poll.register(output, select.POLLOUT)
+    left = any(events & select.POLLERR for _, events in poll.poll(0))
+    if left:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return left
 
 
 def fail(sentence: str, prog: str) -> NoReturn:

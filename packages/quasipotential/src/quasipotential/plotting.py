@@ -6,20 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from paperkit import run
 from paperkit.files import atomic_path
 
 INK, ACCENT, SECOND, THIRD = "#222222", "#c1272d", "#0072b2", "#009e73"
 
 
-def require_matplotlib() -> None:
-    """Raise one sentence where matplotlib is missing; called before long work that ends in a picture."""
-    run.require("matplotlib", "Pictures", "quasipotential[plots]")
-
-
 def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.2, 4.0)) -> tuple[Any, Any]:
     """A figure that no window shows, and its axes."""
-    require_matplotlib()
     from matplotlib.figure import Figure
 
     canvas = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained", dpi=120)

@@ -10,7 +10,7 @@ from paperkit.errors import InputError
 from .exits import exit_slope, simulate_exits
 from .paths import geometric_action
 from .pde import mean_exit_time
-from .plotting import plot_demo, plot_solution, require_matplotlib
+from .plotting import plot_demo, plot_solution
 from .sgd import NoisyRegression, run_sgd, sgd_problem
 from .solution import Solution
 from .solver import solve
@@ -20,8 +20,6 @@ from .wells import find_wells
 
 def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
     """Solve one system, print what came out, and write the solution and a picture where asked."""
-    if plot is not None:
-        require_matplotlib()
     system = load_system(name)
     solution = solve(
         system.drift,
@@ -68,8 +66,6 @@ def _attractor(system, number):
 
 def run_path(name, to, mesh, method, attractor, out, plot):
     """Minimum action path from an attractor to a point, as CSV and as a picture."""
-    if plot is not None:
-        require_matplotlib()
     if name.endswith(".npz"):
         title, solution = Path(name).stem, Solution.load(name)
         drift, diffusion = solution.drift_at, solution.diffusion_at
@@ -188,7 +184,6 @@ def run_wells(name, mesh, method, noise):
 
 def demo(out, mesh, replicas, seed):
     """Two wells of equal loss in a noisy regression: quasi-potential, escape paths, and SGD itself."""
-    require_matplotlib()
     model = NoisyRegression()
     domain = ((-6.0, 6.0), (-4.0, 4.0))
     problem = sgd_problem(model.gradients, domain, mesh)

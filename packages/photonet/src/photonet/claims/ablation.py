@@ -99,7 +99,6 @@ def trained(s: Ablation, job: Job) -> dict[str, PhotoNet]:
             image_weight=5.0,
             sample_every=0,
             checkpoint_every=s.steps,
-            bf16=True,
             seed=job.seed,
         )
         train(net.encoder, decoders, Crops(pictures, seed=job.seed), Path(folder) / "run", settings, device=job.device)

@@ -28,6 +28,7 @@ class Quality(Settings):
     """Data sets and size of the models."""
 
     seeds: int = 5
+    threads: int | None = 1
     datasets: tuple[str, ...] = EMBEDDED
     trees: int = 40
     leaves: int = 15

@@ -150,7 +150,7 @@ EXPERIMENTS = [
         ),
         {
             "smoke": Sample(networks=6, size=32, pairs=1, steps=2, rounds=1),
-            "small": Sample(rounds=7),
+            "small": Sample(steps=1, rounds=7),
             "full": Sample(networks=200, size=256, steps=1, rounds=7),
         },
         costs,
@@ -169,9 +169,9 @@ EXPERIMENTS = [
             tolerance="0.5 is what a search can still use; the interval is the bootstrap's over networks.",
         ),
         {
-            "smoke": Sample(networks=4, size=32, pairs=1, steps=2, scratch_steps=2),
-            "small": Sample(networks=20),
-            "full": Sample(networks=60, size=128, pairs=8, steps=1500, scratch_steps=1000),
+            "smoke": Sample(timed=False, networks=4, size=32, pairs=1, steps=2, scratch_steps=2),
+            "small": Sample(timed=False, networks=20),
+            "full": Sample(timed=False, networks=60, size=128, pairs=8, steps=1500, scratch_steps=1000),
         },
         both_trainings,
         judge_trainings,
