@@ -23,6 +23,7 @@ class Pool:
     Attributes:
         visual: Bytes ``(scenes, S, S, 3)``, or features ``(scenes, channels, h, w)`` in half precision.
         audio: Log-mel ``(scenes, frames, bands)``, or features ``(scenes, channels, t, f)`` in half precision.
+        mel: Log-mel in either case: what sounds are counted by.
         boxes: Of the sources of each scene, in pixels.
         classes: Of the sources of each scene.
         distractors: Boxes of silent things.
@@ -31,6 +32,7 @@ class Pool:
 
     visual: Tensor
     audio: Tensor
+    mel: Tensor
     boxes: Sequence[NDArray[np.int64]]
     classes: Sequence[tuple[int, ...]]
     distractors: Sequence[NDArray[np.int64]]
@@ -44,7 +46,8 @@ class Pool:
         chosen = [int(i) for i in index]
         boxes, silent = ([x[i] for i in chosen] for x in (self.boxes, self.distractors))
         classes = [self.classes[i] for i in chosen]
-        return Pool(self.visual[chosen], self.audio[chosen], boxes, classes, silent, self.canvas)
+        visual, sound, mel = (x[chosen] for x in (self.visual, self.audio, self.mel))
+        return Pool(visual, sound, mel, boxes, classes, silent, self.canvas)
 
 
 def fill(composer: Composer, scenes: int, model: AVNet, backbones: bool = False, start: int = 0) -> Pool:
@@ -57,15 +60,18 @@ def fill(composer: Composer, scenes: int, model: AVNet, backbones: bool = False,
         backbones: Hold the outputs of the model's backbones, which are then not needed again; for frozen ones.
         start: First scene.
     """
-    visual, sound, boxes, classes, silent = [], [], [], [], []
+    visual, sound, mel, boxes, classes, silent = [], [], [], [], [], []
     for first in run.progress(range(start, start + scenes, CHUNK), "compose", unit="batch"):
         batch = composer.batch(range(first, min(first + CHUNK, start + scenes)))
         visual.append(visual_features(model, batch.images) if backbones else batch.images)
-        sound.append(audio_features(model, batch.features) if backbones else batch.features)
+        mel.append(batch.features)
+        if backbones:
+            sound.append(audio_features(model, batch.features))
         boxes += batch.boxes
         classes += batch.classes
         silent += batch.distractors
-    return Pool(torch.cat(visual), torch.cat(sound), boxes, classes, silent, composer.canvas)
+    mels = torch.cat(mel)
+    return Pool(torch.cat(visual), torch.cat(sound) if backbones else mels, mels, boxes, classes, silent, composer.canvas)
 
 
 def solo_sounds(composer: Composer, model: AVNet, backbones: bool = False) -> Mapping[int, Tensor]:

@@ -75,9 +75,11 @@ def video_scenes(paths: Sequence[Path], model: AVNet, backbones: bool = False) -
         raise InputError(f"none of {len(paths)} video(s) has two seconds of picture with sound{first}")
     images, waves, none = torch.stack(pictures), np.stack(sounds), [np.zeros((0, 4), np.int64)] * len(sounds)
     visual, mel = images, audio.log_mel(torch.from_numpy(waves), model.mel)
-    if backbones:
-        visual, mel = visual_features(model, visual), audio_features(model, mel)
-    return VideoScenes(Pool(visual, mel, none, videos, none, model.architecture.canvas), images.numpy(), waves), skipped
+    sound = audio_features(model, mel) if backbones else mel
+    visual = visual_features(model, visual) if backbones else visual
+    return VideoScenes(
+        Pool(visual, sound, mel, none, videos, none, model.architecture.canvas), images.numpy(), waves
+    ), skipped
 
 
 def hold_out(scenes: VideoScenes) -> tuple[VideoScenes, Pool | None]:
@@ -103,7 +105,7 @@ def complexity(scenes: Pool, counter: SourceCounter | None, hardest: int, batch:
     """
     if len(scenes) < batch:
         raise InputError(f"the videos give {len(scenes)} scenes of two seconds with sound, fewer than a batch of {batch}")
-    level = np.ones(len(scenes), int) if counter is None else counter.estimate_sources(scenes.audio)
+    level = np.ones(len(scenes), int) if counter is None else counter.estimate_sources(scenes.mel)
     while hardest > 1 and min(np.bincount(np.minimum(level, hardest), minlength=hardest + 1)[1:]) < batch:
         hardest -= 1
     return np.minimum(level, hardest)

@@ -111,7 +111,7 @@ def _filmed(job: TrainJob, net: AVNet, frozen: bool, settings: Training, compose
     for sentence in skipped:
         print(f"skipped: {sentence}")
     scenes, val = videos.hold_out(found)
-    counter = fit_counter(composed.pools, settings.seed) if len(composed.pools) > 1 else None
+    counter = fit_counter(composed.pools) if len(composed.pools) > 1 else None
     level = videos.complexity(scenes.pool, counter, max(composed.pools), settings.batch)
     pools = {k: scenes.pool.take(np.flatnonzero(level == k)) for k in range(1, max(level) + 1)}
     held = f", {len(val)} held out to validate on" if val else ""
