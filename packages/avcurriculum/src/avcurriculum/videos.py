@@ -77,9 +77,8 @@ def video_scenes(paths: Sequence[Path], model: AVNet, backbones: bool = False) -
     visual, mel = images, audio.log_mel(torch.from_numpy(waves), model.mel)
     sound = audio_features(model, mel) if backbones else mel
     visual = visual_features(model, visual) if backbones else visual
-    return VideoScenes(
-        Pool(visual, sound, mel, none, videos, none, model.architecture.canvas), images.numpy(), waves
-    ), skipped
+    pool = Pool(visual, sound, mel, none, videos, none, model.architecture.canvas)
+    return VideoScenes(pool, images.numpy(), waves), skipped
 
 
 def hold_out(scenes: VideoScenes) -> tuple[VideoScenes, Pool | None]:
