@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcurriculum import nmf
-from avcurriculum.claims.common import PAPER, Data, Scenes, crossed_interval, curriculum_network, pack, scenes
+from avcurriculum.claims.common import PAPER, PRETRAINED, Data, Scenes, crossed_interval, curriculum_network, pack, scenes
 from avcurriculum.metrics import bss_eval, si_sdr
 from avcurriculum.mixing import Conditions, constant_conditions, draw_mix, train_separator, visual_conditions
 from avcurriculum.mixing import stems as mix_stems
@@ -149,7 +149,16 @@ EXPERIMENTS = [
                 mixes=24,
                 ngf=4,
             ),
-            "full": SeparationSettings(seeds=3, real=True, steps=1200, scenes=1024, separator_steps=1500, mixes=120),
+            "full": SeparationSettings(
+                seeds=3,
+                real=True,
+                architecture=PRETRAINED,
+                steps=400,
+                scenes=1024,
+                training=Training(learning_rate=1e-3, validate_every=100),
+                separator_steps=1500,
+                mixes=120,
+            ),
         },
         measure,
         judge,
