@@ -20,8 +20,8 @@ def main():
     with torch.inference_mode():
         stylised, content = photowct(content, photowct.prepare(style))[0], content[0]
     work = {
-        "factorisation (SuperLU)": lambda: matting_smoothing(stylised, content),
-        "conjugate gradients": lambda: matting_smoothing(stylised, content, solver="cg"),
+        "factorisation (SuperLU)": lambda: matting_smoothing(stylised, content, solver="direct"),
+        "conjugate gradients": lambda: matting_smoothing(stylised, content),
         "assembly of the Laplacian alone": lambda: affinity(content),
         "guided filter": lambda: guided_filter(stylised, content),
     }

@@ -67,7 +67,7 @@ def matting_smoothing(
     guide: Float[Tensor, "3 h w"],
     strength: float = STRENGTH,
     epsilon: float = EPSILON,
-    solver: Solver = "direct",
+    solver: Solver = "cg",
 ) -> Float[Tensor, "c h w"]:
     """The picture, smooth wherever the content is, both in [0, 1]; the result is not clamped.
 
@@ -76,8 +76,7 @@ def matting_smoothing(
         guide: I, the content.
         strength: a, in [0, 1); 0 changes nothing.
         epsilon: ε.
-        solver: SuperLU's factorisation, as PhotoWCT's code uses it, or conjugate gradients from the picture on: a tenth as
-            fast where the content is flat, but in memory that grows with the pixels alone.
+        solver: Conjugate gradients from the picture on, or SuperLU's factorisation as PhotoWCT's code uses it.
 
     Raises:
         InputError: Sizes differ, ``strength`` is out of range, or there is no such solver.
