@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from functools import partial
@@ -92,21 +93,29 @@ def test_what_the_system_says_is_the_sentence(error, capsys):
     assert capsys.readouterr().err in ("toy: No such file or directory: x.png\n", "toy: disk full\n")
 
 
-def test_output_that_nobody_reads_is_no_error():
-    code = """
+TALK = """
 import paperkit.cli
+
 def talk() -> None:
-    "Talk."
     for _ in range(100_000):
         print("a line")
+
 paperkit.cli.run_verbs({"talk": talk, "other": talk}, "toy", "A toy.", ["talk"])
 """
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout and process.stderr
-        assert process.stdout.readline() == b"a line\n"
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait(60) == 141
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_nobody_reads_is_no_error(unbuffered):
+    process = subprocess.Popen(
+        [sys.executable, "-c", TALK], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"a line\n"
+    process.stdout.close()
+    said = process.communicate(timeout=60)[1]
+    assert said == b""
+    assert process.returncode == 141
 
 
 def test_interrupting_says_that_the_work_is_kept(capsys):
