@@ -4,6 +4,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +32,8 @@ RESAMPLES = 9_999
 PRETRAINED = Architecture("pretrained", canvas=160)
 """Frozen MobileNetV2 and YAMNet below trained projections."""
 SMALL = Architecture("small")
+PRETRAINED_RUN: dict[str, Any] = {"real": True, "architecture": PRETRAINED, "steps": 400, "scenes": 1024}
+"""What the claims with pretrained networks share at full."""
 
 
 @dataclass(frozen=True, kw_only=True)

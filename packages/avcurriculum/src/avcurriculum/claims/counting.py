@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avcurriculum.claims.common import HARDEST, PAPER, PRETRAINED, Scenes, scenes
+from avcurriculum.claims.common import HARDEST, PAPER, PRETRAINED_RUN, Scenes, scenes
 from avcurriculum.counting import fit_counter, regroup
 from avcurriculum.curriculum import Order, make
 from avcurriculum.evaluation import pair_accuracy, solo_queries
@@ -89,9 +89,7 @@ EXPERIMENTS = [
         {
             "smoke": CountingSettings(seeds=1, steps=6, scenes=160, held_out=24, training=Training(batch=8)),
             "small": CountingSettings(seeds=1, steps=80, scenes=512, held_out=100, training=Training(batch=48)),
-            "full": CountingSettings(
-                seeds=3, real=True, architecture=PRETRAINED, steps=400, scenes=1024, training=Training(learning_rate=1e-3)
-            ),
+            "full": CountingSettings(**PRETRAINED_RUN, seeds=3, training=Training(learning_rate=1e-3)),
         },
         measure,
         judge,

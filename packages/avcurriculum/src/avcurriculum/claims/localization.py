@@ -13,7 +13,7 @@ from torch import Tensor
 from avcurriculum import baselines
 from avcurriculum.claims.common import (
     PAPER,
-    PRETRAINED,
+    PRETRAINED_RUN,
     Data,
     Scenes,
     by_scene,
@@ -232,11 +232,8 @@ EXPERIMENTS = [
             "smoke": LocalizationSettings(seeds=1, steps=6, scenes=64, held_out=16, training=Training(batch=16)),
             "small": LocalizationSettings(seeds=2, steps=120, scenes=512, held_out=100, training=Training(batch=48)),
             "full": LocalizationSettings(
+                **PRETRAINED_RUN,
                 seeds=3,
-                real=True,
-                architecture=PRETRAINED,
-                steps=400,
-                scenes=1024,
                 training=Training(learning_rate=1e-3, validate_every=100),
             ),
         },

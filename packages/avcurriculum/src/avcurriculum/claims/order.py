@@ -13,7 +13,7 @@ import numpy as np
 from avcurriculum.claims.common import (
     HARDEST,
     PAPER,
-    PRETRAINED,
+    PRETRAINED_RUN,
     Scenes,
     by_scene,
     crossed_interval,
@@ -150,11 +150,8 @@ EXPERIMENTS = [
             "smoke": SMOKE,
             "small": SMALL,
             "full": OrderSettings(
+                **PRETRAINED_RUN,
                 seeds=5,
-                real=True,
-                architecture=PRETRAINED,
-                steps=400,
-                scenes=1024,
                 training=Training(learning_rate=1e-3, validate_every=25),
             ),
         },

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcurriculum import nmf
-from avcurriculum.claims.common import PAPER, PRETRAINED, Data, Scenes, crossed_interval, curriculum_network, pack, scenes
+from avcurriculum.claims.common import (
+    PAPER,
+    PRETRAINED_RUN,
+    Data,
+    Scenes,
+    crossed_interval,
+    curriculum_network,
+    pack,
+    scenes,
+)
 from avcurriculum.metrics import bss_eval, si_sdr
 from avcurriculum.mixing import Conditions, constant_conditions, draw_mix, train_separator, visual_conditions
 from avcurriculum.mixing import stems as mix_stems
@@ -150,11 +159,8 @@ EXPERIMENTS = [
                 ngf=4,
             ),
             "full": SeparationSettings(
+                **PRETRAINED_RUN,
                 seeds=3,
-                real=True,
-                architecture=PRETRAINED,
-                steps=400,
-                scenes=1024,
                 training=Training(learning_rate=1e-3, validate_every=100),
                 separator_steps=1500,
                 mixes=120,

@@ -29,6 +29,7 @@ class Quality(Settings):
 
     seeds: int = 5
     threads: int | None = 1
+    """LightGBM has one, too: two seeds share two cores."""
     datasets: tuple[str, ...] = EMBEDDED
     trees: int = 40
     leaves: int = 15
