@@ -155,7 +155,9 @@ EXPERIMENTS = [
             "small": RepresentationSettings(
                 seeds=1, steps=80, scenes=256, held_out=160, folds=2, training=Training(batch=48)
             ),
-            "full": RepresentationSettings(seeds=3, real=True, steps=1200, scenes=1024),
+            "full": RepresentationSettings(
+                seeds=3, real=True, steps=1200, scenes=1024, training=Training(learning_rate=1e-3)
+            ),
         },
         measure,
         judge,
