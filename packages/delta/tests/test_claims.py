@@ -64,6 +64,18 @@ def test_attention_is_judged_by_the_interval(gain, spread, kind):
     assert order.judge_attention(runs({"fm": 80, "delta": 80 + gain}, spread=spread)).kind == kind
 
 
+def test_a_weight_chosen_by_chance_is_no_gain():
+    """Both methods are alike at equal weights; one hit in one seed makes their choices differ, and with them the mean."""
+    values = []
+    for seed in range(20):
+        rows = [["t", m, a, 0.9, test, 0.1, 0] for m in ("fm", "delta") for a, test in ((0.1, 0.87), (1.0, 0.85))]
+        rows[1][3] += 0.1 * (seed == 0)  # fm at the large weight
+        values.append({"runs": rows})
+    assert [round(x.mean()) for x in accuracies(values)["t"].values()] == [85, 87]
+    verdict = order.judge_attention(values)
+    assert verdict.kind == "direction reproduced" and verdict.effect.value == 2 and verdict.effect.low == 0
+
+
 def test_a_mean_of_zero_up_to_rounding_is_no_gain():
     shifts = (0.003, -0.001, -0.002, 0.0)
     values = runs({"fm": 80, "delta": 80}, seeds=4, spread=0)
