@@ -251,6 +251,7 @@ def _scheduled(tasks: list[Task], jobs: int | None) -> Iterator[tuple[Task, Seed
     number: Any = jobs  # None asks joblib for the number of the active backend
     beside = [t for t in tasks if t[0][0].beside] if jobs is None and effective_n_jobs(number) == 1 else []
     if len(beside) > 1:
+        beside.sort(key=lambda t: len(t[0][0].pending))  # one seed of a claim that has few takes long: not last and alone
         yield from _results(beside, cpu_count())
         tasks = [t for t in tasks if not t[0][0].beside]
     yield from _results(tasks, jobs)
