@@ -7,15 +7,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from typing import get_args
 
 import joblib
+import numpy as np
 import psutil
 import pytest
 from optuna.trial import TrialState
 
 from paperkit.errors import InputError
 from stylenas import ledger
-from stylenas.ledger import Ledger, State
+from stylenas.ledger import Kind, Ledger, State
 from stylenas.objective import Objective
 from stylenas.race import race
 from stylenas.search import Search
@@ -60,6 +62,31 @@ def test_of_two_claims_of_one_genome_the_first_holds(tmp_path):
     assert b.claim("01", params("01"), {}, 10) is None
     assert b.claim("11", params("11"), {}, 10) is not None
     assert Counter(b.read().kinds) == {"running": 2, "withdrawn": 1}
+
+
+def test_what_a_ledger_remembers_is_what_a_fresh_reader_finds(tmp_path):
+    """Evaluations end in every way and in any order; what is settled is not looked at again."""
+    one, other = ledgers(tmp_path / "j")
+    rng = np.random.default_rng(0)
+    open_trials = []
+    for step in range(60):
+        genome = f"{rng.integers(32):05b}"
+        known = one.read().known.get(genome)
+        if known is None:
+            open_trials.append((one if step % 2 else other).claim(genome, params(genome), {}, 100))
+        elif known.state == TrialState.COMPLETE:
+            one.copy(known, params(genome), {})
+        if open_trials and rng.random() < 0.7:
+            trial = open_trials.pop(rng.integers(len(open_trials)))
+            end = rng.integers(3)
+            one.finish(trial, {"x": 1.0}, [1.0]) if end == 0 else one.fail(trial, "x") if end == 1 else one.lose(trial)
+        state = one.read()
+        fresh = State(state.trials)
+        assert dict(state.known) == dict(fresh.known) and state.orphan == fresh.orphan
+        assert all(state.count(k) == fresh.count(k) == fresh.kinds.count(k) for k in get_args(Kind))
+        first = next((t.number for t in fresh.running), len(state.trials))
+        assert state.settled.number == first and len(state.recent) == len(state.trials) - first
+    assert set(state.kinds) >= {"evaluated", "failed", "copy", "lost"}
 
 
 def test_the_last_place_in_the_budget_is_given_once(tmp_path):

@@ -6,6 +6,7 @@ and has any number of asynchronous workers without another word.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,8 @@ class AgingEvolution(BaseSampler):
         alive = self._alive(study)
         if len(alive) < self.population:
             return {}
-        return {n: d for n, d in alive[-1].distributions.items() if all(n in t.params for t in alive)}
+        shared = set.intersection(*(set(t.params) for t in alive))
+        return {n: d for n, d in alive[-1].distributions.items() if n in shared}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
@@ -75,7 +77,8 @@ class AgingEvolution(BaseSampler):
 
     def _alive(self, study: Study) -> list[FrozenTrial]:
         """The last results: whatever is older has died."""
-        return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))[-self.population :]
+        newest_first = reversed(study.get_trials(deepcopy=False))
+        return list(islice((t for t in newest_first if t.state == TrialState.COMPLETE), self.population))[::-1]
 
 
 def select(values: NDArray[np.float64], tournament: int, rng: np.random.Generator) -> int:

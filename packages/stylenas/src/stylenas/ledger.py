@@ -9,10 +9,12 @@ import os
 import platform
 import threading
 import time
+from collections import ChainMap, Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 from typing import Any, Literal
 
 import optuna
@@ -45,37 +47,78 @@ def kind(trial: FrozenTrial) -> Kind:
 
 
 @dataclass(frozen=True)
+class Settled:
+    """The first trials of a study, as far as all of them are finished: they stay what they are and are looked at once."""
+
+    number: int = 0
+    counts: Counter[Kind] = field(default_factory=Counter)
+    known: Mapping[str, FrozenTrial] = field(default_factory=dict)
+    lost: Sequence[FrozenTrial] = ()
+
+
+@dataclass(frozen=True)
 class State:
     """All trials at one moment."""
 
     trials: Sequence[FrozenTrial]
+    settled: Settled = Settled()
 
     @cached_property
+    def recent(self) -> list[tuple[FrozenTrial, Kind]]:
+        """The trials that are not settled yet."""
+        return [(t, kind(t)) for t in self.trials[self.settled.number :]]
+
+    @property
     def kinds(self) -> list[Kind]:
         """What each trial is."""
         return [kind(t) for t in self.trials]
 
     def of(self, *wanted: Kind) -> list[FrozenTrial]:
-        """The trials of some kinds."""
-        return [t for t, k in zip(self.trials, self.kinds, strict=True) if k in wanted]
+        """The trials of some kinds; looks at all."""
+        return [t for t in self.trials if kind(t) in wanted]
+
+    def count(self, *wanted: Kind) -> int:
+        """How many trials are of some kinds."""
+        return sum(self.settled.counts[k] for k in wanted) + sum(k in wanted for _, k in self.recent)
+
+    @property
+    def running(self) -> list[FrozenTrial]:
+        """Trials that are being evaluated."""
+        return [t for t, k in self.recent if k == "running"]
 
     @cached_property
-    def known(self) -> dict[str, FrozenTrial]:
+    def known(self) -> Mapping[str, FrozenTrial]:
         """Canonical genomes that are evaluated, failed or running, each with its first trial."""
-        found: dict[str, FrozenTrial] = {}
-        for t in self.of("evaluated", "failed", "running"):
-            found.setdefault(t.user_attrs["genome"], t)
-        return found
+        recent: dict[str, FrozenTrial] = {}
+        for t, k in self.recent:
+            if k in ("evaluated", "failed", "running"):
+                recent.setdefault(t.user_attrs["genome"], t)
+        return ChainMap(self.settled.known, recent)
 
     @property
     def done(self) -> int:
         """Evaluations that count: each is a different canonical genome."""
-        return len(self.of("evaluated", "failed"))
+        return self.count("evaluated", "failed")
 
     @property
     def orphan(self) -> FrozenTrial | None:
         """A lost evaluation that nobody has taken up."""
-        return next((t for t in self.of("lost") if t.user_attrs["genome"] not in self.known), None)
+        lost = [*self.settled.lost, *(t for t, k in self.recent if k == "lost")]
+        return next((t for t in lost if t.user_attrs["genome"] not in self.known), None)
+
+    def settle(self) -> "State":
+        """The same, with what has finished since among the settled."""
+        finished = list(takewhile(lambda entry: entry[1] != "running", self.recent))
+        if not finished:
+            return self
+        old = self.settled
+        known = dict(old.known)
+        for t, k in finished:
+            if k in ("evaluated", "failed"):
+                known.setdefault(t.user_attrs["genome"], t)
+        lost = [*old.lost, *(t for t, k in finished if k == "lost")]
+        counts = old.counts + Counter(k for _, k in finished)
+        return State(self.trials, Settled(old.number + len(finished), counts, known, lost))
 
 
 class Ledger:
@@ -111,14 +154,18 @@ class Ledger:
         self._id = storage.get_study_id_from_name(study)
         self._owner = {"host": platform.node(), "pid": os.getpid(), "started": psutil.Process().create_time()}
         self._heard: dict[int, tuple[int, float]] = {}
+        self._settled = Settled()
 
     def read(self) -> State:
         """All trials as they are now; claims of the dead are declared lost first."""
-        state = State(self.storage.get_all_trials(self._id, deepcopy=False))
-        dead = [t for t in state.of("running") if self._is_dead(t)]
-        for t in dead:
-            self._close(self._trial_id(t), TrialState.FAIL)
-        return State(self.storage.get_all_trials(self._id, deepcopy=False)) if dead else state
+        state = State(self.storage.get_all_trials(self._id, deepcopy=False), self._settled)
+        if dead := [t for t in state.running if self._is_dead(t)]:
+            for t in dead:
+                self._close(self._trial_id(t), TrialState.FAIL)
+            state = State(self.storage.get_all_trials(self._id, deepcopy=False), self._settled)
+        state = state.settle()
+        self._settled = state.settled
+        return state
 
     def claim(self, genome: str, params: Mapping[str, int], attributes: Mapping[str, Any], budget: int) -> int | None:
         """Begin an evaluation; None where another worker has the genome or the last place in the budget.
@@ -129,11 +176,12 @@ class Ledger:
             attributes: What the sampler wants to find again with them.
             budget: Evaluations that the search may have in all.
         """
+        settled = self._settled  # as of before: others may end this trial, too
         trial = self._trial(TrialState.RUNNING, genome, params, attributes, {"owner": self._owner})
         trial_id = self.storage.create_new_trial(self._id, trial)
         number = self.storage.get_trial_number_from_id(trial_id)
-        before = State([t for t in self.read().trials if t.number < number])
-        if genome in before.known or len(before.of("evaluated", "failed", "running")) >= budget:
+        before = State(self.read().trials[:number], settled)
+        if genome in before.known or before.count("evaluated", "failed", "running") >= budget:
             self.storage.set_trial_user_attr(trial_id, "withdrawn", True)
             self._close(trial_id, TrialState.FAIL)
             return None

@@ -24,6 +24,8 @@ class Proposer:
     search: Search
     mirror: optuna.Study = field(init=False)
     seen: set[int] = field(init=False, default_factory=set)
+    settled: int = field(init=False, default=0)
+    """Trials before this one are all finished and seen."""
 
     def __post_init__(self) -> None:
         """An empty copy."""
@@ -32,11 +34,12 @@ class Proposer:
 
     def draw(self, state: State, attempt: int) -> tuple[dict[str, int], dict[str, Any]]:
         """The bits of the next trial, and what the sampler wants kept with them."""
-        arrived = [t for t in state.of("evaluated", "copy") if t.number not in self.seen]
+        arrived = [t for t in state.trials[self.settled :] if t.state == TrialState.COMPLETE and t.number not in self.seen]
         for t in sorted(arrived, key=_completed):
             self.mirror.add_trial(t)
             self.seen.add(t.number)
-        number = len(state.of("evaluated", "failed", "copy", "running"))  # as if nothing had ever been lost
+        self.settled = state.settled.number
+        number = state.count("evaluated", "failed", "copy", "running")  # as if nothing had ever been lost
         sequence = np.random.SeedSequence([self.search.seed, number, attempt])
         self.mirror.sampler = self.search.make_sampler(int(sequence.generate_state(1)[0]))
         draft = self.mirror.ask(dict.fromkeys(self.search.space.operators, BIT))

@@ -40,7 +40,7 @@ def work(
     """
     proposer, attempt, idle = Proposer(search), 0, 0
     while (state := ledger.read()).done < search.budget and idle < EXHAUSTED and wanted():
-        if state.done + len(state.of("running")) >= search.budget:
+        if state.count("evaluated", "failed", "running") >= search.budget:
             time.sleep(POLL_SECONDS)  # others have the rest; one of them may die
             continue
         if orphan := state.orphan:
