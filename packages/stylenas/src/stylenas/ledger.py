@@ -11,7 +11,7 @@ import threading
 import time
 from collections import ChainMap, Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
@@ -154,18 +154,17 @@ class Ledger:
         self._id = storage.get_study_id_from_name(study)
         self._owner = {"host": platform.node(), "pid": os.getpid(), "started": psutil.Process().create_time()}
         self._heard: dict[int, tuple[int, float]] = {}
-        self._settled = Settled()
+        self._last = State([])
 
     def read(self) -> State:
         """All trials as they are now; claims of the dead are declared lost first."""
-        state = State(self.storage.get_all_trials(self._id, deepcopy=False), self._settled)
+        state = self._look()
         if dead := [t for t in state.running if self._is_dead(t)]:
             for t in dead:
                 self._close(self._trial_id(t), TrialState.FAIL)
-            state = State(self.storage.get_all_trials(self._id, deepcopy=False), self._settled)
-        state = state.settle()
-        self._settled = state.settled
-        return state
+            state = self._look()
+        self._last = state.settle()
+        return self._last
 
     def claim(self, genome: str, params: Mapping[str, int], attributes: Mapping[str, Any], budget: int) -> int | None:
         """Begin an evaluation; None where another worker has the genome or the last place in the budget.
@@ -176,7 +175,7 @@ class Ledger:
             attributes: What the sampler wants to find again with them.
             budget: Evaluations that the search may have in all.
         """
-        settled = self._settled  # as of before: others may end this trial, too
+        settled = self._last.settled  # as of before: others may end this trial, too
         trial = self._trial(TrialState.RUNNING, genome, params, attributes, {"owner": self._owner})
         trial_id = self.storage.create_new_trial(self._id, trial)
         number = self.storage.get_trial_number_from_id(trial_id)
@@ -227,6 +226,18 @@ class Ledger:
         finally:
             over.set()
             thread.join()
+
+    def _look(self) -> State:
+        """All trials; after the first time only those are asked for that were not settled."""
+        settled = self._last.settled
+        if not settled.number:
+            return State(self.storage.get_all_trials(self._id, deepcopy=False))
+        trials = [*self._last.trials[: settled.number]]
+        with suppress(KeyError):
+            while True:
+                trial_id = self.storage.get_trial_id_from_study_id_trial_number(self._id, len(trials))
+                trials.append(self.storage.get_trial(trial_id))
+        return State(trials, settled)
 
     def _trial(
         self,
