@@ -69,7 +69,11 @@ def overhead(s: Overhead, job: Job) -> Values:
 def judge_overhead(values: Sequence[Values]) -> Verdict:
     """Below the bar."""
     worst = max(v["milliseconds"] for v in values)
-    reason = f"Per evaluation, drawing, journal and copies included, over {values[0]['evaluations']} evaluations."
+    evaluations, copies = values[0]["evaluations"], values[0]["copies"]
+    reason = (
+        f"Per evaluation, drawing, journal and copies included, over {evaluations} evaluations and {copies} copies: "
+        f"{worst * evaluations / (evaluations + copies):.1f} ms a draw."
+    )
     return Verdict(
         "reproduced" if worst <= OVERHEAD_MS else "not reproduced", reason, Estimate("overhead", worst, unit="ms")
     )
