@@ -109,8 +109,8 @@ def test_speed_is_judged_by_the_lower_quartile(factor, kind):
 
 
 def test_costs_are_judged_by_their_bars():
-    assert cost.judge_overhead([{"milliseconds": 19.0, "evaluations": 1}]).kind == "reproduced"
-    assert cost.judge_overhead([{"milliseconds": 21.0, "evaluations": 1}]).kind == "not reproduced"
+    assert cost.judge_overhead([{"milliseconds": 19.0, "evaluations": 1, "copies": 1}]).kind == "reproduced"
+    assert cost.judge_overhead([{"milliseconds": 21.0, "evaluations": 1, "copies": 1}]).kind == "not reproduced"
     assert cost.judge_scaling([{"efficiency": 0.86, "seconds": [2, 1]}]).kind == "reproduced"
     assert cost.judge_scaling([{"efficiency": 0.84, "seconds": [2, 1]}]).kind == "not reproduced"
     whole = {"minutes": 50, "objective": [4.0, 3.0, 2.0, 1.0], "best": "0", "presets": {"photonas": 1.5}}
