@@ -27,8 +27,6 @@ from paperkit.files import atomic_path
 SCENES = {"train": 512, "val": 240}
 STRENGTHS = (1.0, 0.1, 0.01, 0.001)
 """Inverse strengths of the regularisation."""
-
-
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 

@@ -81,7 +81,8 @@ def test_what_a_ledger_remembers_is_what_a_fresh_reader_finds(tmp_path):
             end = rng.integers(3)
             one.finish(trial, {"x": 1.0}, [1.0]) if end == 0 else one.fail(trial, "x") if end == 1 else one.lose(trial)
         state = one.read()
-        fresh = State(state.trials)
+        fresh = State(Ledger(open_storage(tmp_path / "j"), "s", HEADER).read().trials)
+        assert list(state.trials) == list(fresh.trials)
         assert dict(state.known) == dict(fresh.known) and state.orphan == fresh.orphan
         assert all(state.count(k) == fresh.count(k) == fresh.kinds.count(k) for k in get_args(Kind))
         first = next((t.number for t in fresh.running), len(state.trials))
