@@ -15,7 +15,7 @@ import nox
 
 ROOT = Path(__file__).parent
 PACKAGES = sorted(p.parent.name for p in (ROOT / "packages").glob("*/pyproject.toml"))
-FOLDERS = {"paperkit": Path("shared"), **{p: Path("packages") / p for p in PACKAGES}}
+FOLDERS = {"claimkit": Path("shared"), **{p: Path("packages") / p for p in PACKAGES}}
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["lint", "types", "tests"]
@@ -83,10 +83,10 @@ def lowest(session: nox.Session, package: str) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style, formatting, and README tables that agree with the recorded results."""
-    install(session, target("paperkit"), "ruff>=0.12")
+    install(session, target("claimkit"), "ruff>=0.12")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("paperkit", "readme", "--check")
+    session.run("claimkit", "readme", "--check")
 
 
 @nox.session
@@ -139,9 +139,9 @@ def reproduce(session: nox.Session, package: str) -> None:
 @nox.session
 def report(session: nox.Session) -> None:
     """Print the scoreboard; write report/index.html and the badges from recorded and fresh results."""
-    install(session, target("paperkit", "report"))
+    install(session, target("claimkit", "report"))
     options = session.posargs if session.posargs and session.posargs[0].startswith("--link") else []
-    session.run("paperkit", "page", *options)
+    session.run("claimkit", "page", *options)
 
 
 @nox.session
@@ -156,7 +156,7 @@ def bench(session: nox.Session, package: str) -> None:
 @nox.session
 def browser(session: nox.Session) -> None:
     """The report page and the pages of the packages that have one, clicked through in the system's headless Chromium."""
-    install(session, target("paperkit", "test"), *(target(p, "demo") for p in PACKAGES if "demo" in extras(p)), "playwright")
+    install(session, target("claimkit", "test"), *(target(p, "demo") for p in PACKAGES if "demo" in extras(p)), "playwright")
     session.run("pytest", "-m", "browser", "shared/tests/test_browser.py", *session.posargs)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from paperkit.claims import Claim, Estimate, Evidence, Record, SeedResult, Verdict
+from claimkit.claims import Claim, Estimate, Evidence, Record, SeedResult, Verdict
 
 hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("house")
@@ -20,7 +20,7 @@ def toy(tmp_path, monkeypatch):
     log = tmp_path / "log"
     log.touch()
     monkeypatch.setenv("TOY_LOG", str(log))
-    for name in ("TOY_KILL_AT", "TOY_BREAK", "PAPERKIT_DATA"):
+    for name in ("TOY_KILL_AT", "TOY_BREAK", "CLAIMKIT_DATA"):
         monkeypatch.delenv(name, raising=False)
     yield log
     for name in [m for m in sys.modules if m.startswith("toypaper")]:

@@ -3,8 +3,8 @@ import time
 
 import pytest
 
-from paperkit import bench, house
-from paperkit.errors import InputError
+from claimkit import bench, house
+from claimkit.errors import InputError
 
 
 def test_candidates_take_turns_and_the_ratio_is_that_of_each_round(capsys, monkeypatch):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from paperkit import house
+from claimkit import house
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [

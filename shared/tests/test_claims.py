@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paperkit.claims import VERDICTS, Claim, Record, Verdict, best, load_records
-from paperkit.errors import InputError
+from claimkit.claims import VERDICTS, Claim, Record, Verdict, best, load_records
+from claimkit.errors import InputError
 
 json_values = st.recursive(
     st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53) | st.text(max_size=8) | st.booleans(),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from paperkit import cli, house, testing
-from paperkit.errors import InputError
+from claimkit import cli, house, testing
+from claimkit.errors import InputError
 
 
 def demo(size: int = 3) -> None:
@@ -33,7 +33,7 @@ def test_own_and_common_verbs_are_listed(capsys):
 
 def test_the_version_is_that_of_the_distribution(capsys):
     house.main(["--version"])
-    assert capsys.readouterr().out == f"paperkit {version('paperkit')}\n"
+    assert capsys.readouterr().out == f"claimkit {version('claimkit')}\n"
 
 
 def test_bad_input_is_one_sentence_and_exit_2(capsys):
@@ -74,7 +74,7 @@ def test_smoke_says_that_it_means_nothing(toy, tmp_path, capsys):
 
 def test_list_shows_where_and_how_a_claim_was_measured(toy, tmp_path, capsys, monkeypatch):
     call("reproduce", "--out", str(tmp_path))
-    monkeypatch.setattr("paperkit.report.results_folder", lambda package: tmp_path)
+    monkeypatch.setattr("claimkit.report.results_folder", lambda package: tmp_path)
     capsys.readouterr()
     call("list")
     out = capsys.readouterr().out
@@ -94,13 +94,13 @@ def test_what_the_system_says_is_the_sentence(error, capsys):
 
 
 TALK = """
-import paperkit.cli
+import claimkit.cli
 
 def talk() -> None:
     for _ in range(100_000):
         print("a line")
 
-paperkit.cli.run_verbs({"talk": talk, "other": talk}, "toy", "A toy.", ["talk"])
+claimkit.cli.run_verbs({"talk": talk, "other": talk}, "toy", "A toy.", ["talk"])
 """
 
 
@@ -131,7 +131,7 @@ def test_interrupting_says_that_the_work_is_kept(capsys):
 
 def test_the_house_command_answers(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", "from paperkit.house import main; main()", "readme", "--root", str(tmp_path)],
+        [sys.executable, "-c", "from claimkit.house import main; main()", "readme", "--root", str(tmp_path)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2

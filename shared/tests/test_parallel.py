@@ -7,17 +7,17 @@ import sys
 import pytest
 import torch
 
-from paperkit.errors import InputError
-from paperkit.training import parallel
+from claimkit.errors import InputError
+from claimkit.training import parallel
 
 SCRIPT = """
 import sys, torch
-from paperkit.training import parallel
-from paperkit.transfer.data import View, from_arrays
-from paperkit.transfer.loop import FineTuning, finetune
-from paperkit.transfer.networks import SmallCNN, reinitialise
-from paperkit.transfer.regularizers import L2SP
-from paperkit.transfer.tasks import Split
+from claimkit.training import parallel
+from claimkit.transfer.data import View, from_arrays
+from claimkit.transfer.loop import FineTuning, finetune
+from claimkit.transfer.networks import SmallCNN, reinitialise
+from claimkit.transfer.regularizers import L2SP
+from claimkit.transfer.tasks import Split
 
 torch.set_num_threads(1)
 x = torch.randn(24, 8, 8, generator=torch.Generator().manual_seed(0)).numpy()

@@ -4,10 +4,10 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from paperkit import house, report
-from paperkit.claims import Claim, Record, Verdict
-from paperkit.errors import InputError
-from paperkit.page import write_page
+from claimkit import house, report
+from claimkit.claims import Claim, Record, Verdict
+from claimkit.errors import InputError
+from claimkit.page import write_page
 
 
 def exit_code(function, *args):

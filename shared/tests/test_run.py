@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paperkit import assets, errors, files, run
+from claimkit import assets, errors, files, run
 
 
 def test_one_seed_fixes_python_and_numpy():
@@ -48,9 +48,9 @@ def test_devices_are_checked(monkeypatch):
 
 def test_no_module_of_the_core_imports_torch_and_the_command_line_imports_no_numpy():
     code = (
-        "import sys, pkgutil, importlib, paperkit\n"
-        "import paperkit.cli; assert 'numpy' not in sys.modules, 'numpy'\n"
-        "[importlib.import_module('paperkit.' + m.name) for m in pkgutil.iter_modules(paperkit.__path__)]\n"
+        "import sys, pkgutil, importlib, claimkit\n"
+        "import claimkit.cli; assert 'numpy' not in sys.modules, 'numpy'\n"
+        "[importlib.import_module('claimkit.' + m.name) for m in pkgutil.iter_modules(claimkit.__path__)]\n"
         "assert 'torch' not in sys.modules, 'torch'"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -58,7 +58,7 @@ def test_no_module_of_the_core_imports_torch_and_the_command_line_imports_no_num
 
 
 def test_the_environment_names_versions_and_no_path():
-    e = run.environment("paperkit")
+    e = run.environment("claimkit")
     assert e["numpy"] == np.__version__
     assert e["cores"] >= 1
     assert not any("/" in str(v) for k, v in e.items() if k not in ("processor", "device"))
@@ -66,7 +66,7 @@ def test_the_environment_names_versions_and_no_path():
     assert run.peak_memory_mb() > 10
     large = bytearray(200_000_000)
     large[::4096] = bytes(len(large[::4096]))  # touched
-    code = "from paperkit.run import peak_memory_mb; print(peak_memory_mb())"
+    code = "from claimkit.run import peak_memory_mb; print(peak_memory_mb())"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(child.stdout) < run.peak_memory_mb() - 50, "a child does not inherit its parent's peak"
 
@@ -146,7 +146,7 @@ def test_assets_prefer_the_option_over_the_environment_over_the_wheel(tmp_path, 
     for place in ("option", "environment"):
         (tmp_path / place).mkdir()
         (tmp_path / place / "f").write_text(place)
-    monkeypatch.setenv("PAPERKIT_DATA", str(tmp_path / "environment"))
+    monkeypatch.setenv("CLAIMKIT_DATA", str(tmp_path / "environment"))
     assert assets.Assets(tmp_path / "option").find("f").read_text() == "option"
     found = assets.Assets()
     assert found.find("f").read_text() == "environment"

@@ -9,15 +9,15 @@ import distributed
 import joblib
 import pytest
 
-from paperkit import house, judging, runner
-from paperkit.claims import Verdict, load_records
-from paperkit.errors import InputError
-from paperkit.run import require
-from paperkit.runner import reproduce
+from claimkit import house, judging, runner
+from claimkit.claims import Verdict, load_records
+from claimkit.errors import InputError
+from claimkit.run import require
+from claimkit.runner import reproduce
 
 RUN = """
 from pathlib import Path
-from paperkit.runner import reproduce
+from claimkit.runner import reproduce
 list(reproduce("toypaper", ["T1"], out=Path({!r})))
 """
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from paperkit import statistics
-from paperkit.errors import InputError
+from claimkit import statistics
+from claimkit.errors import InputError
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from paperkit.errors import InputError
-from paperkit.style.encoders import MEAN, STD, VGG19, SlimEncoder, load_vgg19, read_state
-from paperkit.style.metrics import (
+from claimkit.errors import InputError
+from claimkit.style.encoders import MEAN, STD, VGG19, SlimEncoder, load_vgg19, read_state
+from claimkit.style.metrics import (
     gram,
     gram_distance,
     mean_std_distance,
@@ -17,7 +17,7 @@ from paperkit.style.metrics import (
     ssim,
     ssim_edge,
 )
-from paperkit.style.transforms import Statistics, adain, labels_at, ot_map, wct, wct_by_region, wct_map
+from claimkit.style.transforms import Statistics, adain, labels_at, ot_map, wct, wct_by_region, wct_map
 
 
 @pytest.fixture(autouse=True)
@@ -277,6 +277,6 @@ def test_sliced_wasserstein_in_one_dimension_is_scipys():
 
 
 def test_the_core_does_not_load_torch():
-    code = "import sys, paperkit.cli, paperkit.runner, paperkit.report; print('torch' in sys.modules)"
+    code = "import sys, claimkit.cli, claimkit.runner, claimkit.report; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -6,10 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from paperkit.errors import InputError
-from paperkit.style.images import fit, from_uint8, image_files, read_image, read_picture, to_uint8, write_image
-from paperkit.style.padding import crop, pad_to_multiple
-from paperkit.style.video import VideoWriter, read_frames, video_info
+from claimkit.errors import InputError
+from claimkit.style.images import fit, from_uint8, image_files, read_image, read_picture, to_uint8, write_image
+from claimkit.style.padding import crop, pad_to_multiple
+from claimkit.style.video import VideoWriter, read_frames, video_info
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

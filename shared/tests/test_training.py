@@ -6,10 +6,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from paperkit.errors import InputError
-from paperkit.training.closed_form import chosen_channels, fit_convolution
-from paperkit.training.crops import Crops
-from paperkit.training.loop import Loop
+from claimkit.errors import InputError
+from claimkit.training.closed_form import chosen_channels, fit_convolution
+from claimkit.training.crops import Crops
+from claimkit.training.loop import Loop
 
 
 def test_pivoted_qr_leaves_out_what_is_a_copy():

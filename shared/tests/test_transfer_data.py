@@ -5,10 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from paperkit.errors import InputError
-from paperkit.transfer import data
-from paperkit.transfer.data import Images, View, from_arrays, from_folder, from_torchvision
-from paperkit.transfer.tasks import carve
+from claimkit.errors import InputError
+from claimkit.transfer import data
+from claimkit.transfer.data import Images, View, from_arrays, from_folder, from_torchvision
+from claimkit.transfer.tasks import carve
 
 
 @pytest.fixture

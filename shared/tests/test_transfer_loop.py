@@ -7,12 +7,12 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from paperkit.errors import InputError
-from paperkit.transfer.data import Images, View
-from paperkit.transfer.loop import DivergedError, FineTuner, FineTuning, finetune
-from paperkit.transfer.networks import SmallCNN
-from paperkit.transfer.regularizers import L2, L2SP, Regularizer, Step
-from paperkit.transfer.tasks import Task
+from claimkit.errors import InputError
+from claimkit.transfer.data import Images, View
+from claimkit.transfer.loop import DivergedError, FineTuner, FineTuning, finetune
+from claimkit.transfer.networks import SmallCNN
+from claimkit.transfer.regularizers import L2, L2SP, Regularizer, Step
+from claimkit.transfer.tasks import Task
 
 VIEW = View(8, pad=1, flip=False, mean=(0,), std=(1,))
 

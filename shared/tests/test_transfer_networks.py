@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from paperkit.errors import InputError
-from paperkit.transfer.networks import create, head_name, load_weights, reinitialise, replace_head
+from claimkit.errors import InputError
+from claimkit.transfer.networks import create, head_name, load_weights, reinitialise, replace_head
 
 
-def test_paperkit_itself_does_not_import_torch():
-    code = "import paperkit.claims, paperkit.runner, paperkit.cli, sys; assert 'torch' not in sys.modules"
+def test_claimkit_itself_does_not_import_torch():
+    code = "import claimkit.claims, claimkit.runner, claimkit.cli, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

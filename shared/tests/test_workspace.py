@@ -1,4 +1,4 @@
-"""The workspace around the packages; nothing to test where paperkit stands alone."""
+"""The workspace around the packages; nothing to test where claimkit stands alone."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.skipif(not (ROOT / "noxfile.py").exists(), reason="paperkit stands alone here")
+pytestmark = pytest.mark.skipif(not (ROOT / "noxfile.py").exists(), reason="claimkit stands alone here")
 
 
 def packages():
@@ -63,7 +63,7 @@ def test_a_tenth_package_is_what_the_readme_says(tmp_path):
 
     told = call("from coin.cli import main", "reproduce", "--out", str(coin / "results"))
     assert "Fair coin: reproduced" in told
-    call("from paperkit.house import main", "readme")
+    call("from claimkit.house import main", "readme")
     assert "| [coin](packages/coin) | 1 |" in (tmp_path / "README.md").read_text("utf-8")
 
 
@@ -73,7 +73,7 @@ def test_every_package_keeps_the_layout_of_the_house(folder):
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["project"]["name"] == name
     assert project["project"]["requires-python"] == ">=3.11"
-    assert project["tool"]["uv"]["sources"]["paperkit"] == {"workspace": True}
+    assert project["tool"]["uv"]["sources"]["claimkit"] == {"workspace": True}
     assert (folder / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
     for file in ("README.md", f"src/{name}/py.typed", f"src/{name}/cli.py"):
         assert (folder / file).exists(), file
@@ -88,7 +88,7 @@ def test_every_package_keeps_the_layout_of_the_house(folder):
 
 @pytest.mark.parametrize("folder", packages(), ids=lambda p: p.name)
 def test_no_package_imports_another(folder):
-    allowed = {folder.name, "paperkit", *({"photonet"} if folder.name == "stylenas" else ())}
+    allowed = {folder.name, "claimkit", *({"photonet"} if folder.name == "stylenas" else ())}
     others = {p.name for p in packages()} - allowed
     for file in (folder / "src").rglob("*.py"):
         text = file.read_text(encoding="utf-8")

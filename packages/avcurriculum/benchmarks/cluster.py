@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from avcurriculum.cluster import EPS, soft_kmeans
-from paperkit import bench
+from claimkit import bench
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 K, ITERS, BETA = 4, 4, 30.0

@@ -9,7 +9,7 @@ import torch
 from avcurriculum import audio
 from avcurriculum.generated import generate_pack
 from avcurriculum.scenes import LEVELS, Composer
-from paperkit import bench
+from claimkit import bench
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 CLIPS, SCENES = 64, 1000

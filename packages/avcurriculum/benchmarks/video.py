@@ -7,7 +7,7 @@ import numpy as np
 
 from avcurriculum import media
 from avcurriculum.audio import RATE
-from paperkit import bench
+from claimkit import bench
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 

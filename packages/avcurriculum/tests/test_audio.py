@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from avcurriculum import audio
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 def noise(n=32_000, seed=0):

@@ -5,7 +5,7 @@ import pytest
 
 from avcurriculum.claims import EXPERIMENTS, counting, localization, order, representation, separation
 from avcurriculum.claims.common import crossed_interval
-from paperkit.runner import reproduce
+from claimkit.runner import reproduce
 
 RNG = np.random.default_rng(0)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from avcurriculum.cli import main
-from paperkit import testing
+from claimkit import testing
 
 call = partial(testing.call, main)
 README = Path(__file__).parents[1] / "README.md"

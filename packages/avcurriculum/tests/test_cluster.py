@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avcurriculum.cluster import EPS, SoftKMeans, energy, soft_kmeans
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 def literal(u, k, iters, beta):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from avcurriculum import losses
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 def test_contrastive_by_hand():

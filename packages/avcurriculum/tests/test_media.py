@@ -11,7 +11,7 @@ from avcurriculum.pools import fill
 from avcurriculum.scenes import LEVELS, Composer
 from avcurriculum.separate import Separator, SeparatorSettings
 from avcurriculum.videos import complexity, hold_out, sounding_videos, video_scenes
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 TINY = Architecture(widths=(4, 8, 8, 8), dim=8)
 

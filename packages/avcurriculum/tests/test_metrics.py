@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from avcurriculum import metrics
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 RNG = np.random.default_rng(0)
 

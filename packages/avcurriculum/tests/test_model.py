@@ -14,7 +14,7 @@ from avcurriculum.model import Architecture, build, dense_map, minima, read_out
 from avcurriculum.pools import fill, solo_sounds
 from avcurriculum.scenes import LEVELS, Composer
 from avcurriculum.training import Trainer, Training, load_model, save_model, train
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 TINY = Architecture(widths=(4, 8, 8, 8), dim=8)
 

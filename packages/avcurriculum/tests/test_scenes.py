@@ -11,7 +11,7 @@ from avcurriculum import audio
 from avcurriculum.generated import generate_pack
 from avcurriculum.packs import SAMPLES, load_pack
 from avcurriculum.scenes import LEVELS, Composer, Level
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 @pytest.mark.parametrize("level", [1, 2, 3, 4])
@@ -151,9 +151,9 @@ def test_the_development_pack_is_whole():
     import hashlib
     import os
 
-    root = os.environ.get("PAPERKIT_DATA")
+    root = os.environ.get("CLAIMKIT_DATA")
     if not root or not (Path(root) / "av").is_dir():
-        pytest.skip("needs PAPERKIT_DATA with a folder av")
+        pytest.skip("needs CLAIMKIT_DATA with a folder av")
     folder, seen = Path(root) / "av", {}
     for row in _rows(folder):
         assert row["licence"].strip(), row["path"]

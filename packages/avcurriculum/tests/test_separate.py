@@ -24,7 +24,7 @@ from avcurriculum.separate import (
     unwarp,
     warp,
 )
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 TINY = SeparatorSettings(condition=8, depth=3, ngf=4, channels=4, rows=64)
 

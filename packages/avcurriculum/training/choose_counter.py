@@ -22,7 +22,7 @@ from avcurriculum.counting import statistics
 from avcurriculum.model import build
 from avcurriculum.packs import load_pack
 from avcurriculum.pools import audio_features
-from paperkit.files import atomic_path
+from claimkit.files import atomic_path
 
 SCENES = {"train": 512, "val": 240}
 STRENGTHS = (1.0, 0.1, 0.01, 0.001)

@@ -7,8 +7,8 @@ from torch.nn.functional import cross_entropy
 
 from delta import layers_for
 from delta.ablation import ablate, ablate_naive
-from paperkit import bench
-from paperkit.transfer.networks import create
+from claimkit import bench
+from claimkit.transfer.networks import create
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 NETWORKS = {"ResNet-20, 32 x 32": ("cifar-resnet20", 32, 32), "ResNet-18, 64 x 64": ("resnet18", 64, 8)}

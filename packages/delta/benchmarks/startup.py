@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from paperkit import bench
+from claimkit import bench
 
 if __name__ == "__main__":
     bench.startup("delta", Path(__file__).parents[1] / "results" / "benchmarks")

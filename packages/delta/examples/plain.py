@@ -5,7 +5,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 from delta import DELTA, channel_attention
-from paperkit.transfer.networks import create, replace_head
+from claimkit.transfer.networks import create, replace_head
 
 
 def main(steps: int = 20) -> float:

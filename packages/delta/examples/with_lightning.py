@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 from delta import DELTA
-from paperkit.transfer.networks import create, replace_head
+from claimkit.transfer.networks import create, replace_head
 
 
 class FineTuned(lightning.LightningModule):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from paperkit.transfer.networks import CifarResNet, reinitialise
+from claimkit.transfer.networks import CifarResNet, reinitialise
 
 hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("house")

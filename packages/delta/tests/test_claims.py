@@ -8,7 +8,7 @@ import pytest
 
 from delta.claims import exact, order
 from delta.claims.protocol import FULL, Protocol, accuracies, measure
-from paperkit.runner import reproduce
+from claimkit.runner import reproduce
 
 
 @pytest.mark.slow
@@ -109,12 +109,12 @@ def test_the_whole_grid_is_published_and_every_method_has_the_same_decay():
 @pytest.mark.slow
 @pytest.mark.parametrize("target", FULL, ids=lambda t: t.name)
 def test_the_full_tasks_run_on_the_real_files(target):
-    folder = os.environ.get("PAPERKIT_DATA")
+    folder = os.environ.get("CLAIMKIT_DATA")
     if not folder or not (Path(folder) / "weights/cifar10_resnet20.pt").exists():
-        pytest.skip("needs PAPERKIT_DATA with folders weights and datasets")
+        pytest.skip("needs CLAIMKIT_DATA with folders weights and datasets")
     from dataclasses import replace
 
-    from paperkit.experiment import Job
+    from claimkit.experiment import Job
 
     values = measure(Protocol(tasks=(replace(target, steps=2),), methods=("l2", "fm"), short=True), Job(0))
     assert all(0 <= x[0] <= 100 for m in accuracies([values]).values() for x in m.values())

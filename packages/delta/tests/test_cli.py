@@ -16,8 +16,8 @@ from PIL import Image
 
 from delta import Attention
 from delta.cli import main
-from paperkit import testing
-from paperkit.transfer.networks import create
+from claimkit import testing
+from claimkit.transfer.networks import create
 
 SMALL = ["--size", "28", "--mean", "0.5", "0.5", "0.5", "--std", "0.5", "0.5", "0.5", "--device", "cpu"]
 call = partial(testing.call, main)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from delta.layers import layers_for
-from paperkit.transfer.networks import create
+from claimkit.transfer.networks import create
 
 RELEASED = {
     "resnet50": ("layer1.2.conv3", "layer2.3.conv3", "layer3.5.conv3", "layer4.2.conv3"),

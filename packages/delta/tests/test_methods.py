@@ -8,11 +8,11 @@ import torch
 from delta import fit
 from delta.comparison import chosen, compare_task, curves
 from delta.methods import ALPHAS, regularizer
-from paperkit.errors import InputError
-from paperkit.transfer.data import View, from_arrays
-from paperkit.transfer.loop import FineTuning
-from paperkit.transfer.networks import CifarResNet, SmallCNN, reinitialise
-from paperkit.transfer.tasks import Task
+from claimkit.errors import InputError
+from claimkit.transfer.data import View, from_arrays
+from claimkit.transfer.loop import FineTuning
+from claimkit.transfer.networks import CifarResNet, SmallCNN, reinitialise
+from claimkit.transfer.tasks import Task
 
 VIEW = View(8, flip=False, mean=(0,), std=(1,))
 

@@ -14,7 +14,7 @@ from delta import DELTA, Attention, FeatureCache
 from delta.claims.exact import literal
 from delta.features import unwrapped
 from delta.regularizer import feature_distance
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 LAYERS = ("layer1.0.conv2", "layer3.0.conv2")
 

@@ -12,8 +12,8 @@ from torchjd.autojac import backward, jac_to_grad
 from torchvision.models import resnet18
 
 import dtnh
-from paperkit import bench
-from paperkit.transfer.networks import CifarResNet, head_name, replace_head
+from claimkit import bench
+from claimkit.transfer.networks import CifarResNet, head_name, replace_head
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 

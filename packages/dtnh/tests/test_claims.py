@@ -11,8 +11,8 @@ from torch.nn.functional import cross_entropy
 from dtnh import embedded
 from dtnh.claims import EXPERIMENTS, grid, never_hurts
 from dtnh.claims.witness import Witness
-from paperkit.runner import reproduce
-from paperkit.transfer.regularizers import L2SP, Step
+from claimkit.runner import reproduce
+from claimkit.transfer.regularizers import L2SP, Step
 
 
 def test_every_claim_runs_at_smoke(tmp_path):
@@ -179,11 +179,11 @@ def test_embedded_sources_differ_in_what_they_know():
 @pytest.mark.data
 @pytest.mark.slow
 def test_the_real_networks_run(tmp_path):
-    folder = os.environ.get("PAPERKIT_DATA")
+    folder = os.environ.get("CLAIMKIT_DATA")
     if not folder or not (Path(folder) / "datasets" / "tiny_imagenet30").is_dir():
-        pytest.skip("needs PAPERKIT_DATA with datasets/tiny_imagenet30 and weights")
-    from paperkit.assets import Assets
-    from paperkit.experiment import Job
+        pytest.skip("needs CLAIMKIT_DATA with datasets/tiny_imagenet30 and weights")
+    from claimkit.assets import Assets
+    from claimkit.experiment import Job
 
     s = grid.Grid(tasks={"tiny-imagenet": ("inappropriate",)}, alphas={"l2sp": (0.3,)}, steps=2, batch=8)
     runs = grid.measure(s, Job(0, assets=Assets(Path(folder))))["runs"]

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from dtnh.cli import main
-from paperkit import testing
+from claimkit import testing
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +91,7 @@ def test_compare_on_the_digits_keeps_finished_runs(capsys):
 
 def test_compare_on_a_folder_with_two_sources(capsys):
     pictures(Path("images"))
-    from paperkit.transfer.networks import create
+    from claimkit.transfer.networks import create
 
     for name in ("one", "two"):
         torch.save(create("cifar-resnet8").state_dict(), f"{name}.pt")

@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from dtnh.conflicts import COLUMNS, PACKED, Conflicts
 from dtnh.projection import Info, project
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 def step(cos):

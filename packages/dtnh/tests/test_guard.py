@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from dtnh import L2SP, Guard, project
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 class Net(nn.Module):

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from dtnh.claims import grid
-from paperkit.claims import load_records
+from claimkit.claims import load_records
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,13 +8,13 @@ from torch.nn.functional import cross_entropy
 
 from dtnh import L2SP, FeatureMaps, Guard, Guarded, LogitDistillation, fit, project
 from dtnh.guarded import Combined, RandomDirection, Symmetric
-from paperkit.errors import InputError
-from paperkit.transfer import regularizers
-from paperkit.transfer.data import Images, View
-from paperkit.transfer.loop import FineTuning, finetune
-from paperkit.transfer.networks import SmallCNN, create
-from paperkit.transfer.regularizers import Regularizer, Step
-from paperkit.transfer.tasks import Task
+from claimkit.errors import InputError
+from claimkit.transfer import regularizers
+from claimkit.transfer.data import Images, View
+from claimkit.transfer.loop import FineTuning, finetune
+from claimkit.transfer.networks import SmallCNN, create
+from claimkit.transfer.regularizers import Regularizer, Step
+from claimkit.transfer.tasks import Task
 
 VIEW = View(8, flip=False, mean=(0,), std=(1,))
 
@@ -43,7 +43,7 @@ def a_step(task, model):
 
 
 @pytest.mark.parametrize("include", ["all", "weights"])
-def test_l2sp_is_its_own_gradient_and_that_of_paperkit(task, include):
+def test_l2sp_is_its_own_gradient_and_that_of_claimkit(task, include):
     model = moved(task)
     ours = L2SP(model, task.source, 0.3, include)
     expected = torch.autograd.grad(ours.value(), list(ours.parameters.values()))

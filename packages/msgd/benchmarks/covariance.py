@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import msgd
-from paperkit import bench
+from claimkit import bench
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 

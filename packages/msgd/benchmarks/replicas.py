@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from msgd.models import make_model
 from msgd.replicas import Perceptron, descend
 from msgd.sparse_regression import matched_classes, sparse_regression
-from paperkit import bench
+from claimkit import bench
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 REPLICAS, ROWS = 16, 32

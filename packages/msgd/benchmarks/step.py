@@ -11,7 +11,7 @@ from msgd.data import ImageData
 from msgd.models import make_model
 from msgd.noise import make
 from msgd.training import Trainer, Training
-from paperkit import bench
+from claimkit import bench
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 N, BATCH = 1_000, 50

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from msgd.claims import EXPERIMENTS, bias, convergence, cost, fashion
-from paperkit.runner import reproduce
+from claimkit.runner import reproduce
 
 
 @pytest.mark.slow
@@ -105,11 +105,11 @@ def test_fashion_runs_on_the_real_files(tmp_path):
     import os
     from pathlib import Path
 
-    folder = os.environ.get("PAPERKIT_DATA")
+    folder = os.environ.get("CLAIMKIT_DATA")
     if not folder or not (Path(folder) / "fashion_mnist").is_dir():
-        pytest.skip("needs PAPERKIT_DATA with a folder fashion_mnist")
-    from paperkit.assets import Assets
-    from paperkit.experiment import Job
+        pytest.skip("needs CLAIMKIT_DATA with a folder fashion_mnist")
+    from claimkit.assets import Assets
+    from claimkit.experiment import Job
 
     out = fashion.train(fashion.Fashion(classes=("sgd",), steps=20), Job(0, assets=Assets()))
     assert 0.05 < out["test_accuracy"]["sgd"] < 1

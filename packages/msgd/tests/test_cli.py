@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from msgd.cli import main
-from paperkit import testing
+from claimkit import testing
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 import msgd
 from msgd.claims.algebra import gradient, network
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 def criterion(outputs, targets):

@@ -6,7 +6,7 @@ import torch
 import msgd
 from msgd.replicas import DiagonalLinear, Perceptron, descend
 from msgd.sparse_regression import sparse_regression
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 def autograd(model, theta, weight, index):

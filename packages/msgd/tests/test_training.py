@@ -11,7 +11,7 @@ import msgd
 from msgd.data import load
 from msgd.models import make_model
 from msgd.training import Trainer, Training
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 def trainer(noise=None, **options):

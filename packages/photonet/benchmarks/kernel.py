@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from paperkit import bench
+from claimkit import bench
 from photonet.baselines.reference import wct_svd64
 from photonet.claims.kernel import features, ours
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from paperkit import bench
-from paperkit.experiment import Job
+from claimkit import bench
+from claimkit.experiment import Job
 from photonet.baselines.guided_filter import guided_filter
 from photonet.baselines.matting import matting_smoothing
 from photonet.claims.common import baselines, network

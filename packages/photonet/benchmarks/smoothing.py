@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from paperkit import bench
+from claimkit import bench
 from photonet.baselines.guided_filter import guided_filter
 from photonet.baselines.matting import affinity, matting_smoothing
 from photonet.baselines.weights import load_baselines

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from paperkit.bench import startup
+from claimkit.bench import startup
 
 if __name__ == "__main__":
     startup("photonet", Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "results/benchmarks")

@@ -2,7 +2,7 @@ import hypothesis
 import pytest
 import torch
 
-from paperkit.style.encoders import SlimEncoder
+from claimkit.style.encoders import SlimEncoder
 from photonet import Architecture, Decoder, PhotoNet
 
 CHANNELS = (4, 6, 8, 8, 8)

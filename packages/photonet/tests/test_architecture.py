@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 from photonet import PRESETS, Architecture
 from photonet.architecture import NAMES, OPERATORS
 from photonet.cost import decoder_macs, encoder_macs, layers, macs, parameters

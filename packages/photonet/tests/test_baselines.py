@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paperkit.errors import InputError
-from paperkit.style.encoders import SlimEncoder
-from paperkit.style.images import write_image
-from paperkit.style.metrics import psnr
+from claimkit.errors import InputError
+from claimkit.style.encoders import SlimEncoder
+from claimkit.style.images import write_image
+from claimkit.style.metrics import psnr
 from photonet.baselines.cascade import Cascade, stylize
 from photonet.baselines.levels import encode
 from photonet.baselines.pooling import POOLINGS, haar, haar_inverse

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from paperkit.experiment import Job
-from paperkit.runner import reproduce
+from claimkit.experiment import Job
+from claimkit.runner import reproduce
 from photonet.architecture import PRESETS
 from photonet.claims import EXPERIMENTS, ablation, artistic, kernel, large, preserved, sharp, speed, video
 from photonet.claims.common import artistic_pairs, feature_distance, photo_pairs, style_distance, training_photographs
@@ -251,7 +251,7 @@ def test_distances_are_relative():
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not os.environ.get("PAPERKIT_DATA"), reason="PAPERKIT_DATA is not set")
+@pytest.mark.skipif(not os.environ.get("CLAIMKIT_DATA"), reason="CLAIMKIT_DATA is not set")
 def test_development_data_have_the_pairs_and_keep_what_is_measured_out_of_training():
     s, job = sharp.Sharp(longest=64, development=True), Job(0)
     pairs = photo_pairs(s, job)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from paperkit import testing
-from paperkit.style.images import read_image, write_image
-from paperkit.style.video import VideoWriter, read_frames
+from claimkit import testing
+from claimkit.style.images import read_image, write_image
+from claimkit.style.video import VideoWriter, read_frames
 from photonet.cli import main
 from photonet.weights import save_networks
 

@@ -6,9 +6,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from paperkit.errors import InputError
-from paperkit.style.encoders import LevelEncoder
-from paperkit.style.transforms import Affine, Statistics
+from claimkit.errors import InputError
+from claimkit.style.encoders import LevelEncoder
+from claimkit.style.transforms import Affine, Statistics
 from photonet import Architecture, Decoder, Executor, PhotoNet
 from photonet.convolution import Folded
 from photonet.lazy import Activation, measure

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from paperkit.errors import InputError
-from paperkit.style.encoders import SlimEncoder
-from paperkit.style.transforms import Statistics
+from claimkit.errors import InputError
+from claimkit.style.encoders import SlimEncoder
+from claimkit.style.transforms import Statistics
 from photonet import Architecture, Decoder, PhotoNet
 from photonet.architecture import NAMES
 from photonet.cost import parameters

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 from photonet.baselines.guided_filter import guided_filter, inverse
 from photonet.baselines.matting import affinity, matting_laplacian, matting_smoothing
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from paperkit.errors import InputError
-from paperkit.style.images import read_image, write_image
-from paperkit.style.transforms import Statistics
+from claimkit.errors import InputError
+from claimkit.style.images import read_image, write_image
+from claimkit.style.transforms import Statistics
 from photonet import PhotoStylizer
 from photonet.regions import from_labels, read_segmentations
 from photonet.video import Smoother

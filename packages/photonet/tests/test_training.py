@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from paperkit.errors import InputError
-from paperkit.style.encoders import VGG19, SlimEncoder
-from paperkit.style.images import write_image
+from claimkit.errors import InputError
+from claimkit.style.encoders import VGG19, SlimEncoder
+from claimkit.style.images import write_image
 from photonet import Architecture, Decoder, PhotoNet, objective
 from photonet.closed_form import start_decoder
 from photonet.distillation import Distillation, distill
@@ -208,12 +208,12 @@ def test_eight_bits_are_half_the_bytes_and_nearly_the_picture(network, picture, 
 
 @pytest.mark.data
 def test_shipped_weights_on_held_out_photographs():
-    from paperkit.style.images import fit, read_image
-    from paperkit.style.metrics import psnr
+    from claimkit.style.images import fit, read_image
+    from claimkit.style.metrics import psnr
     from photonet import PhotoStylizer
 
-    if not (data := os.environ.get("PAPERKIT_DATA")):
-        pytest.skip("needs photographs: set PAPERKIT_DATA")
+    if not (data := os.environ.get("CLAIMKIT_DATA")):
+        pytest.skip("needs photographs: set CLAIMKIT_DATA")
     with (Path(data) / "images/photos.csv").open(newline="") as f:
         files = [Path(data) / "images" / r["file"] for r in csv.DictReader(f) if r["split"] == "eval"][:6]
     stylizer = PhotoStylizer("photonet", transform="wct")

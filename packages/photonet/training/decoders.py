@@ -9,7 +9,7 @@ from pathlib import Path
 
 from distill import photographs
 
-from paperkit.training.crops import Crops
+from claimkit.training.crops import Crops
 from photonet.architecture import PRESETS
 from photonet.closed_form import start_decoder
 from photonet.network import Decoder

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from distill import photographs
 
-from paperkit.files import write_atomic
-from paperkit.style.images import fit, read_image
-from paperkit.style.metrics import psnr, ssim
-from paperkit.style.padding import crop, pad_to_multiple
+from claimkit.files import write_atomic
+from claimkit.style.images import fit, read_image
+from claimkit.style.metrics import psnr, ssim
+from claimkit.style.padding import crop, pad_to_multiple
 from photonet.stylizer import PhotoStylizer
 from photonet.weights import load_networks
 

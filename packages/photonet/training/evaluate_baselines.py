@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from distill import photographs
 
-from paperkit.files import write_atomic
-from paperkit.style.images import fit, read_image
-from paperkit.style.metrics import psnr
-from paperkit.style.padding import crop, pad_to_multiple
+from claimkit.files import write_atomic
+from claimkit.style.images import fit, read_image
+from claimkit.style.metrics import psnr
+from claimkit.style.padding import crop, pad_to_multiple
 from photonet.baselines.training import reconstructions
 from photonet.baselines.weights import Baselines, load_baselines
 from photonet.weights import load_network

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from paperkit import bench
+from claimkit import bench
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 SOLVE = "import quasipotential as qp; qp.solve(lambda p: -p, (0, 0), ((-1, 1), (-1, 1)), 129)"

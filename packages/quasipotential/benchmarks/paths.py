@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 import quasipotential as qp
-from paperkit import bench
+from claimkit import bench
 from quasipotential import systems
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"

@@ -5,7 +5,7 @@ import statistics
 from pathlib import Path
 
 import quasipotential as qp
-from paperkit import bench
+from claimkit import bench
 from quasipotential import systems
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"

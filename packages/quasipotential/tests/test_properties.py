@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import quasipotential as qp
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 from quasipotential import closed_forms, systems
 from quasipotential.characteristics import Characteristics
 from quasipotential.claims.ladder import errors, order, sheared_difference, varying

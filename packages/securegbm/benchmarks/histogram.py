@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit import bench
+from claimkit import bench
 from securegbm.feature_cipher import FeatureCipher
 from securegbm.label_cipher import LabelCipher
 from securegbm.packing import adaptive_stride

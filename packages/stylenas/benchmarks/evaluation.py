@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from paperkit import bench
+from claimkit import bench
 from stylenas.style.spaces import StyleSpace, scratch
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"

@@ -7,7 +7,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from paperkit import bench
+from claimkit import bench
 from stylenas import AgingEvolution, Objective, Search, Table, run_search
 from stylenas.ledger import BIT
 

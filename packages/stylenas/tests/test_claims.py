@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from paperkit.errors import InputError
-from paperkit.runner import reproduce
+from claimkit.errors import InputError
+from claimkit.runner import reproduce
 from stylenas.claims import EXPERIMENTS, cost, efficiency, found, fronts, proxies, speed
 
 weights = pytest.importorskip("photonet.weights")

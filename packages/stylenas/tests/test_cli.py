@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from paperkit import testing
+from claimkit import testing
 from stylenas.cli import main
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import create_trial
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 from stylenas.evolution import AgingEvolution, select
 from stylenas.ledger import BIT
 from stylenas.objective import Objective

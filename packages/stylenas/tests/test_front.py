@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 from stylenas.front import hypervolume, non_dominated
 
 points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=15)

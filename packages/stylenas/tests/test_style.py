@@ -7,8 +7,8 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from paperkit.errors import InputError
-from paperkit.style.encoders import SlimEncoder
+from claimkit.errors import InputError
+from claimkit.style.encoders import SlimEncoder
 from photonet.architecture import DEAD, NAMES, Architecture
 from photonet.closed_form import start_decoder
 from photonet.cost import macs

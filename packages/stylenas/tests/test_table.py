@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 from stylenas.objective import Objective
 from stylenas.race import race
 from stylenas.table import Table

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 from stylenas import ledger
 from stylenas.ledger import Kind, Ledger, State
 from stylenas.objective import Objective

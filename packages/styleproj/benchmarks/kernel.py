@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from paperkit import bench
-from paperkit.experiment import Job
-from paperkit.style.transforms import Statistics, wct
+from claimkit import bench
+from claimkit.experiment import Job
+from claimkit.style.transforms import Statistics, wct
 from styleproj import SortedStyle, kernels, project
 from styleproj.baselines import adain_reference, efdm, histogram_matching
 from styleproj.claims.speed import real_features
@@ -51,7 +51,7 @@ def work(x, s, slow=True):
         "NumPy stable argsort, sort, put_along_axis": lambda: numpy_scatter(x, s),
         "NumPy argsort, flat index": lambda: flat_index_scatter(x, s),
         "scikit-image match_histograms": lambda: histogram_matching(x, s),
-        "WCT (paperkit), style cached": lambda: wct(x, known),
+        "WCT (claimkit), style cached": lambda: wct(x, known),
     }
     return {
         "EFDM's operator: sort, sort, argsort, gather": lambda: efdm(x, s),

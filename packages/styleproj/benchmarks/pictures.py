@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from paperkit import bench
-from paperkit.style.encoders import VGG19
-from paperkit.style.transforms import adain
+from claimkit import bench
+from claimkit.style.encoders import VGG19
+from claimkit.style.transforms import adain
 from styleproj import Stylizer, kernels
 from styleproj.network import Decoder, StyleNetwork
 from styleproj.samples import photograph, square

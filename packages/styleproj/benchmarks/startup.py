@@ -3,8 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from paperkit import bench
-from paperkit.style.images import write_image
+from claimkit import bench
+from claimkit.style.images import write_image
 from styleproj.samples import photograph
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"

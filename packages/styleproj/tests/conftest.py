@@ -2,7 +2,7 @@ import hypothesis
 import pytest
 import torch
 
-from paperkit.style.encoders import SlimEncoder
+from claimkit.style.encoders import SlimEncoder
 from styleproj.network import Decoder, StyleNetwork
 
 hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no failure

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from paperkit.runner import reproduce
+from claimkit.runner import reproduce
 from styleproj.baselines import TRANSFORMS, adain_reference, efdm, histogram_matching
 from styleproj.claims import EXPERIMENTS, fidelity, fronts, kl, pictures, speed
 from styleproj.projection import project

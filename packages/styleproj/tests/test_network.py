@@ -4,9 +4,9 @@ import pytest
 import torch
 from skimage import data
 
-from paperkit.errors import InputError
-from paperkit.style.encoders import LevelEncoder, SlimEncoder
-from paperkit.training.closed_form import start_encoder
+from claimkit.errors import InputError
+from claimkit.style.encoders import LevelEncoder, SlimEncoder
+from claimkit.training.closed_form import start_encoder
 from styleproj import project
 from styleproj.closed_form import start_decoder
 from styleproj.network import Decoder, StyleNetwork

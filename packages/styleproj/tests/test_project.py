@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
 import styleproj
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 from styleproj import SortedStyle, barycentre, kernels, project, project_regions
 
 EXACT = ("stable", "random", "local-mean")

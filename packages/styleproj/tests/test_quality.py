@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from paperkit.style.images import read_image
-from paperkit.style.metrics import psnr, ssim
-from paperkit.style.padding import crop, pad_to_multiple
+from claimkit.style.images import read_image
+from claimkit.style.metrics import psnr, ssim
+from claimkit.style.padding import crop, pad_to_multiple
 from styleproj.teachers import CompressedTeacher, Teacher, compressed_pair
 from styleproj.weights import load_network
 
-DATA = os.environ.get("PAPERKIT_DATA")
-pytestmark = [pytest.mark.data, pytest.mark.skipif(not DATA, reason="PAPERKIT_DATA is not set")]
+DATA = os.environ.get("CLAIMKIT_DATA")
+pytestmark = [pytest.mark.data, pytest.mark.skipif(not DATA, reason="CLAIMKIT_DATA is not set")]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import styleproj
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 from styleproj import Style, Stylizer, colour, tiles
 from styleproj.sheet import contact_sheet
 from styleproj.style import mix

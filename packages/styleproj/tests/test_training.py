@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from paperkit.errors import InputError
-from paperkit.style.encoders import SlimEncoder
-from paperkit.style.images import write_image
+from claimkit.errors import InputError
+from claimkit.style.encoders import SlimEncoder
+from claimkit.style.images import write_image
 from styleproj.distillation import Distillation, distill
 from styleproj.losses import StyleProjectionLoss, content_loss, kl_loss, moments, style_loss
 from styleproj.network import Decoder, StyleNetwork

@@ -16,10 +16,10 @@ import torch
 from distill import split
 from evaluate import reconstruction, square, stylisation
 
-from paperkit.files import write_atomic
-from paperkit.style.encoders import load_vgg19
-from paperkit.style.images import read_image
-from paperkit.training.crops import Crops
+from claimkit.files import write_atomic
+from claimkit.style.encoders import load_vgg19
+from claimkit.style.images import read_image
+from claimkit.training.crops import Crops
 from styleproj.closed_form import start_decoder
 from styleproj.network import Decoder, StyleNetwork
 from styleproj.teachers import CompressedTeacher, Teacher, compressed_pair

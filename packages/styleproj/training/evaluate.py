@@ -16,11 +16,11 @@ from distill import split
 from torch import Tensor
 from tqdm import tqdm
 
-from paperkit.files import sha256, write_atomic
-from paperkit.style.encoders import VGG19, load_vgg19
-from paperkit.style.images import fit, read_image
-from paperkit.style.metrics import psnr, ssim, ssim_edge
-from paperkit.style.padding import crop, pad_to_multiple
+from claimkit.files import sha256, write_atomic
+from claimkit.style.encoders import VGG19, load_vgg19
+from claimkit.style.images import fit, read_image
+from claimkit.style.metrics import psnr, ssim, ssim_edge
+from claimkit.style.padding import crop, pad_to_multiple
 from styleproj.losses import content_loss, kl_loss, moments, style_loss
 from styleproj.network import StyleNetwork
 from styleproj.projection import project

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from avcurriculum.metrics.localization import consensus_map
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 FLICKR_SIDE = 256
 """Flickr-SoundNet's boxes are on pictures of this side."""

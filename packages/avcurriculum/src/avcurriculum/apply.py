@@ -18,8 +18,8 @@ from avcurriculum.model import AVNet, grid_of, read_out, resize
 from avcurriculum.packs import SAMPLES, loudness
 from avcurriculum.separate import Separator, load_separator
 from avcurriculum.training import load_model
-from paperkit import run
-from paperkit.errors import InputError
+from claimkit import run
+from claimkit.errors import InputError
 
 COLORS = torch.tensor([[255, 70, 20], [20, 190, 255], [70, 235, 60], [240, 60, 230], [250, 220, 40]], dtype=torch.int16)
 """Of the first, second ... sound."""

@@ -15,8 +15,8 @@ from jaxtyping import Complex, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from paperkit.errors import InputError
-from paperkit.files import atomic_path
+from claimkit.errors import InputError
+from claimkit.files import atomic_path
 
 RATE = 16_000
 """Samples a second of all sounds in the package."""

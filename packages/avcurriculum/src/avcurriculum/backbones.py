@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 from avcurriculum import audio
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 Backbone = Literal["small", "resnet18", "pretrained"]
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import tyro
 
-from paperkit.cli import main as run
+from claimkit.cli import main as run
 
 CITATION = """
 @article{hu2020curriculum,

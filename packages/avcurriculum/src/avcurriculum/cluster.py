@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 Init = Literal["grid", "farthest"]
 Metric = Literal["l2", "sq"]

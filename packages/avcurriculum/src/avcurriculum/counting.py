@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcurriculum.pools import Pool
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 Order = Literal["easy_to_hard", "direct", "hard_to_easy", "mixed"]
 ORDERS: tuple[Order, ...] = get_args(Order)

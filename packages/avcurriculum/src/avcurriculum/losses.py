@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 LossName = Literal["infonce", "contrastive", "maxmargin"]
 LOSSES: tuple[LossName, ...] = get_args(LossName)

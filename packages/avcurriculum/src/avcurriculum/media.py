@@ -12,8 +12,8 @@ from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 
 from avcurriculum.audio import RATE
-from paperkit.errors import InputError
-from paperkit.files import atomic_path
+from claimkit.errors import InputError
+from claimkit.files import atomic_path
 
 SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v")
 Frame = UInt8[NDArray, "height width 3"]

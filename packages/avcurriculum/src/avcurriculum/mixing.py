@@ -13,7 +13,7 @@ from avcurriculum.model import AVNet
 from avcurriculum.packs import Pack
 from avcurriculum.pools import Pool
 from avcurriculum.separate import Separator, analyse, mask_loss
-from paperkit import run
+from claimkit import run
 
 
 class Mix(NamedTuple):

@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate, normalize
 from avcurriculum.audio import MelSpec
 from avcurriculum.backbones import Backbone, MobileNet, ResNet18, SmallCNN, YAMNet
 from avcurriculum.cluster import EPS, Clusters, Init, SoftKMeans
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avcurriculum import audio
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 Split = Literal["train", "val", "test"]
 Pairs = Literal["all", "exact"]

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 
-from paperkit.files import atomic_path
+from claimkit.files import atomic_path
 
 INK = {"easy_to_hard": "#0b6e4f", "direct": "#c1440e", "hard_to_easy": "#8d8d8d", "mixed": "#3a6ea5"}
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from avcurriculum import audio
 from avcurriculum.model import AVNet
 from avcurriculum.scenes import Composer
-from paperkit import run
+from claimkit import run
 
 CHUNK = 64
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from avcurriculum import audio
 from avcurriculum.packs import SAMPLES, Pack
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 CACHED_TILES = 8192
 GREY = 128

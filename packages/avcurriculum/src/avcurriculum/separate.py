@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, grid_sample, interpolate, leaky_relu, pad
 
 from avcurriculum.backbones import read_tensors
-from paperkit.errors import InputError
-from paperkit.files import atomic_path
+from claimkit.errors import InputError
+from claimkit.files import atomic_path
 
 FFT, HOP = 1022, 256
 

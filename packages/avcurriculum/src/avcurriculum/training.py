@@ -16,9 +16,9 @@ from avcurriculum.curriculum import Curriculum
 from avcurriculum.losses import LossName, batch_loss, matching
 from avcurriculum.model import Architecture, AVNet, build, minima
 from avcurriculum.pools import Pool
-from paperkit.errors import InputError
-from paperkit.files import atomic_path
-from paperkit.training import parallel
+from claimkit.errors import InputError
+from claimkit.files import atomic_path
+from claimkit.training import parallel
 
 
 @dataclass(frozen=True)

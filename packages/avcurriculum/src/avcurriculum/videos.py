@@ -16,8 +16,8 @@ from avcurriculum.media import read_clip, sample_frames
 from avcurriculum.model import AVNet
 from avcurriculum.packs import SAMPLES, SECONDS, Pack, loudness
 from avcurriculum.pools import Pool, audio_features, visual_features
-from paperkit import run
-from paperkit.errors import InputError
+from claimkit import run
+from claimkit.errors import InputError
 
 
 @dataclass(frozen=True)

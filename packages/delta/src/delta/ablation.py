@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from delta.features import channel_axis
 from delta.layers import find
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 STACK_BYTES = (2**28, 2**22)
 """On a GPU, where few large passes are fastest; on a CPU, where its caches should hold the stack."""

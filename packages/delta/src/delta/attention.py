@@ -18,8 +18,8 @@ from delta.ablation import ablate
 from delta.features import unwrapped
 from delta.layers import layers_for
 from delta.probe import fit_head
-from paperkit.errors import InputError
-from paperkit.files import write_atomic
+from claimkit.errors import InputError
+from claimkit.files import write_atomic
 
 TEMPERATURE = 5.0
 

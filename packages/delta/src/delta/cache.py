@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 LIMIT = 2**31
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from paperkit.cli import main as run
+from claimkit.cli import main as run
 
 CITATION = """
 @inproceedings{li2019delta,
@@ -127,7 +127,7 @@ def finetune(
         resume: Go on from the checkpoint in --out.
     """
     from delta import verbs
-    from paperkit.transfer.loop import FineTuning
+    from claimkit.transfer.loop import FineTuning
 
     settings = FineTuning(steps, batch, learning_rate, head_decay=head_decay, schedule=schedule, augment=augment, seed=seed)
     view = verbs.view(size, mean, std)
@@ -175,7 +175,7 @@ def compare(
         out: Folder of compare.json and compare.png, and of finished runs, which are not run twice.
     """
     from delta import verbs
-    from paperkit.transfer.loop import FineTuning
+    from claimkit.transfer.loop import FineTuning
 
     settings = FineTuning(steps, batch, learning_rate)
     view = verbs.view(size, mean, std)

@@ -6,8 +6,8 @@ import numpy as np
 
 from delta.layers import layers_for
 from delta.methods import ALPHAS, GRIDS, Method, fine_tune, task_attention
-from paperkit.transfer.loop import DivergedError, FineTuning
-from paperkit.transfer.tasks import Task
+from claimkit.transfer.loop import DivergedError, FineTuning
+from claimkit.transfer.tasks import Task
 
 COLUMNS = ["task", "method", "alpha", "validation accuracy", "test accuracy", "training loss", "diverged (counts as chance)"]
 

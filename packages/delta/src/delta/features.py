@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from delta.layers import find
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 class _LastLayerReachedError(Exception):

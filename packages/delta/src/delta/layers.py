@@ -11,8 +11,8 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor, nn
 
-from paperkit.errors import InputError
-from paperkit.transfer.networks import head_name
+from claimkit.errors import InputError
+from claimkit.transfer.networks import head_name
 
 INCEPTION_V3 = ("Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_5d", "Mixed_6e")
 STAGES = 4

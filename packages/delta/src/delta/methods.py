@@ -22,11 +22,11 @@ from delta.cache import FeatureCache
 from delta.layers import layers_for
 from delta.probe import Batches
 from delta.regularizer import DELTA
-from paperkit.errors import InputError
-from paperkit.transfer.data import Images, View
-from paperkit.transfer.loop import FineTuning, Result, finetune
-from paperkit.transfer.regularizers import L2, L2SP, Regularizer
-from paperkit.transfer.tasks import Task
+from claimkit.errors import InputError
+from claimkit.transfer.data import Images, View
+from claimkit.transfer.loop import FineTuning, Result, finetune
+from claimkit.transfer.regularizers import L2, L2SP, Regularizer
+from claimkit.transfer.tasks import Task
 
 Method = Literal["scratch", "frozen", "l2", "l2sp", "fm", "delta"]
 ALPHAS: Mapping[str, float] = {"scratch": 1e-4, "frozen": 0.0, "l2": 1e-4, "l2sp": 0.1, "fm": 0.01, "delta": 0.01}

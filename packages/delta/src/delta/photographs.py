@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from paperkit import photographs
-from paperkit.transfer.data import Images, View, from_arrays
+from claimkit import photographs
+from claimkit.transfer.data import Images, View, from_arrays
 
 SOURCE = ("china", "astronaut", "rocket", "motorcycle", "hubble", "retina")
 TARGET = ("flower", "cat", "coffee")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from paperkit.files import atomic_path
+from claimkit.files import atomic_path
 
 COLOURS = {
     "scratch": "#999999",

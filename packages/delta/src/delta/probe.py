@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from paperkit.errors import InputError
-from paperkit.transfer.data import Images, View
-from paperkit.transfer.networks import head, replace_head
+from claimkit.errors import InputError
+from claimkit.transfer.data import Images, View
+from claimkit.transfer.networks import head, replace_head
 
 
 def fit_head(

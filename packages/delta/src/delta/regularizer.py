@@ -18,9 +18,9 @@ from delta.attention import Attention
 from delta.cache import FeatureCache
 from delta.features import Taps, buffers_kept, channel_axis, unwrapped
 from delta.layers import find, layers_for
-from paperkit.errors import InputError
-from paperkit.training import parallel
-from paperkit.transfer.regularizers import Regularizer, Step
+from claimkit.errors import InputError
+from claimkit.training import parallel
+from claimkit.transfer.regularizers import Regularizer, Step
 
 
 def feature_distance(student: Tensor, source: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -54,7 +54,7 @@ class DELTA(Regularizer):
         source: The source network; a copy is kept, in eval mode and without gradients, and never changes.
         layers: Names of layers; chosen by :func:`delta.layers_for` at the first batch when None.
         attention: From :func:`delta.channel_attention` or a JSON; None is without attention, ``C a_c = 1``.
-        alpha: Weight in :meth:`penalty`, which loops of paperkit use; ``reg(x, model)`` itself is not weighted.
+        alpha: Weight in :meth:`penalty`, which loops of claimkit use; ``reg(x, model)`` itself is not weighted.
         reduction: ``sum`` over the batch as released, or ``mean``: the sum divided by the batch size.
         student_bn: ``train`` as released, where the student normalises by its batch and the source by its running
             statistics, so
@@ -153,7 +153,7 @@ class DELTA(Regularizer):
             self._student_taps = None
 
     def penalty(self, step: Step) -> Tensor:
-        """``alpha`` times the regulariser, for the loop of paperkit."""
+        """``alpha`` times the regulariser, for the loop of claimkit."""
         value = self.alpha * self(step.inputs, step.model, step.rows)
         return parallel.summed(value) if self.reduction == "sum" else value
 

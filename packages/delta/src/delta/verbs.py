@@ -20,16 +20,16 @@ from delta.layers import find, layers_for
 from delta.methods import ALPHAS, Method, fine_tune, task_attention
 from delta.probe import Batches
 from delta.regularizer import DELTA
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.files import atomic_path, write_atomic
-from paperkit.statistics import mean_interval
-from paperkit.training import parallel
-from paperkit.transfer import loop
-from paperkit.transfer.data import Images, View, from_folder
-from paperkit.transfer.loop import FineTuning
-from paperkit.transfer.networks import SmallCNN, create, reinitialise
-from paperkit.transfer.tasks import Split, Task, carve
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.files import atomic_path, write_atomic
+from claimkit.statistics import mean_interval
+from claimkit.training import parallel
+from claimkit.transfer import loop
+from claimkit.transfer.data import Images, View, from_folder
+from claimkit.transfer.loop import FineTuning
+from claimkit.transfer.networks import SmallCNN, create, reinitialise
+from claimkit.transfer.tasks import Split, Task, carve
 
 
 def view(size: int, mean: Sequence[float], std: Sequence[float]) -> View:

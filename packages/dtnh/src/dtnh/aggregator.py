@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from dtnh.projection import measure
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 class ProtectedRow(nn.Module):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from paperkit.cli import main as run
+from claimkit.cli import main as run
 
 CITATION = """
 @inproceedings{wan2019towards,
@@ -79,7 +79,7 @@ def fit(
         resume: Go on from the checkpoint in --out.
     """
     from dtnh import verbs
-    from paperkit.transfer.loop import FineTuning
+    from claimkit.transfer.loop import FineTuning
 
     settings = FineTuning(steps, batch, learning_rate, schedule=schedule, seed=seed)
     method = verbs.Method(regularizer, guard, alpha, scope, layers)
@@ -125,7 +125,7 @@ def compare(
         out: Folder of compare.csv, compare.json, accuracy.png and conflicts.png; finished runs are kept and not run again.
     """
     from dtnh import verbs
-    from paperkit.transfer.loop import FineTuning
+    from claimkit.transfer.loop import FineTuning
 
     own = data is None
     default = (120, 32) if own else (1000, 64)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dtnh.projection import Info
-from paperkit.errors import InputError
-from paperkit.files import write_atomic
+from claimkit.errors import InputError
+from claimkit.files import write_atomic
 
 COLUMNS = ("cos", "conflict", "coef", "grad_norm", "reg_norm", "removed_norm")
 PACKED = 256

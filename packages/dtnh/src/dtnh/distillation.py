@@ -1,6 +1,6 @@
 """Regularisers that compare outputs with the source network's: feature maps (the paper's KnowDist) and logits.
 
-Each works in the loop of ``paperkit.transfer``, and in any other:
+Each works in the loop of ``claimkit.transfer``, and in any other:
 
 .. code-block:: python
 
@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax
 
 from dtnh.scopes import unwrapped
-from paperkit.errors import InputError
-from paperkit.training import parallel
-from paperkit.transfer.networks import head, head_name
-from paperkit.transfer.regularizers import Regularizer, Step
+from claimkit.errors import InputError
+from claimkit.training import parallel
+from claimkit.transfer.networks import head, head_name
+from claimkit.transfer.regularizers import Regularizer, Step
 
 STAGES = 4
 
@@ -39,7 +39,7 @@ class _Distillation(Regularizer, ABC):
         self.seen: dict[str, Tensor] = {}
 
     def penalty(self, step: Step) -> Tensor:
-        """The weighted regulariser, for the loop of paperkit."""
+        """The weighted regulariser, for the loop of claimkit."""
         return self(step.inputs)
 
     @abstractmethod
@@ -71,7 +71,7 @@ class FeatureMaps(_Distillation):
         return f"FeatureMaps(alpha={self.alpha}, {self._named})"
 
     def penalty(self, step: Step) -> Tensor:
-        """The weighted regulariser, for the loop of paperkit; a sum, whatever part of the batch this process has."""
+        """The weighted regulariser, for the loop of claimkit; a sum, whatever part of the batch this process has."""
         return parallel.summed(super().penalty(step))
 
     @contextmanager

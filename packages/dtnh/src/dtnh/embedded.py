@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 from torch import Generator, Tensor
 
-from paperkit.errors import InputError
-from paperkit.transfer.data import Images, View, from_arrays
-from paperkit.transfer.loop import FineTuning, finetune
-from paperkit.transfer.networks import SmallCNN
-from paperkit.transfer.regularizers import Regularizer
-from paperkit.transfer.tasks import Split, Task
+from claimkit.errors import InputError
+from claimkit.transfer.data import Images, View, from_arrays
+from claimkit.transfer.loop import FineTuning, finetune
+from claimkit.transfer.networks import SmallCNN
+from claimkit.transfer.regularizers import Regularizer
+from claimkit.transfer.tasks import Split, Task
 
 SOURCES = ("appropriate", "other domain", "inappropriate")
 VIEW = View(8, flip=False, mean=(0.3,), std=(0.4,))

@@ -11,11 +11,11 @@ from dtnh.conflicts import Conflicts
 from dtnh.distillation import FeatureMaps, LogitDistillation
 from dtnh.guarded import Guarded, RandomDirection, Symmetric
 from dtnh.scopes import Scope
-from paperkit.errors import InputError
-from paperkit.transfer.data import Images, View
-from paperkit.transfer.loop import FineTuning, Result, finetune
-from paperkit.transfer.regularizers import L2, L2SP, Regularizer
-from paperkit.transfer.tasks import Task
+from claimkit.errors import InputError
+from claimkit.transfer.data import Images, View
+from claimkit.transfer.loop import FineTuning, Result, finetune
+from claimkit.transfer.regularizers import L2, L2SP, Regularizer
+from claimkit.transfer.tasks import Task
 
 Base = Literal["l2", "l2sp", "featmap", "logits"]
 How = Literal["plain", "guard", "symmetric", "random"]
@@ -95,7 +95,7 @@ def fit(
         source: The pretrained network with its own head; it does not change.
         train: Images to train on; a share ``validation`` of each class is held back and scored.
         test: Images to test the last iterate on.
-        regularizer: ``l2``, ``l2sp``, ``featmap``, ``logits``, or any regulariser of ``paperkit.transfer``, delta's too.
+        regularizer: ``l2``, ``l2sp``, ``featmap``, ``logits``, or any regulariser of ``claimkit.transfer``, delta's too.
         guard: Guard it, or add it.
         alpha: Its weight; the published one when None.
         scope: What is projected together, see :class:`dtnh.Guard`.

@@ -13,7 +13,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from dtnh.conflicts import Conflicts
 from dtnh.projection import Info, project_
 from dtnh.scopes import Params, Scope, grouped, head_names, named
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 class NotFiniteError(InputError):

@@ -1,4 +1,4 @@
-"""The guard in the loop of ``paperkit.transfer``, and the two ways of combining gradients that it is compared with."""
+"""The guard in the loop of ``claimkit.transfer``, and the two ways of combining gradients that it is compared with."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,7 +10,7 @@ from dtnh.conflicts import Conflicts
 from dtnh.guard import Guard
 from dtnh.projection import project
 from dtnh.scopes import Scope
-from paperkit.transfer.regularizers import Regularizer, Step
+from claimkit.transfer.regularizers import Regularizer, Step
 
 
 class Wrapper(Regularizer):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dtnh.scopes import Params, head_names, named, unwrapped
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 foreach: Any = torch
 """torch, for its ``_foreach_*`` operators, which have no types."""

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 foreach: Any = torch
 """torch, for its ``_foreach_*`` operators, which have no types."""

@@ -5,8 +5,8 @@ from typing import Literal, get_args
 
 from torch import nn
 
-from paperkit.errors import InputError
-from paperkit.transfer.networks import head_name
+from claimkit.errors import InputError
+from claimkit.transfer.networks import head_name
 
 Scope = Literal["shared", "all", "layer", "tensor"]
 Params = nn.Module | Iterable[nn.Parameter] | Iterable[tuple[str, nn.Parameter]]

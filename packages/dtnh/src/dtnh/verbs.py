@@ -16,15 +16,15 @@ from dtnh import embedded, plots
 from dtnh.conflicts import COLUMNS
 from dtnh.finetuning import ALPHAS, Base, Fit, fine_tune, regularizer
 from dtnh.scopes import Scope
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.files import atomic_path, sha256, write_atomic
-from paperkit.statistics import mean_interval
-from paperkit.training import parallel
-from paperkit.transfer.data import View, from_folder
-from paperkit.transfer.loop import FineTuning
-from paperkit.transfer.networks import create
-from paperkit.transfer.tasks import Task
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.files import atomic_path, sha256, write_atomic
+from claimkit.statistics import mean_interval
+from claimkit.training import parallel
+from claimkit.transfer.data import View, from_folder
+from claimkit.transfer.loop import FineTuning
+from claimkit.transfer.networks import create
+from claimkit.transfer.tasks import Task
 
 
 @dataclass(frozen=True)

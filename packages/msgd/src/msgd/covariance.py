@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.func import functional_call, grad, jvp, vjp, vmap
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 Matrix = Literal["C", "F"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 DatasetName = Literal["digits", "mnist", "fashion-mnist", "cifar10", "svhn"]
 Split = Literal["standard", "paper"]

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from msgd.covariance import GradientMatrix
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 class DiagonalLangevin:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from msgd.noise import Noise, Weights
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 def weighted_loss(losses: Float[Tensor, "..."], weights: Weights | Float[Tensor, " rows"]) -> Float[Tensor, ""]:

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor, nn
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 ModelName = Literal["auto", "conv-small", "mlp", "vgg11", "resnet18"]
 

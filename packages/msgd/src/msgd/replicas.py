@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from msgd.noise import Noise
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from msgd.noise import GaussianCov, GaussianFisher, Noise
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 Losses = Callable[[Float[Tensor, "paths d"]], Float[Tensor, "paths n"]]
 """Losses of all n samples at one point a path."""

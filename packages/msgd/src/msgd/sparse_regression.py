@@ -24,7 +24,7 @@ from msgd.noise import (
     match,
 )
 from msgd.replicas import DiagonalLinear
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from torch.nn.functional import cross_entropy
 from msgd.data import ImageData
 from msgd.loss import weighted_loss
 from msgd.noise import Noise
-from paperkit.errors import InputError
-from paperkit.files import atomic_path
-from paperkit.training import parallel
+from claimkit.errors import InputError
+from claimkit.files import atomic_path
+from claimkit.training import parallel
 
 
 @dataclass(frozen=True)

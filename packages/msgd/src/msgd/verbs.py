@@ -17,11 +17,11 @@ from msgd.noise import make
 from msgd.replicas import descend
 from msgd.sparse_regression import matched_classes, sparse_regression
 from msgd.training import LogRow, Trainer, Training
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.files import write_atomic
-from paperkit.statistics import in_standard_errors, paired_difference
-from paperkit.training import parallel
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.files import write_atomic
+from claimkit.statistics import in_standard_errors, paired_difference
+from claimkit.training import parallel
 
 
 def demo(out: Path, replicas: int, steps: int, seed: int) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 LENGTH = 32
 DEAD = 8

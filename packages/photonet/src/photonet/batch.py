@@ -8,10 +8,10 @@ from typing import Literal
 
 from torch import Tensor
 
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.style.images import fit, image_files, read_picture, resize, write_image
-from paperkit.style.transforms import labels_at
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.style.images import fit, image_files, read_picture, resize, write_image
+from claimkit.style.transforms import labels_at
 from photonet.regions import read_segmentations
 from photonet.style import Style
 from photonet.stylizer import PhotoStylizer

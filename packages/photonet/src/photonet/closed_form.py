@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from paperkit.style.encoders import LevelEncoder
-from paperkit.training.closed_form import explained, fit_convolution
+from claimkit.style.encoders import LevelEncoder
+from claimkit.training.closed_form import explained, fit_convolution
 from photonet.architecture import STAGES, level_of
 from photonet.network import Decoder, normalised
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from paperkit.style.transforms import Affine
+from claimkit.style.transforms import Affine
 
 _ROWS = torch.tensor([[[1.0, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])  # (place, tap of 2, tap of 3)
 

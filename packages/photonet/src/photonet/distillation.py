@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from paperkit.run import seed_everything
-from paperkit.style.encoders import LevelEncoder, SlimEncoder
-from paperkit.training.closed_form import chosen_channels, start_encoder
-from paperkit.training.crops import Crops
-from paperkit.training.loop import Loop
+from claimkit.run import seed_everything
+from claimkit.style.encoders import LevelEncoder, SlimEncoder
+from claimkit.training.closed_form import chosen_channels, start_encoder
+from claimkit.training.crops import Crops
+from claimkit.training.loop import Loop
 from photonet.architecture import PRESETS
 from photonet.network import Decoder
 from photonet.teachers import Teacher

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from paperkit.errors import InputError
-from paperkit.style.transforms import LEAST, Affine, Statistics
+from claimkit.errors import InputError
+from claimkit.style.transforms import LEAST, Affine, Statistics
 from photonet.lazy import Activation, measure
 from photonet.network import PhotoNet
 from photonet.style import Point, Style, digest

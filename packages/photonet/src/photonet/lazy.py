@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from paperkit.style.transforms import Affine, Statistics
+from claimkit.style.transforms import Affine, Statistics
 from photonet.transforms import EPSILON
 
 BLOCK = 1 << 18  # values summed at once: what stays in a core's cache

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from paperkit.errors import InputError
-from paperkit.style.encoders import LevelEncoder
+from claimkit.errors import InputError
+from claimkit.style.encoders import LevelEncoder
 from photonet.architecture import STAGES, Architecture, level_of
 from photonet.cost import layers
 from photonet.transforms import EPSILON, Transform, resolve

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 from photonet.architecture import LENGTH, PRESETS, Architecture
 from photonet.cost import VGG_CHANNELS, macs
 

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from torch import Tensor
 
-from paperkit.files import atomic_path
-from paperkit.style.images import to_uint8
+from claimkit.files import atomic_path
+from claimkit.style.images import to_uint8
 from photonet.architecture import STAGES, Architecture, level_of
 from photonet.cost import VGG_CHANNELS, layers
 

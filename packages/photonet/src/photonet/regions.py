@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from paperkit.errors import InputError
-from paperkit.style.images import read_picture
+from claimkit.errors import InputError
+from claimkit.style.images import read_picture
 
 RADIUS = 48  # of a colour in RGB from 0 to 255: what is nearer to a main colour is that colour
 SHARE = 0.005  # of both pictures together: what covers less is no main colour

@@ -2,15 +2,15 @@
 
 from torch import Tensor
 
-from paperkit import photographs
-from paperkit.style.images import fit, from_uint8
+from claimkit import photographs
+from claimkit.style.images import fit, from_uint8
 
 PAIRS = (("china", "coffee"), ("astronaut", "flower"), ("chelsea", "rocket"), ("motorcycle", "china"))
 """Contents and styles whose light differs much."""
 
 
 def photograph(name: str, longest: int = 512) -> Tensor:
-    """One of :data:`paperkit.photographs.PHOTOGRAPHS`, ``(3, height, width)`` in [0, 1], shrunk to a longer side.
+    """One of :data:`claimkit.photographs.PHOTOGRAPHS`, ``(3, height, width)`` in [0, 1], shrunk to a longer side.
 
     Raises:
         InputError: No such photograph.

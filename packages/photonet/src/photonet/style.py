@@ -10,9 +10,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from paperkit.errors import InputError
-from paperkit.files import atomic_path
-from paperkit.style.transforms import Statistics
+from claimkit.errors import InputError
+from claimkit.files import atomic_path
+from claimkit.style.transforms import Statistics
 from photonet.network import PhotoNet
 
 Point: TypeAlias = Statistics | Tensor

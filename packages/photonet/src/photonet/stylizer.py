@@ -6,10 +6,10 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.style.images import read_image
-from paperkit.style.padding import crop, pad_to_multiple
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.style.images import read_image
+from claimkit.style.padding import crop, pad_to_multiple
 from photonet.executor import Executor
 from photonet.network import MULTIPLE, PhotoNet
 from photonet.regions import checked, from_labels

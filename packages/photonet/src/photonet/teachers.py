@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from paperkit.errors import InputError
-from paperkit.style.encoders import VGG19, VGG_CHANNELS, VGG_CONVOLUTIONS, LevelEncoder, load_vgg19, read_state, vgg19_state
+from claimkit.errors import InputError
+from claimkit.style.encoders import VGG19, VGG_CHANNELS, VGG_CONVOLUTIONS, LevelEncoder, load_vgg19, read_state, vgg19_state
 
 
 class Teacher(nn.Module):

@@ -12,13 +12,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from paperkit.errors import InputError
-from paperkit.run import checkpoint, choose_device, seed_everything
-from paperkit.style.encoders import LevelEncoder, load_vgg19
-from paperkit.style.images import image_files
-from paperkit.training import parallel
-from paperkit.training.crops import Crops
-from paperkit.training.loop import Loop
+from claimkit.errors import InputError
+from claimkit.run import checkpoint, choose_device, seed_everything
+from claimkit.style.encoders import LevelEncoder, load_vgg19
+from claimkit.style.images import image_files
+from claimkit.training import parallel
+from claimkit.training.crops import Crops
+from claimkit.training.loop import Loop
 from photonet.architecture import Architecture
 from photonet.closed_form import start_decoder
 from photonet.network import MULTIPLE, Decoder

@@ -12,8 +12,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from paperkit.errors import InputError
-from paperkit.style.transforms import Affine, Statistics, ot_map, wct_map
+from claimkit.errors import InputError
+from claimkit.style.transforms import Affine, Statistics, ot_map, wct_map
 
 EPSILON = 1e-5  # under the root of a variance, as AdaIN and instance norm have it
 

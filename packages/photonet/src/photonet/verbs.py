@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from paperkit import bench as benchmark
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.web import page, serve
+from claimkit import bench as benchmark
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.web import page, serve
 from photonet import plots
 from photonet.architecture import Architecture
 from photonet.batch import Options, Task, load, stylize_all

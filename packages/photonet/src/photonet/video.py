@@ -8,11 +8,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.style.images import fit, image_files, read_image, write_image
-from paperkit.style.transforms import Statistics
-from paperkit.style.video import VideoWriter, read_frames, video_info
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.style.images import fit, image_files, read_image, write_image
+from claimkit.style.transforms import Statistics
+from claimkit.style.video import VideoWriter, read_frames, video_info
 from photonet.style import Style
 from photonet.stylizer import PhotoStylizer
 

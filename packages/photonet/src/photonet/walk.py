@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from paperkit.errors import InputError
-from paperkit.style.transforms import Statistics
+from claimkit.errors import InputError
+from claimkit.style.transforms import Statistics
 from photonet.architecture import STAGES, level_of
 from photonet.convolution import Folded, in_bands
 from photonet.lazy import Activation, channel_statistics, whitening

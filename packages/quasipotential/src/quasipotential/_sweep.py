@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 from ._kernels import ACCEPTED, CONSIDERED, FRONT, bit_set, disc_half_widths
 from ._march import march

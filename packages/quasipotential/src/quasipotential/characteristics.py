@@ -12,7 +12,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import root
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 from .local import LocalPotential, expand, fit_polynomials
 from .mesh import evaluate

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 from ._walk import exit_paths, occupy_paths
 from .mesh import Mesh, make_mesh

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 Field = Callable[[np.ndarray], np.ndarray]
 """A function of points ``(..., 2)``; a drift returns ``(..., 2)``, a diffusion ``(..., 2, 2)``."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 def descend(solution, point) -> np.ndarray:

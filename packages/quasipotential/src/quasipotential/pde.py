@@ -6,7 +6,7 @@ The generator is ``L = (eps/2) D : Hess + b . grad`` (Ito). They have the error 
 
 import numpy as np
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 from .exits import Tables
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from paperkit.files import atomic_path
+from claimkit.files import atomic_path
 
 INK, ACCENT, SECOND, THIRD = "#222222", "#c1272d", "#0072b2", "#009e73"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 from .exits import Problem
 from .mesh import Mesh, make_mesh

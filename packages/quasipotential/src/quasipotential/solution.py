@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from paperkit.errors import InputError
-from paperkit.files import atomic_path
+from claimkit.errors import InputError
+from claimkit.files import atomic_path
 
 from .local import LocalPotential
 from .mesh import Mesh, make_mesh

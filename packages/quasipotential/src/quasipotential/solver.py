@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 from ._sweep import sweep
 from ._trial import ACCEPTED_COUNT, LONE_BASES, SINGLES, SOLVES, STOPPED, TRIANGLES, WIDE_SEARCHES

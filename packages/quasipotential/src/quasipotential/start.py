@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 from .local import LocalPotential, expand, fit_polynomials
 from .mesh import Mesh

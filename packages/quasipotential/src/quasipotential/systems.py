@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 Box = tuple[tuple[float, float], tuple[float, float]]
 

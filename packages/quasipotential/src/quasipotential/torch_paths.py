@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 from .exits import Exits
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 from .exits import exit_slope, simulate_exits
 from .paths import geometric_action
@@ -89,7 +89,7 @@ def run_path(name, to, mesh, method, attractor, out, plot):
         f"points): {action:.8g}"
     )
     if out is not None:
-        from paperkit.files import write_atomic
+        from claimkit.files import write_atomic
 
         write_atomic(Path(out), "x,y\n" + "".join(f"{x:.17g},{y:.17g}\n" for x, y in path))
         print(f"path: {out}")

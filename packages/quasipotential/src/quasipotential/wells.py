@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 from .solution import Solution
 from .solver import solve

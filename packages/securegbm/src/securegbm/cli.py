@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from paperkit.cli import main as run
+from claimkit.cli import main as run
 from securegbm.party_commands import party_a_predict, party_a_serve, party_a_train, party_b_serve
 
 CITATION = """

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from paperkit.assets import Assets
+from claimkit.assets import Assets
 from securegbm.errors import SecureGBMError
 
 Floats = npt.NDArray[np.float64]

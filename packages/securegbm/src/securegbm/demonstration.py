@@ -94,7 +94,7 @@ def _lightgbm(values: Any, labels: Any, fit: Any, held: Any, config: TrainConfig
 def _draw(auc: dict[str, float], volume: Any, reports: list[TreeReport], out: Path) -> None:
     from matplotlib.figure import Figure
 
-    from paperkit.files import atomic_path
+    from claimkit.files import atomic_path
 
     canvas = Figure(figsize=(9, 3.4), layout="constrained", dpi=120)
     left, right = canvas.subplots(1, 2)

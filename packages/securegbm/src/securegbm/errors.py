@@ -1,6 +1,6 @@
 """The errors of this package: each message says what was wrong, what was expected and what to do."""
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 class SecureGBMError(InputError):

@@ -1,6 +1,6 @@
 """Files that are never half-written, and the one checkpoint per tree that both parties keep.
 
-`paperkit.files.write_atomic` makes ordinary files (the user's umask) that may still be in the system's buffers; what is
+`claimkit.files.write_atomic` makes ordinary files (the user's umask) that may still be in the system's buffers; what is
 written here is private (mode 0600) and on the disk (fsync) before the other party is told that a tree is committed.
 """
 

@@ -11,9 +11,9 @@ import numpy as np
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from paperkit import run
-from paperkit.files import write_atomic
-from paperkit.run import progress
+from claimkit import run
+from claimkit.files import write_atomic
+from claimkit.run import progress
 from securegbm.audit import MessageLog, describe, read_log
 from securegbm.certificates import Identity, shared_secret, write_certificate
 from securegbm.config import TrainConfig

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from paperkit.cli import main as run
+from claimkit.cli import main as run
 
 CITATION = """
 @article{an2019stylenas,

@@ -17,7 +17,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 class AgingEvolution(BaseSampler):

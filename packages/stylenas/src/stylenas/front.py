@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 def non_dominated(points: ArrayLike) -> NDArray[np.intp]:

@@ -25,7 +25,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 from stylenas.storage import quiet, studies
 
 HEADER = "stylenas"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from paperkit.files import atomic_path
+from claimkit.files import atomic_path
 from stylenas.front import non_dominated
 
 COLOURS = {"evolution": "#c1272d", "random": "#777777", "nsga2": "#0072b2"}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 from stylenas.front import non_dominated
 from stylenas.ledger import HEADER, State
 from stylenas.objective import Objective

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 from stylenas.evolution import AgingEvolution
 from stylenas.ledger import Ledger
 from stylenas.objective import Objective

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 @runtime_checkable

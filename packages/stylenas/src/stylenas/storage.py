@@ -9,7 +9,7 @@ import optuna
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalFileSymlinkLock
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 LOCK_SECONDS = 10
 """A lock that its holder has not released for so long belonged to a process that was killed while it wrote."""

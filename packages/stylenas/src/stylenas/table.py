@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 NEEDED = 5
 """Operators whose absence costs quality, as the five bits that the best 20 published genomes share."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.files import write_atomic
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.files import write_atomic
 from stylenas import plots
 from stylenas.ledger import State
 from stylenas.objective import Objective

@@ -10,8 +10,8 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from paperkit import run
-from paperkit.errors import InputError
+from claimkit import run
+from claimkit.errors import InputError
 from stylenas.ledger import Ledger, State
 from stylenas.proposer import Proposer
 from stylenas.search import Search

@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from paperkit.errors import InputError
-from paperkit.style.transforms import Statistics, adain, ot_map, wct
+from claimkit.errors import InputError
+from claimkit.style.transforms import Statistics, adain, ot_map, wct
 from styleproj.projection import project
 
 Transform = Callable[[Tensor, Tensor, float], Tensor]

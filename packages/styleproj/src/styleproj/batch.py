@@ -9,9 +9,9 @@ from typing import Literal
 from torch import Tensor
 from torch.nn import functional as F
 
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.style.images import fit, image_files, read_picture, resize, write_image
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.style.images import fit, image_files, read_picture, resize, write_image
 from styleproj.style import Style
 from styleproj.stylizer import PreserveColor, Stylizer
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from paperkit.training.closed_form import explained, fit_convolution
+from claimkit.training.closed_form import explained, fit_convolution
 from styleproj.network import StyleNetwork
 
 

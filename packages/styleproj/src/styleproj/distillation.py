@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from paperkit.run import seed_everything
-from paperkit.style.encoders import VGG19, SlimEncoder, vgg19_state
-from paperkit.training.closed_form import chosen_channels, start_encoder
-from paperkit.training.crops import Crops
-from paperkit.training.loop import Loop
+from claimkit.run import seed_everything
+from claimkit.style.encoders import VGG19, SlimEncoder, vgg19_state
+from claimkit.training.closed_form import chosen_channels, start_encoder
+from claimkit.training.crops import Crops
+from claimkit.training.loop import Loop
 from styleproj.closed_form import start_decoder
 from styleproj.network import Decoder, StyleNetwork
 from styleproj.teachers import Teacher

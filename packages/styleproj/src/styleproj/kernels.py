@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 Kernel = Literal["auto", "compiled", "torch"]
 T = TypeVar("T")

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from paperkit.style.metrics import moment_distance, rms
-from paperkit.style.metrics import moments as moments_of
+from claimkit.style.metrics import moment_distance, rms
+from claimkit.style.metrics import moments as moments_of
 
 Moments = list[tuple[Tensor, Tensor]]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from paperkit.files import atomic_path
+from claimkit.files import atomic_path
 
 COLOURS = {"projection": "#c1272d", "AdaIN": "#0072b2", "WCT": "#009e73", "OT": "#e69f00", "EFDM": "#984ea3"}
 

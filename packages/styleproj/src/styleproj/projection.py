@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 from styleproj.kernels import Kernel, argsort_rows, level_ties, project_rows
 from styleproj.sorted_style import SortedStyle, positions
 

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from paperkit import photographs
-from paperkit.style.images import fit, from_uint8, resize
+from claimkit import photographs
+from claimkit.style.images import fit, from_uint8, resize
 
 CONTENTS = ("astronaut", "chelsea", "china", "rocket", "motorcycle")
 STYLES = ("ihc", "flower", "retina", "coffee", "hubble")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from paperkit.style.images import resize
+from claimkit.style.images import resize
 
 
 def contact_sheet(rows: Sequence[Sequence[Tensor | None]], side: int, gap: int = 8) -> Tensor:

@@ -8,8 +8,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from paperkit.errors import InputError
-from paperkit.files import atomic_path
+from claimkit.errors import InputError
+from claimkit.files import atomic_path
 from styleproj.kernels import Kernel, argsort_rows, sort_rows
 
 

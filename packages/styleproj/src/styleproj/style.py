@@ -9,9 +9,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from paperkit.errors import InputError
-from paperkit.files import atomic_path
-from paperkit.style.transforms import Statistics
+from claimkit.errors import InputError
+from claimkit.files import atomic_path
+from claimkit.style.transforms import Statistics
 from styleproj.network import StyleNetwork
 from styleproj.sorted_style import SortedStyle, barycentre
 

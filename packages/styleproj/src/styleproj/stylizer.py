@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.style.images import read_image
-from paperkit.style.padding import crop, pad_to_multiple
-from paperkit.style.transforms import Statistics, ot_map
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.style.images import read_image
+from claimkit.style.padding import crop, pad_to_multiple
+from claimkit.style.transforms import Statistics, ot_map
 from styleproj import tiles
 from styleproj.colour import coral, keep_chroma
 from styleproj.network import StyleNetwork

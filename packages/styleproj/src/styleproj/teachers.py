@@ -10,8 +10,8 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from paperkit.errors import InputError
-from paperkit.style.encoders import VGG_CHANNELS, LevelEncoder, load_vgg19, read_state
+from claimkit.errors import InputError
+from claimkit.style.encoders import VGG_CHANNELS, LevelEncoder, load_vgg19, read_state
 from styleproj.network import Decoder, StyleNetwork
 
 CHANNELS = (16, 32, 64, 128)

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from paperkit.errors import InputError
-from paperkit.run import choose_device, seed_everything
-from paperkit.style.encoders import load_vgg19
-from paperkit.style.images import image_files
-from paperkit.training import parallel
-from paperkit.training.crops import Crops
-from paperkit.training.loop import Loop
+from claimkit.errors import InputError
+from claimkit.run import choose_device, seed_everything
+from claimkit.style.encoders import load_vgg19
+from claimkit.style.images import image_files
+from claimkit.training import parallel
+from claimkit.training.crops import Crops
+from claimkit.training.loop import Loop
 from styleproj.losses import Moments, StyleProjectionLoss, moments
 from styleproj.network import Decoder, StyleNetwork
 from styleproj.projection import project

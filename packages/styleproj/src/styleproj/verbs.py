@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from paperkit import bench as benchmark
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.style.images import write_image
-from paperkit.web import page, serve
+from claimkit import bench as benchmark
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.style.images import write_image
+from claimkit.web import page, serve
 from styleproj import kernels
 from styleproj.baselines import adain_reference, efdm
 from styleproj.batch import Options, Task, load, stylize_all

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.style.images import fit, image_files, read_image, write_image
-from paperkit.style.video import VideoWriter, read_frames, video_info
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.style.images import fit, image_files, read_image, write_image
+from claimkit.style.video import VideoWriter, read_frames, video_info
 from styleproj.style import Style
 from styleproj.stylizer import Stylizer
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from paperkit.errors import InputError
-from paperkit.files import atomic_path
-from paperkit.style.encoders import LevelEncoder
+from claimkit.errors import InputError
+from claimkit.files import atomic_path
+from claimkit.style.encoders import LevelEncoder
 from styleproj.network import Decoder, StyleNetwork
 
 

@@ -1,1 +1,1 @@
-"""A package as small as a package of this house can be, for paperkit's own tests."""
+"""A package as small as a package of this house can be, for claimkit's own tests."""

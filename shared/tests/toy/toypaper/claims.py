@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.claims import Claim, Estimate, Verdict
-from paperkit.experiment import Experiment, Settings, pooled
+from claimkit.claims import Claim, Estimate, Verdict
+from claimkit.experiment import Experiment, Settings, pooled
 
 
 def _claim(id, title):

@@ -19,8 +19,8 @@ from avcurriculum.packs import Pack, Split, load_pack
 from avcurriculum.pools import Pool, fill, solo_sounds
 from avcurriculum.scenes import LEVELS, Composer
 from avcurriculum.training import History, Training, train
-from paperkit.claims import Estimate
-from paperkit.experiment import Job, Settings
+from claimkit.claims import Estimate
+from claimkit.experiment import Job, Settings
 
 PAPER = "2001.09414"
 PACK = "av"

@@ -11,8 +11,8 @@ from avcurriculum.curriculum import Order, make
 from avcurriculum.evaluation import pair_accuracy, solo_queries
 from avcurriculum.pools import Pool
 from avcurriculum.training import Training, train
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job
 
 CORRELATION = 0.5
 

@@ -30,8 +30,8 @@ from avcurriculum.model import AVNet, resize
 from avcurriculum.packs import Split
 from avcurriculum.pools import Pool, fill
 from avcurriculum.training import Training, train
-from paperkit.claims import Claim, Values, Verdict
-from paperkit.experiment import Experiment, Job
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job
 
 CUTS = np.linspace(0.1, 0.9, 9)
 UNLEARNED = ("random", "center", "whole", "saliency")

@@ -24,8 +24,8 @@ from avcurriculum.curriculum import ORDERS
 from avcurriculum.evaluation import pair_hits, scene_scores, solo_queries
 from avcurriculum.metrics import auc, success_rate
 from avcurriculum.training import Training
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job
 
 LEVEL = 0.6
 """Validation pair accuracy on the hardest scenes whose first reaching counts as fast convergence."""

@@ -17,9 +17,9 @@ from avcurriculum.packs import Pack, load_pack
 from avcurriculum.pools import Pool, fill
 from avcurriculum.scenes import LEVELS, Composer
 from avcurriculum.training import Training, train
-from paperkit.claims import Claim, Values, Verdict
-from paperkit.experiment import Experiment, Job
-from paperkit.statistics import paired_difference
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job
+from claimkit.statistics import paired_difference
 
 POINTS = 5.0
 CLASSES = 8

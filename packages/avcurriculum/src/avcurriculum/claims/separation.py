@@ -28,8 +28,8 @@ from avcurriculum.packs import Split
 from avcurriculum.pools import audio_features
 from avcurriculum.separate import Separator, SeparatorSettings, ideal_masks
 from avcurriculum.training import Training
-from paperkit.claims import Claim, Values, Verdict
-from paperkit.experiment import Experiment, Job
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job
 
 GAIN, SHARE = 0.5, 0.5
 TRAINED = ("audiovisual", "random-visual", "blind", "one-hot")

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike, NDArray
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 Cut = Literal["median", "fixed", "max"]
 AUC_THRESHOLDS = np.linspace(0, 1, 21)

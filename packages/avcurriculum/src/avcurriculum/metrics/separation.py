@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 SILENT = 1e-5
 """A source or estimate whose absolute values sum to no more is silent."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from avcurriculum import apply, audio, media, plots
 from avcurriculum.separate import load_separator
 from avcurriculum.verbs.common import Weights, read_model
-from paperkit.errors import InputError
-from paperkit.files import write_atomic
+from claimkit.errors import InputError
+from claimkit.files import write_atomic
 
 
 def localize(

@@ -13,9 +13,9 @@ from avcurriculum.metrics import auc, success_rate
 from avcurriculum.packs import SAMPLES, Split, loudness, read_picture
 from avcurriculum.pools import fill, solo_sounds
 from avcurriculum.verbs.common import Weights, composer_of, read_model, read_pack
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.files import write_atomic
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.files import write_atomic
 
 
 def evaluate(

@@ -18,9 +18,9 @@ from avcurriculum.scenes import LEVELS, Composer, Level
 from avcurriculum.separate import Separator, SeparatorSettings
 from avcurriculum.training import Trainer, Training
 from avcurriculum.verbs.common import read_pack
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.files import atomic_path, write_atomic
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.files import atomic_path, write_atomic
 
 
 def demo(out: Path, sources: int, steps: int, seed: int) -> None:

@@ -21,10 +21,10 @@ from avcurriculum.pools import Pool, fill, solo_sounds
 from avcurriculum.separate import Separator, SeparatorSettings, save_separator
 from avcurriculum.training import Trainer, Training, save_model
 from avcurriculum.verbs.common import Weights, composer_of, read_pack
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.files import write_atomic
-from paperkit.training import parallel
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.files import write_atomic
+from claimkit.training import parallel
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from delta.ablation import ablate, ablate_naive
 from delta.attention import Attention
 from delta.layers import layers_for
 from delta.regularizer import DELTA
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
-from paperkit.transfer.networks import CifarResNet, reinitialise
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
+from claimkit.transfer.networks import CifarResNet, reinitialise
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import numpy as np
 
 from delta import plots
 from delta.claims.protocol import FULL, Protocol, accuracies, gain, means, measure, table
-from paperkit.claims import Claim, Values, Verdict
-from paperkit.experiment import Experiment
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment
 
 MARGIN = 0.5
 """Points by which attention may be worse and still count as not worse."""

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from paperkit.assets import Assets
-from paperkit.transfer.data import View, from_arrays, from_folder
-from paperkit.transfer.loop import FineTuning, finetune
-from paperkit.transfer.networks import SmallCNN, create, reinitialise
-from paperkit.transfer.tasks import Split, Task
+from claimkit.assets import Assets
+from claimkit.transfer.data import View, from_arrays, from_folder
+from claimkit.transfer.loop import FineTuning, finetune
+from claimkit.transfer.networks import SmallCNN, create, reinitialise
+from claimkit.transfer.tasks import Split, Task
 
 DIGITS = View(8, pad=1, flip=False, mean=(4.9,), std=(6.0,))
 POOL = 60

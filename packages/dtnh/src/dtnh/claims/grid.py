@@ -13,12 +13,12 @@ from dtnh.claims import natural_images
 from dtnh.claims.witness import Witness
 from dtnh.finetuning import fine_tune, regularizer
 from dtnh.guard import NotFiniteError
-from paperkit.assets import Assets
-from paperkit.claims import Values
-from paperkit.experiment import Job, Settings
-from paperkit.run import progress
-from paperkit.transfer.loop import DivergedError, FineTuning
-from paperkit.transfer.tasks import Task
+from claimkit.assets import Assets
+from claimkit.claims import Values
+from claimkit.experiment import Job, Settings
+from claimkit.run import progress
+from claimkit.transfer.loop import DivergedError, FineTuning
+from claimkit.transfer.tasks import Task
 
 HOWS = ("plain", "guard", "symmetric", "random")
 Cell = tuple[str, str, str, float]

@@ -14,12 +14,12 @@ import torch
 from torch import Generator, nn
 from torch.nn.functional import interpolate
 
-from paperkit.assets import Assets
-from paperkit.errors import InputError
-from paperkit.transfer.data import Images, View, from_arrays, from_folder
-from paperkit.transfer.loop import FineTuning, finetune
-from paperkit.transfer.networks import CifarResNet, create
-from paperkit.transfer.tasks import Split, Task
+from claimkit.assets import Assets
+from claimkit.errors import InputError
+from claimkit.transfer.data import Images, View, from_arrays, from_folder
+from claimkit.transfer.loop import FineTuning, finetune
+from claimkit.transfer.networks import CifarResNet, create
+from claimkit.transfer.tasks import Split, Task
 
 FILES = {
     "tiny-imagenet": ("datasets/tiny_imagenet30", "weights/cifar10_resnet20.pt", "datasets/mnist/MNIST/raw"),

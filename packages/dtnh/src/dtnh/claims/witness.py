@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from dtnh.guarded import Guarded
-from paperkit.transfer.regularizers import Regularizer, Step
+from claimkit.transfer.regularizers import Regularizer, Step
 
 
 class Witness(Guarded):

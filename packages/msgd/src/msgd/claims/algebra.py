@@ -11,8 +11,8 @@ from msgd.covariance import GradientMatrix
 from msgd.loss import weighted_loss
 from msgd.noise import Bernoulli, MiniBatchCov, MiniBatchFisher, Multinomial, Noise, match, sgd_level
 from msgd.sparse_regression import matched_classes
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings, pooled
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings, pooled
 
 
 @dataclass(frozen=True)

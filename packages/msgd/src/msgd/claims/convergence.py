@@ -13,9 +13,9 @@ from msgd import plots
 from msgd.claims.algebra import logistic_losses
 from msgd.noise import Bernoulli, GaussianCov, Multinomial, Noise, match
 from msgd.sde import Losses, coupled_paths, weighted_gradient
-from paperkit.claims import Claim, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
-from paperkit.statistics import power_law
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
+from claimkit.statistics import power_law
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from msgd.data import load
 from msgd.models import make_model
 from msgd.noise import make
 from msgd.training import Trainer, Training
-from paperkit.claims import Claim, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import torch
 from torch import Generator
 
 from msgd.sde import weighted_gradient
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings, pooled
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings, pooled
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from msgd import plots
 from msgd.claims.algebra import logistic_losses
 from msgd.sde import run_paths
 from msgd.sparse_regression import matched_classes
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
-from paperkit.statistics import power_law
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
+from claimkit.statistics import power_law
 
 
 @dataclass(frozen=True)

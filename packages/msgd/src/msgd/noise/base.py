@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 
 @dataclass(frozen=True)

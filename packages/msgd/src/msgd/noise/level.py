@@ -17,7 +17,7 @@ from msgd.noise.laws import (
     SparseGaussianCov,
     SparseGaussianFisher,
 )
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 N = TypeVar("N", bound=Noise)
 

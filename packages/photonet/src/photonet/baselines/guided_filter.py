@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 
 RADIUS = 35
 EPSILON = 1e-3

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from paperkit.style.encoders import LevelEncoder
+from claimkit.style.encoders import LevelEncoder
 from photonet.baselines.pooling import Kept, Pooling
 
 

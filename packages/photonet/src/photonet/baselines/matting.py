@@ -16,7 +16,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from paperkit.errors import InputError
+from claimkit.errors import InputError
 from photonet.baselines.guided_filter import inverse
 
 STRENGTH = 0.9999  # a and ε as the public code of PhotoWCT has them

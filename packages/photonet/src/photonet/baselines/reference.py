@@ -1,13 +1,13 @@
 """WCT as the official code of PhotoNAS computes it: double precision throughout, by singular value decomposition.
 
-The yardstick of speed and of exactness; the transform in use is :func:`paperkit.style.transforms.wct_map`.
+The yardstick of speed and of exactness; the transform in use is :func:`claimkit.style.transforms.wct_map`.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from paperkit.style.transforms import Regularization
+from claimkit.style.transforms import Regularization
 
 DROPPED = 1e-6  # singular values below are left out
 

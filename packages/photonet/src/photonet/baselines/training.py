@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from paperkit.run import seed_everything
-from paperkit.style.encoders import LevelEncoder
-from paperkit.training.closed_form import fit_convolution
-from paperkit.training.crops import Crops
-from paperkit.training.loop import Loop
+from claimkit.run import seed_everything
+from claimkit.style.encoders import LevelEncoder
+from claimkit.training.closed_form import fit_convolution
+from claimkit.training.crops import Crops
+from claimkit.training.loop import Loop
 from photonet.baselines.cascade import Cascade
 from photonet.baselines.levels import LevelDecoder, encode
 from photonet.baselines.pooling import Pooling

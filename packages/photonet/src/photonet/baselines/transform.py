@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from paperkit.style.transforms import Regularization
+from claimkit.style.transforms import Regularization
 from photonet.baselines.reference import wct_svd64
 from photonet.lazy import measure
 from photonet.transforms import TRANSFORMS

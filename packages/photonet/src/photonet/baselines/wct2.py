@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from paperkit.style.encoders import LevelEncoder
-from paperkit.style.padding import crop, pad_to_multiple
+from claimkit.style.encoders import LevelEncoder
+from claimkit.style.padding import crop, pad_to_multiple
 from photonet.baselines.levels import LevelDecoder, encode, encode_level
 from photonet.baselines.pooling import POOLINGS, Kept
 from photonet.baselines.transform import Towards, Transform, affine

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from paperkit.errors import InputError
-from paperkit.files import atomic_path
-from paperkit.style.encoders import LevelEncoder
+from claimkit.errors import InputError
+from claimkit.files import atomic_path
+from claimkit.style.encoders import LevelEncoder
 from photonet.baselines.cascade import Cascade
 from photonet.baselines.wct2 import WCT2
 

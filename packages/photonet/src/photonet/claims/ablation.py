@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from paperkit.claims import Claim, Values, Verdict
-from paperkit.experiment import Experiment, Job
-from paperkit.statistics import paired_difference
-from paperkit.style.images import write_image
-from paperkit.style.metrics import ssim_edge
-from paperkit.training.crops import Crops
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job
+from claimkit.statistics import paired_difference
+from claimkit.style.images import write_image
+from claimkit.style.metrics import ssim_edge
+from claimkit.training.crops import Crops
 from photonet.architecture import PRESETS, Architecture
 from photonet.claims import drawing
 from photonet.claims.common import (

@@ -8,10 +8,10 @@ import numpy as np
 from scipy.ndimage import laplace
 from torch import Tensor
 
-from paperkit.claims import Claim, Values, Verdict
-from paperkit.experiment import Experiment, Job
-from paperkit.statistics import paired_difference
-from paperkit.style.metrics import LUMA, ssim
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job
+from claimkit.statistics import paired_difference
+from claimkit.style.metrics import LUMA, ssim
 from photonet.baselines.cascade import stylize
 from photonet.claims import drawing
 from photonet.claims.common import (

@@ -11,12 +11,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from paperkit.experiment import Job, Settings
-from paperkit.files import sha256
-from paperkit.style.encoders import load_vgg19
-from paperkit.style.images import fit, read_image
-from paperkit.style.metrics import gram_distance
-from paperkit.style.padding import crop, pad_to_multiple
+from claimkit.experiment import Job, Settings
+from claimkit.files import sha256
+from claimkit.style.encoders import load_vgg19
+from claimkit.style.images import fit, read_image
+from claimkit.style.metrics import gram_distance
+from claimkit.style.padding import crop, pad_to_multiple
 from photonet.baselines import weights as baseline_weights
 from photonet.baselines.cascade import stylize
 from photonet.baselines.guided_filter import guided_filter

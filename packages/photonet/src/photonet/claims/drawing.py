@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from paperkit.files import atomic_path
-from paperkit.style.images import to_uint8
+from claimkit.files import atomic_path
+from claimkit.style.images import to_uint8
 
 
 def figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from paperkit.claims import Claim, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
-from paperkit.style.transforms import Statistics, wct_map
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
+from claimkit.style.transforms import Statistics, wct_map
 from photonet.baselines.reference import wct_svd64
 from photonet.claims import drawing
 from photonet.claims.speed import alternated, ratio

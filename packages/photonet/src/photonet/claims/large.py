@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import torch
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
 from photonet.claims.common import ENCODER, network
 
 GIGABYTES = 4.0
 ALONE = """
 import json, time, torch
-from paperkit import run
-from paperkit.style.images import resize
+from claimkit import run
+from claimkit.style.images import resize
 from photonet.samples import photograph
 from photonet.stylizer import PhotoStylizer
 torch.set_num_threads({threads})

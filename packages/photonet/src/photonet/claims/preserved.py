@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.claims import Claim, Values, Verdict
-from paperkit.experiment import Experiment, Job
-from paperkit.statistics import mean_interval, paired_difference
-from paperkit.style.images import fit, read_image
-from paperkit.style.metrics import psnr, ssim
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job
+from claimkit.statistics import mean_interval, paired_difference
+from claimkit.style.images import fit, read_image
+from claimkit.style.metrics import psnr, ssim
 from photonet.claims import drawing
 from photonet.claims.common import (
     CONTENTS,

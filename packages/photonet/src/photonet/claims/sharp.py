@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.claims import Claim, Values, Verdict
-from paperkit.experiment import Experiment, Job
-from paperkit.statistics import paired_difference
-from paperkit.style.metrics import ssim_edge
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job
+from claimkit.statistics import paired_difference
+from claimkit.style.metrics import ssim_edge
 from photonet.baselines.guided_filter import guided_filter
 from photonet.claims import drawing
 from photonet.claims.common import (

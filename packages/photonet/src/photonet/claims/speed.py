@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
-from paperkit.style.images import resize
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
+from claimkit.style.images import resize
 from photonet.architecture import Architecture
 from photonet.baselines.guided_filter import guided_filter
 from photonet.baselines.matting import matting_smoothing

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from paperkit.claims import Claim, Values, Verdict
-from paperkit.experiment import Experiment, Job
-from paperkit.statistics import mean_interval, paired_difference
-from paperkit.style.padding import crop, pad_to_multiple
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job
+from claimkit.statistics import mean_interval, paired_difference
+from claimkit.style.padding import crop, pad_to_multiple
 from photonet.baselines.cascade import CascadeStyle
 from photonet.claims import drawing
 from photonet.claims.common import Pairs, averages, baselines, judged_by, network, photo_pairs

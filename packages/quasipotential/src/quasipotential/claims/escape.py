@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting
 from quasipotential.claims.theory import random_spd
 from quasipotential.closed_forms import stationary_covariance

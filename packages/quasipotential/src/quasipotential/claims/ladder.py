@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting, systems
 from quasipotential._sweep import sweep
 from quasipotential.claims.published import JET_MARCHER, OLIM2D, OLIM2D_RUN, OLIM_ALL

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting
 from quasipotential.closed_forms import separable, stationary_density_1d
 from quasipotential.exits import simulate_occupancy, tabulate

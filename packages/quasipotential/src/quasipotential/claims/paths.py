@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting, systems
 from quasipotential.characteristics import Characteristics
 from quasipotential.paths import geometric_action, minimum_action_path

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting
 from quasipotential.sgd import NoisyRegression, run_sgd, sgd_problem
 from quasipotential.wells import find_wells

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import systems
 from quasipotential.claims.ladder import errors
 from quasipotential.solver import solve

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
 from quasipotential.closed_forms import (
     ClosedForm,
     discrete_covariance,

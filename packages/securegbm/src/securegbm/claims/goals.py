@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
-from paperkit.files import atomic_path
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
+from claimkit.files import atomic_path
 from securegbm.binning import BinConfig
 from securegbm.claims.cost import make_table, settings
 from securegbm.config import TrainConfig

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
 from securegbm.binning import BinConfig
 from securegbm.channel import LocalChannel
 from securegbm.config import Encryption, TrainConfig

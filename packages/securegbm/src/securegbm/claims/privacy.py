@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings, pooled
-from paperkit.files import atomic_path
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings, pooled
+from claimkit.files import atomic_path
 from securegbm.attack import Attacker
 from securegbm.feature_cipher import FeatureCipher
 from securegbm.label_cipher import LabelCipher

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.claims import Claim, Estimate, Preset, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
-from paperkit.files import atomic_path
-from paperkit.statistics import mean_interval
+from claimkit.claims import Claim, Estimate, Preset, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
+from claimkit.files import atomic_path
+from claimkit.statistics import mean_interval
 from securegbm.binning import BinConfig
 from securegbm.channel import LocalChannel
 from securegbm.config import TrainConfig

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.claims import Claim, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
-from paperkit.statistics import paired_difference
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
+from claimkit.statistics import paired_difference
 from stylenas import plots
 from stylenas.claims.common import style_space
 from stylenas.objective import PUBLISHED, Objective

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.claims import Claim, Values, Verdict
-from paperkit.experiment import Experiment, Job
-from paperkit.statistics import paired_difference
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job
+from claimkit.statistics import paired_difference
 from stylenas import plots
 from stylenas.claims import speed
 from stylenas.style.spaces import StyleSpace, genome_of

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
 from stylenas import plots
 from stylenas.claims.common import published, style_space
 from stylenas.front import hypervolume, non_dominated

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
 from photonet.architecture import Architecture
 from photonet.executor import Executor
 from photonet.network import Decoder, PhotoNet

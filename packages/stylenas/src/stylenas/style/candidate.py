@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from paperkit.style.encoders import LevelEncoder
+from claimkit.style.encoders import LevelEncoder
 from photonet.architecture import DEAD, NAMES, STAGES, Architecture
 from photonet.cost import Layer, encoder_macs, layers
 from photonet.network import Decoder, Levels, PhotoNet, normalised

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from paperkit.style.encoders import LevelEncoder
-from paperkit.style.images import write_image
-from paperkit.training.crops import Crops
+from claimkit.style.encoders import LevelEncoder
+from claimkit.style.images import write_image
+from claimkit.training.crops import Crops
 from photonet.architecture import LENGTH, PRESETS
 from photonet.network import PhotoNet
 from photonet.objective import objective

@@ -8,10 +8,10 @@ from typing import Literal
 
 import torch
 
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.style.encoders import LevelEncoder
-from paperkit.style.images import image_files
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.style.encoders import LevelEncoder
+from claimkit.style.images import image_files
 from photonet.architecture import DEAD, Architecture
 from photonet.network import MULTIPLE
 from photonet.style import digest

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from paperkit import run
-from paperkit.errors import InputError
-from paperkit.files import atomic_path
-from paperkit.style.encoders import LevelEncoder
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.files import atomic_path
+from claimkit.style.encoders import LevelEncoder
 from photonet.architecture import Architecture
 from photonet.closed_form import start_decoder
 from photonet.cost import layers
@@ -195,7 +195,7 @@ def random_candidate(rng: torch.Generator, extended: bool) -> Candidate:
 
 def narrow_encoder(encoder: LevelEncoder, images: Tensor) -> LevelEncoder:
     """An encoder with half of the channels, fitted in closed form to the one that is given."""
-    from paperkit.training.closed_form import start_encoder
+    from claimkit.training.closed_form import start_encoder
 
     small = LevelEncoder([c // 2 for c in encoder.channels], encoder.convolutions[:-1])
     with torch.no_grad():

@@ -7,10 +7,10 @@ from typing import Literal
 
 from torch import Tensor
 
-from paperkit.experiment import Job, Settings
-from paperkit.files import sha256
-from paperkit.style.encoders import load_vgg19, read_state
-from paperkit.style.images import read_image
+from claimkit.experiment import Job, Settings
+from claimkit.files import sha256
+from claimkit.style.encoders import load_vgg19, read_state
+from claimkit.style.images import read_image
 from styleproj.network import Decoder, StyleNetwork
 from styleproj.samples import CONTENTS, STYLES, photograph, square
 from styleproj.weights import load_network, shipped

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, pooled
-from paperkit.statistics import mean_interval
-from paperkit.style.metrics import gram_distance
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, pooled
+from claimkit.statistics import mean_interval
+from claimkit.style.metrics import gram_distance
 from styleproj import plots
 from styleproj.baselines import TRANSFORMS
 from styleproj.claims.common import NAMES, Pairs, network, pairs

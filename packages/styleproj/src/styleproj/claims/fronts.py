@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from paperkit.claims import Claim, Values, Verdict
-from paperkit.experiment import Experiment, Job
-from paperkit.statistics import mean_interval
-from paperkit.style.metrics import gram_distance, mean_std_distance, sliced_wasserstein
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job
+from claimkit.statistics import mean_interval
+from claimkit.style.metrics import gram_distance, mean_std_distance, sliced_wasserstein
 from styleproj import plots
 from styleproj.baselines import TRANSFORMS
 from styleproj.claims.common import NAMES, Pairs, network, pairs

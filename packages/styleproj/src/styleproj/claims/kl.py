@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from paperkit import run
-from paperkit.claims import Claim, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
-from paperkit.statistics import paired_difference
-from paperkit.style.images import write_image
-from paperkit.style.metrics import ssim_edge
+from claimkit import run
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
+from claimkit.statistics import paired_difference
+from claimkit.style.images import write_image
+from claimkit.style.metrics import ssim_edge
 from styleproj import plots
 from styleproj.baselines import TRANSFORMS
 from styleproj.claims.common import NAMES, Pairs, held_out, network, pairs

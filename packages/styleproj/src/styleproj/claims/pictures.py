@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings, pooled
-from paperkit.statistics import mean_interval
-from paperkit.style.metrics import psnr
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings, pooled
+from claimkit.statistics import mean_interval
+from claimkit.style.metrics import psnr
 from styleproj import plots
 from styleproj.baselines import TRANSFORMS
 from styleproj.claims.common import NAMES, Pairs, network, pairs
@@ -72,7 +72,7 @@ class Large(Settings):
 
 ALONE = """
 import json, sys, time, torch
-from paperkit import run
+from claimkit import run
 from styleproj.claims.pictures import enlarged
 from styleproj.samples import photograph
 from styleproj.stylizer import Stylizer

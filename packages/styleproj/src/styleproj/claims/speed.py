@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from paperkit.claims import Claim, Estimate, Values, Verdict
-from paperkit.experiment import Experiment, Job, Settings
-from paperkit.style.transforms import Statistics, wct
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
+from claimkit.style.transforms import Statistics, wct
 from styleproj import kernels, plots
 from styleproj.baselines import adain_reference, efdm
 from styleproj.claims.common import NAMES, network

@@ -1,0 +1,161 @@
+"""The verbs that all packages have in common, and the one way in which a package's command line is made.
+
+Only the standard library and tyro are imported before a command is known: ``--help`` answers at once.
+"""
+
+import io
+import os
+import select
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+import tyro
+
+from claimkit.claims import Preset, VerdictKind, best, load_records
+from claimkit.errors import InputError
+
+Verb = Callable[..., None]
+MARKS: dict[VerdictKind, str] = {"reproduced": "✔", "direction reproduced": "↗", "not reproduced": "✘", "not run": "–"}
+
+
+def main(
+    package: str, description: str, verbs: Mapping[str, Verb], citation: str, argv: Sequence[str] | None = None
+) -> None:
+    """Run the command line of a package: its own verbs, then ``reproduce``, ``list`` and ``cite``.
+
+    Args:
+        package: Name of the package and of its command.
+        description: One sentence for ``--help``.
+        verbs: Names to functions; a function's docstring is its help and its annotated parameters are its options.
+        citation: BibTeX of the papers.
+        argv: Arguments, by default the process's.
+
+    Exits 2 with one sentence on bad input, 1 when a claim's code broke, 130 when interrupted.
+    """
+
+    def cite() -> None:
+        """Print how to cite the papers behind this package, as BibTeX."""
+        print(citation.strip())
+
+    def list_() -> None:
+        """List the claims: verdict, preset, time, memory and machine of the recorded runs."""
+        _list(package)
+
+    def reproduce(
+        claim: tyro.conf.Positional[tuple[str, ...]] = (),
+        preset: Preset = "small",
+        seeds: int | None = None,
+        out: Path | None = None,
+        device: str = "auto",
+        jobs: int | None = None,
+        data: Path | None = None,
+        fresh: bool = False,
+    ) -> None:
+        """Measure the paper's claims again, judge each and write one JSON and one picture a claim.
+
+        An interrupted run resumes at the first unfinished seed; what the same code already measured is not run twice.
+
+        Args:
+            claim: Identifiers, such as M3; all claims when none is given.
+            preset: smoke (wiring only), small (minutes), full (hours, needs --data), paper (the paper's own setting).
+            seeds: Number of seeds instead of the preset's.
+            out: Folder of the records; reproduced/PACKAGE when not given.
+            device: auto, cpu, cuda, cuda:N or mps.
+            jobs: Processes to run seeds in; -1 is one a core. When not given, seeds of one thread share the cores and
+                whatever is timed runs alone.
+            data: Folder of data sets and weights; CLAIMKIT_DATA when not given.
+            fresh: Measure again what is already measured.
+        """
+        folder = out if out is not None else Path("reproduced") / package
+        sys.exit(_reproduce(package, claim, preset, seeds, folder, device, jobs, data, fresh))
+
+    run_verbs({**verbs, "reproduce": reproduce, "list": list_, "cite": cite}, package, description, argv)
+
+
+def run_verbs(verbs: Mapping[str, Verb], prog: str, description: str, argv: Sequence[str] | None = None) -> None:
+    """Parse and run one of several verbs of the distribution ``prog``; bad input is one sentence and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that is not UTF-8 still gets its text
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments == ["--version"]:
+        print(f"{prog} {version(prog)}")
+        return
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            dict(verbs), prog=prog, description=f"{description} (--version prints the version.)", args=arguments
+        )
+        sys.stdout.flush()
+    except InputError as e:
+        fail(str(e), prog)
+    except OSError as e:
+        if isinstance(e, BrokenPipeError) and _reader_left():
+            sys.exit(141)  # as what the system ends by SIGPIPE
+        # no such file, no permission, disk full: what the system says is the sentence
+        fail(f"{e.strerror or e}{f': {e.filename}' if e.filename else ''}", prog)
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        sys.exit(130)
+
+
+def _reader_left() -> bool:
+    """Whether nobody reads what is printed any more, as behind ``| head``; the rest of it then goes nowhere."""
+    output, poll = sys.stdout.fileno(), select.poll()
+    poll.register(output, select.POLLOUT)
+    left = any(events & select.POLLERR for _, events in poll.poll(0))
+    if left:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return left
+
+
+def fail(sentence: str, prog: str) -> NoReturn:
+    """Print one sentence and exit 2."""
+    print(f"{prog}: {sentence}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _reproduce(package: str, claim: Sequence[str], preset: Preset, seeds: int | None, out: Path, *rest: Any) -> int:
+    """Run, print a line a claim, and return the exit code."""
+    from claimkit.runner import reproduce
+
+    device, jobs, data, fresh = rest
+    broken = []
+    for o in reproduce(package, claim, preset, seeds, out, device, jobs, data, fresh):
+        if o.record is None:
+            broken.append(o.claim)
+            print(f"! {o.claim}: the measurement broke\n{o.error}", file=sys.stderr)
+            continue
+        e, v = o.record.evidence, o.record.verdict
+        again = ", already measured" if o.reused else ""
+        cost = f"  ({e.wall_seconds:.0f} s, {e.peak_memory_mb:.0f} MB{again})" if e else ""
+        measured = f"{v.effect}. " if v.effect else ""
+        title = f"{o.claim:<4} {o.record.claim.title}"
+        line = f"· {title}: ran" if e and preset == "smoke" else f"{MARKS[v.kind]} {title}: {v.kind}. {measured}{v.reason}"
+        print(line + cost, flush=True)
+    print(f"records and pictures: {out}")
+    if preset == "smoke":
+        print("preset smoke shows that everything runs; it proves nothing and enters no table")
+    if broken:
+        print(f"{package}: {', '.join(broken)} could not be measured, see above", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def _list(package: str) -> None:
+    from claimkit.experiment import load_experiments
+    from claimkit.report import results_folder
+    from claimkit.run import machine
+
+    folder = results_folder(package)
+    records = {r.claim.id: r for r in best(load_records(folder))} if folder else {}
+    if not records:
+        for e in load_experiments(package):
+            print(f"– {e.claim.id:<4} {e.claim.title}: no recorded run here; presets {', '.join(e.presets)}")
+    for r in records.values():
+        print(f"{MARKS[r.verdict.kind]} {r.claim.id:<4} {r.claim.title}: {r.verdict.kind}")
+        if e := r.evidence:
+            where = machine(e.environment)
+            cost = f"{len(e.seeds)} seed(s), {e.wall_seconds:.0f} s, {e.peak_memory_mb:.0f} MB"
+            print(f"       {e.preset}, {cost}, {where}, commit {e.commit}")

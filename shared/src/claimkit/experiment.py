@@ -1,0 +1,97 @@
+"""A claim put to the test: what is measured for one seed, and how all seeds are judged."""
+
+import hashlib
+import importlib
+import importlib.util
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from claimkit.assets import Assets
+from claimkit.claims import Claim, Preset, Values, Verdict, natural
+from claimkit.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a preset fixes; a package's experiments subclass it with their own sizes. One code path for all presets."""
+
+    seeds: int = 1
+    threads: int | None = None
+    """Threads that torch uses for a seed: one is fastest where tensors are small; None leaves torch's own number."""
+    timed: bool = False
+    """Seconds are part of what is measured: nothing runs beside a seed unless the user asks for it."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """The circumstances handed to a measurement: its seed, device, and where data comes from."""
+
+    seed: int
+    device: str = "cpu"
+    assets: Assets = field(default_factory=Assets)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A claim and how it is put to the test.
+
+    Attributes:
+        claim: What is claimed, and the criterion.
+        presets: Settings by preset; a preset that is absent is *not run*.
+        measure: ``(settings, job) -> values`` for one seed; a module-level function. Values are JSON.
+        judge: ``(values of all seeds) -> verdict``; applies the criterion, nothing else.
+        draw: ``(values of all seeds, path)`` writes the picture, if there is one; an ImportError leaves it out.
+    """
+
+    claim: Claim
+    presets: Mapping[Preset, Any]
+    measure: Callable[[Any, Job], Values]
+    judge: Callable[[Sequence[Values]], Verdict]
+    draw: Callable[[Sequence[Values], Path], None] | None = None
+
+    @property
+    def code(self) -> str:
+        """Where the measurement is written."""
+        return f"{self.measure.__module__}:{self.measure.__qualname__}"
+
+
+def load_experiments(package: str) -> list[Experiment]:
+    """The list ``EXPERIMENTS`` of ``<package>.claims``, in the natural order of the claims."""
+    experiments: list[Experiment] = importlib.import_module(f"{package}.claims").EXPERIMENTS
+    return sorted(experiments, key=lambda e: natural(e.claim.id))
+
+
+def package_folder(package: str) -> Path:
+    """Folder of an installed package's modules."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(f"the package {package!r} is not installed here: pip install it")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def source_digest(package: str) -> str:
+    """sha256 over the Python sources of a package and of claimkit: changes exactly when the code does."""
+    total = hashlib.sha256(sys.version.encode())
+    for folder in (package_folder(package), package_folder("claimkit")):
+        for file in sorted(folder.rglob("*.py")):
+            total.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
+    return total.hexdigest()
+
+
+def pooled(values: Sequence[Values], name: str) -> list[float]:
+    """One quantity of all seeds as a flat list, for a judge: lists are chained, numbers appended.
+
+    >>> pooled([{"x": [1.0, 2.0]}, {"x": 3.0}], "x")
+    [1.0, 2.0, 3.0]
+    """
+    flat: list[float] = []
+    for v in values:
+        x = v[name]
+        flat.extend(x if isinstance(x, list) else [x])
+    if not all(math.isfinite(x) for x in flat):
+        raise InputError(f"{name} is not finite in some seed")
+    return flat

@@ -1,0 +1,96 @@
+"""``claimkit``, the command that looks at all packages: README tables, scoreboard, badges, report page."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from claimkit import bench, report
+from claimkit.claims import Record
+from claimkit.cli import run_verbs
+from claimkit.errors import InputError
+from claimkit.judging import judge_again
+
+DESCRIPTION = "Turn recorded results into README tables, badges and the report page."
+
+
+def readme(root: Path = Path(), check: bool = False) -> None:
+    """Write the generated tables of all READMEs from the recorded results.
+
+    Args:
+        root: Root of the workspace.
+        check: Change nothing; exit 1 when a README and its results differ.
+    """
+    packages = _packages(root)
+    records = _recorded(packages)
+    stale = []
+    for folder in packages:
+        mine = [r for r in records if r.package == folder.name]
+        if report.update_block(folder / "README.md", "claims", report.claims_table(mine), check):
+            stale.append(folder / "README.md")
+        benchmarks = folder / "results" / "benchmarks"
+        if benchmarks.is_dir() and report.update_block(folder / "README.md", "benchmarks", bench.table(benchmarks), check):
+            stale.append(folder / "README.md")
+    board = report.scoreboard(records, lambda p: f"[{p}](packages/{p})")
+    if report.update_block(root / "README.md", "scoreboard", board, check):
+        stale.append(root / "README.md")
+    for file in dict.fromkeys(stale):
+        print(f"{file}: {'differs from the recorded results; run: claimkit readme' if check else 'updated'}")
+    sys.exit(bool(check and stale))
+
+
+def page(root: Path = Path(), fresh: Path = Path("report/results"), out: Path = Path("report"), link: str = "") -> None:
+    """Print the scoreboard, and write index.html and the badges from the recorded and the freshly measured results.
+
+    Args:
+        root: Root of the workspace.
+        fresh: Folder with one folder of new records a package; where it has a claim, it wins at equal preset.
+        out: Folder of the page.
+        link: Address under which the repository's files are shown, such as https://HOST/OWNER/NAME/blob/main; the files
+            on this disk when not given.
+    """
+    from claimkit.page import write_page
+
+    packages = _packages(root)
+    new = [fresh / p.name for p in packages]
+    records = [*_recorded(packages), *report.gather(*new)]
+    base = link.rstrip("/") or Path(os.path.relpath(root, out)).as_posix()
+    sources = {p.name: f"{base}/packages/{p.name}/src" for p in packages}
+    path = write_page(records, [*(p / "results" for p in packages), *new], out, sources)
+    for p in packages:
+        report.write_badge(p.name, records, out / "badges")
+    print(report.scoreboard(records))
+    print(f"\n{path}")
+
+
+def judge(
+    package: tyro.conf.Positional[str], claims: tyro.conf.Positional[tuple[str, ...]] = (), out: Path | None = None
+) -> None:
+    """Judge what is recorded by the criteria and the words of today, without measuring anything.
+
+    Args:
+        package: Name of an installed package, such as msgd.
+        claims: Identifiers, such as M3; all claims when none is given.
+        out: Folder of the records; packages/PACKAGE/results when not given.
+    """
+    for old, new in judge_again(package, out or Path("packages") / package / "results", claims):
+        changed = "" if old.verdict.kind == new.verdict.kind else f" (was: {old.verdict.kind})"
+        print(f"{new.claim.id} at {new.preset}: {new.verdict.kind}{changed}. {new.verdict.reason}")
+
+
+def _packages(root: Path) -> list[Path]:
+    folders = sorted(p.parent for p in (root / "packages").glob("*/pyproject.toml"))
+    if not folders:
+        raise InputError(f"{root.resolve()} holds no packages/*/pyproject.toml: give --root the root of the workspace")
+    return folders
+
+
+def _recorded(packages: Sequence[Path]) -> list[Record]:
+    return report.gather(*(p / "results" for p in packages))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    run_verbs({"readme": readme, "page": page, "judge": judge}, "claimkit", DESCRIPTION, argv)

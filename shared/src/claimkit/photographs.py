@@ -1,0 +1,29 @@
+"""Photographs that come with scikit-image and scikit-learn: for demos, claims and tests without a download."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from claimkit.errors import InputError
+
+PHOTOGRAPHS = ("china", "flower", "astronaut", "chelsea", "coffee", "rocket", "motorcycle", "retina", "hubble", "ihc")
+_SCIKIT_IMAGE = {"ihc": "immunohistochemistry", "hubble": "hubble_deep_field", "motorcycle": "stereo_motorcycle"}
+
+
+def photograph(name: str) -> NDArray[np.uint8]:
+    """One of :data:`PHOTOGRAPHS`, ``(height, width, 3)``; needs scikit-image, ``china`` and ``flower`` scikit-learn.
+
+    Raises:
+        InputError: No such photograph.
+    """
+    if name not in PHOTOGRAPHS:
+        raise InputError(f"there is no photograph {name!r}: expected one of {', '.join(PHOTOGRAPHS)}")
+    if name in ("china", "flower"):
+        from sklearn.datasets import load_sample_image
+
+        pixels = load_sample_image(f"{name}.jpg")
+    else:
+        from skimage import data
+
+        pixels = getattr(data, _SCIKIT_IMAGE.get(name, name))()
+        pixels = pixels[0] if isinstance(pixels, tuple) else pixels
+    return np.ascontiguousarray(pixels[:, :, :3])

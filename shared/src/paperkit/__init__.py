@@ -1,6 +1,0 @@
-"""paperkit: claims, evidence and verdicts, and the little that nine reproductions have in common.
-
-The modules are imported one by one (``from paperkit import claims``); none of them imports torch.
-"""
-
-__version__ = "0.1.0"
