@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 from torch.nn.functional import cross_entropy
 
-from delta import layers_for
-from delta.ablation import ablate, ablate_naive
 from claimkit import bench
 from claimkit.transfer.networks import create
+from delta import layers_for
+from delta.ablation import ablate, ablate_naive
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 NETWORKS = {"ResNet-20, 32 x 32": ("cifar-resnet20", 32, 32), "ResNet-18, 64 x 64": ("resnet18", 64, 8)}

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
-from delta import DELTA, FeatureCache, layers_for
 from claimkit import bench, run
 from claimkit.transfer.data import Images, View
 from claimkit.transfer.loop import FineTuner, FineTuning
 from claimkit.transfer.networks import create
 from claimkit.transfer.regularizers import L2SP, Regularizer
 from claimkit.transfer.tasks import Split
+from delta import DELTA, FeatureCache, layers_for
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 KINDS = ("plain", "L2-SP", "DELTA", "DELTA, cached features")

@@ -4,8 +4,8 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
-from delta import DELTA, channel_attention
 from claimkit.transfer.networks import create, replace_head
+from delta import DELTA, channel_attention
 
 
 def main(steps: int = 20) -> float:

@@ -5,8 +5,8 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
-from delta import DELTA
 from claimkit.transfer.networks import create, replace_head
+from delta import DELTA
 
 
 class FineTuned(lightning.LightningModule):

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from delta import Attention, channel_attention, layers_for
-from delta.ablation import ablate, ablate_naive
-from delta.probe import Batches, fit_head
 from claimkit.errors import InputError
 from claimkit.transfer.data import Images, View
 from claimkit.transfer.networks import create
+from delta import Attention, channel_attention, layers_for
+from delta.ablation import ablate, ablate_naive
+from delta.probe import Batches, fit_head
 
 finite = st.floats(-1e3, 1e3, allow_subnormal=False)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from claimkit.runner import reproduce
 from delta.claims import exact, order
 from delta.claims.protocol import FULL, Protocol, accuracies, measure
-from claimkit.runner import reproduce
 
 
 @pytest.mark.slow

@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from delta import Attention
-from delta.cli import main
 from claimkit import testing
 from claimkit.transfer.networks import create
+from delta import Attention
+from delta.cli import main
 
 SMALL = ["--size", "28", "--mean", "0.5", "0.5", "0.5", "--std", "0.5", "0.5", "0.5", "--device", "cpu"]
 call = partial(testing.call, main)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from delta.layers import layers_for
 from claimkit.transfer.networks import create
+from delta.layers import layers_for
 
 RELEASED = {
     "resnet50": ("layer1.2.conv3", "layer2.3.conv3", "layer3.5.conv3", "layer4.2.conv3"),

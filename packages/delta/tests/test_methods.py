@@ -5,14 +5,14 @@ import copy
 import pytest
 import torch
 
-from delta import fit
-from delta.comparison import chosen, compare_task, curves
-from delta.methods import ALPHAS, regularizer
 from claimkit.errors import InputError
 from claimkit.transfer.data import View, from_arrays
 from claimkit.transfer.loop import FineTuning
 from claimkit.transfer.networks import CifarResNet, SmallCNN, reinitialise
 from claimkit.transfer.tasks import Task
+from delta import fit
+from delta.comparison import chosen, compare_task, curves
+from delta.methods import ALPHAS, regularizer
 
 VIEW = View(8, flip=False, mean=(0,), std=(1,))
 

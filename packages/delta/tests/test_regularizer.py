@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from claimkit.errors import InputError
 from delta import DELTA, Attention, FeatureCache
 from delta.claims.exact import literal
 from delta.features import unwrapped
 from delta.regularizer import feature_distance
-from claimkit.errors import InputError
 
 LAYERS = ("layer1.0.conv2", "layer3.0.conv2")
 

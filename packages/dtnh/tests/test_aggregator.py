@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from dtnh import Guard, ProtectedRow, project
 from claimkit.errors import InputError
+from dtnh import Guard, ProtectedRow, project
 
 
 @given(st.integers(2, 5), st.integers(1, 8), st.integers(0, 4), st.integers(0, 2**31))
@@ -47,8 +47,8 @@ def test_torchjd_calls_it_and_gets_what_the_guard_gives():
 
 def test_the_symmetric_rival_is_pcgrad_of_torchjd():
     aggregation = pytest.importorskip("torchjd.aggregation")
-    from dtnh.guarded import Symmetric
     from claimkit.transfer.regularizers import Regularizer
+    from dtnh.guarded import Symmetric
 
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from dtnh.cli import main
 from claimkit import testing
+from dtnh.cli import main
 
 
 @pytest.fixture(autouse=True)

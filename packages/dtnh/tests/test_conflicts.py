@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from claimkit.errors import InputError
 from dtnh.conflicts import COLUMNS, PACKED, Conflicts
 from dtnh.projection import Info, project
-from claimkit.errors import InputError
 
 
 def step(cos):

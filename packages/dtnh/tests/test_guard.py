@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from dtnh import L2SP, Guard, project
 from claimkit.errors import InputError
+from dtnh import L2SP, Guard, project
 
 
 class Net(nn.Module):

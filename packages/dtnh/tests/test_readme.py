@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from dtnh.claims import grid
 from claimkit.claims import load_records
+from dtnh.claims import grid
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -6,8 +6,6 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from dtnh import L2SP, FeatureMaps, Guard, Guarded, LogitDistillation, fit, project
-from dtnh.guarded import Combined, RandomDirection, Symmetric
 from claimkit.errors import InputError
 from claimkit.transfer import regularizers
 from claimkit.transfer.data import Images, View
@@ -15,6 +13,8 @@ from claimkit.transfer.loop import FineTuning, finetune
 from claimkit.transfer.networks import SmallCNN, create
 from claimkit.transfer.regularizers import Regularizer, Step
 from claimkit.transfer.tasks import Task
+from dtnh import L2SP, FeatureMaps, Guard, Guarded, LogitDistillation, fit, project
+from dtnh.guarded import Combined, RandomDirection, Symmetric
 
 VIEW = View(8, flip=False, mean=(0,), std=(1,))
 

@@ -6,10 +6,10 @@ import torch
 from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
+from claimkit import bench
 from msgd.models import make_model
 from msgd.replicas import Perceptron, descend
 from msgd.sparse_regression import matched_classes, sparse_regression
-from claimkit import bench
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 REPLICAS, ROWS = 16, 32

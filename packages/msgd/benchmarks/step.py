@@ -7,11 +7,11 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
 import msgd
+from claimkit import bench
 from msgd.data import ImageData
 from msgd.models import make_model
 from msgd.noise import make
 from msgd.training import Trainer, Training
-from claimkit import bench
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 N, BATCH = 1_000, 50

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from msgd.claims import EXPERIMENTS, bias, convergence, cost, fashion
 from claimkit.runner import reproduce
+from msgd.claims import EXPERIMENTS, bias, convergence, cost, fashion
 
 
 @pytest.mark.slow

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from msgd.cli import main
 from claimkit import testing
+from msgd.cli import main
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import msgd
-from msgd.claims.algebra import gradient, network
 from claimkit.errors import InputError
+from msgd.claims.algebra import gradient, network
 
 
 def criterion(outputs, targets):

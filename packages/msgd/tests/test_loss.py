@@ -7,8 +7,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import msgd
-from msgd.claims.algebra import gradient, network
 from claimkit.errors import InputError
+from msgd.claims.algebra import gradient, network
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import msgd
+from claimkit.errors import InputError
 from msgd.replicas import DiagonalLinear, Perceptron, descend
 from msgd.sparse_regression import sparse_regression
-from claimkit.errors import InputError
 
 
 def autograd(model, theta, weight, index):

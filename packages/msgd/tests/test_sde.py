@@ -8,10 +8,10 @@ import torch
 import torchsde
 
 import msgd
-from msgd.claims.algebra import logistic_losses
-from msgd.sde import coupled_paths, run_paths, weighted_gradient
 from claimkit.errors import InputError
 from claimkit.statistics import power_law
+from msgd.claims.algebra import logistic_losses
+from msgd.sde import coupled_paths, run_paths, weighted_gradient
 
 START = torch.tensor([1.0, -1.0], dtype=torch.float64)
 

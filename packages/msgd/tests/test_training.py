@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import msgd
+from claimkit.errors import InputError
 from msgd.data import load
 from msgd.models import make_model
 from msgd.training import Trainer, Training
-from claimkit.errors import InputError
 
 
 def trainer(noise=None, **options):

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils._pytree import tree_leaves, tree_map
 
+from claimkit.errors import InputError
 from delta.features import channel_axis
 from delta.layers import find
-from claimkit.errors import InputError
 
 STACK_BYTES = (2**28, 2**22)
 """On a GPU, where few large passes are fastest; on a CPU, where its caches should hold the stack."""

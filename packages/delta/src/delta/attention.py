@@ -14,12 +14,12 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
+from claimkit.errors import InputError
+from claimkit.files import write_atomic
 from delta.ablation import ablate
 from delta.features import unwrapped
 from delta.layers import layers_for
 from delta.probe import fit_head
-from claimkit.errors import InputError
-from claimkit.files import write_atomic
 
 TEMPERATURE = 5.0
 

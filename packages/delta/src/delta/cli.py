@@ -126,8 +126,8 @@ def finetune(
         out: Folder of model.pt, summary.json, losses.csv, attention.json and checkpoint.pt.
         resume: Go on from the checkpoint in --out.
     """
-    from delta import verbs
     from claimkit.transfer.loop import FineTuning
+    from delta import verbs
 
     settings = FineTuning(steps, batch, learning_rate, head_decay=head_decay, schedule=schedule, augment=augment, seed=seed)
     view = verbs.view(size, mean, std)
@@ -174,8 +174,8 @@ def compare(
         device: auto, cpu, cuda, cuda:N or mps.
         out: Folder of compare.json and compare.png, and of finished runs, which are not run twice.
     """
-    from delta import verbs
     from claimkit.transfer.loop import FineTuning
+    from delta import verbs
 
     settings = FineTuning(steps, batch, learning_rate)
     view = verbs.view(size, mean, std)

@@ -6,8 +6,8 @@ from contextlib import contextmanager, suppress
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from delta.layers import find
 from claimkit.errors import InputError
+from delta.layers import find
 
 
 class _LastLayerReachedError(Exception):

@@ -17,16 +17,16 @@ from typing import Literal
 
 from torch import nn
 
-from delta.attention import Attention, channel_attention
-from delta.cache import FeatureCache
-from delta.layers import layers_for
-from delta.probe import Batches
-from delta.regularizer import DELTA
 from claimkit.errors import InputError
 from claimkit.transfer.data import Images, View
 from claimkit.transfer.loop import FineTuning, Result, finetune
 from claimkit.transfer.regularizers import L2, L2SP, Regularizer
 from claimkit.transfer.tasks import Task
+from delta.attention import Attention, channel_attention
+from delta.cache import FeatureCache
+from delta.layers import layers_for
+from delta.probe import Batches
+from delta.regularizer import DELTA
 
 Method = Literal["scratch", "frozen", "l2", "l2sp", "fm", "delta"]
 ALPHAS: Mapping[str, float] = {"scratch": 1e-4, "frozen": 0.0, "l2": 1e-4, "l2sp": 0.1, "fm": 0.01, "delta": 0.01}

@@ -14,13 +14,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from claimkit.errors import InputError
+from claimkit.training import parallel
+from claimkit.transfer.regularizers import Regularizer, Step
 from delta.attention import Attention
 from delta.cache import FeatureCache
 from delta.features import Taps, buffers_kept, channel_axis, unwrapped
 from delta.layers import find, layers_for
-from claimkit.errors import InputError
-from claimkit.training import parallel
-from claimkit.transfer.regularizers import Regularizer, Step
 
 
 def feature_distance(student: Tensor, source: Tensor, weights: Tensor | None = None) -> Tensor:

@@ -12,14 +12,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from delta import photographs, plots
-from delta.attention import Attention, channel_attention
-from delta.cache import FeatureCache
-from delta.comparison import Run, chosen, compare_task, curves
-from delta.layers import find, layers_for
-from delta.methods import ALPHAS, Method, fine_tune, task_attention
-from delta.probe import Batches
-from delta.regularizer import DELTA
 from claimkit import run
 from claimkit.errors import InputError
 from claimkit.files import atomic_path, write_atomic
@@ -30,6 +22,14 @@ from claimkit.transfer.data import Images, View, from_folder
 from claimkit.transfer.loop import FineTuning
 from claimkit.transfer.networks import SmallCNN, create, reinitialise
 from claimkit.transfer.tasks import Split, Task, carve
+from delta import photographs, plots
+from delta.attention import Attention, channel_attention
+from delta.cache import FeatureCache
+from delta.comparison import Run, chosen, compare_task, curves
+from delta.layers import find, layers_for
+from delta.methods import ALPHAS, Method, fine_tune, task_attention
+from delta.probe import Batches
+from delta.regularizer import DELTA
 
 
 def view(size: int, mean: Sequence[float], std: Sequence[float]) -> View:

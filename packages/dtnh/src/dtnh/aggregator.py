@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from dtnh.projection import measure
 from claimkit.errors import InputError
+from dtnh.projection import measure
 
 
 class ProtectedRow(nn.Module):

@@ -78,8 +78,8 @@ def fit(
         out: Folder of model.pt, summary.json, conflicts.csv, conflicts.png and checkpoint.pt.
         resume: Go on from the checkpoint in --out.
     """
-    from dtnh import verbs
     from claimkit.transfer.loop import FineTuning
+    from dtnh import verbs
 
     settings = FineTuning(steps, batch, learning_rate, schedule=schedule, seed=seed)
     method = verbs.Method(regularizer, guard, alpha, scope, layers)
@@ -124,8 +124,8 @@ def compare(
         device: auto, cpu, cuda, cuda:N or mps.
         out: Folder of compare.csv, compare.json, accuracy.png and conflicts.png; finished runs are kept and not run again.
     """
-    from dtnh import verbs
     from claimkit.transfer.loop import FineTuning
+    from dtnh import verbs
 
     own = data is None
     default = (120, 32) if own else (1000, 64)

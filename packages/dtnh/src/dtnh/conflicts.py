@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dtnh.projection import Info
 from claimkit.errors import InputError
 from claimkit.files import write_atomic
+from dtnh.projection import Info
 
 COLUMNS = ("cos", "conflict", "coef", "grad_norm", "reg_norm", "removed_norm")
 PACKED = 256

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax
 
-from dtnh.scopes import unwrapped
 from claimkit.errors import InputError
 from claimkit.training import parallel
 from claimkit.transfer.networks import head, head_name
 from claimkit.transfer.regularizers import Regularizer, Step
+from dtnh.scopes import unwrapped
 
 STAGES = 4
 

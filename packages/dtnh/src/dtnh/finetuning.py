@@ -7,15 +7,15 @@ from typing import Literal, get_args
 
 from torch import nn
 
-from dtnh.conflicts import Conflicts
-from dtnh.distillation import FeatureMaps, LogitDistillation
-from dtnh.guarded import Guarded, RandomDirection, Symmetric
-from dtnh.scopes import Scope
 from claimkit.errors import InputError
 from claimkit.transfer.data import Images, View
 from claimkit.transfer.loop import FineTuning, Result, finetune
 from claimkit.transfer.regularizers import L2, L2SP, Regularizer
 from claimkit.transfer.tasks import Task
+from dtnh.conflicts import Conflicts
+from dtnh.distillation import FeatureMaps, LogitDistillation
+from dtnh.guarded import Guarded, RandomDirection, Symmetric
+from dtnh.scopes import Scope
 
 Base = Literal["l2", "l2sp", "featmap", "logits"]
 How = Literal["plain", "guard", "symmetric", "random"]

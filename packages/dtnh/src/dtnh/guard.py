@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from claimkit.errors import InputError
 from dtnh.conflicts import Conflicts
 from dtnh.projection import Info, project_
 from dtnh.scopes import Params, Scope, grouped, head_names, named
-from claimkit.errors import InputError
 
 
 class NotFiniteError(InputError):

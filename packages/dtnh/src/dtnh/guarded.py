@@ -6,11 +6,11 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Generator, Tensor, nn
 
+from claimkit.transfer.regularizers import Regularizer, Step
 from dtnh.conflicts import Conflicts
 from dtnh.guard import Guard
 from dtnh.projection import project
 from dtnh.scopes import Scope
-from claimkit.transfer.regularizers import Regularizer, Step
 
 
 class Wrapper(Regularizer):

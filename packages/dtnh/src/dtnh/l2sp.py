@@ -6,8 +6,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from dtnh.scopes import Params, head_names, named, unwrapped
 from claimkit.errors import InputError
+from dtnh.scopes import Params, head_names, named, unwrapped
 
 foreach: Any = torch
 """torch, for its ``_foreach_*`` operators, which have no types."""

@@ -12,10 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from dtnh import embedded, plots
-from dtnh.conflicts import COLUMNS
-from dtnh.finetuning import ALPHAS, Base, Fit, fine_tune, regularizer
-from dtnh.scopes import Scope
 from claimkit import run
 from claimkit.errors import InputError
 from claimkit.files import atomic_path, sha256, write_atomic
@@ -25,6 +21,10 @@ from claimkit.transfer.data import View, from_folder
 from claimkit.transfer.loop import FineTuning
 from claimkit.transfer.networks import create
 from claimkit.transfer.tasks import Task
+from dtnh import embedded, plots
+from dtnh.conflicts import COLUMNS
+from dtnh.finetuning import ALPHAS, Base, Fit, fine_tune, regularizer
+from dtnh.scopes import Scope
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from msgd.covariance import GradientMatrix
 from claimkit.errors import InputError
+from msgd.covariance import GradientMatrix
 
 
 class DiagonalLangevin:

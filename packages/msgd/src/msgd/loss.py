@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from msgd.noise import Noise, Weights
 from claimkit.errors import InputError
+from msgd.noise import Noise, Weights
 
 
 def weighted_loss(losses: Float[Tensor, "..."], weights: Weights | Float[Tensor, " rows"]) -> Float[Tensor, ""]:

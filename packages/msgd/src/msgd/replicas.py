@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from msgd.noise import Noise
 from claimkit.errors import InputError
+from msgd.noise import Noise
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from msgd.noise import GaussianCov, GaussianFisher, Noise
 from claimkit.errors import InputError
+from msgd.noise import GaussianCov, GaussianFisher, Noise
 
 Losses = Callable[[Float[Tensor, "paths d"]], Float[Tensor, "paths n"]]
 """Losses of all n samples at one point a path."""

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from claimkit.errors import InputError
 from msgd.noise import (
     Bernoulli,
     GaussianCov,
@@ -24,7 +25,6 @@ from msgd.noise import (
     match,
 )
 from msgd.replicas import DiagonalLinear
-from claimkit.errors import InputError
 
 
 @dataclass(frozen=True)

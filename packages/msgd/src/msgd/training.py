@@ -10,12 +10,12 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from msgd.data import ImageData
-from msgd.loss import weighted_loss
-from msgd.noise import Noise
 from claimkit.errors import InputError
 from claimkit.files import atomic_path
 from claimkit.training import parallel
+from msgd.data import ImageData
+from msgd.loss import weighted_loss
+from msgd.noise import Noise
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.files import write_atomic
+from claimkit.statistics import in_standard_errors, paired_difference
+from claimkit.training import parallel
 from msgd import plots
 from msgd.data import ImageData, load
 from msgd.models import make_model
@@ -17,11 +22,6 @@ from msgd.noise import make
 from msgd.replicas import descend
 from msgd.sparse_regression import matched_classes, sparse_regression
 from msgd.training import LogRow, Trainer, Training
-from claimkit import run
-from claimkit.errors import InputError
-from claimkit.files import write_atomic
-from claimkit.statistics import in_standard_errors, paired_difference
-from claimkit.training import parallel
 
 
 def demo(out: Path, replicas: int, steps: int, seed: int) -> None:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
+from claimkit.transfer.networks import CifarResNet, reinitialise
 from delta.ablation import ablate, ablate_naive
 from delta.attention import Attention
 from delta.layers import layers_for
 from delta.regularizer import DELTA
-from claimkit.claims import Claim, Estimate, Values, Verdict
-from claimkit.experiment import Experiment, Job, Settings
-from claimkit.transfer.networks import CifarResNet, reinitialise
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from delta import plots
-from delta.claims.protocol import FULL, Protocol, accuracies, gain, means, measure, table
 from claimkit.claims import Claim, Values, Verdict
 from claimkit.experiment import Experiment
+from delta import plots
+from delta.claims.protocol import FULL, Protocol, accuracies, gain, means, measure, table
 
 MARGIN = 0.5
 """Points by which attention may be worse and still count as not worse."""

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from delta.claims.targets import TASKS
-from delta.comparison import COLUMNS, Curve, Run, chosen, compare_task, curves
-from delta.methods import Method
 from claimkit.claims import Estimate, Values
 from claimkit.experiment import Job, Settings
 from claimkit.statistics import RESAMPLES, paired_difference
 from claimkit.transfer.loop import FineTuning
+from delta.claims.targets import TASKS
+from delta.comparison import COLUMNS, Curve, Run, chosen, compare_task, curves
+from delta.methods import Method
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dtnh.claims import grid
-from dtnh.claims.grid import Cell, Grid, cells, chosen_on_validation, collect, named, strongest
 from claimkit.claims import Claim, Estimate, Preset, Values, Verdict
 from claimkit.experiment import Experiment
 from claimkit.statistics import CONFIDENCE, paired_difference
+from dtnh.claims import grid
+from dtnh.claims.grid import Cell, Grid, cells, chosen_on_validation, collect, named, strongest
 
 MARGIN = 0.5
 """Percentage points of test accuracy that count as no loss; fixed before any run."""

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from dtnh.guarded import Guarded
 from claimkit.transfer.regularizers import Regularizer, Step
+from dtnh.guarded import Guarded
 
 
 class Witness(Guarded):

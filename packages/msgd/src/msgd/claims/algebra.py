@@ -7,12 +7,12 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, softplus
 
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings, pooled
 from msgd.covariance import GradientMatrix
 from msgd.loss import weighted_loss
 from msgd.noise import Bernoulli, MiniBatchCov, MiniBatchFisher, Multinomial, Noise, match, sgd_level
 from msgd.sparse_regression import matched_classes
-from claimkit.claims import Claim, Estimate, Values, Verdict
-from claimkit.experiment import Experiment, Job, Settings, pooled
 
 
 @dataclass(frozen=True)

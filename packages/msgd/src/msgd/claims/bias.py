@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from torch import Generator
 
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings, pooled
+from claimkit.statistics import in_standard_errors, paired_difference
 from msgd import plots
 from msgd.noise import GradientDescent, MiniBatch, MiniBatchFisher, Noise, match
 from msgd.replicas import descend
 from msgd.sparse_regression import matched_classes, sparse_regression
-from claimkit.claims import Claim, Values, Verdict
-from claimkit.experiment import Experiment, Job, Settings, pooled
-from claimkit.statistics import in_standard_errors, paired_difference
 
 GAP = 4.0
 """Standard errors that GD and SGD must differ by before anything is said about the other classes."""

@@ -9,13 +9,13 @@ import torch
 from torch import Generator, Tensor
 from torch.func import jacrev
 
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
+from claimkit.statistics import power_law
 from msgd import plots
 from msgd.claims.algebra import logistic_losses
 from msgd.noise import Bernoulli, GaussianCov, Multinomial, Noise, match
 from msgd.sde import Losses, coupled_paths, weighted_gradient
-from claimkit.claims import Claim, Values, Verdict
-from claimkit.experiment import Experiment, Job, Settings
-from claimkit.statistics import power_law
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Generator
 
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
 from msgd.data import ImageData
 from msgd.models import make_model
 from msgd.noise import Bernoulli, GaussianFisher, GradientDescent, MiniBatch, MiniBatchFisher, Noise, match
 from msgd.training import Trainer, Training
-from claimkit.claims import Claim, Estimate, Values, Verdict
-from claimkit.experiment import Experiment, Job, Settings
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from claimkit.claims import Claim, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
 from msgd import plots
 from msgd.claims.bias import judge_against_gap
 from msgd.data import load
 from msgd.models import make_model
 from msgd.noise import make
 from msgd.training import Trainer, Training
-from claimkit.claims import Claim, Values, Verdict
-from claimkit.experiment import Experiment, Job, Settings
 
 
 @dataclass(frozen=True)

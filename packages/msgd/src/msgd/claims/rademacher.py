@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Generator
 
-from msgd.sde import weighted_gradient
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings, pooled
+from msgd.sde import weighted_gradient
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ import torch
 from torch import Generator, Tensor
 from torch.func import jacrev
 
+from claimkit.claims import Claim, Estimate, Values, Verdict
+from claimkit.experiment import Experiment, Job, Settings
+from claimkit.statistics import power_law
 from msgd import plots
 from msgd.claims.algebra import logistic_losses
 from msgd.sde import run_paths
 from msgd.sparse_regression import matched_classes
-from claimkit.claims import Claim, Estimate, Values, Verdict
-from claimkit.experiment import Experiment, Job, Settings
-from claimkit.statistics import power_law
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from typing import TypeVar
 
+from claimkit.errors import InputError
 from msgd.noise.base import Noise
 from msgd.noise.laws import (
     Bernoulli,
@@ -17,7 +18,6 @@ from msgd.noise.laws import (
     SparseGaussianCov,
     SparseGaussianFisher,
 )
-from claimkit.errors import InputError
 
 N = TypeVar("N", bound=Noise)
 
