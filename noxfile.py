@@ -45,7 +45,7 @@ def install(session: nox.Session, *targets: str, lowest: bool = False) -> None:
     """Install folders as a stranger would: from their metadata alone, without the workspace's shortcuts."""
     options: list[str] = []
     if session.venv_backend == "uv":  # uv would otherwise take wheels that it built of these folders earlier
-        options = ["--no-sources", *(f"--reinstall-package={p}" for p in FOLDERS)]
+        options = ["--no-sources", *(f"--reinstall-package={metadata(p)['name']}" for p in FOLDERS)]
         options += ["--resolution=lowest-direct"] if lowest else []
     elif lowest:
         session.error("the lowest versions are resolved by uv: pip install uv")
@@ -113,18 +113,52 @@ def readme(session: nox.Session, package: str) -> None:
         session.run(package, "--help", silent=True)
 
 
+def with_links(folder: Path, repository: str, to: Path) -> Path:
+    """A copy of a package's folder whose README and metadata name the repository, for a page that stands elsewhere."""
+    copy = to / folder.name
+    shutil.copytree(ROOT / folder, copy, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+
+    def absolute(match: re.Match[str]) -> str:
+        path = (ROOT / folder / match[2]).resolve().relative_to(ROOT).as_posix()
+        return f"{match[1]}({repository}/{'raw' if match[1].startswith('!') else 'blob'}/main/{path})"
+
+    readme = copy / "README.md"
+    links = re.compile(r"(!?\[(?:[^][]|\[[^]]*\])*\])\((?!https?:|#|mailto:)([^)\s]+)\)")
+    readme.write_text(links.sub(absolute, readme.read_text(encoding="utf-8")), encoding="utf-8")
+    pyproject = copy / "pyproject.toml"
+    urls = {
+        "Repository": "",
+        "Issues": "/issues",
+        "Changelog": "/blob/main/CHANGELOG.md",
+        "Documentation": f"/blob/main/{folder.as_posix()}",
+    }
+    table = "".join(f'{name} = "{repository}{path}"\n' for name, path in urls.items())
+    pyproject.write_text(f"{pyproject.read_text(encoding='utf-8')}\n[project.urls]\n{table}", encoding="utf-8")
+    return copy
+
+
 @nox.session
 @each_folder
 def build(session: nox.Session, package: str) -> None:
-    """Build sdist and wheel, and check their metadata strictly."""
+    """Build sdist and wheel, and check their metadata strictly; after ``--`` the repository's address, for a release."""
     session.install("build[uv]", "twine")
     out = ROOT / "dist" / package
     shutil.rmtree(out, ignore_errors=True)
-    session.run("python", "-m", "build", "--outdir", str(out), str(FOLDERS[package]), silent=True)
+    with tempfile.TemporaryDirectory() as to:
+        source = with_links(FOLDERS[package], session.posargs[0], Path(to)) if session.posargs else ROOT / FOLDERS[package]
+        session.run("python", "-m", "build", "--outdir", str(out), str(source), silent=True)
     files = sorted(out.iterdir())
     session.run("twine", "check", "--strict", *map(str, files))
     for file in files:
         session.log(f"{file.name}: {file.stat().st_size / 1e3:.0f} kB")
+
+
+@nox.session(venv_backend="venv")
+@each_package
+def ways(session: nox.Session, package: str) -> None:
+    """Every way into an environment, on every Python that is here: our code, or a sentence that names what is missing."""
+    session.install("uv", "build")
+    session.run("python", ".ci/ways.py", FOLDERS[package].as_posix(), *session.posargs)
 
 
 @nox.session

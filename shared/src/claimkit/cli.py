@@ -76,13 +76,15 @@ def main(
 
 
 def run_verbs(verbs: Mapping[str, Verb], prog: str, description: str, argv: Sequence[str] | None = None) -> None:
-    """Parse and run one of several verbs of the distribution ``prog``; bad input is one sentence and exit code 2."""
+    """Parse and run one of several verbs of the command ``prog``; bad input is one sentence and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that is not UTF-8 still gets its text
     arguments = sys.argv[1:] if argv is None else list(argv)
     if arguments == ["--version"]:
-        print(f"{prog} {version(prog)}")
+        from claimkit.run import distribution
+
+        print(f"{prog} {version(distribution(prog))}")
         return
     try:
         tyro.extras.subcommand_cli_from_dict(

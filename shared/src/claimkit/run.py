@@ -67,10 +67,22 @@ def choose_device(device: str = "auto") -> str:
     return device
 
 
+def distribution(package: str) -> str:
+    """Name under which a package is installed: of whoever installed its command, or its own where it has none.
+
+    >>> distribution("numpy")
+    'numpy'
+    """
+    for command in importlib.metadata.entry_points(group="console_scripts", name=package):
+        if command.dist is not None:
+            return command.dist.name
+    return package
+
+
 def environment(package: str, device: str = "cpu") -> dict[str, str | int | float | None]:
     """Machine and versions: what a reader needs to judge a number; no names and no paths of the machine."""
     versions = {}
-    for name in (package, "claimkit", "numpy", "scipy", "torch", "numba", "lightgbm", "scikit-learn"):
+    for name in (distribution(package), "claimkit", "numpy", "scipy", "torch", "numba", "lightgbm", "scikit-learn"):
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
