@@ -1,7 +1,7 @@
 """Install one package in every way that people try, beside an index of strangers' distributions under our names.
 
-``python .ci/ways.py packages/quasipotential 3.11 3.12 3.13``: each way must end with our code or with a sentence that names the
-version that is missing. The last column says which. Needs uv and build; libraries come from the package index.
+``python .ci/ways.py packages/quasipotential 3.11 3.12 3.13``: each way must end with our code or with a sentence that names
+the version that is missing; the last column says which. Needs uv and build; libraries come from the package index.
 """
 
 import subprocess

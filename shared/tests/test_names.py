@@ -1,7 +1,7 @@
 """Names of distributions: nothing that strangers publish under our names is ever installed in place of our code.
 
-The index here is a folder of wheels that hold metadata alone: ours, with what each pyproject.toml asks of the others, and strangers'
-distributions of our names, as the public index has them or may have tomorrow.
+The index here is a folder of wheels that hold metadata alone: ours, with what each pyproject.toml asks of the others, and
+strangers' distributions of our names, as the public index has them or may have tomorrow.
 """
 
 import json
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,7 @@ def test_with_all_of_our_wheels_there_nothing_is_a_strangers(index, resolve, pyt
 @pytest.mark.parametrize("name", PROJECTS)
 def test_whatever_is_ours_is_asked_for_exactly(name):
     project = PROJECTS[name]
-    asked = [*project["dependencies"], *sum(project.get("optional-dependencies", {}).values(), [])]
+    asked = [*project["dependencies"], *chain(*project.get("optional-dependencies", {}).values())]
     for requirement in asked:
         if (other := name_of(requirement)) in PROJECTS and other != name:
             assert requirement.endswith(f"=={PROJECTS[other]['version']}"), requirement
