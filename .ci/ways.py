@@ -1,7 +1,7 @@
 """Install one package in every way that people try, beside an index of strangers' distributions under our names.
 
-``python .ci/ways.py packages/quasipotential 3.11 3.12 3.13``: each way must end with our code or with a sentence that names
-the version that is missing; the last column says which. Needs uv and build; libraries come from the package index.
+``python .ci/ways.py packages/quasipotential 3.11 3.12 3.13`` (or interpreters by path): each way must end with our code or
+with a sentence that names the missing version; the last column says which. Libraries come from the package index.
 """
 
 import subprocess
@@ -71,7 +71,7 @@ def main(folder: Path, *pythons: str) -> int:
                 print(f"{python}  not on this machine")
                 continue
             for number, (way, (tool, *wanted)) in enumerate(ways.items()):
-                environment = there / f"{python}-{number}"
+                environment = there / f"{Path(python).as_posix().replace('/', '-')}-{number}"
                 binary = environment / "bin/python"
                 if tool == "uvx":
                     done = run(

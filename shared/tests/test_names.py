@@ -6,12 +6,14 @@ strangers' distributions of our names, as the public index has them or may have 
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
 import zipfile
 from itertools import chain
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from uv import find_uv_bin
@@ -137,3 +139,23 @@ def test_metadata_say_what_people_search_for(name):
     assert project["authors"] and len(project["keywords"]) >= 5 and len(project["description"]) <= 130
     for version in PYTHONS:
         assert f"Programming Language :: Python :: {version}" in project["classifiers"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS[1:], ids=lambda f: f.name)
+def test_the_first_line_under_the_title_runs_the_package_without_a_clone(folder):
+    _, line = (folder / "README.md").read_text("utf-8").split("\n\n")[:2]
+    assert f'uvx --from "git+URL#subdirectory=packages/{folder.name}" {folder.name} demo' in line
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda f: f.name)
+def test_a_release_names_the_repository_and_no_link_ends_nowhere(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nox", MagicMock())  # its decorators, which this needs nothing of
+    build = runpy.run_path(str(ROOT / "noxfile.py"))["with_links"]
+    copy = build(folder.relative_to(ROOT), "https://example.org/ours", tmp_path)
+    targets = re.findall(r"\]\(([^)\s]+)\)", (copy / "README.md").read_text("utf-8"))
+    assert not [t for t in targets if not re.match(r"https?:|#", t)]
+    for target in targets:
+        if target.startswith("https://example.org/ours/"):
+            path = re.sub(r"^\w+/main/", "", target.removeprefix("https://example.org/ours/")).split("#")[0]
+            assert (ROOT / path).exists(), target
+    assert metadata(copy)["urls"]["Issues"] == "https://example.org/ours/issues"
