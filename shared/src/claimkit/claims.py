@@ -26,6 +26,35 @@ Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Power:
+    """The smallest effect that a claim can see, beside the one it asks about; made by :func:`claimkit.statistics.power`."""
+
+    asks: float
+    """Effect that the criterion asks about."""
+    sees: Mapping[Preset, float]
+    """Smallest effect that is told from 0 with a chance of 80 %, by preset."""
+    spread: float
+    """Standard deviation of one independent value, from a pilot."""
+    n: Mapping[Preset, int]
+    """Independent values, by preset."""
+    pilot: str
+    """What was run for the spread."""
+    unit: str = ""
+
+    def __str__(self) -> str:
+        """``asks about 0.5 points; sees 0.4 at small (n 12) ...``."""
+        unit = f" {self.unit}" if self.unit else ""
+        seen = ", ".join(f"{v:.3g} at {p} (n {self.n[p]})" for p, v in self.sees.items())
+        return f"asks about {self.asks:.3g}{unit}; sees {seen}; spread {self.spread:.3g}, {self.pilot}"
+
+    def lacking(self, preset: Preset) -> str | None:
+        """Why the preset cannot decide the claim, in a sentence; None where it can."""
+        if preset not in self.sees or self.sees[preset] <= self.asks:
+            return None
+        return f"{self.n[preset]} values see an effect of {self.sees[preset]:.3g}, the claim asks about {self.asks:.3g}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """One sentence of a paper, and what will count as reproducing it; written before the run, never tuned after it.
 
@@ -38,6 +67,7 @@ class Claim:
         reported: What the paper reports, or "not available" where we could not read it.
         criterion: What must be measured for *reproduced*.
         tolerance: Why the criterion is as wide as it is.
+        power: Smallest effect that is seen at each preset; a preset that sees too little is *not run*, with this reason.
     """
 
     id: str
@@ -48,10 +78,11 @@ class Claim:
     criterion: str
     tolerance: str
     reported: str = "not available"
+    power: Power | None = None
 
     def __post_init__(self) -> None:
         """Refuse a claim with an empty field."""
-        if empty := [f.name for f in dataclasses.fields(self) if not getattr(self, f.name).strip()]:
+        if empty := [k for k, v in vars(self).items() if isinstance(v, str) and not v.strip()]:
             raise InputError(f"claim {self.id!r} has an empty {empty[0]!r}: every field of a claim is required text")
 
 
@@ -169,7 +200,9 @@ class Record:
             if evidence is not None:
                 evidence = Evidence(**evidence | {"seeds": tuple(SeedResult(**s) for s in evidence["seeds"])})
             verdict = Verdict(**d["verdict"] | {"effect": effect and Estimate(**effect)})
-            return cls(**d | {"claim": Claim(**d["claim"]), "verdict": verdict, "evidence": evidence})
+            power = d["claim"].get("power")
+            claim = Claim(**d["claim"] | {"power": power and Power(**power)})
+            return cls(**d | {"claim": claim, "verdict": verdict, "evidence": evidence})
         except (KeyError, TypeError, json.JSONDecodeError) as e:
             raise InputError(f"not a record of a claim ({type(e).__name__}: {e}): run the claim again") from e
 
