@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -23,8 +24,30 @@ def test_readme_tables_are_generated_then_checked(workspace, capsys):
     assert exit_code(house.readme, workspace, True) == 0
     text = (workspace / "packages/msgd/README.md").read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    assert "slope 1 [0.9, 1.1]" in text
-    assert "[delta](packages/delta) | · | · | 1 | ·" in (workspace / "README.md").read_text()
+    assert "| slope 1 [0.9, 1.1] | small, 1 seed | [see](results/M3.small.png) |" in text
+    root = (workspace / "README.md").read_text()
+    assert "| [delta](packages/delta), [msgd](packages/msgd) | 1 reproduced, 1 not | small, to 2026-01-01 | 4 |" in root
+    assert json.loads((workspace / "badges/delta.json").read_text())["message"] == "1 not"
+    assert json.loads((workspace / "badges/1906.07405.json").read_text())["message"] == "1 reproduced, 1 not"
+
+
+def test_a_badge_that_is_not_the_records_is_noticed(workspace, capsys):
+    exit_code(house.readme, workspace)
+    badge = workspace / "badges/msgd.svg"
+    badge.write_text(badge.read_text().replace("1 reproduced", "2 reproduced"))
+    assert exit_code(house.readme, workspace, True) == 1
+    assert "msgd.svg" in capsys.readouterr().out
+
+
+def test_seconds_of_a_shared_measurement_count_once(record):
+    other = dataclasses.replace(record(id="M4"), code="m:g")
+    assert report.seconds_spent([record(), record(id="M5"), other]) == 4.0
+
+
+def test_the_main_claim_of_a_paper_stands_in_the_scoreboard(workspace):
+    (workspace / "pyproject.toml").write_text('[tool.claimkit.papers]\n"1906.07405" = "Noise is free."\n')
+    exit_code(house.readme, workspace)
+    assert "| Noise is free. |" in (workspace / "README.md").read_text()
 
 
 def test_a_changed_number_is_noticed(workspace):
@@ -59,14 +82,14 @@ def test_the_page_holds_every_claim_escaped_and_needs_nothing_from_elsewhere(rec
         "0.5, 0.5 … (9 values); sgd: 0.25",
     ):
         assert words in html
-    assert "| msgd |" in capsys.readouterr().out
+    assert "| delta, msgd |" in capsys.readouterr().out
 
 
 def test_a_fresh_record_wins_over_the_recorded_one_at_equal_preset(record, workspace):
     record(kind="direction reproduced").save(workspace / "fresh/msgd")
     house.page(workspace, workspace / "fresh", workspace / "report")
     badge = json.loads((workspace / "report/badges/msgd.json").read_text())
-    assert badge["message"] == "0 of 1 claims reproduced"
+    assert badge["message"] == "1 direction"
 
 
 def test_pictures_come_from_their_own_package(workspace):
@@ -79,7 +102,22 @@ def test_pictures_come_from_their_own_package(workspace):
 
 def test_the_badge_follows_the_published_schema_and_its_svg_is_wellformed(record):
     b = report.badge("msgd", [record(), record(kind="not reproduced", id="M4"), record(kind="not run", id="M5")])
-    assert b == {"schemaVersion": 1, "label": "msgd", "message": "1 of 2 claims reproduced", "color": "b3261e"}
+    assert b == {"schemaVersion": 1, "label": "msgd", "message": "1 reproduced, 1 not, 1 not run", "color": "8a6d00"}
     svg = ET.fromstring(report.badge_svg("a<b", "1 of 2", "b3261e"))
     assert svg.tag.endswith("svg")
     assert report.badge("msgd", [])["message"] == "not run"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "color"),
+    [
+        (["reproduced"] * 8 + ["not reproduced"], "2a7d3f"),  # the worst verdict alone no longer decides
+        (["reproduced", "not reproduced"], "8a6d00"),
+        (["direction reproduced"], "8a6d00"),
+        (["not reproduced"] * 3, "b3261e"),
+        (["not run"], "6b6b6b"),
+    ],
+)
+def test_the_colour_of_a_badge_goes_by_the_share_that_holds(record, kinds, color):
+    records = [record(kind=kind, id=f"M{i}") for i, kind in enumerate(kinds)]
+    assert report.badge("msgd", records)["color"] == color

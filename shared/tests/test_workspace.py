@@ -64,7 +64,7 @@ def test_a_tenth_package_is_what_the_readme_says(tmp_path):
     told = call("from coin.cli import main", "reproduce", "--out", str(coin / "results"))
     assert "Fair coin: reproduced" in told
     call("from claimkit.house import main", "readme")
-    assert "| [coin](packages/coin) | 1 |" in (tmp_path / "README.md").read_text("utf-8")
+    assert "| [coin](packages/coin) | 1 reproduced |" in (tmp_path / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("folder", packages(), ids=lambda p: p.name)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from claimkit import bench, report
 from claimkit.claims import Record
 from claimkit.cli import run_verbs
 from claimkit.errors import InputError
+from claimkit.files import write_atomic
 from claimkit.judging import judge_again
 
 DESCRIPTION = "Turn recorded results into README tables, badges and the report page."
@@ -28,14 +30,23 @@ def readme(root: Path = Path(), check: bool = False) -> None:
     stale = []
     for folder in packages:
         mine = [r for r in records if r.package == folder.name]
-        if report.update_block(folder / "README.md", "claims", report.claims_table(mine), check):
-            stale.append(folder / "README.md")
-        benchmarks = folder / "results" / "benchmarks"
-        if benchmarks.is_dir() and report.update_block(folder / "README.md", "benchmarks", bench.table(benchmarks), check):
-            stale.append(folder / "README.md")
-    board = report.scoreboard(records, lambda p: f"[{p}](packages/{p})")
+        blocks = {"claims": report.claims_table(mine), "badges": report.badge_links(folder.name, mine, "../../badges")}
+        if (benchmarks := folder / "results" / "benchmarks").is_dir():
+            blocks["benchmarks"] = bench.table(benchmarks)
+        text = (folder / "README.md").read_text(encoding="utf-8")
+        for name, content in blocks.items():
+            shown = name != "badges" or "<!-- badges:begin -->" in text
+            if shown and report.update_block(folder / "README.md", name, content, check):
+                stale.append(folder / "README.md")
+    board = report.scoreboard(records, papers(root), lambda p: f"[{p}](packages/{p})")
     if report.update_block(root / "README.md", "scoreboard", board, check):
         stale.append(root / "README.md")
+    for name, content in report.badges(records).items():
+        path = root / "badges" / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != content:
+            stale.append(path)
+            if not check:
+                write_atomic(path, content)
     for file in dict.fromkeys(stale):
         print(f"{file}: {'differs from the recorded results; run: claimkit readme' if check else 'updated'}")
     sys.exit(bool(check and stale))
@@ -59,9 +70,9 @@ def page(root: Path = Path(), fresh: Path = Path("report/results"), out: Path = 
     base = link.rstrip("/") or Path(os.path.relpath(root, out)).as_posix()
     sources = {p.name: f"{base}/packages/{p.name}/src" for p in packages}
     path = write_page(records, [*(p / "results" for p in packages), *new], out, sources)
-    for p in packages:
-        report.write_badge(p.name, records, out / "badges")
-    print(report.scoreboard(records))
+    for name, content in report.badges(records).items():
+        write_atomic(out / "badges" / name, content)
+    print(report.scoreboard(records, papers(root)))
     print(f"\n{path}")
 
 
@@ -78,6 +89,13 @@ def judge(
     for old, new in judge_again(package, out or Path("packages") / package / "results", claims):
         changed = "" if old.verdict.kind == new.verdict.kind else f" (was: {old.verdict.kind})"
         print(f"{new.claim.id} at {new.preset}: {new.verdict.kind}{changed}. {new.verdict.reason}")
+
+
+def papers(root: Path) -> dict[str, str]:
+    """Main claim of each paper in a sentence, by arXiv identifier: the table ``tool.claimkit.papers`` of the root's metadata."""
+    file = root / "pyproject.toml"
+    tools = tomllib.loads(file.read_text(encoding="utf-8"))["tool"] if file.is_file() else {}
+    return tools.get("claimkit", {}).get("papers", {})
 
 
 def _packages(root: Path) -> list[Path]:

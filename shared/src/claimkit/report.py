@@ -1,11 +1,12 @@
 """Records to words: the table between markers in a README, the scoreboard, the badge."""
 
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from claimkit.claims import VERDICTS, Record, VerdictKind, best, load_records
+from claimkit.claims import PRESETS, VERDICTS, Record, VerdictKind, best, load_records
 from claimkit.errors import InputError
 from claimkit.files import write_atomic
 
@@ -14,6 +15,12 @@ COLOURS: dict[VerdictKind, str] = {
     "direction reproduced": "#8a6d00",
     "not reproduced": "#b3261e",
     "not run": "#6b6b6b",
+}
+SHORT: dict[VerdictKind, str] = {
+    "reproduced": "reproduced",
+    "direction reproduced": "direction",
+    "not reproduced": "not",
+    "not run": "not run",
 }
 
 
@@ -27,30 +34,68 @@ def results_folder(package: str) -> Path | None:
 
 
 def claims_table(records: Sequence[Record]) -> str:
-    """Markdown table of claims: statement, verdict, what was measured, at which preset, seeds, time and machine."""
-    lines = ["| claim | verdict | measured | how |", "|---|---|---|---|"]
+    """Markdown table of claims, a line each: statement, verdict, the number that decides, how often, picture.
+
+    What else there is to say of a claim stands on the report page and in its JSON.
+    """
+    lines = ["| claim | verdict | what decides | measured | picture |", "|---|---|---|---|---|"]
     for r in best(records):
-        measured = f"{r.verdict.effect}. " if r.verdict.effect else ""
-        how = "not run"
+        name, how, picture = r.claim.id, "·", "·"
         if e := r.evidence:
-            device = e.environment["device"]
-            where = f"{e.environment['cores']} cores" if device == "cpu" else device
-            how = f"{e.preset}, {_count(len(e.seeds), 'seed')}, {e.wall_seconds:.0f} s on {where}"
-        name = f"[{r.claim.id}](results/{r.claim.id}.{r.preset}.json)" if r.evidence else r.claim.id
-        cells = (f"**{name}** {r.claim.statement}", f"**{r.verdict.kind}**", f"{measured}{r.verdict.reason}", how)
+            name = f"[{r.claim.id}](results/{r.claim.id}.{r.preset}.json)"
+            how = f"{e.preset}, {_count(len(e.seeds), 'seed')}"
+            picture = f"[see](results/{r.picture})" if r.picture else "·"
+        decides = str(r.verdict.effect) if r.verdict.effect else first_sentence(r.verdict.reason)
+        cells = (f"**{name}** {r.claim.statement}", f"**{r.verdict.kind}**", decides, how, picture)
         lines.append("| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |")
     return "\n".join(lines)
 
 
-def scoreboard(records: Sequence[Record], link: Callable[[str], str] = lambda package: package) -> str:
-    """Markdown table with one row a package: how many claims stand where, and the seconds it took."""
-    lines = [f"| package | {' | '.join(VERDICTS)} | seconds |", f"|---|{'---|' * len(VERDICTS)}---|"]
+def first_sentence(text: str) -> str:
+    """Text up to its first full stop that ends a sentence.
+
+    >>> first_sentence("The gap is 0.4. It is wide.")
+    'The gap is 0.4.'
+    """
+    return re.split(r"(?<=[.;])\s+(?=[A-Z])", text, maxsplit=1)[0]
+
+
+def seconds_spent(records: Sequence[Record]) -> float:
+    """Seconds of all runs; a measurement that several claims share is counted once."""
+    runs = {(r.package, r.code, e.preset, e.fingerprint): e.wall_seconds for r in records if (e := r.evidence)}
+    return sum(runs.values())
+
+
+def tally(records: Sequence[Record]) -> str:
+    """Counts in words: ``7 reproduced, 1 direction, 1 not``.
+
+    >>> tally([])
+    'not run'
+    """
+    count = Counter(r.verdict.kind for r in records)
+    return ", ".join(f"{count[kind]} {SHORT[kind]}" for kind in VERDICTS if count[kind]) or "not run"
+
+
+def scoreboard(
+    records: Sequence[Record], papers: Mapping[str, str], link: Callable[[str], str] = lambda package: package
+) -> str:
+    """Markdown table with one row a paper: its main claim, how many claims stand where, presets, last day and seconds.
+
+    Args:
+        records: Everything measured; the best record of each claim counts.
+        papers: arXiv identifier to the paper's main claim in a sentence; papers that are not here show none.
+        link: A package's name as it is shown.
+    """
+    lines = ["| paper | its main claim | in | claims here | measured | seconds |", "|---|---|---|---|---|---|"]
     chosen = best(records)
-    for package in sorted({r.package for r in chosen}):
-        mine = [r for r in chosen if r.package == package]
-        count = Counter(r.verdict.kind for r in mine)
-        seconds = sum(r.evidence.wall_seconds for r in mine if r.evidence)
-        lines.append(f"| {link(package)} | {' | '.join(str(count[v] or '·') for v in VERDICTS)} | {seconds:.0f} |")
+    for paper in sorted({r.claim.paper for r in chosen}):
+        mine = [r for r in chosen if r.claim.paper == paper]
+        ran = [e for r in mine if (e := r.evidence)]
+        presets = " and ".join(p for p in PRESETS if any(e.preset == p for e in ran))
+        when = f"{presets}, to {max(e.date for e in ran)[:10]}" if ran else "·"
+        where = ", ".join(link(p) for p in sorted({r.package for r in mine}))
+        cells = (f"[{paper}](https://arxiv.org/abs/{paper})", papers.get(paper, "·"), where, tally(mine), when)
+        lines.append(f"| {' | '.join(cells)} | {seconds_spent(mine):.0f} |")
     return "\n".join(lines)
 
 
@@ -78,19 +123,18 @@ def update_block(readme: Path, name: str, content: str, check: bool = False) -> 
     return new != text
 
 
-def badge(package: str, records: Sequence[Record]) -> dict[str, str | int]:
-    """Badge of a package in the schema of shields' endpoint: claims reproduced out of claims run."""
-    mine = [r for r in best(records) if r.package == package]
-    count = Counter(r.verdict.kind for r in mine)
-    ran = len(mine) - count["not run"]
-    ranked: list[VerdictKind] = [v for v in VERDICTS if count[v] and v != "not run"]
-    worst: VerdictKind = ranked[-1] if ranked else "not run"
-    return {
-        "schemaVersion": 1,
-        "label": package,
-        "message": f"{count['reproduced']} of {ran} claims reproduced" if ran else "not run",
-        "color": COLOURS[worst].removeprefix("#"),
-    }
+def badge(label: str, records: Sequence[Record]) -> dict[str, str | int]:
+    """Badge of a package or a paper in the schema of shields' endpoint: counts in words.
+
+    Its colour goes by the share of claims that hold, a direction being half of one: green from 4 in 5, amber from half, red.
+    """
+    count = Counter(r.verdict.kind for r in records)
+    ran = len(records) - count["not run"]
+    share = (count["reproduced"] + count["direction reproduced"] / 2) / ran if ran else 0.0
+    kind: VerdictKind = "not run" if not ran else "reproduced" if share >= 0.8 else "not reproduced"
+    if ran and 0.5 <= share < 0.8:
+        kind = "direction reproduced"
+    return {"schemaVersion": 1, "label": label, "message": tally(records), "color": COLOURS[kind].removeprefix("#")}
 
 
 def badge_svg(label: str, message: str, color: str) -> str:
@@ -111,11 +155,27 @@ def badge_svg(label: str, message: str, color: str) -> str:
     )
 
 
-def write_badge(package: str, records: Sequence[Record], folder: Path) -> None:
-    """Write ``folder/<package>.json`` (shields endpoint) and ``folder/<package>.svg``."""
-    b = badge(package, records)
-    write_atomic(folder / f"{package}.json", json.dumps(b) + "\n")
-    write_atomic(folder / f"{package}.svg", badge_svg(package, str(b["message"]), str(b["color"])))
+def badges(records: Sequence[Record]) -> dict[str, str]:
+    """Files of all badges, a package's and a paper's: ``msgd.json`` (shields endpoint), ``msgd.svg``, ``1906.07405.svg`` ..."""
+    chosen, files = best(records), {}
+    by = {r.package: r.package for r in chosen} | {r.claim.paper: f"arXiv {r.claim.paper}" for r in chosen}
+    for name, label in sorted(by.items()):
+        b = badge(label, [r for r in chosen if name in (r.package, r.claim.paper)])
+        files[f"{name}.json"] = json.dumps(b) + "\n"
+        files[f"{name}.svg"] = badge_svg(label, str(b["message"]), str(b["color"]))
+    return files
+
+
+def badge_links(package: str, records: Sequence[Record], to: str) -> str:
+    """Markdown that shows the badges of a package's papers; ``to`` is the folder of the badges as the README sees it."""
+    papers = sorted({r.claim.paper for r in records if r.package == package})
+    images = [f"[![arXiv {p}]({to}/{p}.svg)](https://arxiv.org/abs/{p})" for p in papers]
+    return " ".join(
+        [
+            f"[![{package}: {tally([r for r in best(records) if r.package == package])}]({to}/{package}.svg)](#claims)",
+            *images,
+        ]
+    )
 
 
 def gather(*folders: Path) -> list[Record]:
