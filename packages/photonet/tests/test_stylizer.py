@@ -7,7 +7,7 @@ from claimkit.errors import InputError
 from claimkit.style.images import read_image, write_image
 from claimkit.style.transforms import Statistics
 from photonet import PhotoStylizer
-from photonet.regions import from_labels, read_segmentations
+from photonet.regions import feathered, from_labels, read_segmentations
 from photonet.video import Smoother
 
 HALVES = torch.zeros(2, 40, 56)
@@ -44,7 +44,8 @@ def test_labels_are_masks(stylizer, picture):
     content, style = picture(40, 56)[0], picture(40, 56, seed=1)[0]
     labels = HALVES[1].long()
     by_mask = stylizer.stylize(content, style, masks=HALVES, style_masks=HALVES)
-    assert torch.equal(stylizer.stylize(content, style, labels=labels, style_labels=labels), by_mask)
+    soft = stylizer.stylize(content, style, masks=feathered(HALVES, content), style_masks=HALVES)
+    assert torch.equal(stylizer.stylize(content, style, labels=labels, style_labels=labels), soft)
     assert not torch.allclose(by_mask, stylizer.stylize(content, style), atol=1e-2)
     crossed = stylizer.stylize(content, style, masks=HALVES, style_masks=HALVES.flip(0))
     assert not torch.allclose(by_mask, crossed, atol=1e-2)
@@ -72,8 +73,8 @@ def test_colours_of_a_segmentation_are_labels_despite_compression(tmp_path):
     mine, theirs = read_segmentations(tmp_path / "c.png", tmp_path / "s.jpg", (40, 30), (32, 20))
     assert len(mine.unique()) == len(theirs.unique()) == 2
     assert mine[0, 0] == theirs[-1, 0] and mine[-1, 0] == theirs[0, 0]
-    with pytest.raises(InputError, match="30 x 40 pixels, the content 31 x 40"):
-        read_segmentations(tmp_path / "c.png", tmp_path / "s.jpg", (40, 31), (32, 20))
+    with pytest.raises(InputError, match="30 x 40 pixels, the content 45 x 40"):
+        read_segmentations(tmp_path / "c.png", tmp_path / "s.jpg", (40, 45), (32, 20))
 
 
 def test_small_grey_values_are_numbers_of_labels(tmp_path):

@@ -25,7 +25,7 @@ class Style:
 
     Attributes:
         points: By the transfer's name, one entry a region; one where there are no regions.
-        network: Digest of the network that looked at it.
+        network: Digest of the network, or name of the method of colours, that looked at it.
         name: For file names and messages.
     """
 
@@ -83,6 +83,19 @@ class Style:
         except SafetensorError as e:
             raise InputError(f"{path} holds no style: give a picture, or a file that Style.save wrote") from e
         return cls({n: tuple(r[i] for i in sorted(r)) for n, r in found.items()}, about["network"], about["name"])
+
+
+def checked_style(style: Style, maker: str, masks: Tensor | None) -> None:
+    """Refuse a style that another network or method looked at, and another number of regions.
+
+    Raises:
+        InputError: It does not fit.
+    """
+    if style.network != maker:
+        raise InputError(f"the style {style.name!r} was made for another network: prepare it from its picture again")
+    regions = 1 if masks is None else len(masks)
+    if style.points and regions != style.regions:
+        raise InputError(f"the style {style.name!r} has {style.regions} regions and the content {regions}: give as many")
 
 
 def digest(network: PhotoNet) -> str:

@@ -66,10 +66,10 @@ LOADING = 1e-5  # of the mean variance: what single precision measures of a cova
 LEAST = 1e-12  # variance added where there is none at all
 
 
-def loaded(statistics: Statistics) -> Statistics:
+def loaded(statistics: Statistics, load: float = LOADING) -> Statistics:
     """With a share of the mean variance added to every direction, so that none is too small to be inverted."""
     covariance = statistics.covariance
-    share = LOADING * covariance.diagonal(dim1=-2, dim2=-1).mean(-1) + LEAST
+    share = load * covariance.diagonal(dim1=-2, dim2=-1).mean(-1) + LEAST
     identity = torch.eye(covariance.shape[-1]).to(covariance)
     return Statistics(statistics.mean, covariance + share[..., None, None] * identity)
 
@@ -86,9 +86,22 @@ def damped_wct(content: Statistics, style: Statistics) -> Affine:
     return Affine(matrix, style.mean - (matrix @ content.mean[..., None])[..., 0])
 
 
-def damped_ot(content: Statistics, style: Statistics) -> Affine:
-    """Optimal transport with both covariances loaded."""
-    return ot_map(loaded(content), loaded(style))
+def loaded_ot(load: float = LOADING) -> Callable[[Statistics, Statistics], Affine]:
+    """Optimal transport with both covariances loaded by a share of their mean variance: more, less style and outlines."""
+    return lambda content, style: ot_map(loaded(content, load), loaded(style, load))
+
+
+def bounded(fit: Affine, mean: Tensor, most: float) -> Affine:
+    """The map with no singular value above ``most``, and the content's mean where it sent it.
+
+    A difference between two places of the content then grows at most so many times: noise and steps of 8 bits in a flat
+    picture do not become the style's contrast.
+    """
+    u, values, v = torch.linalg.svd(fit.matrix)
+    if bool((values <= most).all()):
+        return fit
+    matrix = (u * values.clamp_max(most)[..., None, :]) @ v
+    return Affine(matrix, fit.bias + ((fit.matrix - matrix) @ mean[..., None])[..., 0])
 
 
 def _power(values: Tensor, vectors: Tensor, power: float) -> Tensor:
@@ -101,7 +114,7 @@ TRANSFORMS: dict[str, Gaussian] = {
     "wct-relative": Gaussian("wct-relative", partial(wct_map, regularization="relative")),
     "wct-identity": Gaussian("wct-identity", partial(wct_map, regularization="identity")),
     "adain": Gaussian("adain", adain_map),
-    "ot": Gaussian("ot", damped_ot),
+    "ot": Gaussian("ot", loaded_ot()),
 }
 """``wct`` meets the style's covariance as far as it can be measured, ``wct-exact`` in every direction, noise included;
 ``relative`` and ``identity`` load the content's covariance before it is inverted, as the final PhotoNAS and the search of
