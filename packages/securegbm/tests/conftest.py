@@ -54,11 +54,7 @@ def run_pair(values, labels, config, policy=None, split=4, weights=None, record=
     )
     half = label.train()
     feature.close()
-    from securegbm.messages import session_of
-
-    return SimpleNamespace(
-        half=half, feature=feature, channel=channel, label=label, other=feature.half(session_of(label.job))
-    )
+    return SimpleNamespace(half=half, feature=feature, channel=channel, label=label, other=feature.half(label.run))
 
 
 @pytest.fixture

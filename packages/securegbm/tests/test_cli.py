@@ -69,7 +69,7 @@ def test_train_predict_export_audit_and_serve(folder, feature_party, capsys):
     assert (folder / "p.csv").read_text() == (folder / "q.csv").read_text()
     predicted = np.loadtxt(folder / "p.csv", delimiter=",", skiprows=1, usecols=1)
 
-    half = next((folder / "party-b").glob("*/model.json"))
+    half = next((folder / "party-b").glob("runs/*/model.json"))
     exported = ["export", "--label-half", "party-a/model.json", "--feature-half", str(half), "--out", "joint.txt"]
     assert "consent" in fails(exported, capsys)
     main([*exported, "--i-consent"])
@@ -78,6 +78,7 @@ def test_train_predict_export_audit_and_serve(folder, feature_party, capsys):
     joint = lightgbm.Booster(model_file=str(folder / "joint.txt"))
     assert np.allclose(joint.predict(values), predicted, atol=1e-12)
 
+    check_runs(folder, train, feature_party, capsys)
     for side, learned in (("a", "exact sums of gradients"), ("b", "which rows are in the node")):
         main(["audit", "--log", f"party-{side}/messages.jsonl", "--messages"])
         text = capsys.readouterr().out
@@ -86,6 +87,40 @@ def test_train_predict_export_audit_and_serve(folder, feature_party, capsys):
     log = (folder / "party-b" / "messages.jsonl").read_text()
     assert not {"nonce", "ids", "parameters"} & {name for line in log.splitlines() for name in json.loads(line)["fields"]}
     check_scoring(folder, feature_party, values, predicted)
+
+
+def check_runs(folder, train, feature_party, capsys):
+    """Runs by id: a warm start, an earlier model again, other settings refused, one list on both sides, one log."""
+    small = ["--num-leaves", "4", "--max-bin", "7"]
+    assert "another settings (n_estimators)" in fails([*train, "--trees", "3", *small], capsys)
+    first = (folder / "party-a" / "model.json").resolve().parent.name
+    predict = ["party-a", "predict", "--data", "a.csv", "--address", feature_party, "--out"]
+    main([*train, "--trees", "1", *small, "--continue", "securegbm"])
+    main([*predict, "r.csv"])
+    assert (folder / "r.csv").read_text() != (folder / "p.csv").read_text()
+    lists = []
+    for state in ("party-a", "party-b"):
+        capsys.readouterr()
+        main(["models", "list", "--state", state])
+        lists.append([line.split()[:5] for line in capsys.readouterr().out.splitlines()[1:]])
+    assert [line[0] for line in lists[0]] == [line[0] for line in lists[1]]
+    assert [line[3] for line in lists[0]] == ["2", "3"]
+    shown = []
+    for state in ("party-a", "party-b"):
+        main(["models", "show", "--run", first[:8], "--state", state])
+        shown.append(json.loads(capsys.readouterr().out))
+    assert shown[0]["last"] == shown[1]["last"]
+    main(["models", "use", "--run", first])
+    main([*predict, "r.csv"])
+    assert (folder / "r.csv").read_text() == (folder / "p.csv").read_text()
+    main(["export", "--out", "by-run.txt", "--i-consent"])
+    assert (folder / "by-run.txt").read_text() == (folder / "joint.txt").read_text()
+    main(["models", "retire", "--run", lists[0][1][0], "--state", "party-b"])
+    assert "serves no finished model of that run" in fails([*predict, "s.csv", "--model",
+        f"party-a/runs/{lists[0][1][0]}/model.json"], capsys)  # fmt: skip
+    capsys.readouterr()
+    main(["audit", "--log", "party-a/messages.jsonl", "--against", "party-b/messages.jsonl", "--verify"])
+    assert "both logs agree" in capsys.readouterr().out
 
 
 def check_scoring(folder, feature_party, values, predicted):
@@ -137,7 +172,7 @@ def test_the_scoring_service_says_when_the_feature_party_is_gone(folder, capsys)
     from securegbm.scoring import ScoringServer
 
     class Half:
-        job, names, objective = "securegbm", ("a",), Objective("binary")
+        run, names, objective = bytes(16), ("a",), Objective("binary")
 
     channel = NetworkChannel("127.0.0.1:1", insecure_loopback=True, patience=0.1)
     server = ScoringServer(("127.0.0.1", 0), Predictor(Half(), channel))

@@ -15,7 +15,6 @@ from securegbm.channel import LocalChannel
 from securegbm.feature_party import FeatureParty
 from securegbm.feature_policy import FeaturePolicy
 from securegbm.label_party import LabelParty
-from securegbm.messages import session_of
 from securegbm.predict import Predictor
 from securegbm.store import dump_json
 from securegbm.table import Table
@@ -57,17 +56,17 @@ def prepare(undisturbed, tmp_path, role):
     source = undisturbed[0]
     (tmp_path / "table.npz").write_bytes((source / "table.npz").read_bytes())
     (tmp_path / f"crashes_{role}.json").write_text(json.dumps(EVERY))
-    session = session_of("securegbm").hex()
-    for own in ("a", f"b/{session}"):
+    for own in ("a", *(str(run.relative_to(source)) for run in source.glob("b/runs/*"))):
         (tmp_path / own).mkdir(parents=True)
-        (tmp_path / own / "edges.json").write_bytes((source / own / "edges.json").read_bytes())
+        for name in ("edges.json", "job.json"):
+            (tmp_path / own / name).write_bytes((source / own / name).read_bytes())
 
 
 def check(undisturbed, tmp_path, role):
     source, scores = undisturbed
-    session = session_of("securegbm").hex()
+    (run,) = source.glob("b/runs/*")
     assert json.loads((tmp_path / f"crashes_{role}.json").read_text()) == []
-    for model in ("a/model.json", f"b/{session}/model.json"):
+    for model in ("a/model.json", f"b/runs/{run.name}/model.json"):
         assert (tmp_path / model).read_bytes() == (source / model).read_bytes()
     assert (tmp_path / "scores.json").read_bytes() == scores
 

@@ -14,7 +14,6 @@ from securegbm.errors import SecureGBMError
 from securegbm.export import to_lightgbm_text
 from securegbm.feature_policy import FeaturePolicy
 from securegbm.growth import GrowthConfig
-from securegbm.messages import session_of
 from securegbm.objectives import Objective, to_fixed_point
 from securegbm.predict import Predictor
 from securegbm.sampling import draw_rows, held_out
@@ -227,7 +226,7 @@ def test_shuffled_columns_keep_the_model_and_hide_their_order(problem, pair, qui
     values, labels, _ = problem(500, 5)
     policy = FeaturePolicy(allow_plain=True, shuffle_columns=True)
     plain, shuffled = pair(values, labels, quick()), pair(values, labels, quick(), policy)
-    assert shuffled.feature.store(session_of("securegbm")).order != [0, 1, 2, 3]
+    assert shuffled.feature.store(shuffled.label.run).order != [0, 1, 2, 3]
     table = plain.label.table
     scores = [Predictor(run.half, run.channel, key).scores(table) for run in (plain, shuffled)]
     assert np.allclose(scores[0], scores[1])

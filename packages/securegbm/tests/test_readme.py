@@ -17,13 +17,14 @@ def test_the_commands_exist(capsys):
     from securegbm import cli
 
     known = {"certs", "party-b serve", "party-a train", "party-a predict", "party-a serve", "export", "audit", "demo",
+             "models list", "models show", "models retire", "models use",
              "reproduce", "list", "cite"}  # fmt: skip
     for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL):
         for line in block.splitlines():
             words = line.split("#")[0].split()
             if not words or words[0] != "securegbm":
                 continue
-            verb = " ".join(words[1:3]) if words[1].startswith("party-") else words[1]
+            verb = " ".join(words[1:3]) if words[1] in cli.TWO_WORDS else words[1]
             assert verb in known, line
             function = getattr(cli, verb.replace("-", "_").replace(" ", "_"), None)
             options = {word[2:].replace("-", "_") for word in words if word.startswith("--") and word != "--help"}

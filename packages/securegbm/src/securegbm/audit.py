@@ -9,7 +9,9 @@ from typing import Any
 
 from securegbm.errors import SecureGBMError
 from securegbm.messages import Kind, Message
+from securegbm.parties.registry import now
 from securegbm.store import append_privately
+from securegbm.wire.proof import FIRST, chain, last_chain
 
 _RECORDED = ("rows", "trees", "hide_instances", "privacy_bits", "encryption", "min_bin_rows", "stride", "feature",
              "threshold", "committed", "all_rows", "path_only", "purpose", "reason")  # fmt: skip
@@ -40,25 +42,31 @@ _LEARNED = {
 
 
 class MessageLog:
-    """Appends one JSON line per message: direction, kind, tree, node, bytes, public fields, sizes of the parts.
+    """Appends one JSON line per message: time, run, direction, kind, bytes, public fields, transcript, peer, chain.
 
     The file can be read by this user alone: its lines name nodes, columns and bins.
 
     Args:
         path: The file; it grows over restarts.
         role: `label` or `feature`.
+        peer: Fingerprint of the other party's certificate; empty without certificates.
     """
 
-    def __init__(self, path: Path, role: str) -> None:
-        self._path, self._role, self._lock = path, role, threading.Lock()
+    def __init__(self, path: Path, role: str, peer: str = "") -> None:
+        self._path, self._role, self._peer, self._lock = path, role, peer, threading.Lock()
+        self._chain, self._size = FIRST, 0
 
-    def __call__(self, direction: str, message: Message, size: int) -> None:
+    def __call__(self, direction: str, message: Message, size: int, transcript: bytes) -> None:
         """Record one message.
 
         Raises:
             SecureGBMError: If the disk is full or the folder cannot be written.
         """
-        line = {
+        line: dict[str, Any] = {
+            "time": now(),
+            "run": message.session.hex(),
+            "peer": self._peer,
+            "transcript": transcript.hex(),
             "role": self._role,
             "direction": direction,
             "kind": message.kind.name,
@@ -68,8 +76,16 @@ class MessageLog:
             "fields": {name: message.fields[name] for name in _RECORDED if name in message.fields},
             "parts": _sizes(message),
         }
+
+        def make(size: int) -> bytes:
+            if size != self._size:  # another process of this party wrote, too
+                self._chain = last_chain(self._path)
+            line["chain"] = chain(self._chain, line)
+            return json.dumps(line).encode() + b"\n"
+
         with self._lock:
-            append_privately(self._path, json.dumps(line).encode() + b"\n")
+            self._size = append_privately(self._path, make)
+            self._chain = line["chain"]
 
 
 def _sizes(message: Message) -> dict[str, int]:

@@ -23,11 +23,23 @@ class Identity:
         certificate: Its own certificate.
         private_key: Its own private key.
         peer: The other party's certificate, received over a channel both trust.
+        lines: Fingerprints of the first certificates of both, when keys were rotated; empty for the present ones.
     """
 
     certificate: bytes
     private_key: bytes
     peer: bytes
+    lines: tuple[str, str] = ("", "")
+
+    @property
+    def own_root(self) -> str:
+        """Fingerprint of the first certificate this party had."""
+        return self.lines[0] or fingerprint(self.certificate)
+
+    @property
+    def peer_root(self) -> str:
+        """Fingerprint of the first certificate the other party had."""
+        return self.lines[1] or fingerprint(self.peer)
 
     @classmethod
     def read(cls, folder: Path, own: str, peer: str, pinned: str | None = None) -> "Identity":
@@ -46,7 +58,7 @@ class Identity:
         for path in paths:
             if not path.exists():
                 raise SecureGBMError(f"{path} is missing; run `securegbm certs` and exchange the .crt files")
-        found = cls(*(path.read_bytes() for path in paths))
+        found = cls(paths[0].read_bytes(), paths[1].read_bytes(), paths[2].read_bytes())
         for pem, path in ((found.certificate, paths[0]), (found.peer, paths[2])):
             check_dates(pem, path.name)
         if pinned is not None and fingerprint(found.peer) != pinned.replace(":", "").lower():
@@ -66,6 +78,11 @@ def shared_secret(identity: Identity) -> bytes:
         raise SecureGBMError("the certificates must carry P-256 keys; make them with `securegbm certs`")
     shared = own.exchange(ec.ECDH(), peer)
     return HKDF(hashes.SHA256(), 32, None, b"securegbm shared secret").derive(shared)
+
+
+def parties_of(identity: Identity) -> str:
+    """What names both parties' keys in a run, the same at both: the first certificates of their lines (`certs rotate`)."""
+    return hashlib.sha256("".join(sorted((identity.own_root, identity.peer_root))).encode()).hexdigest()
 
 
 def check_dates(pem: bytes, name: str) -> None:

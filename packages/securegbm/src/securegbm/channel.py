@@ -53,13 +53,13 @@ class Conversation:
 
     Args:
         channel: The way to the other party.
-        job: Name of the training run.
+        run: The run's 16 bytes (or a name, from which they are made).
         key: Shared secret.
         log: Called with every message.
     """
 
-    def __init__(self, channel: Channel, job: str, key: bytes = b"", log: Log | None = None) -> None:
-        self._channel, self._session = channel, session_of(job)
+    def __init__(self, channel: Channel, run: bytes | str, key: bytes = b"", log: Log | None = None) -> None:
+        self._channel, self._session = channel, session_of(run) if isinstance(run, str) else run
         self._endpoint = Endpoint(key, log)
         self.bytes_sent = self.bytes_received = 0
 
@@ -92,6 +92,11 @@ class Conversation:
         if (reply.kind, reply.tree, reply.node, reply.session) != (kind, tree, node, self._session):
             raise ProtocolError("the feature party answered another question; the session ends")
         return reply
+
+    @property
+    def transcript(self) -> bytes:
+        """Of everything said so far."""
+        return self._endpoint.transcript
 
     def abort(self, reason: str) -> None:
         """Tell the other party why this one ends the session; nothing happens if it cannot be told."""

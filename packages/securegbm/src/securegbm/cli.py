@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from claimkit.cli import main as run
+from securegbm.app.model_commands import models_list, models_retire, models_show, models_use
 from securegbm.party_commands import party_a_predict, party_a_serve, party_a_train, party_b_serve
+
+TWO_WORDS = ("party-a", "party-b", "models")
+"""First words of the verbs that are two."""
 
 CITATION = """
 @inproceedings{feng2019securegbm,
@@ -32,30 +36,39 @@ def certs(name: str = "party-a", out: Path = Path("certs"), days: int = 365) -> 
     verbs.certs(name, out, days)
 
 
-def export(label_half: Path, feature_half: Path, out: Path = Path("model.txt"), i_consent: bool = False) -> None:
+def export(
+    label_half: Path = Path("party-a"),
+    feature_half: Path = Path("party-b"),
+    run: str | None = None,
+    out: Path = Path("model.txt"),
+    i_consent: bool = False,
+) -> None:
     """Join both halves into one LightGBM text model. Whoever reads it sees every edge and every leaf value.
 
     Args:
-        label_half: model.json of the label party.
-        feature_half: model.json of the feature party.
+        label_half: model.json of the label party, or its state folder.
+        feature_half: model.json of the feature party, or its state folder.
+        run: Run (or job) whose halves are meant, when folders are given; the label party's model in use by default.
         out: The text model, for `lightgbm.Booster(model_file=...)`.
         i_consent: Both parties agree to the joint model.
     """
     from securegbm import verbs
 
-    verbs.export(label_half, feature_half, out, i_consent)
+    verbs.export(label_half, feature_half, run, out, i_consent)
 
 
-def audit(log: Path, messages: bool = False) -> None:
-    """Say what one side sent, received and learned, from its message log.
+def audit(log: Path, messages: bool = False, verify: bool = False, against: Path | None = None) -> None:
+    """Say what one side sent, received and learned, from its message log; prove that nothing was cut out of it.
 
     Args:
         log: messages.jsonl of a party's state folder.
         messages: Also one line per message.
+        verify: Check the chain of the log's lines.
+        against: The other side's messages.jsonl; check that both say the same.
     """
     from securegbm import verbs
 
-    verbs.audit(log, messages)
+    verbs.audit(log, messages, verify, against)
 
 
 def demo(out: Path = Path("securegbm-demo.png"), trees: int = 10, workers: int = 1) -> None:
@@ -74,7 +87,7 @@ def demo(out: Path = Path("securegbm-demo.png"), trees: int = 10, workers: int =
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line; `party-a train` is one verb of two words."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if len(words) > 1 and words[0] in ("party-a", "party-b") and not words[1].startswith("-"):
+    if len(words) > 1 and words[0] in TWO_WORDS and not words[1].startswith("-"):
         words[:2] = [" ".join(words[:2])]
     run(
         "securegbm",
@@ -88,6 +101,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             "export": export,
             "audit": audit,
             "demo": demo,
+            "models list": models_list,
+            "models show": models_show,
+            "models retire": models_retire,
+            "models use": models_use,
         },
         CITATION,
         words,

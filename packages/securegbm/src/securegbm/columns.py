@@ -29,7 +29,7 @@ class OwnColumns:
         gradient, hessian = (float(v.integers[rows].sum() * v.step) for v in self.vectors)
         return gradient, hessian
 
-    def sums(self, node: int, rows: Rows) -> tuple[Floats, Floats]:
+    def sums(self, rows: Rows) -> tuple[Floats, Floats]:
         """Sums over `rows` per (feature, bin)."""
         out = np.zeros((2, self._index.size))
         for vector, total in zip(self.vectors, out, strict=True):
@@ -41,7 +41,7 @@ class OwnColumns:
             total *= vector.step
         return out[0], out[1]
 
-    def decide(self, node: int, split: Split, rows: Rows) -> Flags:
+    def decide(self, split: Split, rows: Rows) -> Flags:
         """Who goes left."""
         layout = self.layouts[split.feature]
         return layout.goes_left(self.bins[rows, split.feature], split.threshold, split.default_left)
@@ -55,12 +55,13 @@ class BothColumns:
     ) -> None:
         self._own, self._talk, self._hidden = own, talk, sums
         self._tree, self._sampled, self._n_rows, self._hides = tree, sampled, n_rows, hides
+        self._asked = self._splits = 0
 
     def totals(self, rows: Rows) -> tuple[float, float]:
         """Sums over `rows`."""
         return self._own.totals(rows)
 
-    def sums(self, node: int, rows: Rows) -> tuple[Floats, Floats]:
+    def sums(self, rows: Rows) -> tuple[Floats, Floats]:
         """Own sums in the clear, then the feature party's sums, decrypted."""
         vectors = [vector.integers for vector in self._own.vectors]
         if self._hides:
@@ -73,27 +74,29 @@ class BothColumns:
             naming = [pack_rows(rows, self._n_rows)]
         header, parts = self._hidden.hide(sent)
         fields = header | ({"all_rows": True} if self._hides else {})
-        reply = self._talk.ask(Kind.SUMS, self._tree, node, fields, naming + parts)
+        reply = self._talk.ask(Kind.SUMS, self._tree, self._asked, fields, naming + parts)
+        self._asked += 1
         found = self._hidden.reveal(header, reply.parts, len(sent))
-        mine = self._own.sums(node, rows)
+        mine = self._own.sums(rows)
         gradient, hessian = (
             np.concatenate([own, other.astype(np.float64) * vector.step])
             for own, other, vector in zip(mine, found, self._own.vectors, strict=True)
         )
         return gradient, hessian
 
-    def decide(self, node: int, split: Split, rows: Rows) -> Flags:
+    def decide(self, split: Split, rows: Rows) -> Flags:
         """Own decision, or the feature party's bits."""
         n_own = len(self._own.layouts)
         if split.feature < n_own:
-            return self._own.decide(node, split, rows)
+            return self._own.decide(split, rows)
         fields = {
             "feature": split.feature - n_own,
             "threshold": split.threshold,
             "default_left": split.default_left,
         }
+        number, self._splits = self._splits, self._splits + 1
         if self._hides:
-            reply = self._talk.ask(Kind.SPLIT, self._tree, node, fields | {"all_rows": True})
+            reply = self._talk.ask(Kind.SPLIT, self._tree, number, fields | {"all_rows": True})
             return unpack_bits(reply.part(0), self._n_rows)[rows]
-        reply = self._talk.ask(Kind.SPLIT, self._tree, node, fields, [pack_rows(rows, self._n_rows)])
+        reply = self._talk.ask(Kind.SPLIT, self._tree, number, fields, [pack_rows(rows, self._n_rows)])
         return unpack_bits(reply.part(0), len(rows))

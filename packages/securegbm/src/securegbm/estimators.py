@@ -15,7 +15,6 @@ from securegbm.feature_party import FeatureParty
 from securegbm.feature_policy import FeaturePolicy
 from securegbm.growth import GrowthConfig
 from securegbm.label_party import LabelParty, TreeReport
-from securegbm.messages import session_of
 from securegbm.objectives import Objective
 from securegbm.search import SplitRules
 from securegbm.table import Table
@@ -141,7 +140,7 @@ class _SecureGBM(BaseEstimator):
         self.feature_half_ = None
         if self._party is not None and channel is not None:
             self._party.close()
-            self.feature_half_ = self._party.half(session_of(label.job))
+            self.feature_half_ = self._party.half(label.run)
         self._party = None
 
     def _scores(self, X: Any) -> Any:

@@ -64,10 +64,11 @@ def to_lightgbm_text(label: LabelHalf, feature: FeatureHalf, consent: bool = Fal
         raise SecureGBMError(
             "a joint model shows each party's split values to the other; pass the consent flag when both agree"
         )
-    if [(split.tree, split.node) for split in feature.splits] != label.other_nodes:
-        raise SecureGBMError("the two halves of the model belong to different runs; bring the halves of one job")
+    nodes_of = label.other_nodes
+    if [split.tree for split in feature.splits] != [tree for tree, _ in nodes_of]:
+        raise SecureGBMError("the two halves of the model belong to different runs; bring the halves of one run")
     own = len(label.names)
-    splits = {(split.tree, split.node): split for split in feature.splits}
+    splits = dict(zip(nodes_of, feature.splits, strict=True))
     trees = []
     used = set()
     for number, tree in enumerate(label.trees):

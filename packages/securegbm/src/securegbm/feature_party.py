@@ -15,6 +15,7 @@ from securegbm.feature_policy import FeaturePolicy
 from securegbm.feature_run import Answer, FeatureRun
 from securegbm.messages import Endpoint, Kind, Log, Message, digest_of, peek
 from securegbm.model import FeatureHalf, FeatureSplit
+from securegbm.parties.registry import Registry
 from securegbm.store import TreeStore, dump_json, read_json, write_atomically
 from securegbm.table import Table
 
@@ -29,6 +30,7 @@ class FeatureParty:
         state: Folder for checkpoints and the model half; none keeps them in memory.
         log: Called with every message.
         serving: Rows to answer predictions for; none answers for the training rows.
+        parties: What names both parties' keys; runs are bound to it.
         tell: Called with one sentence whenever a session ends early, at this party's or the other's wish.
     """
 
@@ -41,10 +43,11 @@ class FeatureParty:
         log: Log | None = None,
         serving: Table | None = None,
         tell: Callable[[str], None] = lambda sentence: None,
+        parties: str = "",
     ) -> None:
         self.table, self.policy, self.key = table, policy or FeaturePolicy(), key
         self.serve(serving or table)
-        self._folder, self._tell = state, tell
+        self._registry, self._tell, self._parties = Registry(state) if state else None, tell, parties
         self._endpoint = Endpoint(key, log)
         self._lock = threading.Lock()
         self._session: bytes | None = None
@@ -52,7 +55,6 @@ class FeatureParty:
         self._retry: tuple[bytes, bytes] | None = None
         self._stores: dict[bytes, TreeStore] = {}
         self._edges: dict[bytes, list[ColumnBins]] = {}
-        self._finished: dict[bytes, int] = {}
         self._halves: dict[bytes, FeatureHalf] = {}
 
     def serve(self, table: Table) -> None:
@@ -119,33 +121,31 @@ class FeatureParty:
         if run is None:
             raise ProtocolError(f"a message of kind {message.kind.name} was not expected; the session ends")
         if message.kind == Kind.TREE:
-            answer = run.begin(message)
-            self._forget_half(message.session)
-            return answer
+            return run.begin(message)
         if message.kind == Kind.FINISH:
             return self._finish(message)
         answers = {Kind.KEYS: run.keys, Kind.SUMS: run.sums, Kind.SPLIT: run.split, Kind.COMMIT: run.commit}
         return answers[message.kind](message)
 
-    def store(self, session: bytes) -> TreeStore:
-        """The committed trees of a job."""
-        if session not in self._stores:
-            self._stores[session] = TreeStore(self._folder / session.hex() if self._folder else None)
-        return self._stores[session]
+    def store(self, run: bytes) -> TreeStore:
+        """The committed trees of a run."""
+        if run not in self._stores:
+            self._stores[run] = TreeStore(self._registry.folder(run) if self._registry else None)
+        return self._stores[run]
 
-    def half(self, session: bytes) -> FeatureHalf:
-        """This party's half of the model of a job."""
-        if session not in self._halves:
-            path = self.store(session).file("model.json")
+    def half(self, run: bytes) -> FeatureHalf:
+        """This party's half of the model of a run."""
+        if run not in self._halves:
+            path = self.store(run).file("model.json")
             if path is not None and path.exists():
-                self._halves[session] = FeatureHalf.from_dict(read_json(path))
+                self._halves[run] = FeatureHalf.from_dict(read_json(path))
             else:
-                self._halves[session] = self._make_half(session)
-        return self._halves[session]
+                self._halves[run] = self._make_half(run, len(self.store(run).records))
+        return self._halves[run]
 
-    def _make_half(self, session: bytes) -> FeatureHalf:
+    def _make_half(self, session: bytes, trees: int) -> FeatureHalf:
         store = self.store(session)
-        records = store.records[: self._finished.get(session, len(store.records))]
+        records = store.records[:trees]
         splits = [FeatureSplit(**split) for record in records for split in record["splits"]]
         columns = self._edges.get(session, [])
         if records and not columns:
@@ -153,33 +153,47 @@ class FeatureParty:
         used = sorted({split.feature for split in splits})
         return FeatureHalf(self.table.names, {feature: columns[feature] for feature in used}, splits)
 
-    def _forget_half(self, session: bytes) -> None:
-        self._finished.pop(session, None)
-        self._halves.pop(session, None)
-        if (path := self.store(session).file("model.json")) is not None:
-            path.unlink(missing_ok=True)
+    def _known(self, run: bytes) -> TreeStore | None:
+        """The trees of a run that was begun here and is not retired."""
+        if self._registry is None:
+            return self._stores.get(run)
+        folder = self._registry.folder(run)
+        return self.store(run) if (folder / "job.json").exists() and not (folder / "retired.json").exists() else None
 
     def _hello(self, message: Message) -> dict[str, Any]:
         self.close()
         nonce = {"nonce": secrets.token_hex(16)}
         if message.fields.get("purpose") == "predict":
-            if not self.store(message.session).records:
-                raise SecureGBMError("this party holds no model of that job; train it first or check the job's name")
+            store = self._known(message.session)
+            if store is None or store.finished is None:
+                raise SecureGBMError(
+                    "the feature party serves no finished model of that run: the halves belong to different runs, or it is "
+                    "open or retired; compare `securegbm models list` of both sides"
+                )
             half = self.half(message.session)
             self._session = message.session
-            return nonce | {"splits": [[s.tree, s.node] for s in half.splits]}
+            return nonce | {"splits": [split.tree for split in half.splits]}
         parameters = self.policy.check(message.fields, self.table, self.key)
-        self._run = FeatureRun(self.table, self.policy, message.fields, parameters, self.store(message.session))
+        named = message.fields.get("continues")
+        continued = self._known(bytes.fromhex(named["run"])) if named else None
+        if named and continued is None:
+            raise SecureGBMError("the feature party holds no run of that id to continue; compare both `models list`")
+        store = self.store(message.session)
+        self._run = FeatureRun(
+            self.table, self.policy, message.fields, parameters, store, message.session, self._parties, continued
+        )
         self._session, self._edges[message.session] = message.session, self._run.edges
         return nonce | self._run.greeting()
 
     def _finish(self, message: Message) -> Answer:
-        session = message.session
-        self._forget_half(session)
-        self._finished[session] = int(message.fields["trees"])
-        path = self.store(session).file("model.json")
-        if path is not None:
-            write_atomically(path, dump_json(self.half(session).to_dict()))
+        run, kept = message.session, int(message.fields["trees"])
+        store = self.store(run)
+        if not 0 <= kept <= len(store.records) or store.finished not in (None, kept):
+            raise ProtocolError("a run was finished with another number of trees than it has; the session ends")
+        self._halves[run] = self._make_half(run, kept)
+        if (path := store.file("model.json")) is not None:
+            write_atomically(path, dump_json(self._halves[run].to_dict()))
+        store.finish(kept)
         return {}, []
 
     def _evaluate(self, message: Message) -> Answer:

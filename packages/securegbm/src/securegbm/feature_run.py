@@ -9,12 +9,13 @@ import numpy.typing as npt
 
 from securegbm.binning import BinConfig, EntryIndex
 from securegbm.blanking import merge_small_bins
-from securegbm.errors import ProtocolError
+from securegbm.errors import ProtocolError, SecureGBMError
 from securegbm.feature_policy import FeaturePolicy
 from securegbm.messages import Kind, Message
 from securegbm.model import FeatureSplit
 from securegbm.parameters import BFVParameters
-from securegbm.store import TreeStore, dump_json, read_json, write_atomically
+from securegbm.parties.registry import now
+from securegbm.store import NO_TREE, TreeStore, binding_of, dump_json, read_json, write_atomically
 from securegbm.sums import EncryptedFeatureSums, FeatureSums, PlainFeatureSums
 from securegbm.table import Table, unpack_bits
 
@@ -30,18 +31,39 @@ class FeatureRun:
         policy: What it agreed to.
         fields: The greeting's, already checked against the policy.
         parameters: Of the encryption; none works in the clear.
-        store: The committed trees of the job.
+        store: The committed trees of the run.
+        run: The run id.
+        parties: What names both parties' keys.
+        continued: The trees of the run that this one continues, when the greeting names one.
+
+    Raises:
+        SecureGBMError: If the run was begun with anything else, or the label party's trees are not the partners of ours.
     """
 
     def __init__(
-        self, table: Table, policy: FeaturePolicy, fields: dict[str, Any], parameters: BFVParameters | None, store: TreeStore
+        self,
+        table: Table,
+        policy: FeaturePolicy,
+        fields: dict[str, Any],
+        parameters: BFVParameters | None,
+        store: TreeStore,
+        run: bytes,
+        parties: str = "",
+        continued: TreeStore | None = None,
     ) -> None:
         self._policy, self._parameters, self._store = policy, parameters, store
         self._hides = bool(fields["hide_instances"])
         self._n_rows = len(table.ids)
         self.bins_config = BinConfig(**fields["bins"])
-        store.bind("job.json", {"table": table.digest(), "bins": fields["bins"], "min_bin_rows": policy.min_bin_rows,
-                                "shuffled": policy.shuffle_columns})  # fmt: skip
+        bound = {
+            "table": table.digest(), "bins": fields["bins"], "min_bin_rows": policy.min_bin_rows,
+            "shuffled": policy.shuffle_columns, "job": fields.get("job", ""), "binding": fields.get("binding", ""),
+            "parties": parties, "run": run.hex(),
+        }  # fmt: skip
+        if continued is not None and not store.bound:
+            _continue(store, continued, fields["continues"], bound)
+        store.bind("job.json", bound, {"salt": secrets.token_hex(16), "created": now(), "role": "feature"})
+        self._agreed = self._agree(fields)
         self.edges, bins = table.bin(self.bins_config, store.file("edges.json"))
         self._column_of = _order(len(self.edges), store) if policy.shuffle_columns else list(range(len(self.edges)))
         self._columns = [self.edges[i] for i in self._column_of]
@@ -61,10 +83,32 @@ class FeatureRun:
     def greeting(self) -> dict[str, Any]:
         """What the label party is told of the columns: how many bins, never where they are."""
         return {
-            "committed": len(self._store.records),
+            "committed": self._agreed,
+            "last": self._store.last(self._agreed),
+            "binding": binding_of(self._store.bound),
             "layouts": [vars(column.layout) for column in self._columns],
             "min_bin_rows": self._policy.min_bin_rows,
         }
+
+    def _agree(self, fields: dict[str, Any]) -> int:
+        """How many trees both hold; those the label party does not have are dropped when it begins the next one."""
+        held, said, step = len(self._store.records), int(fields.get("committed", 0)), int(fields.get("step", 1))
+        both = min(held, said)
+        if both == said and self._store.last(both) != fields.get("last", NO_TREE):
+            raise SecureGBMError(
+                "the trees of this run are not the same at both parties; restore the state folder of the side that lost it, "
+                "or begin a new run with --replace"
+            )
+        if self._store.finished is not None and said < self._store.finished:
+            raise SecureGBMError(
+                "this run is finished and stays as it is; begin a new run with --replace, or add trees with --continue"
+            )
+        if held - said > step and not fields.get("roll_back"):
+            raise SecureGBMError(
+                f"the feature party holds {held} trees of this run and the label party {said}; restore the label party's "
+                "state folder, or go on from the last common tree with --roll-back, or begin a new run with --replace"
+            )
+        return both
 
     def keys(self, message: Message) -> Answer:
         """Take the label party's keys, once."""
@@ -77,7 +121,9 @@ class FeatureRun:
 
     def begin(self, message: Message) -> Answer:
         """Begin a tree; committed trees from this one on are dropped, because the label party does not have them."""
-        if not 0 <= message.tree <= len(self._store.records):
+        if self._store.finished is not None:
+            raise ProtocolError("this run is finished and stays as it is; begin a new run")
+        if not self._agreed <= message.tree <= len(self._store.records):
             raise ProtocolError(f"tree {message.tree} cannot begin after {len(self._store.records)} trees; the session ends")
         rows = np.flatnonzero(unpack_bits(message.parts[0], self._n_rows)) if self._hides else None
         self._store.truncate(message.tree)
@@ -118,8 +164,8 @@ class FeatureRun:
         feature, threshold = int(fields["feature"]), int(fields["threshold"])
         if not 0 <= feature < len(self._columns) or not 0 <= threshold < self._columns[feature].layout.num_bin - 1:
             raise ProtocolError("a split names a feature or a bin that does not exist; the session ends")
-        if any(split.node == message.node for split in self._pending):
-            raise ProtocolError(f"node {message.node} was split twice; the session ends")
+        if message.node != len(self._pending):
+            raise ProtocolError("splits of a tree are not numbered in their order; the session ends")
         if len(self._pending) >= self._leaves - 1:
             raise ProtocolError(f"more splits were asked for than a tree of {self._leaves} leaves has; the session ends")
         column, default_left = self._columns[feature], bool(fields["default_left"])
@@ -133,9 +179,26 @@ class FeatureRun:
         """Store the splits of the open tree."""
         if message.tree != self.tree or message.tree != len(self._store.records):
             raise ProtocolError(f"tree {message.tree} cannot be committed now; the session ends")
-        self._store.append({"bins": vars(self.bins_config), "splits": [vars(split) for split in self._pending]})
-        self._pending = []
+        splits = [vars(split) for split in self._pending]
+        self._store.append({"bins": vars(self.bins_config), "splits": splits, "transcript": message.transcript.hex()})
+        self._pending, self._agreed = [], len(self._store.records)
         return {"committed": len(self._store.records)}, []
+
+
+def _continue(store: TreeStore, other: TreeStore, named: dict[str, Any], bound: dict[str, Any]) -> None:
+    """A warm start: copy the edges, the order of the columns and the trees of a finished run."""
+    trees = named["trees"]
+    if other.finished != trees or other.last(trees) != named["last"]:
+        raise SecureGBMError("the run to continue is not finished with these trees at the feature party; compare both lists")
+    changed = [name for name in ("table", "bins", "min_bin_rows", "shuffled", "parties") if other.bound[name] != bound[name]]
+    if changed:
+        raise SecureGBMError(f"the continued run was made with another {', '.join(changed)}; give the same")
+    store.order = other.order
+    for name in ("edges.json", "columns.json"):
+        source, target = other.file(name), store.file(name)
+        if source is not None and target is not None and source.exists():
+            write_atomically(target, source.read_bytes())
+    store.begin_with(other, trees)
 
 
 def _order(count: int, store: TreeStore) -> list[int]:

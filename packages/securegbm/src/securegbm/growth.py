@@ -34,7 +34,7 @@ class GrowthConfig:
 class Columns(Protocol):
     """Where sums and decisions come from: the party itself, or both parties through the encrypted protocol."""
 
-    def sums(self, node: int, rows: Rows) -> tuple[Floats, Floats]:
+    def sums(self, rows: Rows) -> tuple[Floats, Floats]:
         """Sums of gradients and hessians over `rows` for every (feature, bin), flat `(entries,)`, exact in float64."""
         ...
 
@@ -42,7 +42,7 @@ class Columns(Protocol):
         """Sum of gradients and of hessians over `rows`."""
         ...
 
-    def decide(self, node: int, split: Split, rows: Rows) -> Flags:
+    def decide(self, split: Split, rows: Rows) -> Flags:
         """Which of `rows` go left."""
         ...
 
@@ -93,7 +93,7 @@ class Grower:
         root = _Leaf(rows, members, totals, 0, 0.0)
         leaves = [root]
         tree.add_root(self.search.rules.output(totals[0], totals[1]), len(members), totals[1])
-        self._search_children(columns, tree, None, root, None)
+        self._search_children(columns, None, root, None)
         while len(leaves) < self.config.num_leaves:
             chosen = _best_leaf(leaves)
             if chosen is None:
@@ -110,7 +110,7 @@ class Grower:
         best = leaf.best
         assert best is not None
         node = tree.num_nodes
-        goes_left = columns.decide(node, best, leaf.rows)
+        goes_left = columns.decide(best, leaf.rows)
         is_member = np.isin(leaf.rows, leaf.sampled, assume_unique=True)
         left_totals = (best.left_gradient, best.left_hessian)
         right_totals = (best.right_gradient, best.right_hessian)
@@ -130,29 +130,26 @@ class Grower:
         too_small = len(left.sampled) < fewest and len(right.sampled) < fewest
         is_last = len(leaves) + 1 >= self.config.num_leaves
         if not (too_deep or too_small or is_last):
-            self._search_children(columns, tree, leaf, smaller, larger)
+            self._search_children(columns, leaf, smaller, larger)
         leaf.table = None
         return right
 
-    def _search_children(
-        self, columns: Columns, tree: Tree, parent: _Leaf | None, smaller: _Leaf, larger: _Leaf | None
-    ) -> None:
+    def _search_children(self, columns: Columns, parent: _Leaf | None, smaller: _Leaf, larger: _Leaf | None) -> None:
         allowed = np.ones(len(self.search.num_bin), dtype=bool)
         if parent is not None and parent.splittable is not None:
             allowed = parent.splittable
-        smaller.table = self._build(columns, tree, smaller)
+        smaller.table = self._build(columns, smaller)
         if larger is not None:
             if self.subtract and parent is not None and parent.table is not None:
                 larger.table = (parent.table[0] - smaller.table[0], parent.table[1] - smaller.table[1])
             else:
-                larger.table = self._build(columns, tree, larger)
+                larger.table = self._build(columns, larger)
         for leaf in (smaller, larger):
             if leaf is not None and leaf.table is not None:
                 leaf.best, leaf.splittable = self.search.best(*leaf.table, leaf.totals, len(leaf.sampled), allowed)
 
-    def _build(self, columns: Columns, tree: Tree, leaf: _Leaf) -> tuple[Floats, Floats]:
-        node = 2 * (leaf.parent + 1) + (0 if leaf.is_left else 1)
-        gradient, hessian = columns.sums(node, leaf.sampled)
+    def _build(self, columns: Columns, leaf: _Leaf) -> tuple[Floats, Floats]:
+        gradient, hessian = columns.sums(leaf.sampled)
         search = self.search
         return search.fix(search.pad(gradient), leaf.totals[0]), search.fix(search.pad(hessian), leaf.totals[1])
 

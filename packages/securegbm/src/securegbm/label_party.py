@@ -1,10 +1,12 @@
 """The label party A: owns labels and the secret key, grows the trees, asks the feature party for sums and decisions."""
 
 import hashlib
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +18,10 @@ from securegbm.config import TrainConfig
 from securegbm.errors import PeerError, SecureGBMError, SessionLostError
 from securegbm.growth import Grower
 from securegbm.label_session import LabelSession
-from securegbm.messages import Log
+from securegbm.messages import Log, new_run
 from securegbm.model import LabelHalf
 from securegbm.objectives import Floats, to_fixed_point
+from securegbm.parties.registry import now
 from securegbm.sampling import draw_rows, held_out
 from securegbm.search import Flags, SplitSearch
 from securegbm.store import TreeStore, dump_json, write_atomically
@@ -50,12 +53,19 @@ class LabelParty:
         channel: The way to the feature party; none trains on the own columns alone.
         weights: `(rows,)` positive sample weights.
         label_name: Name of the label column; the feature party checks that it does not hold it.
-        job: Name of the run, the same in every restart.
+        job: Name of the job; several runs may have had it, each with an id of its own.
         key: Secret shared with the feature party.
-        state: Folder for checkpoints; none keeps them in memory.
+        state: The run's folder: the first start draws the run id and keeps it there; none keeps everything in memory.
         workers: Processes for the arithmetic (0: this one).
         log: Called with every message.
         on_tree: Called after every committed tree.
+        parties: What names both parties' keys; the run is bound to it.
+        continues: The finished run whose trees this one begins with (a warm start).
+        roll_back: Go on from the last tree that both parties hold, even when one of them lost more than the open one.
+        run: The id a new run shall have; drawn when not given.
+
+    Attributes:
+        run: The 16 bytes that name this run at both parties.
     """
 
     def __init__(
@@ -72,6 +82,10 @@ class LabelParty:
         workers: int = 0,
         log: Log | None = None,
         on_tree: Callable[[TreeReport], None] | None = None,
+        parties: str = "",
+        continues: TreeStore | None = None,
+        roll_back: bool = False,
+        run: bytes | None = None,
     ) -> None:
         n_rows = len(table.ids)
         self.labels = np.asarray(labels, dtype=np.float64)
@@ -82,22 +96,41 @@ class LabelParty:
             raise SecureGBMError("sample weights must be positive and finite; drop the rows of weight 0")
         config.objective.check_labels(self.labels)
         self.table, self.config, self.job, self._on_tree = table, config, job, on_tree
+        self._store = TreeStore(state)
+        bound = {
+            "job": job,
+            "settings": config.to_dict(),
+            "table": table.digest(),
+            "labels": _digest(self.labels, self.weights),
+            "label_name": label_name,
+            "parties": parties,
+        }
+        once = {"run": (run or new_run()).hex(), "salt": secrets.token_hex(16), "created": now(), "role": "label"}
+        bound = self._store.bind("job.json", bound, once | {"continues": self._continue(continues, bound)})
+        self.run = bytes.fromhex(bound["run"])
         self._session: LabelSession | None = None
         if channel is not None:
-            talk = Conversation(channel, job, key, log)
-            self._session = LabelSession(talk, table, config, label_name, key, workers)
-        self._store = TreeStore(state)
-        self._store.bind(
-            "job.json",
-            {
-                "job": job,
-                "settings": config.to_dict(),
-                "table": table.digest(),
-                "labels": _digest(self.labels, self.weights),
-            },
-        )
+            talk = Conversation(channel, self.run, key, log)
+            self._session = LabelSession(talk, table, config, label_name, key, workers, self._store, roll_back)
         self._columns, bins = table.bin(config.bins, self._store.file("edges.json"))
         self._own = OwnColumns([column.layout for column in self._columns], bins)
+
+    def _continue(self, other: TreeStore | None, bound: dict[str, Any]) -> dict[str, Any] | None:
+        """What a warm start begins with; its trees are copied once."""
+        if other is None or self._store.bound:
+            return None
+        kept, before = other.finished, other.bound
+        if kept is None:
+            raise SecureGBMError("only a finished run can be continued with more trees; finish it first (start it again)")
+        same = ("bins", "objective", "boost_from_average", "validation_fraction")
+        changed = [name for name in same if before["settings"][name] != bound["settings"][name]]
+        changed += [name for name in ("table", "parties") if before[name] != bound[name]]
+        if changed:
+            raise SecureGBMError(f"the continued run was made with another {', '.join(changed)}; give the same")
+        if kept >= self.config.n_estimators * self.config.objective.num_class:
+            raise SecureGBMError(f"the continued run has {kept} trees already; ask for more in all")
+        self._store.begin_with(other, kept)
+        return {"run": before["run"], "trees": kept, "last": other.last(kept)}
 
     def train(self) -> LabelHalf:
         """Grow the trees, continuing after the last one both parties committed.
@@ -108,11 +141,12 @@ class LabelParty:
         session = self._session
         if session is None:
             return self._boost()
-        greetings, committed = 0, -1
+        greetings, committed, classes = 0, -1, self.config.objective.num_class
         while True:
             try:
                 greetings += 1
-                self._store.truncate(min(len(self._store.records), session.greet()))
+                self._store.truncate(len(self._store.records) // classes * classes)
+                self._store.truncate(session.greet())
                 return self._boost()
             except SessionLostError:
                 if len(self._store.records) > committed:
@@ -137,9 +171,9 @@ class LabelParty:
             initial = objective.initial(self.labels[train], self.weights[train])
         scores = np.repeat(initial[:, None], n_rows, axis=1)
         trees: list[Tree] = []
-        self._store.truncate(len(self._store.records) // classes * classes)
         for record, where in zip(self._store.records, self._store.arrays, strict=True):
-            assert where is not None
+            if where is None:
+                raise SecureGBMError("the array beside a tree is missing; restore the run's folder, or begin a new run")
             self._add(trees, scores, Tree.from_dict(record["tree"]), where)
         history = [float(record["loss"]) for record in self._store.records[classes - 1 :: classes]] if held.any() else []
         for iteration in range(len(trees) // classes, config.n_estimators):
@@ -198,9 +232,10 @@ class LabelParty:
         return grower.grow(both, everyone, sampled, config.learning_rate)
 
     def _commit(self, tree: Tree, where: npt.NDArray[np.int32], loss: float) -> None:
+        transcript = bytes(32)
         if self._session is not None:
-            self._session.commit(len(self._store.records))
-        self._store.append({"tree": tree.to_dict(), "loss": loss}, where)
+            transcript = self._session.commit(len(self._store.records))
+        self._store.append({"tree": tree.to_dict(), "loss": loss, "transcript": transcript.hex()}, where)
 
     def _finish(self, trees: list[Tree], initial: Floats, history: list[float]) -> LabelHalf:
         classes = self.config.objective.num_class
@@ -221,10 +256,12 @@ class LabelParty:
             trees[:kept],
             history,
             self.config.rules.min_gain_to_split,
+            self.run,
         )
         path = self._store.file("model.json")
         if path is not None:
             write_atomically(path, dump_json(half.to_dict()))
+        self._store.finish(kept)
         return half
 
 

@@ -8,9 +8,10 @@ from securegbm.channel import Conversation
 from securegbm.columns import BothColumns, OwnColumns
 from securegbm.config import TrainConfig
 from securegbm.errors import SecureGBMError
-from securegbm.messages import Kind
+from securegbm.messages import Kind, Message
 from securegbm.parameters import BFVParameters
 from securegbm.search import Flags
+from securegbm.store import TreeStore, binding_of
 from securegbm.sums import EncryptedLabelSums, LabelSums, PlainLabelSums
 from securegbm.table import Table, pack_rows
 
@@ -25,6 +26,8 @@ class LabelSession:
         label_name: Name of the label column; the feature party checks that it does not hold it.
         key: Shared secret.
         workers: Processes for the arithmetic (0: this one).
+        store: The run's committed trees and what it is bound to.
+        roll_back: Accept to lose trees that the other party does not hold.
 
     Attributes:
         layouts: What the feature party said of its columns.
@@ -32,8 +35,17 @@ class LabelSession:
     """
 
     def __init__(
-        self, talk: Conversation, table: Table, config: TrainConfig, label_name: str, key: bytes, workers: int
+        self,
+        talk: Conversation,
+        table: Table,
+        config: TrainConfig,
+        label_name: str,
+        key: bytes,
+        workers: int,
+        store: TreeStore,
+        roll_back: bool = False,
     ) -> None:
+        self._store, self._roll_back = store, roll_back
         self._talk, self._table, self._config = talk, table, config
         self._label_name, self._key, self._workers = label_name, key, workers
         self.layouts: list[BinLayout] = []
@@ -46,12 +58,13 @@ class LabelSession:
         return self._talk.bytes_sent, self._talk.bytes_received
 
     def greet(self) -> int:
-        """Begin or continue the run; how many trees the feature party has committed.
+        """Begin or continue the run; how many trees both parties hold.
 
         Raises:
-            SecureGBMError: If it refuses, or if its columns say nothing.
+            SecureGBMError: If it refuses, if its columns say nothing, or if its trees are not the partners of ours.
         """
-        config, n_rows = self._config, len(self._table.ids)
+        config, n_rows, store = self._config, len(self._table.ids), self._store
+        held = len(store.records)
         parameters = None
         if config.encryption != "none":
             parameters = BFVParameters.choose(n_rows, config.privacy_bits, config.encryption, config.merge_replies)
@@ -69,8 +82,17 @@ class LabelSession:
                 "privacy_bits": config.privacy_bits,
                 "encryption": config.encryption,
                 "parameters": parameters.to_dict() if parameters else None,
+                "job": store.bound["job"],
+                "binding": binding_of(store.bound),
+                "committed": held,
+                "last": store.last(),
+                "step": config.objective.num_class,
+                "roll_back": self._roll_back,
+                "continues": store.bound["continues"],
             },
         )
+        both = int(reply.field("committed"))
+        self._check_partner(reply, both, held)
         self.layouts = [BinLayout(**layout) for layout in reply.field("layouts")]
         self.merges_bins = reply.field("min_bin_rows") > 1
         n_entries = EntryIndex(self.layouts).size
@@ -81,7 +103,25 @@ class LabelSession:
         else:
             self._sums = EncryptedLabelSums(parameters, n_entries, config.privacy_bits, self._workers, config.stride)
             self._talk.ask(Kind.KEYS, parts=self._sums.keys())
-        return int(reply.field("committed"))
+        return both
+
+    def _check_partner(self, reply: Message, both: int, held: int) -> None:
+        """The feature party's run and trees must be the ones this run was begun with."""
+        store = self._store
+        run = f"run {store.bound['run'][:8]} (job {store.bound['job']!r})"
+        if not 0 <= both <= held or store.last(both) != reply.field("last"):
+            raise SecureGBMError(
+                f"the feature party's trees of {run} are not the partners of ours; restore the state folder of that run "
+                "at the side that lost it, or begin a new run with --replace"
+            )
+        if both < held and (store.finished is not None or not self._roll_back):
+            what = "is finished and stays as it is" if store.finished is not None else "would lose them"
+            raise SecureGBMError(
+                f"the feature party holds {both} of the {held} trees of {run}, which {what}; restore its state folder, or "
+                "go on from the last common tree with --roll-back, or begin a new run with --replace"
+            )
+        partner = {"table at the feature party": reply.field("binding")}
+        store.bind("partner.json", partner, anew=both == 0)
 
     def begin(self, tree: int, sampled: Flags) -> None:
         """Announce a tree (and, when instances are hidden, the rows drawn for it)."""
@@ -94,9 +134,11 @@ class LabelSession:
             raise SecureGBMError("a tree cannot grow before the feature party was greeted")
         return BothColumns(own, self._talk, self._sums, tree, sampled, n_rows, self._config.hide_instances)
 
-    def commit(self, tree: int) -> None:
-        """Let the feature party store its splits of the tree."""
+    def commit(self, tree: int) -> bytes:
+        """Let the feature party store its splits of the tree; the transcript that both keep with it."""
+        transcript = self._talk.transcript
         self._talk.ask(Kind.COMMIT, tree)
+        return transcript
 
     def finish(self, kept: int) -> None:
         """Say how many trees are kept."""

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import hmac
 import json
+import secrets
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,11 +44,12 @@ class Message:
 
     Args:
         kind: What it is about.
-        session: 16 bytes that name the job.
+        session: 16 bytes that name the run.
         tree: Tree index or -1.
         node: Node index or -1.
         fields: Small values, JSON.
         parts: Binary payloads (ciphertexts, bit vectors).
+        transcript: Of everything said before a message that arrived; the receiver has checked that it is its own.
     """
 
     kind: Kind
@@ -56,6 +58,7 @@ class Message:
     node: int = -1
     fields: dict[str, Any] = dataclasses.field(default_factory=dict)
     parts: list[bytes] = dataclasses.field(default_factory=list)
+    transcript: bytes = b""
 
     def field(self, name: str) -> Any:
         """A field that must be there."""
@@ -78,9 +81,14 @@ class Message:
         return pieces
 
 
-def session_of(job: str) -> bytes:
-    """The 16 bytes that name a job in every message."""
-    return hashlib.sha256(b"securegbm job " + job.encode()).digest()[:16]
+def session_of(name: str) -> bytes:
+    """16 bytes for a run that a test or an example names; real runs draw theirs (`new_run`)."""
+    return hashlib.sha256(b"securegbm job " + name.encode()).digest()[:16]
+
+
+def new_run() -> bytes:
+    """A fresh run id: 16 random bytes, which name the run in every message of training, resuming and predicting."""
+    return secrets.token_bytes(16)
 
 
 def _parse(head: tuple[Any, ...], body: memoryview) -> Message:
@@ -107,7 +115,8 @@ def peek(data: bytes) -> tuple[Kind, int, int]:
     return Kind(kind), tree, node
 
 
-Log = Callable[[str, Message, int], None]
+Log = Callable[[str, Message, int, bytes], None]
+"""Called with `sent` or `received`, the message, its bytes, and the transcript after it."""
 
 
 class Endpoint:
@@ -115,7 +124,7 @@ class Endpoint:
 
     Args:
         key: Secret both parties hold; it makes the digest an authentication.
-        log: Called with `sent` or `received`, the message, and its bytes.
+        log: Called with every message.
     """
 
     def __init__(self, key: bytes = b"", log: Log | None = None) -> None:
@@ -151,7 +160,7 @@ class Endpoint:
         data = b"".join([head, digest, transcript, *body])
         if self._log:
             try:
-                self._log("sent", message, len(data))
+                self._log("sent", message, len(data), self.transcript)
             except SecureGBMError:
                 if not outside:
                     raise  # but a full disk must not silence an abort
@@ -188,8 +197,9 @@ class Endpoint:
                     "whole tree"
                 )
             self._advance(digest)
+            message = dataclasses.replace(message, transcript=transcript)
         if self._log:
-            self._log("received", message, len(data))
+            self._log("received", message, len(data), self.transcript)
         return message
 
 

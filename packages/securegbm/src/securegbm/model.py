@@ -25,10 +25,10 @@ def _columns_from_dict(data: dict[str, Any]) -> dict[int, ColumnBins]:
 
 @dataclass(frozen=True)
 class FeatureSplit:
-    """A split on one of the feature party's columns: rows with a value of at most `upper` go left."""
+    """Split `number` of the feature party in a tree: rows with a value of at most `upper` go left."""
 
     tree: int
-    node: int
+    number: int
     feature: int
     threshold: int
     upper: float
@@ -42,7 +42,7 @@ class FeatureHalf:
     Args:
         names: Its column names.
         columns: Edges of the columns in use.
-        splits: Its splits, in order of (tree, order of creation).
+        splits: Its splits, in order of (tree, number).
     """
 
     names: tuple[str, ...]
@@ -73,7 +73,7 @@ class FeatureHalf:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
-            "format": "securegbm feature half 1",
+            "format": "securegbm feature half 2",
             "names": list(self.names),
             "columns": _columns_to_dict(self.columns),
             "splits": [vars(split) | {"upper": repr(split.upper)} for split in self.splits],
@@ -82,7 +82,7 @@ class FeatureHalf:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "FeatureHalf":
         """The inverse of `to_dict`."""
-        if data.get("format") != "securegbm feature half 1":
+        if data.get("format") != "securegbm feature half 2":
             raise SecureGBMError("this file is no feature party's half of a model; give the file that party wrote")
         splits = [FeatureSplit(**(split | {"upper": float(split["upper"])})) for split in data["splits"]]
         return cls(tuple(data["names"]), _columns_from_dict(data["columns"]), splits)
@@ -102,6 +102,7 @@ class LabelHalf:
         trees: Trees, iteration by iteration, class by class.
         history: Loss on the held-out rows per iteration (empty without early stopping).
         min_gain_to_split: Needed to write gains as LightGBM does.
+        run: The run's 16 bytes; they stand in `job.json` beside the half, which is the same byte for byte in every run.
     """
 
     job: str
@@ -113,6 +114,7 @@ class LabelHalf:
     trees: list[Tree]
     history: list[float] = field(default_factory=list)
     min_gain_to_split: float = 0.0
+    run: bytes = b""
 
     @property
     def other_nodes(self) -> list[tuple[int, int]]:
@@ -192,8 +194,8 @@ class LabelHalf:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "LabelHalf":
-        """The inverse of `to_dict`."""
+    def from_dict(cls, data: dict[str, Any], run: bytes = b"") -> "LabelHalf":
+        """The inverse of `to_dict`, with the run's id."""
         if data.get("format") != "securegbm label half 1":
             raise SecureGBMError("this file is no label party's half of a model; give the file that party wrote")
         return cls(
@@ -206,4 +208,5 @@ class LabelHalf:
             [Tree.from_dict(tree) for tree in data["trees"]],
             list(data["history"]),
             float(data["min_gain_to_split"]),
+            run,
         )

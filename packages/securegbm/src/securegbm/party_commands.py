@@ -1,7 +1,9 @@
 """The commands of the two parties; numpy, grpc, lightgbm and tenseal are imported inside them."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 ObjectiveName = Literal["binary", "regression", "multiclass"]
 Encryption = Literal["standard", "strong", "toy", "none"]
@@ -73,6 +75,9 @@ def party_a_train(
     insecure_loopback: bool = False,
     state: Path = Path("party-a"),
     job: str = "securegbm",
+    replace: bool = False,
+    continue_: Annotated[str | None, tyro.conf.arg(name="continue")] = None,
+    roll_back: bool = False,
     objective: ObjectiveName = "binary",
     num_class: int = 1,
     trees: int = 100,
@@ -114,7 +119,10 @@ def party_a_train(
         pin: SHA-256 fingerprint that party-b.crt must have.
         insecure_loopback: No TLS; for trials on this machine only.
         state: Folder of checkpoints, model half and message log.
-        job: Name of the run, the same at every restart.
+        job: Name of the job, the same at every restart.
+        replace: Begin a new run though the job has one; that one stays, under its id.
+        continue_: Begin with the trees of this finished run (id or job); `trees` then says how many more.
+        roll_back: Go on from the last tree both parties hold, though one of them lost some.
         objective: What is learned.
         num_class: Classes of multiclass.
         trees: Boosting iterations.
@@ -172,13 +180,16 @@ def party_a_train(
         seed=seed,
     )
     link = verbs.Link(address, certs, "party-a", "party-b", pin, insecure_loopback, deadline, patience)
-    verbs.party_a_train(data, id_column, label_column, weight_column, link, state, job, config, workers)
+    begin = verbs.Begin(replace, continue_, roll_back)
+    config = verbs.more_trees(config, begin, state)
+    verbs.party_a_train(data, id_column, label_column, weight_column, link, state, job, config, workers, begin)
 
 
 def party_a_predict(
     data: Path,
     out: Path,
     model: Path = Path("party-a/model.json"),
+    run: str | None = None,
     id_column: str = "id",
     address: str = "127.0.0.1:50551",
     certs: Path = Path("certs"),
@@ -192,6 +203,7 @@ def party_a_predict(
         data: CSV with the id column and the columns the model was trained on; the feature party serves the same ids.
         out: CSV of ids and predictions.
         model: The label party's half.
+        run: Its run id, when the file does not lie in its run's folder.
         id_column: Name of the id column.
         address: Of the feature party.
         certs: Folder with party-a.crt, party-a.key and party-b.crt.
@@ -202,11 +214,12 @@ def party_a_predict(
     from securegbm import verbs
 
     link = verbs.Link(address, certs, "party-a", "party-b", pin, insecure_loopback)
-    verbs.party_a_predict(data, out, model, id_column, link, path_only)
+    verbs.party_a_predict(data, out, model, run, id_column, link, path_only)
 
 
 def party_a_serve(
     model: Path = Path("party-a/model.json"),
+    run: str | None = None,
     listen: str = "127.0.0.1:8080",
     address: str = "127.0.0.1:50551",
     certs: Path = Path("certs"),
@@ -218,6 +231,7 @@ def party_a_serve(
 
     Args:
         model: The label party's half.
+        run: Its run id, when the file does not lie in its run's folder.
         listen: Where to listen.
         address: Of the feature party.
         certs: Folder with party-a.crt, party-a.key and party-b.crt.
@@ -228,4 +242,4 @@ def party_a_serve(
     from securegbm import verbs
 
     link = verbs.Link(address, certs, "party-a", "party-b", pin, insecure_loopback, patience=patience)
-    verbs.party_a_serve(model, listen, link)
+    verbs.party_a_serve(model, run, listen, link)

@@ -25,16 +25,17 @@ class Predictor:
         self, half: LabelHalf, channel: Channel, key: bytes = b"", log: Log | None = None, path_only: bool = False
     ) -> None:
         self.half, self._key, self._path_only = half, key, path_only
-        self._talk = Conversation(channel, half.job, key, log)
+        if not half.run:
+            raise SecureGBMError("the model half has no run id; read it from its run's folder, or give the run")
+        self._talk = Conversation(channel, half.run, key, log)
         self._greeted = False
 
     def _greet(self) -> None:
         if self._greeted:
             return
         reply = self._talk.ask(Kind.HELLO, fields={"purpose": "predict"})
-        splits = [tuple(split) for split in reply.field("splits")]
-        if splits != self.half.other_nodes:
-            raise SecureGBMError("the two halves of the model belong to different runs; bring the halves of one job")
+        if reply.field("splits") != [tree for tree, _ in self.half.other_nodes]:
+            raise SecureGBMError("the two halves of the model belong to different runs; bring the halves of one run")
         self._greeted = True
 
     def scores(self, table: Table) -> Floats:

@@ -5,8 +5,11 @@ written here is private (mode 0600) and on the disk (fsync) before the other par
 """
 
 import errno
+import fcntl
+import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +44,29 @@ def write_atomically(path: Path, data: bytes, private: bool = True) -> None:
         raise _cannot_write(path, error) from error
 
 
-def append_privately(path: Path, data: bytes) -> None:
-    """Append to a file that only this user may read.
+def append_privately(path: Path, make: Callable[[int], bytes]) -> int:
+    """Append to a file that only this user may read, whoever else appends to it.
+
+    Args:
+        path: The file.
+        make: What to append, given the file's size.
+
+    Returns:
+        The new size.
 
     Raises:
         SecureGBMError: If the disk is full or the folder cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        size = os.fstat(descriptor).st_size
+        half = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # a killed process left half a line
         with os.fdopen(descriptor, "ab") as file:
-            file.write(data)
+            file.write(b"\n" * half + make(size))
+            file.flush()
+            return os.fstat(file.fileno()).st_size
     except OSError as error:
         raise _cannot_write(path, error) from error
 
@@ -61,6 +76,10 @@ def _cannot_write(path: Path, error: OSError) -> SecureGBMError:
     return SecureGBMError(
         f"cannot write {path.name}: {what}; make room and start again, the run continues after its last whole tree"
     )
+
+
+def _damaged(path: Path, what: str) -> SecureGBMError:
+    return SecureGBMError(f"{path} {what}; restore the run's folder from a backup, or begin a new run with `--replace`")
 
 
 def dump_json(data: Any) -> bytes:
@@ -82,6 +101,15 @@ def read_json(path: Path) -> Any:
         raise SecureGBMError(f"{path} is damaged (not JSON); restore it or train again") from error
 
 
+NO_TREE = "00" * 32
+"""The transcript hash before the first tree."""
+
+
+def chained(last: str, transcript: bytes) -> str:
+    """What both parties keep with a committed tree: SHA-256(the tree before it, everything said in its session)."""
+    return hashlib.sha256(bytes.fromhex(last) + transcript).hexdigest()
+
+
 class TreeStore:
     """One record per committed tree, in memory or in a folder; records are added at the end and taken off the end.
 
@@ -92,21 +120,65 @@ class TreeStore:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self.order: list[int] = []
+        self._described: dict[str, dict[str, Any]] = {}
+        self._finished: dict[str, Any] | None = None
         self.records: list[dict[str, Any]] = []
         self.arrays: list[npt.NDArray[Any] | None] = []
         if folder is None:
             return
+        self._finished = read_json(folder / "finished.json") if (folder / "finished.json").exists() else None
         while (path := self._path(len(self.records))).exists():
-            self.records.append(read_json(path))
+            record = read_json(path)
+            if chained(self.last(), bytes.fromhex(record["transcript"])) != record["last"]:
+                raise _damaged(path, "is not the tree that followed the one before it")
             array = path.with_suffix(".npy")
-            self.arrays.append(np.load(array) if array.exists() else None)
+            try:
+                self.arrays.append(np.load(array) if array.exists() else None)
+            except (ValueError, EOFError, OSError) as error:
+                raise _damaged(array, "is damaged") from error
+            self.records.append(record)
+        if self.records and not self.bound:
+            raise _damaged(folder / "job.json", "is missing beside the trees of a run")
 
     def _path(self, index: int) -> Path:
         assert self.folder is not None
         return self.folder / f"tree_{index:05d}.json"
 
+    @property
+    def bound(self) -> dict[str, Any]:
+        """What the run is bound to; empty before it began."""
+        return self._held("job.json")
+
+    def _held(self, name: str) -> dict[str, Any]:
+        path = self.file(name)
+        if name not in self._described and path is not None and path.exists():
+            self._described[name] = read_json(path)
+        return self._described.get(name, {})
+
+    @property
+    def finished(self) -> int | None:
+        """How many trees the finished run keeps; none while it is not finished."""
+        return None if self._finished is None else int(self._finished["trees"])
+
+    def finish(self, trees: int) -> None:
+        """The run is whole and keeps its first `trees` trees; from now on nothing changes it."""
+        self._finished = {"trees": trees, "last": self.last(trees)}
+        if self.folder is not None:
+            write_atomically(self.folder / "finished.json", dump_json(self._finished))
+
+    def last(self, count: int | None = None) -> str:
+        """The transcript hash of the last of the first `count` trees (all of them when not given)."""
+        count = len(self.records) if count is None else count
+        return self.records[count - 1]["last"] if count else NO_TREE
+
+    def begin_with(self, other: "TreeStore", trees: int) -> None:
+        """Begin a new run with the first trees of another one (a warm start)."""
+        for record, array in zip(other.records[:trees], other.arrays[:trees], strict=True):
+            self.append({k: v for k, v in record.items() if k != "last"}, array)
+
     def append(self, record: dict[str, Any], array: npt.NDArray[Any] | None = None) -> None:
         """Commit one tree: the array first, the record (whose presence is the commit) last."""
+        record = record | {"last": chained(self.last(), bytes.fromhex(record["transcript"]))}
         if self.folder is not None:
             path = self._path(len(self.records))
             if array is not None:
@@ -132,22 +204,45 @@ class TreeStore:
         """A file beside the trees; none when they are kept in memory."""
         return self.folder / name if self.folder is not None else None
 
-    def bind(self, name: str, content: dict[str, Any]) -> None:
+    def bind(
+        self, name: str, content: dict[str, Any], once: dict[str, Any] | None = None, anew: bool = False
+    ) -> dict[str, Any]:
         """Write a description once; later runs must bring the same one.
+
+        Args:
+            name: The file.
+            content: What must not change.
+            once: What is written with it the first time and kept.
+            anew: Whatever was written before is void.
+
+        Returns:
+            What is written.
 
         Raises:
             SecureGBMError: If the folder belongs to another run.
         """
-        if self.folder is None:
-            return
-        path = self.folder / name
-        if not path.exists():
-            write_atomically(path, dump_json(content))
-            return
-        held = read_json(path)
-        changed = sorted(key for key in held.keys() | content.keys() if held.get(key) != content.get(key))
+        held = self._held(name)
+        if not held or anew:
+            self._described[name] = content | (once or {})
+            if (path := self.file(name)) is not None:
+                write_atomically(path, dump_json(self._described[name]))
+            return self._described[name]
+        changed = [_difference(key, held.get(key), value) for key, value in content.items() if held.get(key) != value]
         if changed:
             raise SecureGBMError(
-                f"the state folder holds a run with another {', '.join(changed)}; "
-                "give the same data and settings, or another folder or job name"
+                f"the run {str(self.bound.get('run', ''))[:8]} was begun with another {', '.join(changed)}; give the "
+                "same data and settings to continue it, or begin a new run (`--job NAME`, `--replace`, or `--continue RUN` "
+                "for more trees)"
             )
+        return held
+
+
+def _difference(key: str, before: Any, now: Any) -> str:
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return key
+    return f"{key} ({', '.join(sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)))})"
+
+
+def binding_of(bound: dict[str, Any]) -> str:
+    """A salted hash of what a run is bound to, for the other party to keep: equal as long as nothing changes."""
+    return hashlib.sha256(dump_json(bound)).hexdigest()

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,61 @@ from claimkit import run
 from claimkit.files import write_atomic
 from claimkit.run import progress
 from securegbm.audit import MessageLog, describe, read_log
-from securegbm.certificates import Identity, shared_secret, write_certificate
+from securegbm.certificates import Identity, fingerprint, parties_of, shared_secret, write_certificate
 from securegbm.config import TrainConfig
 from securegbm.errors import SecureGBMError
 from securegbm.export import to_lightgbm_text
 from securegbm.feature_party import FeatureParty
 from securegbm.feature_policy import FeaturePolicy
 from securegbm.label_party import LabelParty, TreeReport
+from securegbm.messages import new_run
 from securegbm.model import FeatureHalf, LabelHalf
 from securegbm.network import NetworkChannel, Server
+from securegbm.parties.registry import Registry, run_of, store_of
 from securegbm.predict import Predictor
-from securegbm.store import read_json
+from securegbm.store import TreeStore, read_json
 from securegbm.table import Table
+from securegbm.wire.proof import check_chain, compare
 
 LOOPBACK_SECRET = b"securegbm insecure loopback"
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Which run a `train` means: the open one of the job, a new one, or one that continues another.
+
+    Args:
+        replace: Begin a new run though the job has one; that one stays under its id.
+        continues: Run (or job) whose trees the new run begins with.
+        roll_back: Accept to lose trees that only one party holds.
+    """
+
+    replace: bool = False
+    continues: str | None = None
+    roll_back: bool = False
+    run: bytes = field(default_factory=new_run)
+
+    def choose(self, registry: Registry, job: str) -> tuple[Path, TreeStore | None]:
+        """The run's folder, and the trees it begins with."""
+        held = registry.current(job)
+        source = registry.find(self.continues, finished=True) if self.continues else None
+        wanted = source.id if source else ""
+        if held is not None and not self.replace:
+            begun = (held.bound.get("continues") or {}).get("run", "")
+            if begun == wanted or (source is None and held.finished is None):
+                return held.folder, store_of(source) if source else None
+            if held.finished is None:
+                raise SecureGBMError(
+                    f"the job {job!r} has an open run {held.id[:8]}; finish it, give another --job, or --replace it"
+                )
+        return registry.folder(self.run), store_of(source) if source else None
+
+    def settle(self, registry: Registry, run: bytes) -> None:
+        """The new run has the job's name now; earlier ones stay under their ids."""
+        own = registry.find(run.hex())
+        for other in registry.runs():
+            if other.job == own.job and other.id != own.id and other.state in ("open", "finished"):
+                registry.replace(other)
 
 
 @dataclass(frozen=True)
@@ -47,6 +88,16 @@ class Link:
     def identity(self) -> Identity | None:
         """The certificates; none on the loopback address when that was asked for."""
         return None if self.insecure_loopback else Identity.read(self.certs, self.own, self.peer, self.pin)
+
+    def parties(self) -> str:
+        """What names both parties' keys, equal at both and after `certs rotate`."""
+        identity = self.identity()
+        return parties_of(identity) if identity else "insecure loopback"
+
+    def log(self, state: Path, role: str) -> MessageLog:
+        """The message log of a state folder."""
+        identity = self.identity()
+        return MessageLog(state / "messages.jsonl", role, fingerprint(identity.peer) if identity else "")
 
     def open(self) -> tuple[NetworkChannel, bytes]:
         """A channel to the feature party, and the secret shared with it."""
@@ -77,12 +128,12 @@ def party_b_serve(data: Path, id_column: str, serving: Path | None, link: Link, 
     table, _ = Table.read(data, id_column)
     _say_constant(table)
     served = Table.read(serving, id_column)[0] if serving else None
-    log = MessageLog(state / "messages.jsonl", "feature")
+    log, parties = link.log(state, "feature"), link.parties()
 
     def tell(sentence: str) -> None:
         print(sentence, file=sys.stderr, flush=True)
 
-    server = link.serve(lambda secret: FeatureParty(table, policy, secret, state, log, served, tell), tell)
+    server = link.serve(lambda secret: FeatureParty(table, policy, secret, state, log, served, tell, parties), tell)
     print(f"feature party: {len(table.ids)} rows, {len(table.names)} columns, listening on port {server.port}", flush=True)
     try:
         server.wait()
@@ -92,7 +143,7 @@ def party_b_serve(data: Path, id_column: str, serving: Path | None, link: Link, 
 
 def party_a_train(
     data: Path, id_column: str, label_column: str, weight_column: str | None, link: Link, state: Path, job: str,
-    config: TrainConfig, workers: int,
+    config: TrainConfig, workers: int, begin: Begin,
 ) -> None:  # fmt: skip
     """Train as the label party; see the command's help."""
     taken = (label_column, *((weight_column,) if weight_column else ()))
@@ -101,7 +152,8 @@ def party_a_train(
     labels = _numbers(dropped[label_column], label_column)
     weights = _numbers(dropped[weight_column], weight_column) if weight_column else None
     channel, secret = link.open()
-    log = MessageLog(state / "messages.jsonl", "label")
+    log, registry = link.log(state, "label"), Registry(state)
+    folder, continues = begin.choose(registry, job)
     total = config.n_estimators * config.objective.num_class
     bar = iter(progress(range(total), "trees", total=total, unit="tree"))
     reports: list[TreeReport] = []
@@ -114,15 +166,27 @@ def party_a_train(
               f"{report.leaves} leaves", flush=True)  # fmt: skip
 
     party = LabelParty(
-        table, labels, config, channel, weights, label_column, job, secret, state, workers, log, on_tree
+        table, labels, config, channel, weights, label_column, job, secret, folder, workers, log, on_tree,
+        link.parties(), continues, begin.roll_back, begin.run,
     )  # fmt: skip
+    print(f"run {party.run.hex()}, job {job!r}", flush=True)
+    begin.settle(registry, party.run)
     half = party.train()
     channel.close()
+    registry.use(registry.find(party.run.hex()))
     sent, received = (sum(getattr(r, name) for r in reports) / 1e6 for name in ("bytes_sent", "bytes_received"))
     print(f"{len(half.trees)} trees, {sent:.1f} MB sent, {received:.1f} MB received; {state / 'model.json'}")
     shares = half.importance()["by_party"]
     total_gain = sum(shares.values()) or 1.0
     print(f"gain by party: label {shares['label'] / total_gain:.1%}, feature {shares['feature'] / total_gain:.1%}")
+
+
+def more_trees(config: TrainConfig, begin: Begin, state: Path) -> TrainConfig:
+    """With `--continue RUN`, `--trees` counts the trees to add."""
+    if begin.continues is None:
+        return config
+    kept = Registry(state).find(begin.continues, finished=True).finished or 0
+    return replace(config, n_estimators=config.n_estimators + kept // config.objective.num_class)
 
 
 def _say_constant(table: Table) -> None:
@@ -137,20 +201,28 @@ def _numbers(texts: list[str], name: str) -> Any:
         raise SecureGBMError(f"column {name!r} holds text; give numbers (classes as 0, 1, ...)") from error
 
 
-def _label_half(path: Path) -> LabelHalf:
-    return LabelHalf.from_dict(read_json(path))
+def _label_half(path: Path, run: str | None = None) -> LabelHalf:
+    """A label party's half: a file, and the run it belongs to."""
+    data = read_json(path)
+    if run is None:
+        return LabelHalf.from_dict(data, run_of(path))
+    if len(run) != 32 or set(run) - set("0123456789abcdef"):
+        raise SecureGBMError(f"--run {run!r} is not a run id of 32 hexadecimal digits; `securegbm models list` shows them")
+    return LabelHalf.from_dict(data, bytes.fromhex(run))
 
 
-def party_a_predict(data: Path, out: Path, model: Path, id_column: str, link: Link, path_only: bool) -> None:
+def party_a_predict(
+    data: Path, out: Path, model: Path, run: str | None, id_column: str, link: Link, path_only: bool
+) -> None:
     """Predict a CSV; see the command's help."""
-    half = _label_half(model)
+    half = _label_half(model, run)
     import pandas
 
     columns = pandas.read_csv(data, nrows=0).columns if data.exists() else []
     extra = tuple(name for name in columns if name not in half.names and name != id_column)
     table, _ = Table.read(data, id_column, extra)
     channel, secret = link.open()
-    found = Predictor(half, channel, secret, path_only=path_only).predict(table)
+    found = Predictor(half, channel, secret, link.log(model.parent, "label"), path_only).predict(table)
     channel.close()
     names = ["prediction"] if len(found) == 1 else [f"class_{c}" for c in range(len(found))]
     frame = pandas.DataFrame(found.T, columns=pandas.Index(names))
@@ -159,15 +231,17 @@ def party_a_predict(data: Path, out: Path, model: Path, id_column: str, link: Li
     print(f"{len(table.ids)} predictions: {out}")
 
 
-def party_a_serve(model: Path, listen: str, link: Link) -> None:
+def party_a_serve(model: Path, run: str | None, listen: str, link: Link) -> None:
     """Serve scores over HTTP; see the command's help."""
     from securegbm.scoring import ScoringServer
+
+    half = _label_half(model, run)
 
     host, _, port = listen.rpartition(":")
     if not port.isdigit():
         raise SecureGBMError(f"--listen {listen!r} is no HOST:PORT")
     channel, secret = link.open()
-    server = ScoringServer((host, int(port)), Predictor(_label_half(model), channel, secret))
+    server = ScoringServer((host, int(port)), Predictor(half, channel, secret, link.log(model.parent, "label")))
     print(f"scoring on http://{host}:{server.server_address[1]}/score", flush=True)
     try:
         server.serve_forever()
@@ -176,16 +250,34 @@ def party_a_serve(model: Path, listen: str, link: Link) -> None:
         channel.close()
 
 
-def export(label_half: Path, feature_half: Path, out: Path, consent: bool) -> None:
+def _half_of(path: Path, run: str) -> Path:
+    return Registry(path).find(run).folder / "model.json" if path.is_dir() else path
+
+
+def export(label_half: Path, feature_half: Path, run: str | None, out: Path, consent: bool) -> None:
     """Join both halves; see the command's help."""
-    text = to_lightgbm_text(_label_half(label_half), FeatureHalf.from_dict(read_json(feature_half)), consent)
+    if run is None and label_half.is_dir():
+        run = run_of(label_half / "model.json").hex()
+    elif run is None and feature_half.is_dir():
+        run = run_of(label_half).hex()
+    label, feature = _half_of(label_half, run or ""), _half_of(feature_half, run or "")
+    text = to_lightgbm_text(LabelHalf.from_dict(read_json(label)), FeatureHalf.from_dict(read_json(feature)), consent)
     write_atomic(out, text)
     print(out)
 
 
-def audit(log: Path, messages: bool) -> None:
-    """Say what a side learned; see the command's help."""
-    for line in describe(read_log(log), messages):
+def audit(log: Path, messages: bool, verify: bool, against: Path | None) -> None:
+    """Say what a side learned, or prove what was said; see the command's help."""
+    lines = read_log(log)
+    if verify or against is not None:
+        check_chain(lines, log.name)
+        print(f"{len(lines)} messages, none changed, none cut out before the last one")
+        if against is not None:
+            theirs = read_log(against)
+            check_chain(theirs, against.name)
+            for sentence in compare(lines, theirs):
+                print(sentence)
+    for line in describe(lines, messages):
         print(line)
 
 

@@ -14,7 +14,6 @@ from securegbm.feature_party import FeatureParty
 from securegbm.feature_policy import FeaturePolicy
 from securegbm.growth import GrowthConfig
 from securegbm.label_party import LabelParty
-from securegbm.messages import session_of
 from securegbm.objectives import Objective
 from securegbm.parity import Parity, compare, reference_model
 from securegbm.search import SplitRules
@@ -81,7 +80,7 @@ def one(config: TrainConfig, n_rows: int, seed: int, weighted: bool, encryption:
     party = FeatureParty(Table.of(values[:, 5:], names), FeaturePolicy(allow_plain=True))
     label = LabelParty(Table.of(values[:, :5]), labels, config, LocalChannel(party), weights)
     half = label.train()
-    other = party.half(session_of(label.job))
+    other = party.half(label.run)
     party.close()
     return compare(half, other, reference_model(values, labels, config, weights), values)
 

@@ -1,0 +1,1 @@
+"""Commands beyond training and prediction."""

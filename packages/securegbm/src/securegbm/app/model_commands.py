@@ -1,0 +1,63 @@
+"""`securegbm models`: the runs a party holds, on either side."""
+
+from pathlib import Path
+
+
+def models_list(state: Path = Path("party-a")) -> None:
+    """List the runs of a party: id, job, when it was begun, trees, and whether it serves.
+
+    Args:
+        state: The party's state folder.
+    """
+    from securegbm.parties.registry import Registry
+
+    print(f"{'run':<34}{'job':<20}{'begun':<26}{'trees':>6}  state")
+    for run in Registry(state).runs():
+        trees = run.trees if run.finished is None else run.finished
+        print(f"{run.id:<34}{run.job:<20}{run.bound.get('created', ''):<26}{trees:>6}  {run.state}")
+
+
+def models_show(run: str, state: Path = Path("party-a")) -> None:
+    """Show what a run is bound to and the transcript hash of its last tree, which is the same at the other party.
+
+    Args:
+        run: Its id, the beginning of it, or a job's name.
+        state: The party's state folder.
+    """
+    import json
+
+    from securegbm.parties.registry import Registry, store_of
+
+    found = Registry(state).find(run)
+    store = store_of(found)
+    kept = len(store.records) if found.finished is None else found.finished
+    shown = {k: v for k, v in found.bound.items() if k != "salt"}
+    print(json.dumps(shown | {"state": found.state, "trees": kept, "last": store.last(kept)}, indent=1, sort_keys=True))
+
+
+def models_retire(run: str, state: Path = Path("party-a")) -> None:
+    """Answer no more predictions with a run; its files stay.
+
+    Args:
+        run: Its id, the beginning of it, or a job's name.
+        state: The party's state folder.
+    """
+    from securegbm.parties.registry import Registry
+
+    registry = Registry(state)
+    found = registry.find(run)
+    registry.retire(found)
+    print(f"run {found.id} is retired; its files stay in {found.folder}")
+
+
+def models_use(run: str, state: Path = Path("party-a")) -> None:
+    """Make an earlier finished run the label party's model again (roll back).
+
+    Args:
+        run: Its id, the beginning of it, or a job's name.
+        state: The label party's state folder.
+    """
+    from securegbm.parties.registry import Registry
+
+    registry = Registry(state)
+    print(f"{registry.use(registry.find(run))} is run {registry.find(run).id}")

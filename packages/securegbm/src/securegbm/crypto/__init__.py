@@ -1,0 +1,1 @@
+"""What hides and what proves: noise, commitments, private set intersection."""

@@ -1,0 +1,1 @@
+"""What each party keeps, allows and checks."""

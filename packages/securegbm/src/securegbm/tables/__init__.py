@@ -1,0 +1,1 @@
+"""Files into tables: dialects, encodings, serving rows."""

@@ -1,0 +1,1 @@
+"""What may be said: the form of every message, and the record of what was."""
