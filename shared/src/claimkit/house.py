@@ -92,7 +92,7 @@ def judge(
 
 
 def papers(root: Path) -> dict[str, str]:
-    """Main claim of each paper in a sentence, by arXiv identifier: the table ``tool.claimkit.papers`` of the root's metadata."""
+    """Main claim of each paper in a sentence, by arXiv identifier: the root's table ``tool.claimkit.papers``."""
     file = root / "pyproject.toml"
     tools = tomllib.loads(file.read_text(encoding="utf-8"))["tool"] if file.is_file() else {}
     return tools.get("claimkit", {}).get("papers", {})
