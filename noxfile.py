@@ -190,7 +190,13 @@ def bench(session: nox.Session, package: str) -> None:
 @nox.session
 def browser(session: nox.Session) -> None:
     """The report page and the pages of the packages that have one, clicked through in the system's headless Chromium."""
-    install(session, target("claimkit", "test"), *(target(p, "demo") for p in PACKAGES if "demo" in extras(p)), "playwright")
+    install(
+        session,
+        target("claimkit", "test"),
+        *(target(p, "demo") for p in PACKAGES if "demo" in extras(p)),
+        "playwright",
+        "axe-playwright-python",
+    )
     session.run("pytest", "-m", "browser", "shared/tests/test_browser.py", *session.posargs)
 
 

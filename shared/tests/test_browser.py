@@ -54,16 +54,36 @@ def test_the_report_filters_by_verdict_and_package(width, record, workspace):
     record(kind="reproduced", id="M4").save(workspace / "packages/msgd/results")
     house.page(workspace, workspace / "none", workspace / "report")
     with browser(width) as page:
-        page.goto((workspace / "report/index.html").as_uri())
-        assert page.locator("article:visible").count() == 3
-        page.get_by_role("button", name="not reproduced", exact=True).click()
+        address = (workspace / "report/index.html").as_uri()
+        page.goto(address)
+        assert page.locator("article:visible").count() == 0
+        assert page.get_by_text("3 claims shown").is_visible()
+        page.get_by_role("button", name="not reproduced (1)").click()
         assert page.locator("article:visible").count() == 1
-        assert page.locator("section:visible h2").all_inner_texts() == ["delta"]
+        assert page.locator("section.package:visible h2").all_inner_texts() == ["delta"]
         page.get_by_role("button", name="all verdicts").click()
-        page.get_by_role("button", name="msgd", exact=True).click()
+        page.get_by_role("button", name="msgd (2)").click()
+        assert page.locator("article:visible").count() == 2
+        assert page.url.endswith("?package=msgd")
+        page.reload()  # the choice is in the address
         assert page.locator("article:visible").count() == 2
         page.locator("article:visible").get_by_text("Values by seed").first.click()
-        assert page.locator("details[open] td").first.is_visible()
+        assert page.locator("article details[open] td").first.is_visible()
+        assert page.locator("article a img").first.get_attribute("alt").startswith("Plot of Order: ")
+        page.goto(f"{address}#delta-M3")
+        assert page.locator("article:visible").count() == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@widths
+def test_the_report_can_be_read_by_everyone(width, scheme, record, workspace):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    house.page(workspace, workspace / "none", workspace / "report")
+    with browser(width) as page:
+        page.emulate_media(color_scheme=scheme)
+        page.goto(f"{(workspace / 'report/index.html').as_uri()}?verdict=reproduced")
+        found = axe.Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
 
 
 @pytest.mark.parametrize("package", ["styleproj", "photonet"])

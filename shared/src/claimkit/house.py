@@ -1,5 +1,6 @@
 """``claimkit``, the command that looks at all packages: README tables, scoreboard, badges, report page."""
 
+import datetime
 import os
 import sys
 import tomllib
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import tyro
 
-from claimkit import bench, report
+from claimkit import bench, report, run
 from claimkit.claims import Record
 from claimkit.cli import run_verbs
 from claimkit.errors import InputError
@@ -68,8 +69,8 @@ def page(root: Path = Path(), fresh: Path = Path("report/results"), out: Path = 
     new = [fresh / p.name for p in packages]
     records = [*_recorded(packages), *report.gather(*new)]
     base = link.rstrip("/") or Path(os.path.relpath(root, out)).as_posix()
-    sources = {p.name: f"{base}/packages/{p.name}/src" for p in packages}
-    path = write_page(records, [*(p / "results" for p in packages), *new], out, sources)
+    made = " ".join(filter(None, (datetime.date.today().isoformat(), f"commit {at}" if (at := run.commit(root)) else "")))
+    path = write_page(records, [*(p / "results" for p in packages), *new], out, papers(root), base, made)
     for name, content in report.badges(records).items():
         write_atomic(out / "badges" / name, content)
     print(report.scoreboard(records, papers(root)))

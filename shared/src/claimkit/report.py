@@ -156,7 +156,7 @@ def badge_svg(label: str, message: str, color: str) -> str:
 
 
 def badges(records: Sequence[Record]) -> dict[str, str]:
-    """Files of all badges, of packages and of papers: ``msgd.json`` (shields endpoint), ``msgd.svg``, ``1906.07405.svg`` ..."""
+    """Files of all badges, of packages and papers: ``msgd.json`` (shields endpoint), ``msgd.svg``, ``1906.07405.svg`` ..."""
     chosen, files = best(records), {}
     by = {r.package: r.package for r in chosen} | {r.claim.paper: f"arXiv {r.claim.paper}" for r in chosen}
     for name, label in sorted(by.items()):
