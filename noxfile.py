@@ -21,7 +21,9 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_missing_interpreters = True
 
+PAPERS = sorted(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["claimkit"]["papers"])
 each_package = nox.parametrize("package", [nox.param(p, id=p) for p in PACKAGES])
+each_paper = nox.parametrize("paper", [nox.param(p, id=p) for p in PAPERS])
 each_folder = nox.parametrize("package", [nox.param(p, id=p) for p in FOLDERS])
 
 
@@ -168,6 +170,18 @@ def reproduce(session: nox.Session, package: str) -> None:
     session.notify("report")
     install(session, *with_house(package, "reproduce", "plots"))
     session.run(package, "reproduce", "--out", f"report/results/{package}", *session.posargs)
+
+
+@nox.session
+@each_paper
+def paper(session: nox.Session, paper: str) -> None:
+    """Measure a paper's claims at preset small, in whichever packages they live; afterwards the scoreboard and the page."""
+    session.notify("report")
+    for package in PACKAGES:
+        claims = (ROOT / FOLDERS[package] / "src" / package).glob("claims*/*.py")
+        if any(f'"{paper}"' in file.read_text(encoding="utf-8") for file in claims):
+            install(session, *with_house(package, "reproduce", "plots"))
+            session.run(package, "reproduce", "--paper", paper, "--out", f"report/results/{package}", *session.posargs)
 
 
 @nox.session

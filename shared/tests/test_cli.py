@@ -9,6 +9,7 @@ import pytest
 
 from claimkit import cli, house, testing
 from claimkit.errors import InputError
+from claimkit.experiment import claims_of, load_experiments
 
 
 def demo(size: int = 3) -> None:
@@ -136,3 +137,10 @@ def test_the_house_command_answers(tmp_path):
     )  # fmt: skip
     assert done.returncode == 2
     assert "holds no packages" in done.stderr
+
+
+def test_the_claims_of_one_paper_are_chosen_among_those_named(toy):
+    assert claims_of("toypaper", "0000.00000") == tuple(e.claim.id for e in load_experiments("toypaper"))
+    assert claims_of("toypaper", "0000.00000", ["T2"]) == ("T2",)
+    with pytest.raises(InputError, match=r"no such claim of 1111\.11111: its papers are 0000\.00000"):
+        claims_of("toypaper", "1111.11111")

@@ -53,6 +53,7 @@ def main(
         jobs: int | None = None,
         data: Path | None = None,
         fresh: bool = False,
+        paper: str | None = None,
     ) -> None:
         """Measure the paper's claims again, judge each and write one JSON and one picture a claim.
 
@@ -68,7 +69,12 @@ def main(
                 whatever is timed runs alone.
             data: Folder of data sets and weights; CLAIMKIT_DATA when not given.
             fresh: Measure again what is already measured.
+            paper: Only the claims of this paper, such as 1912.02398.
         """
+        if paper is not None:
+            from claimkit.experiment import claims_of
+
+            claim = claims_of(package, paper, claim)
         folder = out if out is not None else Path("reproduced") / package
         sys.exit(_reproduce(package, claim, preset, seeds, folder, device, jobs, data, fresh))
 

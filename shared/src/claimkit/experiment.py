@@ -65,6 +65,19 @@ def load_experiments(package: str) -> list[Experiment]:
     return sorted(experiments, key=lambda e: natural(e.claim.id))
 
 
+def claims_of(package: str, paper: str, among: Sequence[str] = ()) -> tuple[str, ...]:
+    """Identifiers of a package's claims of one paper, of those named where some are.
+
+    Raises:
+        InputError: The package has none.
+    """
+    papers = {e.claim.id: e.claim.paper for e in load_experiments(package)}
+    chosen = tuple(c for c in papers if papers[c] == paper and c in (among or papers))
+    if not chosen:
+        raise InputError(f"{package} has no such claim of {paper}: its papers are {', '.join(sorted(set(papers.values())))}")
+    return chosen
+
+
 def package_folder(package: str) -> Path:
     """Folder of an installed package's modules."""
     spec = importlib.util.find_spec(package)
