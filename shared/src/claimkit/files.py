@@ -15,7 +15,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     For libraries that want to write a file themselves: ``with atomic_path(p) as t: figure.savefig(t)``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from claimkit import run
 from claimkit.errors import InputError
-from claimkit.style.images import fit, image_files, read_picture, resize, write_image
+from claimkit.media.reading import read_picture
+from claimkit.style.images import fit, image_files, resize, write_image
 from claimkit.style.transforms import labels_at
 from photonet.regions import read_segmentations
 from photonet.style import Style

@@ -9,7 +9,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from claimkit.errors import InputError
-from claimkit.style.images import image_files, read_picture, resize
+from claimkit.media.reading import read_picture
+from claimkit.style.images import image_files, resize
 
 LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
 NUMBERS = ("1", "L", "I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -54,6 +55,6 @@ def read_masks(
         raise InputError(f"the masks in {content} and {style} do not belong together: {apart[0]} is in one of them only")
     masks = []
     for files, size in zip(names, (content_size, style_size), strict=True):
-        grey = [read_picture(files[n]).rgb.mean(0, keepdim=True) for n in sorted(files)]
+        grey = [read_picture(files[n], managed=False).rgb.mean(0, keepdim=True) for n in sorted(files)]
         masks.append(torch.cat([resize(g, *size) for g in grey]))
     return masks[0], masks[1]

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from claimkit import run
 from claimkit.errors import InputError
-from claimkit.style.images import fit, image_files, read_picture, resize, write_image
+from claimkit.media.reading import read_picture
+from claimkit.style.images import fit, image_files, resize, write_image
 from styleproj.style import Style
 from styleproj.stylizer import PreserveColor, Stylizer
 
