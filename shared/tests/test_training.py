@@ -69,3 +69,22 @@ def test_the_average_is_what_the_module_ends_with(tmp_path):
     loop.run(lambda _: {"total": (module(torch.ones(1)) - 1).square().sum()})
     last = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["module"]["weight"]
     assert 0 < module.weight.item() < last.item()
+
+
+def test_the_average_is_that_of_its_formula_after_every_step(tmp_path):
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(module.weight)
+    seen = []
+
+    def step(_):
+        seen.append(module.weight.item())
+        return {"total": (module(torch.ones(1)) - 1).square().sum()}
+
+    loop = Loop(module, tmp_path, steps=6, learning_rate=0.3, average=0.5, sample_every=0, checkpoint_every=100)
+    loop.run(step)
+    last = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["module"]["weight"].item()
+    expected = 0.0
+    for i, weight in enumerate([*seen[1:], last], 1):
+        decay = min(0.5, (1 + i) / (10 + i))
+        expected = decay * expected + (1 - decay) * weight
+    assert module.weight.item() == pytest.approx(expected, rel=1e-5)

@@ -68,6 +68,24 @@ def test_training_lowers_the_loss_and_leaves_the_encoder_alone(folders, tmp_path
     assert load_network(path).levels == (1, 2)
 
 
+class Transparent(StyleNetwork):
+    """Its features are the picture: what is decoded from untransformed features is that very picture."""
+
+    def encode(self, image):
+        return (image,)
+
+    def decode(self, features):
+        return features[0] + 0 * next(self.decoder.parameters()).sum()
+
+
+def test_the_untransformed_picture_is_compared_with_itself(folders, tmp_path):
+    net = Transparent(small().encoder, small().decoder)
+    files = [sorted(f.iterdir()) for f in folders]
+    train(net, [lambda x: [x]], *files, tmp_path / "run", SETTINGS, device="cpu")
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["identity"] == pytest.approx(1e-3, rel=1e-3)  # the root of the 1e-6 under it, and no error
+
+
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(folders, tmp_path, monkeypatch):
     files = [sorted(f.iterdir()) for f in folders]
     whole = small()
