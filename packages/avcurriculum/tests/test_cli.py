@@ -35,7 +35,7 @@ def test_compose_writes_scenes_and_their_answers():
 
 
 def test_train_interrupt_resume_eval_localize_separate(clip, capsys):
-    train = ("train", "--steps", "6", "--scenes", "32", "--batch", "8", "--out", "run")
+    train = ("train", "--steps", "6", "--scenes", "16", "--batch", "8", "--out", "run")
     assert call(*train, "--checkpoint-every", "3", "--separator-steps", "2") == 0
     assert {p.name for p in Path("run").iterdir()} == {"model.pt", "separator.pt", "history.json", "checkpoint.pt"}
     assert call(*train) == 2 and "already holds a run" in capsys.readouterr().err
@@ -83,9 +83,11 @@ def test_train_on_videos_interrupted_resumed_and_localized(folder_of_videos, cap
     assert call("separate", clip, "--model", "run/model.pt", "--separator", "run/separator.pt", "--out", "sounds") == 0
 
 
-def test_the_shipped_models_work_out_of_the_box(clip):
+def test_the_shipped_models_work_out_of_the_box_and_say_what_they_are(clip, capsys):
     assert call("localize", str(clip), "--out", "heat.mp4") == 0
+    assert capsys.readouterr().out.startswith("A demonstration on composed scenes")
     assert call("separate", str(clip), "--out", "sounds") == 0
+    assert capsys.readouterr().out.startswith("A demonstration on composed scenes")
     assert Path("heat.mp4").exists() and len(list(Path("sounds").iterdir())) == 4
 
 
@@ -94,23 +96,54 @@ def test_demo_draws_a_picture(capsys):
     assert Path("avcurriculum-demo.png").stat().st_size > 20_000 and "SI-SDR" in capsys.readouterr().out
 
 
-def test_eval_on_annotated_clips_names_what_is_missing(capsys):
+def test_eval_on_annotated_clips_names_what_is_missing(clip, capsys):
+    """A picture beside its sound, one in the references' folders, a video, and one entry without any file."""
+    import shutil
+
     import numpy as np
     from PIL import Image
 
     from avcurriculum import audio
 
-    Path("clips").mkdir()
     rng = np.random.default_rng(0)
-    Image.fromarray(rng.integers(0, 255, (50, 60, 3), np.uint8)).save("clips/a.jpg")
-    audio.save(Path("clips/a.wav"), (0.1 * rng.standard_normal(40_000)).astype(np.float32))
-    entry = {"class": "dog", "bbox": [[0.2, 0.2, 0.7, 0.7]]}
-    Path("v.json").write_text(json.dumps([entry | {"file": n} for n in ("a", "b")]))
+    for picture, sound in (("a.jpg", "a.wav"), ("frames/b.jpg", "audio/b.wav")):
+        for name in (picture, sound):
+            Path("clips", name).parent.mkdir(exist_ok=True, parents=True)
+        Image.fromarray(rng.integers(0, 255, (50, 60, 3), np.uint8)).save(Path("clips", picture))
+        audio.save(Path("clips", sound), (0.1 * rng.standard_normal(40_000)).astype(np.float32))
+    shutil.copy(clip, "clips/c.mp4")
+    boxes = {"bbox": [[0.2, 0.2, 0.7, 0.7]]}
+    classes = {"a": "dog", "b": "cat", "c": "horn", "d": "dog"}
+    Path("v.json").write_text(json.dumps([boxes | {"file": n, "class": c} for n, c in classes.items()]))
+    Path("n.csv").write_text("video,audio,label\na,c,non-sounding\n")
     options = ("eval", "--annotations", "v.json", "--kind", "vggss")
-    assert call(*options, "--clips", "clips", "--json", "out.json") == 0
+    assert call(*options, "--clips", "clips", "--negatives", "n.csv", "--json", "out.json") == 0
     out = capsys.readouterr().out
-    assert "skipped: clips holds no b.jpg" in out and "1 clips, 1 skipped" in out and "whole picture" in out
+    assert "1 of 5 annotated pictures could not be used, first: clips holds no picture and no video d" in out
+    assert out.count("\n") < 40 and "3 annotated pictures measured" in out
+    found = json.loads(Path("out.json").read_text())
+    assert set(found["localization"]) == {"model", "center", "saliency", "whole picture"}
+    assert found["localization"]["whole picture"]["cIoU median"] == pytest.approx(112 * 112 / 224**2, abs=0.01)
+    assert set(found["listening"]) == {"listed", "silence", "noise", "off-screen", "own sound"}
+    assert [row["name"] for row in found["rows"]] == ["a", "b", "c"] and len(found["sweep"]["fixed"]) == 19
     assert call(*options) == 2 and "need --clips" in capsys.readouterr().err
+    assert call(*options, "--clips", "no") == 2 and "no is not a folder" in capsys.readouterr().err
+    Path("none").mkdir()
+    assert call(*options, "--clips", "none") == 2 and "none of the 4 annotated clips" in capsys.readouterr().err
+
+
+def test_eval_of_a_separator_gives_the_bounds_of_its_assignment(capsys):
+    from avcurriculum.separate import Separator, SeparatorSettings, save_separator
+
+    torch.manual_seed(0)
+    save_separator(Separator(SeparatorSettings(2, 2, 2, 2, 32, blind=True)), Path("s.pt"))
+    assert call("eval", "--separator", "s.pt", "--scenes", "16", "--json", "s.json") == 0
+    found = json.loads(Path("s.json").read_text())
+    assert set(found) == {"assigned", "random order", "better order"} and 0 <= found["assigned"]["right order"] <= 1
+    assert (
+        found["random order"]["nsdr"] <= found["better order"]["nsdr"]
+        and "16 mixes of two sounds" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(

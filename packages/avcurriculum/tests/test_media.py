@@ -60,9 +60,11 @@ def test_the_heat_map_lies_over_the_video_and_the_sound_is_kept(clip, tmp_path):
 
 
 def test_silence_is_not_lit_and_maps_are_linear_in_time():
-    heat = apply.HeatMaps(np.array([0.0, 1.0]), np.stack([np.zeros((1, 2, 2)), np.ones((1, 2, 2))]), np.array([True, False]))
+    maps, there = np.stack([np.zeros((1, 2, 2)), np.ones((1, 2, 2))]), np.zeros((2, 1), bool)
+    heat = apply.HeatMaps(np.array([0.0, 1.0]), maps, np.array([True, False]), there)
     assert heat.at(-1).max() == 0 and heat.at(0.25) == pytest.approx(0.25) and heat.at(9) == pytest.approx(1)
-    assert heat.places()[1] == {"time": 1.0, "silent": False, "center": [[0.5, 0.5]], "area": [1.0]}
+    shown = {"time": 1.0, "silent": False, "in_picture": [True], "center": [[0.5, 0.5]], "area": [1.0]}
+    assert heat.places()[1] == shown and heat.places()[0]["center"] == [None]
 
 
 def test_paint_by_hand():
@@ -74,8 +76,15 @@ def test_paint_by_hand():
 
 def test_the_sounds_of_a_clip_are_as_long_as_it_is(clip):
     model, read = build(TINY).eval(), media.read_clip(clip)
-    waves, maps = apply.separate_clip(read, model, Separator(SeparatorSettings(8, 3, 4, 4, 64)).eval(), 2)
-    assert waves.shape == (2, read.sound.size) and maps.shape == (2, 8, 8) and np.isfinite(waves).all()
+    blind = SeparatorSettings(2, 3, 4, 4, 64, blind=True)
+    for settings in (SeparatorSettings(8, 3, 4, 4, 64), blind):
+        waves, maps = apply.separate_clip(read, model, Separator(settings).eval(), 2)
+        assert waves.shape == (2, read.sound.size) and maps.shape == (2, 8, 8)
+        np.testing.assert_allclose(waves.sum(0), read.sound, atol=1e-5)
+    with pytest.raises(InputError, match="takes 2 sounds apart"):
+        apply.separate_clip(read, model, Separator(blind), 3)
+    with pytest.raises(InputError, match="expected at least two"):
+        apply.separate_clip(read, model, Separator(blind), 1)
     with pytest.raises(InputError, match="wants conditions of size 5"):
         apply.separate_clip(read, model, Separator(SeparatorSettings(5, 3, 4, 4, 64)), 2)
 

@@ -1,16 +1,16 @@
-"""The separator, ideal masks, and the factorisation; annotations of the three data sets."""
+"""The separator, its masks, its checkpoints, ideal masks, and the factorisation."""
 
-import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from avcurriculum import annotations, nmf
+from avcurriculum import nmf
 from avcurriculum.metrics import si_sdr
-from avcurriculum.mixing import constant_conditions, draw_mix, stems, train_separator, visual_conditions
+from avcurriculum.mixing import SeparatorTrainer, constant_conditions, draw_mix, stems, train_separator, visual_conditions
 from avcurriculum.model import Architecture, build
-from avcurriculum.pools import fill, solo_sounds
+from avcurriculum.pools import fill
 from avcurriculum.scenes import Composer
 from avcurriculum.separate import (
     Separator,
@@ -60,9 +60,66 @@ def test_mask_loss_by_hand_and_the_better_order_counts_when_blind():
     mixture = torch.full((1, 2, 1), 2.0)
     sources = torch.tensor([[[[2.0], [0.0]], [[0.0], [2.0]]]])
     logits = 50.0 * torch.tensor([[[[1.0], [-1.0]], [[-1.0], [1.0]]]])
-    assert mask_loss(logits, sources, mixture).item() == pytest.approx(0, abs=1e-6)
-    assert mask_loss(logits.flip(1), sources, mixture).item() == pytest.approx(50 * np.log(3), rel=1e-5)
-    assert mask_loss(logits.flip(1), sources, mixture, free=True).item() == pytest.approx(0, abs=1e-6)
+    for masks, wrong in (("competing", 100 * np.log(3)), ("independent", 50 * np.log(3))):
+        assert mask_loss(logits, sources, mixture, masks=masks).item() == pytest.approx(0, abs=1e-6)
+        assert mask_loss(logits.flip(1), sources, mixture, masks=masks).item() == pytest.approx(wrong, rel=1e-5)
+        assert mask_loss(logits.flip(1), sources, mixture, True, masks).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_the_masks_targets_by_value():
+    """Independent masks are asked for where a source has more than half; competing ones where it is the loudest of three."""
+    mixture, logits = torch.ones(1, 1, 1), torch.full((1, 3, 1, 1), 2.0)
+    on, off = np.log1p(np.exp(-2.0)), np.log1p(np.exp(2.0))
+    for shares, right in (((0.6, 0.3, 0.1), 1), ((0.4, 0.3, 0.3), 0), ((0.51, 0.51, 0.1), 2)):
+        sources = torch.tensor(shares).view(1, 3, 1, 1)
+        want = np.log(2) * (right * on + (3 - right) * off) / 3
+        assert mask_loss(logits, sources, mixture, masks="independent").item() == pytest.approx(want, rel=1e-5)
+    for shares, loudest in (((0.4, 0.3, 0.3), 0), ((0.1, 0.2, 0.3), 2)):
+        logits = torch.tensor([0.0, 1.0, 3.0]).view(1, 3, 1, 1)
+        want = np.log(2) * (np.log(1 + np.e + np.e**3) - logits[0, loudest].item())
+        assert mask_loss(logits, torch.tensor(shares).view(1, 3, 1, 1), mixture).item() == pytest.approx(want, rel=1e-5)
+
+
+@pytest.mark.parametrize("sources", [2, 3])
+def test_stems_sum_to_the_mixture_and_independent_ones_need_not(sources):
+    torch.manual_seed(1)
+    told = Separator(TINY).eval()
+    x, z = waves(samples=9_999), 3 * torch.randn(2, sources, 8)
+    with torch.inference_mode():
+        torch.testing.assert_close(told.separate(x, z).sum(1), x, atol=1e-5, rtol=0)
+        blind = Separator(SeparatorSettings(sources, 3, 4, 4, 64, blind=True)).eval()
+        torch.testing.assert_close(blind.stems(x).sum(1), x, atol=1e-5, rtol=0)
+        free = Separator(replace(TINY, masks="independent")).eval()
+        free.load_state_dict(told.state_dict())
+        assert (free.separate(x, z).sum(1) - x).abs().max() > 1e-3
+    with pytest.raises(InputError, match="is told what to listen for"):
+        told.stems(x)
+    with pytest.raises(InputError, match="sizes positive"):
+        SeparatorSettings(1, blind=True)
+
+
+def test_an_interrupted_separator_goes_on_as_if_nothing_had_been(packs, tmp_path):
+    net = build(Architecture(widths=(4, 8, 8, 8), dim=8)).eval()
+    shown, by_place = fill(Composer(packs["train"], 1), 24, net), constant_conditions(torch.eye(2), False)
+
+    def trainer():
+        torch.manual_seed(0)
+        separator = Separator(SeparatorSettings(2, 2, 2, 2, 32, blind=True))
+        return SeparatorTrainer(separator, packs["train"], shown, by_place, 4, batch=2)
+
+    whole, first, second = trainer(), trainer(), trainer()
+    losses = list(whole.run())
+    for _ in zip(range(2), first.run(), strict=False):
+        pass
+    first.save(tmp_path / "c.pt")
+    second.load(tmp_path / "c.pt")
+    list(second.run())
+    assert second.losses == losses and len(losses) == 4 and not second.separator.training
+    for a, b in zip(whole.separator.parameters(), second.separator.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+    torch.save({}, tmp_path / "d.pt")
+    with pytest.raises(InputError, match="not a checkpoint of this separator"):
+        second.load(tmp_path / "d.pt")
 
 
 def test_ideal_masks_and_the_factorisation_separate(packs):
@@ -82,7 +139,7 @@ def test_ideal_masks_and_the_factorisation_separate(packs):
 def test_a_separator_learns_is_saved_and_says_the_same(packs, tmp_path):
     torch.manual_seed(0)
     net = build(Architecture(widths=(4, 8, 8, 8), dim=8)).eval()
-    shown, solo = fill(Composer(packs["train"], 1), 60, net), solo_sounds(Composer(packs["train"], 1), net)
+    shown = fill(Composer(packs["train"], 1), 60, net)
     separator = Separator(TINY)
     by_class = constant_conditions(torch.eye(8), True)
     fixed = [draw_mix(packs["train"], shown, np.random.default_rng([1, i])) for i in range(8)]
@@ -95,14 +152,13 @@ def test_a_separator_learns_is_saved_and_says_the_same(packs, tmp_path):
             return mask_loss(separator.train()(magnitude, z), sources, magnitude).item()
 
     before = loss()
-    assert len(train_separator(separator, packs["train"], shown, by_class, 40, 4, 5e-3)) == 40
+    assert len(train_separator(separator, packs["train"], shown, by_class, 40, batch=4, learning_rate=5e-3)) == 40
     assert loss() < 0.95 * before
     separator.eval()
     mixes = [draw_mix(packs["train"], shown, np.random.default_rng(9))]
     mixture = stems(packs["train"], mixes).sum(1)
-    for heard in (True, False):
-        z = visual_conditions(net, shown, solo, heard)(mixes, mixture)
-        assert z.shape == (1, 2, 8) and torch.isfinite(z).all()
+    z = visual_conditions(net, shown)(mixes, mixture)
+    assert z.shape == (1, 2, 8) and torch.isfinite(z).all()
     save_separator(separator, tmp_path / "s.pt", half=True)
     again = load_separator(tmp_path / "s.pt")
     with torch.inference_mode():
@@ -116,41 +172,3 @@ def test_a_separator_learns_is_saved_and_says_the_same(packs, tmp_path):
         separator.separate(mixture, torch.zeros(1, 2, 5))
     with pytest.raises(InputError, match="rows must be a multiple"):
         SeparatorSettings(rows=100)
-
-
-def test_flickr_xml_is_read_and_what_is_broken_is_skipped(tmp_path):
-    box = "<bbox><annotator>{}</annotator><xmin>64</xmin><ymin>0</ymin><xmax>192</xmax><ymax>128</ymax></bbox>"
-    (tmp_path / "a.xml").write_text(f"<annotation>{''.join(box.format(i) for i in range(3))}</annotation>")
-    (tmp_path / "b.xml").write_text("<annotation>")
-    (tmp_path / "c.xml").write_text("<annotation></annotation>")
-    entries, skipped = annotations.flickr_xml(tmp_path)
-    assert [e.name for e in entries] == ["a"] and [s.split()[0] for s in skipped] == ["b.xml", "c.xml"]
-    truth = entries[0].truth(224, 224)
-    assert truth.max() == 1 and truth.sum() == 112 * 112 and truth[0, 56] == 1 and truth[0, 55] == 0
-    single = annotations.Annotated("x", entries[0].boxes[:1], agree=2)
-    assert single.truth(8, 8).max() == 0.5
-    with pytest.raises(InputError, match=r"lacks 1 file\(s\) of the list, first z\.xml"):
-        annotations.flickr_xml(tmp_path, ["a", "z"])
-
-
-def test_vggss_and_dsol_are_read(tmp_path):
-    v = tmp_path / "v.json"
-    entries = [{"file": f"clip{i}", "class": "dog", "bbox": [[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]]} for i in range(3)]
-    v.write_text(json.dumps(entries))
-    read = annotations.vggss_json(v)
-    assert len(read) == 3 and read[0].truth(4, 4).sum() == 8 and read[0].classes == ("dog", "dog")
-    d = tmp_path / "d.json"
-    box = {"box": [0, 0, 9, 9], "normbox": [0.5, 0, 0.5, 1], "category_id": 3}
-    frames = {f"v/frame_{i}/x.jpg": {"bbox": [box, box | {"category_id": 5}], "wdith": 18, "height": 9} for i in range(3)}
-    d.write_text(json.dumps(frames))
-    read = annotations.dsol_json(d)
-    assert len(read) == 3 and set(read[0].class_masks(4, 4)) == {"3", "5"} and read[0].truth(4, 4)[:, 2:].all()
-    v.write_text(json.dumps([{"file": "x"}]))
-    with pytest.raises(InputError, match="entry 0: expected file, class and bbox"):
-        annotations.vggss_json(v)
-    for reader in (annotations.vggss_json, annotations.dsol_json):
-        with pytest.raises(InputError, match="expected a"):
-            reader(d if reader is annotations.vggss_json else v)
-    v.write_text("no json")
-    with pytest.raises(InputError, match="is not JSON"):
-        annotations.vggss_json(v)

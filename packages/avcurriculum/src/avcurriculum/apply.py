@@ -2,20 +2,20 @@
 
 import functools
 import importlib.resources
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
 from avcurriculum import audio
+from avcurriculum.conditions import assign, clip_centers, heard_centers
 from avcurriculum.media import Clip, Frame, sample_frames
-from avcurriculum.model import AVNet, grid_of, read_out, resize
-from avcurriculum.packs import SAMPLES, loudness
+from avcurriculum.model import AVNet, grid_of, resize
+from avcurriculum.packs import SAMPLES
 from avcurriculum.separate import Separator, load_separator
 from avcurriculum.training import load_model
 from claimkit import run
@@ -24,6 +24,8 @@ from claimkit.errors import InputError
 COLORS = torch.tensor([[255, 70, 20], [20, 190, 255], [70, 235, 60], [240, 60, 230], [250, 220, 40]], dtype=torch.int16)
 """Of the first, second ... sound."""
 BATCH = 32
+MIX_LEVEL = 0.14
+"""Root mean square of a training mix of two sounds."""
 
 
 @functools.cache
@@ -40,17 +42,21 @@ def shipped_separator() -> Separator:
 
 @dataclass(frozen=True)
 class HeatMaps:
-    """Maps of a clip's sounds over time.
+    """Maps of a clip's sounds over time; a sound keeps its number, and two sounds are never at one place.
 
     Attributes:
         times: Seconds, ascending, ``(times,)``.
-        maps: In [0, 1] on the network's grid, ``(times, sounds, h, w)``; zero where the clip is silent.
+        maps: In [0, 1] on the network's grid, ``(times, sounds, h, w)``; zero where the clip is silent or the sound absent.
         silent: Whether the two seconds around each time are silent.
+        absent: Whether nothing in the picture is near enough to the sound, ``(times, sounds)``; never where the model was
+        not
+            calibrated on off-screen sounds.
     """
 
     times: Float[NDArray, " times"]
     maps: Float[NDArray, "times sounds h w"]
     silent: NDArray[np.bool_]
+    absent: NDArray[np.bool_]
 
     def at(self, time: float) -> Float[NDArray, "sounds h w"]:
         """The maps at any time, linear between those computed."""
@@ -61,20 +67,20 @@ class HeatMaps:
         return (1 - share) * self.maps[i] + share * self.maps[j]
 
     def places(self) -> list[dict[str, object]]:
-        """For every time and sound: share of the picture that is lit, and the centre of the light (x, y) in [0, 1]."""
+        """For every time and sound: share of the picture that is lit, and the light's centre (x, y), None without any."""
         h, w = self.maps.shape[-2:]
         y, x = (np.mgrid[:h, :w] + 0.5) / np.array([h, w])[:, None, None]
         rows = []
-        for time, maps, silent in zip(self.times, self.maps, self.silent, strict=True):
-            centers = [[round(float((m * c).sum() / max(m.sum(), 1e-9)), 3) for c in (x, y)] for m in maps]
+        for time, maps, silent, absent in zip(self.times, self.maps, self.silent, self.absent, strict=True):
             lit = [round(float(m.mean()), 3) for m in maps]
-            rows.append({"time": round(float(time), 3), "silent": bool(silent), "center": centers, "area": lit})
+            centers = [[round(float((m * c).sum() / m.sum()), 3) for c in (x, y)] if m.any() else None for m in maps]
+            row = {"time": round(float(time), 3), "silent": bool(silent), "in_picture": (~absent).tolist()}
+            rows.append(row | {"center": centers, "area": lit})
         return rows
 
 
-@torch.inference_mode()
 def localize_clip(clip: Clip, model: AVNet, sounds: int = 1, every: float = 0.25) -> HeatMaps:
-    """Look every ``every`` seconds for the sounds of the two seconds around.
+    """Look every ``every`` seconds for the sound of the two seconds around, or for the clip's sounds where there are more.
 
     Args:
         clip: Video with sound.
@@ -89,19 +95,51 @@ def localize_clip(clip: Clip, model: AVNet, sounds: int = 1, every: float = 0.25
         raise InputError(f"sounds = {sounds}, every = {every}: expected at least one sound and a positive time")
     wave = audio.audible(clip.sound, f"the sound of {clip.path}")
     times = np.arange(0, max(clip.seconds, every), every)
-    pictures = sample_frames(clip.path, times)
+    images = torch.stack([square(p, model.architecture.canvas) for p in sample_frames(clip.path, times)])
+    return track(model, images, wave, times, sounds)
+
+
+@torch.inference_mode()
+def track(
+    model: AVNet,
+    images: UInt8[Tensor, "times canvas canvas 3"],
+    wave: Float[NDArray, " samples"],
+    times: Float[NDArray, " times"],
+    sounds: int,
+) -> HeatMaps:
+    """Maps of pictures at some times of a sound.
+
+    One sound is heard anew at every look. Several are clustered once over the whole clip, so that a sound is the same one at
+    every look; at each it is given a visual cluster of its own (:func:`~avcurriculum.conditions.assign`).
+
+    Args:
+        model: Localiser.
+        images: Pictures.
+        wave: The clip's sound at 16 kHz.
+        times: Seconds of the pictures, ascending.
+        sounds: Number of sounds K_a.
+    """
     padded = np.pad(wave, (SAMPLES // 2, SAMPLES))
     starts = np.minimum((times * audio.RATE).astype(int), len(padded) - SAMPLES)
-    windows = [padded[s : s + SAMPLES] for s in starts]
+    windows = np.stack([padded[s : s + SAMPLES] for s in starts])
     silent = np.array([audio.rms(w) < audio.SILENCE for w in windows])
-    parts = []
+    same = clip_centers(model, wave, sounds) if sounds > 1 else None
+    maps, distances = [], []
     for i in run.progress(range(0, len(times), BATCH), "localize", unit="batch"):
-        images = torch.stack([square(p, model.architecture.canvas) for p in pictures[i : i + BATCH]])
-        mel = audio.log_mel(torch.from_numpy(np.stack([loudness(w) for w in windows[i : i + BATCH]])), model.mel)
-        parts.append(model.localize(images, mel, sounds).maps.numpy())
-    maps = np.concatenate(parts)
-    maps[silent] = 0
-    return HeatMaps(times, maps, silent)
+        positions = model.embed_image(images[i : i + BATCH])
+        seen = model.centers(positions, sounds + model.architecture.background)
+        near = torch.from_numpy(windows[i : i + BATCH])
+        heard = heard_centers(model, near, 1) if same is None else same.expand(len(near), -1, -1)
+        for centers, assigned, h in zip(seen.centers, seen.assign, heard, strict=True):
+            found = assign(h, centers[:, None])
+            maps.append(assigned[torch.from_numpy(found.thing)].unflatten(-1, grid_of(positions)).numpy())
+            distances.append(found.distance.numpy())
+    limit = model.offscreen[sounds - 1] if len(model.offscreen) >= sounds else np.inf
+    absent = (np.stack(distances) > limit) & ~silent[:, None]
+    out = np.stack(maps)
+    out[silent] = 0
+    out[absent] = 0
+    return HeatMaps(times, out, silent, absent)
 
 
 def paint(frame: Frame, maps: Float[NDArray, "sounds h w"], strength: float = 0.6) -> Frame:
@@ -116,51 +154,49 @@ def paint(frame: Frame, maps: Float[NDArray, "sounds h w"], strength: float = 0.
 
 
 @torch.inference_mode()
-def visual_centers(clip: Clip, model: AVNet, sounds: int, frames: int = 8) -> Float[Tensor, "sounds dim"]:
-    """For each sound of the whole clip the visual centre that it comes from; different sounds get different centres.
-
-    Raises:
-        InputError: The clip is silent or too short.
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    wave = audio.audible(clip.sound, f"the sound of {clip.path}")
+def visual_centers(clip: Clip, model: AVNet, k: int, frames: int = 8) -> Float[Tensor, "k dim"]:
+    """Visual clusters of a whole clip, from so many of its frames together."""
     times = np.linspace(0, clip.seconds, frames, endpoint=False)
     images = torch.stack([square(p, model.architecture.canvas) for p in sample_frames(clip.path, times)])
-    cuts = np.lib.stride_tricks.sliding_window_view(np.pad(wave, (0, max(SAMPLES - wave.size, 0))), SAMPLES)[:: SAMPLES // 2]
-    loud = np.stack([loudness(c) for c in cuts if audio.rms(c) >= audio.SILENCE][:64])
-    v = model.embed_image(images).flatten(0, 2)[None]
-    a = model.embed_audio(audio.log_mel(torch.from_numpy(loud), model.mel)).flatten(0, 2)[None]
-    seen = model.cluster(v, sounds + model.architecture.background).centers[0]
-    heard = model.cluster(a, sounds).centers[0]
-    _, nearest = linear_sum_assignment(torch.cdist(heard, seen).numpy())
-    return seen[torch.from_numpy(nearest)]
+    return model.cluster(model.embed_image(images).flatten(0, 2)[None], k).centers[0]
 
 
 @torch.inference_mode()
 def separate_clip(
     clip: Clip, model: AVNet, separator: Separator, sounds: int = 2
 ) -> tuple[Float[NDArray, "sounds samples"], Float[NDArray, "sounds h w"]]:
-    """The sounds of a clip one by one, and where each is in its middle frame.
+    """The sounds of a clip one by one, which sum to its sound, and where each is in its middle frame.
 
     Raises:
-        InputError: The clip is silent or too short, or the separator does not fit the localiser.
+        InputError: The clip is silent or too short, or the separator does not fit the localiser or the number of sounds.
     """
-    if sounds < 1:
-        raise InputError(f"sounds = {sounds}: expected at least one")
-    if separator.settings.condition != model.architecture.dim:
+    if sounds < 2:
+        raise InputError(f"sounds = {sounds}: expected at least two, one sound is the clip's own")
+    blind, size = separator.settings.blind, separator.settings.condition
+    if blind and size != sounds:
+        raise InputError(f"sounds = {sounds}, but the separator takes {size} sounds apart: ask for {size}")
+    if not blind and size != model.architecture.dim:
         raise InputError(
-            f"the separator wants conditions of size {separator.settings.condition}, the localiser gives "
-            f"{model.architecture.dim}: give a pair that was trained together"
+            f"the separator wants conditions of size {size}, the localiser gives {model.architecture.dim}: give a pair that "
+            "was trained together"
         )
-    conditions = visual_centers(clip, model, sounds)
-    level = max(audio.rms(clip.sound), audio.SILENCE) / 0.14  # the level of a training mix of two sounds
-    waves = separator.separate(torch.from_numpy(clip.sound / np.float32(level))[None], conditions[None])[0] * level
+    wave = audio.audible(clip.sound, f"the sound of {clip.path}")
+    k = sounds + model.architecture.background
+    seen = visual_centers(clip, model, k)[:, None]
+    level = max(audio.rms(wave), audio.SILENCE) / MIX_LEVEL
+    mixture = torch.from_numpy(wave / np.float32(level))[None]
+    if blind:
+        waves = separator.stems(mixture)[0]
+        audible = [clip_centers(model, w.numpy(), 1) if audio.rms(w.numpy()) >= audio.SILENCE else seen[0] for w in waves]
+        found = assign(torch.cat(audible), seen)
+    else:
+        found = assign(clip_centers(model, wave, sounds), seen)
+        waves = separator.separate(mixture, found.center[None])[0]
     (middle,) = sample_frames(clip.path, [clip.seconds / 2])
     positions = model.embed_image(square(middle, model.architecture.canvas)[None])
-    clusters = model.centers(positions, sounds + model.architecture.background)
-    found = read_out(clusters, conditions[None], grid_of(positions))
-    return waves.numpy(), found.maps[0].numpy()
+    shown = model.centers(positions, k)
+    maps = shown.assign[0, torch.from_numpy(assign(found.center, shown.centers[0][:, None]).thing)]
+    return (waves * level).numpy(), maps.unflatten(-1, grid_of(positions)).numpy()
 
 
 def square(frame: Frame, side: int) -> Tensor:
@@ -170,26 +206,3 @@ def square(frame: Frame, side: int) -> Tensor:
     return torch.from_numpy(
         np.array(Image.fromarray(frame).resize((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0))
     )
-
-
-def evaluate_maps(
-    maps: Sequence[Float[NDArray, "h w"]], truths: Sequence[Float[NDArray, "h w"]]
-) -> dict[str, dict[str, float]]:
-    """cIoU@0.5 and AUC with every published cut, beside the whole-picture and the centre baseline.
-
-    Args:
-        maps: One a picture, at the truth's size.
-        truths: Consensus maps.
-    """
-    from avcurriculum.baselines import center_map, whole_map
-    from avcurriculum.metrics import auc, binarize, consensus_iou, success_rate
-
-    size = len(truths[0])
-    candidates = {"model": maps, "whole picture": [whole_map(size)] * len(maps), "center": [center_map(size)] * len(maps)}
-    out: dict[str, dict[str, float]] = {}
-    for name, given in candidates.items():
-        out[name] = {}
-        for cut in ("median", "fixed", "max"):
-            scores = [consensus_iou(binarize(m, cut), t) for m, t in zip(given, truths, strict=True)]
-            out[name] |= {f"ciou@0.5 {cut}": success_rate(scores), f"auc {cut}": auc(scores)}
-    return out

@@ -28,7 +28,7 @@ OrderName = Literal["easy_to_hard", "direct", "hard_to_easy", "mixed"]
 SplitName = Literal["train", "val", "test"]
 Loss = Literal["infonce", "contrastive", "maxmargin"]
 Architectures = Literal["small", "resnet18", "pretrained"]
-Annotations = Literal["flickr", "vggss", "dsol"]
+Annotations = Literal["flickr", "vggss", "dsol", "interactive"]
 
 
 def demo(out: Path = Path("avcurriculum-demo.png"), sources: int = 2, steps: int = 300, seed: int = 0) -> None:
@@ -88,6 +88,8 @@ def train(
     learning_rate: float = 3e-3,
     loss: Loss = "infonce",
     scale: float | None = None,
+    augment: bool = True,
+    init: Path | None = None,
     separator_steps: int = 0,
     checkpoint_every: int = 200,
     seed: int = 0,
@@ -97,7 +99,8 @@ def train(
 ) -> None:
     """Train a localiser by a curriculum, and a separator on top of it; checkpoint, resume.
 
-    It is validated on held-out scenes: of the pack, or of every tenth video where there are more than ten.
+    It is validated on held-out scenes: of the pack, or of every tenth video where there are more than ten. The best step is
+    kept, and the command says so where nothing was learned.
 
     Args:
         pack: Folder with a manifest.csv; generated things when not given. With --videos it only teaches to count sounds.
@@ -113,6 +116,8 @@ def train(
         learning_rate: Largest rate.
         loss: infonce, contrastive (the authors' form) or maxmargin.
         scale: The loss's gamma or margin; 7, 5 or 1 when not given.
+        augment: Flip and crop pictures, mask and scale sounds at every step (not the features of frozen backbones).
+        init: Model that train wrote, to start from.
         separator_steps: Train a separator for so many steps, on the pack's sounds or on the videos' simplest; 0 trains none.
         checkpoint_every: Steps between checkpoints: the most that an interruption can lose.
         seed: Seed of weights and scenes.
@@ -124,7 +129,15 @@ def train(
     from avcurriculum.verbs import training
 
     default = {"infonce": 7.0, "contrastive": 5.0, "maxmargin": 1.0}[loss]
-    settings = Training(batch, learning_rate, loss=loss, scale=default if scale is None else scale, seed=seed)
+    settings = Training(
+        batch,
+        learning_rate,
+        loss=loss,
+        scale=default if scale is None else scale,
+        seed=seed,
+        augment=augment,
+        keep_best=True,
+    )
     job = training.TrainJob(
         pack,
         videos,
@@ -138,6 +151,7 @@ def train(
         separator_steps,
         checkpoint_every,
         device,
+        init,
     )
     training.train(job, settings, out, resume)
 
@@ -151,10 +165,12 @@ def evaluate(
     annotations: Path | None = None,
     kind: Annotations = "flickr",
     clips: Path | None = None,
+    negatives: Path | None = None,
+    separator: Path | None = None,
     seed: int = 0,
     json: Path | None = None,
 ) -> None:
-    """Measure a localiser on composed scenes, or on an annotated data set.
+    """Measure a localiser, or a separator, on composed scenes or on an annotated data set.
 
     Args:
         model: File that train wrote; the shipped one when not given.
@@ -162,18 +178,18 @@ def evaluate(
         split: Of the pack.
         scenes: Of each number of sources.
         weights: Files of MobileNetV2's and YAMNet's weights, for a pretrained architecture.
-        annotations: Folder of Flickr-SoundNet's XML files, or JSON file of VGG-SS or DSOL; used instead of a pack.
-        kind: Format of the annotations.
-        clips: Folder of the annotated clips: NAME.jpg or .png beside NAME.wav (or .ogg, .flac).
+        annotations: Folder of Flickr-SoundNet's XML files, or the official JSON file of the others; instead of a pack.
+        kind: flickr, vggss, dsol (MUSIC, AudioSet-instrument), or interactive (IS3, VPO).
+        clips: Folder of the annotated clips: videos NAME.mp4, or NAME.jpg and NAME.wav (also in frames/ and audio/).
+        negatives: List video,audio,label of an extended set (SLAVC); its non-sounding pairs are measured, too.
+        separator: Separator that train wrote; it is measured instead of the localiser, which then only looks.
         seed: Seed of the scenes.
         json: Write the numbers here too.
     """
     from avcurriculum.verbs import evaluation
 
-    if annotations is not None:
-        evaluation.evaluate_annotations(model, weights, annotations, kind, clips, json)
-    else:
-        evaluation.evaluate(model, weights, pack, split, scenes, seed, json)
+    data = None if annotations is None else evaluation.Annotations(annotations, kind, clips, negatives)
+    evaluation.evaluate((model, separator), weights, data, (pack, split), scenes, seed, json)
 
 
 def localize(

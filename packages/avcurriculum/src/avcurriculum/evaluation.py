@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avcurriculum.conditions import assign
 from avcurriculum.metrics import localization as metric
 from avcurriculum.model import AVNet, dense_map, grid_of, read_out, resize
 from avcurriculum.pools import Pool
@@ -60,6 +61,42 @@ def pair_hits(model: AVNet, pool: Pool, k: int) -> NDArray[np.float64]:
 def pair_accuracy(model: AVNet, pool: Pool, k: int) -> float:
     """Mean of :func:`pair_hits`."""
     return float(pair_hits(model, pool, k).mean())
+
+
+@torch.inference_mode()
+def offscreen_distances(model: AVNet, pool: Pool, k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Distances of sounds to what they are given: the scenes' own sounds, then those of scenes without any common class.
+
+    Args:
+        model: The network.
+        pool: Scenes of k sources.
+        k: Sources a scene, and sounds that are asked for.
+    """
+    model.eval()
+    v = _centers(model, pool.visual, k + model.architecture.background, picture=True)
+    a = _centers(model, pool.audio, k, picture=False)
+    own = [assign(a[i], v[i][:, None]).distance.numpy() for i in range(len(pool))]
+    other = [assign(a[j], v[i][:, None]).distance.numpy() for i, j in disjoint_partners(pool)]
+    return np.concatenate(own).astype(float), np.concatenate([np.zeros(0), *other]).astype(float)
+
+
+def calibrate(model: AVNet, pools: Mapping[int, Pool], wrongly: float = 0.05) -> dict[int, float]:
+    """Set a model's limits of "not in the picture", and give the share of absent sounds that each of them finds.
+
+    The limit for k sounds is passed by ``wrongly`` of the sounds that are there.
+
+    Args:
+        model: Changed in place.
+        pools: Number of sources, from 1 on, to scenes that were not trained on.
+        wrongly: Share of sounds in the picture that are called absent.
+    """
+    limits, found = [], {}
+    for k in range(1, max(pools) + 1):
+        own, other = offscreen_distances(model, pools[k], k)
+        limits.append(float(np.quantile(own, 1 - wrongly)))
+        found[k] = float((other > limits[-1]).mean()) if other.size else float("nan")
+    model.offscreen = tuple(limits)
+    return found
 
 
 @torch.inference_mode()

@@ -97,6 +97,8 @@ class AVNet(nn.Module):
         self.visual_projection = Projection(channels[0], a.dim, a.hidden)
         self.audio_projection = Projection(channels[1], a.dim, a.hidden)
         self.cluster = SoftKMeans(2, a.iters, a.beta, a.init)
+        self.offscreen: tuple[float, ...] = ()
+        """Distance beyond which a sound is not in the picture, for 1, 2 ... sounds; empty where it was not calibrated."""
 
     def embed_image(self, images: Tensor) -> Float[Tensor, "batch h w dim"]:
         """Positions of pictures: bytes ``(batch, S, S, 3)``, or features ``(batch, channels, h, w)`` without a backbone."""
@@ -147,6 +149,7 @@ class AVNet(nn.Module):
         """The same projections on features instead of pictures and log-mel; parameters are shared."""
         bare = AVNet(self.architecture, nn.Identity(), nn.Identity(), self.channels, self.mel)
         bare.visual_projection, bare.audio_projection = self.visual_projection, self.audio_projection
+        bare.offscreen = self.offscreen
         return bare
 
     def _visual_clusters(self, k_audio: int, k_visual: int | None) -> int:

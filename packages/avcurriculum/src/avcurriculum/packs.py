@@ -64,7 +64,9 @@ class Pack:
             )
 
 
-def load_pack(folder: Path, split: Split, pairs: Pairs = "all", folds: Sequence[int] | None = None) -> Pack:
+def load_pack(
+    folder: Path, split: Split, pairs: Pairs = "all", folds: Sequence[int] | None = None, windows: int = 0, seed: int = 0
+) -> Pack:
     """Read one split of a folder with a manifest; files that cannot be decoded are skipped and named in ``skipped``.
 
     Args:
@@ -72,6 +74,8 @@ def load_pack(folder: Path, split: Split, pairs: Pairs = "all", folds: Sequence[
         split: train, val or test.
         pairs: ``exact`` leaves out classes whose picture only stands for the sound (``pair_kind`` proxy).
         folds: Sounds of these folds (column ``fold``) in place of the split's; pictures stay the split's.
+        windows: So many audible two seconds of each sound, drawn at random; 0 takes the loudest two seconds alone.
+        seed: Of the windows.
 
     Raises:
         InputError: No manifest, a column is missing, or a row names a file that is not there.
@@ -84,16 +88,16 @@ def load_pack(folder: Path, split: Split, pairs: Pairs = "all", folds: Sequence[
     ]
     if pairs == "exact":
         rows = [r for r in rows if r.get("pair_kind") != "proxy"]
+    rng = np.random.default_rng([seed, 3])
     parts: dict[str, dict[str, list[NDArray]]] = {kind: {} for kind in KINDS}
     skipped, names = [], []
     for row in rows:
         try:
-            path = folder / row["path"]
-            item = _sound(path, float(row.get("loud_start_s") or 0)) if row["kind"] == "audio" else read_picture(path)
+            items = _items(folder, row, windows, rng)
         except InputError:
             skipped.append(row["path"])
             continue
-        parts[row["kind"]].setdefault(row["cls"], []).append(item)
+        parts[row["kind"]].setdefault(row["cls"], []).extend(items)
         names.append(row["path"])
     heard, seen = parts["audio"], parts["image_object"]
     both = sorted(set(heard) & set(seen))
@@ -150,15 +154,33 @@ def read_picture(path: Path) -> Picture:
         raise InputError(f"{path} is not a picture that can be read: {e}") from e
 
 
-def _sound(path: Path, loudest: float) -> Sound:
+def _items(folder: Path, row: Mapping[str, str], windows: int, rng: np.random.Generator) -> list[NDArray]:
+    path = folder / row["path"]
+    if row["kind"] != "audio":
+        return [read_picture(path)]
+    wave, loudest = audio.load(path), float(row.get("loud_start_s") or 0)
+    if windows == 0:
+        return [_sound(wave, loudest, path)]
+    floor, last = 0.1 * audio.rms(wave), max(wave.size - SAMPLES, 0) / audio.RATE
+    out = []
+    for begins in rng.uniform(0, last, (windows, 8)):  # the first of eight that is not nearly silent
+        heard = (float(b) for b in begins if audio.rms(_cut(wave, int(b * audio.RATE))) > floor)
+        out.append(_sound(wave, next(heard, loudest + 0.5 - SECONDS / 2) + SECONDS / 2 - 0.5, path))
+    return out
+
+
+def _sound(wave: Sound, loudest: float, path: Path) -> Sound:
     """The two seconds around the loudest one."""
-    wave = audio.load(path)
-    start = int((loudest + 0.5 - SECONDS / 2) * audio.RATE)
+    return loudness(audio.audible(_cut(wave, int((loudest + 0.5 - SECONDS / 2) * audio.RATE)), str(path)))
+
+
+def _cut(wave: Sound, start: int) -> Sound:
+    """Two seconds from a sample on, inside the wave where it is as long; zeros behind a shorter one."""
     start = max(0, min(start, wave.size - SAMPLES))
     cut = np.zeros(SAMPLES, np.float32)
     part = wave[start : start + SAMPLES]
     cut[: part.size] = part
-    return loudness(audio.audible(cut, str(path)))
+    return cut
 
 
 def loudness(wave: Sound, target: float = 0.1) -> Sound:

@@ -1,20 +1,21 @@
 """Separation by looking: a U-Net over the mixture's spectrogram whose mask is chosen by what is seen (mix and separate).
 
 The spectrogram's rows are warped to a logarithmic frequency axis; the U-Net gives channels f_c, and the condition z (the
-visual cluster centre of the thing to be heard) weighs them: ``mask = sigmoid(sum_c w_c(z) f_c + b)``, or, with
-``cond="film"``, scales and shifts the bottleneck. Masks multiply the mixture's transform, whose phase is kept.
+visual cluster centre of the thing to be heard) weighs them: ``logit = sum_c w_c(z) f_c + b``, or, with ``cond="film"``,
+scales and shifts the bottleneck. Masks of the sources of one mixture compete: ``mask = softmax over sources``, so that the
+stems sum to the mixture. They multiply its transform, whose phase is kept.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, grid_sample, interpolate, leaky_relu, pad
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, grid_sample, interpolate, leaky_relu, pad
 
 from avcurriculum.backbones import read_tensors
 from claimkit.errors import InputError
@@ -25,7 +26,11 @@ FFT, HOP = 1022, 256
 
 @dataclass(frozen=True)
 class SeparatorSettings:
-    """Sizes of a :class:`Separator`; stored with its weights."""
+    """Sizes of a :class:`Separator`; stored with its weights.
+
+    ``masks`` compete (softmax over the sources of a mixture: the stems sum to it) or are independent (a sigmoid each, as in
+    Sound-of-Pixels and in claim E4). A ``blind`` separator is told nothing: it has one stem a row of ``condition``.
+    """
 
     condition: int = 64
     depth: int = 5
@@ -33,10 +38,12 @@ class SeparatorSettings:
     channels: int = 16
     rows: int = 128
     cond: Literal["linear", "film"] = "linear"
+    masks: Literal["competing", "independent"] = "competing"
+    blind: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a network that does not fit its rows."""
-        if self.condition < 1 or self.depth < 2 or self.ngf < 1 or self.rows % 2**self.depth:
+        if self.condition < 1 + self.blind or self.depth < 2 or self.ngf < 1 or self.rows % 2**self.depth:
             raise InputError(f"{self}: rows must be a multiple of 2^depth, sizes positive")
 
 
@@ -111,8 +118,20 @@ class Separator(nn.Module):
         if mixture.shape[-1] < FFT:
             raise InputError(f"a mixture of {mixture.shape[-1]} samples is shorter than one window of {FFT}")
         spec = analyse(mixture, self.settings.rows)
-        masks = unwarp(self(spec.magnitude, conditions).sigmoid())
-        return synthesise(spec.stft, masks, mixture.shape[-1])
+        logits = self(spec.magnitude, conditions)
+        masks = logits.softmax(1) if self.settings.masks == "competing" else logits.sigmoid()
+        return synthesise(spec.stft, unwarp(masks), mixture.shape[-1])
+
+    def stems(self, mixture: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch sources samples"]:
+        """Sounds of a blind separator, in an order that means nothing.
+
+        Raises:
+            InputError: The separator is not blind.
+        """
+        if not self.settings.blind:
+            raise InputError("this separator is told what to listen for: give its conditions to `separate`")
+        rows = torch.eye(self.settings.condition, dtype=mixture.dtype, device=mixture.device)
+        return self.separate(mixture, rows.expand(len(mixture), -1, -1))
 
 
 def analyse(mixture: Float[Tensor, "batch samples"], rows: int = 128) -> Spectrogram:
@@ -133,14 +152,15 @@ def synthesise(
 def warp(x: Float[Tensor, "batch bins frames"], rows: int) -> Float[Tensor, "batch rows frames"]:
     """Linear frequency to ``rows`` that are evenly spaced in its logarithm."""
     position = 2 * torch.logspace(0, -math.log10(21), rows, dtype=x.dtype, device=x.device).flip(0)
-    return _sample(x, (position - 2 / 21) / (2 - 2 / 21) * 2 - 1)
+    return _sample(x, ((position - 2 / 21) / (2 - 2 / 21) * 2 - 1).clamp(-1, 1))
 
 
 def unwarp(x: Float[Tensor, "*batch rows frames"]) -> Float[Tensor, "*batch 512 frames"]:
     """The inverse of :func:`warp` on the rows of a mask."""
     linear = torch.linspace(0, 1, FFT // 2 + 1, dtype=x.dtype, device=x.device)
     flat = x.flatten(0, -3)
-    return _sample(flat, 2 * (linear * 20 + 1).log() / math.log(21) - 1).unflatten(0, x.shape[:-2])
+    rows = (2 * (linear * 20 + 1).log() / math.log(21) - 1).clamp(-1, 1)  # beyond the last row there is only the padding
+    return _sample(flat, rows).unflatten(0, x.shape[:-2])
 
 
 def _sample(x: Tensor, rows: Tensor) -> Tensor:
@@ -154,23 +174,30 @@ def mask_loss(
     sources: Float[Tensor, "batch sources rows frames"],
     mixture: Float[Tensor, "batch rows frames"],
     free: bool = False,
+    masks: Literal["competing", "independent"] = "competing",
 ) -> Float[Tensor, ""]:
-    """Cross-entropy with the binary masks ``source > mixture / 2``, weighted by ``log1p`` of the mixture's magnitude.
+    """Cross-entropy with the true masks, weighted by ``log1p`` of the mixture's magnitude.
+
+    Competing masks are told which source is loudest at each place; independent ones whether ``source > mixture / 2``.
 
     Args:
         logits: Of the masks.
         sources: Magnitudes of the true sources.
         mixture: Magnitude of the mixture.
-        free: Take the better order of two sources for each mixture (blind separation).
+        free: Take the best order of the sources for each mixture (blind separation).
+        masks: How they become masks.
     """
+    n = logits.shape[1]
+    orders = permutations(range(n)) if free else [tuple(range(n))]
+    return torch.stack([_errors(logits[:, list(o)], sources, mixture, masks) for o in orders]).amin(0).mean()
+
+
+def _errors(logits: Tensor, sources: Tensor, mixture: Tensor, masks: str) -> Float[Tensor, " batch"]:
+    weight = mixture.log1p().clamp(1e-3, 10)
+    if masks == "competing":
+        return (weight * cross_entropy(logits, sources.argmax(1), reduction="none")).mean((1, 2))
     target = (sources > 0.5 * mixture[:, None]).to(logits)
-    weight = mixture.log1p().clamp(1e-3, 10)[:, None]
-
-    def loss(t: Tensor) -> Tensor:
-        return (weight * binary_cross_entropy_with_logits(logits, t, reduction="none")).mean((1, 2, 3))
-
-    here = loss(target)
-    return (torch.minimum(here, loss(target.flip(1))) if free else here).mean()
+    return (weight[:, None] * binary_cross_entropy_with_logits(logits, target, reduction="none")).mean((1, 2, 3))
 
 
 def ideal_masks(
@@ -228,8 +255,3 @@ class _Up(nn.Module):
 
 def _up(inputs: int, outputs: int, last: bool) -> nn.Module:
     return _Up(inputs, outputs, last)
-
-
-def stack(conditions: Sequence[Float[Tensor, "batch condition"]]) -> Float[Tensor, "batch sources condition"]:
-    """Conditions of several sources side by side."""
-    return torch.stack(list(conditions), 1)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avcurriculum.augment import augment_pictures, augment_sounds
 from avcurriculum.backbones import read_tensors
 from avcurriculum.curriculum import Curriculum
 from avcurriculum.losses import LossName, batch_loss, matching
@@ -26,6 +27,8 @@ class Training:
     """How a network is trained; the learning rate rises over ``warmup`` steps and falls by a cosine to ``final_rate``.
 
     ``scale`` is the loss's gamma (infonce) or margin. The reference is contrastive with margin 5, rate 1e-4, decay 1e-4.
+    ``augment`` changes pictures and log-mel at every step (not the features of frozen backbones). ``keep_best`` leaves the
+    model at the step with the best validation instead of the last one.
     """
 
     batch: int = 64
@@ -37,6 +40,8 @@ class Training:
     scale: float = 7.0
     validate_every: int = 50
     seed: int = 0
+    augment: bool = False
+    keep_best: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -107,6 +112,7 @@ class Trainer:
         self.history = History()
         self.step = self.stage = self.stage_start = 0
         self.seconds = 0.0
+        self.best: tuple[float, int, dict[str, Tensor]] | None = None
 
     def run(self) -> Iterator[float]:
         """Train to the end of the curriculum, yielding the loss after every step."""
@@ -124,8 +130,13 @@ class Trainer:
             over = self.stage == len(stages)
             if self.validate and (self.step % self.settings.validate_every == 0 or over):
                 self.model.eval()
-                self.history.validation.append((self.step, round(self.seconds, 2), self.validate(self.model)))
+                score = self.validate(self.model)
+                self.history.validation.append((self.step, round(self.seconds, 2), score))
+                if self.settings.keep_best and (self.best is None or score > self.best[0]):
+                    self.best = score, self.step, {k: v.detach().clone() for k, v in self.model.state_dict().items()}
             yield loss
+        if self.best is not None:
+            self.model.load_state_dict(self.best[2])
 
     def save(self, path: Path) -> None:
         """Write the whole state, whole or not at all; one of several processes does."""
@@ -137,6 +148,7 @@ class Trainer:
             "rng": self.rng.bit_generator.state,
             "position": [self.step, self.stage, self.stage_start, self.seconds],
             "history": asdict(self.history),
+            "best": self.best,
         }
         with atomic_path(path) as temporary:
             torch.save(state, temporary)
@@ -154,6 +166,7 @@ class Trainer:
             self.rng.bit_generator.state = state["rng"]
             self.step, self.stage, self.stage_start, self.seconds = state["position"]
             self.history = History(**state["history"])
+            self.best = state["best"]
         except (KeyError, RuntimeError, TypeError, ValueError) as e:
             raise InputError(f"{path} is not a checkpoint of this training: start again in another folder") from e
 
@@ -168,8 +181,11 @@ class Trainer:
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate() * lr_scale
-        v = self.model.embed_image(pool.visual[chosen].to(device))
-        a = self.model.embed_audio(pool.audio[chosen].to(device))
+        pictures, sounds = pool.visual[chosen], pool.audio[chosen]
+        if s.augment and pictures.dtype == torch.uint8 and sounds.ndim == 3:
+            pictures, sounds = augment_pictures(pictures, self.rng), augment_sounds(sounds, self.model.mel, self.rng)
+        v = self.model.embed_image(pictures.to(device))
+        a = self.model.embed_audio(sounds.to(device))
         if self.head is None:
             centers = (self.model.centers(v, k_visual).centers, self.model.centers(a, k_audio).centers)
             loss = batch_loss(s.loss, minima(*centers), s.scale)
@@ -210,7 +226,8 @@ def save_model(model: AVNet, path: Path, half: bool = False, notes: Mapping[str,
     keep = {k: v for k, v in model.state_dict().items() if model.architecture.backbone != "pretrained" or "projection" in k}
     weights = {k: v.half() if half and v.is_floating_point() else v for k, v in keep.items()}
     with atomic_path(path) as temporary:
-        torch.save({"architecture": asdict(model.architecture), "weights": weights, "notes": dict(notes or {})}, temporary)
+        state = {"architecture": asdict(model.architecture), "weights": weights, "offscreen": list(model.offscreen)}
+        torch.save(state | {"notes": dict(notes or {})}, temporary)
 
 
 def load_model(path: Path, weights: tuple[Path, Path] | None = None) -> AVNet:
@@ -232,4 +249,5 @@ def load_model(path: Path, weights: tuple[Path, Path] | None = None) -> AVNet:
     )
     if missing.unexpected_keys:
         raise InputError(f"{path} has weights that its architecture lacks: {missing.unexpected_keys[0]}")
+    model.offscreen = tuple(map(float, state.get("offscreen", ())))
     return model.eval()

@@ -1,6 +1,6 @@
 """E4: separation conditioned on what was learned without labels, against blind, random, class-supervised and ideal masks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avcurriculum import nmf
+from avcurriculum import audio, nmf
 from avcurriculum.claims.common import (
     PAPER,
     PRETRAINED_RUN,
@@ -21,11 +21,11 @@ from avcurriculum.claims.common import (
     scenes,
 )
 from avcurriculum.metrics import bss_eval, si_sdr
-from avcurriculum.mixing import Conditions, constant_conditions, draw_mix, train_separator, visual_conditions
+from avcurriculum.mixing import Conditions, Mix, constant_conditions, draw_mix, seen_centers, train_separator
 from avcurriculum.mixing import stems as mix_stems
 from avcurriculum.model import AVNet
 from avcurriculum.packs import Split
-from avcurriculum.pools import audio_features
+from avcurriculum.pools import Pool, audio_features
 from avcurriculum.separate import Separator, SeparatorSettings, ideal_masks
 from avcurriculum.training import Training
 from claimkit.claims import Claim, Values, Verdict
@@ -58,13 +58,12 @@ def measure(s: SeparationSettings, job: Job) -> Values:
     estimates: dict[str, Tensor] = {}
     for arm in TRAINED:
         net = {"audiovisual": learned, "random-visual": untrained}.get(arm)
-        settings = SeparatorSettings(size.get(arm, s.architecture.dim), ngf=s.ngf)
+        size_of = size.get(arm, s.architecture.dim)
+        settings = SeparatorSettings(size_of, ngf=s.ngf, masks="independent", blind=arm == "blind")
         torch.manual_seed(job.seed)
         separator = Separator(settings)
         shown, told = data.pools["train", 1], _conditions(arm, net, data, "train", classes)
-        train_separator(
-            separator, train, shown, told, s.separator_steps, s.separator_batch, seed=job.seed, free=arm == "blind"
-        )
+        train_separator(separator, train, shown, told, s.separator_steps, batch=s.separator_batch, seed=job.seed)
         conditions = _conditions(arm, net, data, "test", classes)(mixes, stems.sum(1))
         with torch.inference_mode():
             estimates[arm] = separator.separate(stems.sum(1), conditions)
@@ -80,7 +79,29 @@ def _conditions(arm: str, net: AVNet | None, data: Data, split: Split, classes: 
         return constant_conditions(torch.eye(classes if arm == "one-hot" else 2), arm == "one-hot")
     frozen = net.architecture.backbone == "pretrained"
     features = (lambda mel: audio_features(data.model, mel)) if frozen else None
-    return visual_conditions(net, data.pools[split, 1], data.solo[split], split != "train", features)
+    return _nearest(net, data.pools[split, 1], data.solo[split], split != "train", features)
+
+
+@torch.no_grad()
+def _nearest(
+    net: AVNet, shown: Pool, solo: Mapping[int, Tensor], heard: bool, features: Callable[[Tensor], Tensor] | None
+) -> Conditions:
+    """The rule of this claim's records: nearest to any sound of the mixture, or, in training, to the source's own."""
+    seen = seen_centers(net.eval(), shown)
+    alone = {c: net.centers(net.embed_audio(x), 1).centers for c, x in solo.items()}
+
+    def conditions(mixes: Sequence[Mix], mixture: Tensor) -> Tensor:
+        with torch.no_grad():
+            mel = audio.log_mel(mixture, net.mel)
+            centers = net.centers(net.embed_audio(features(mel) if features else mel), 2).centers if heard else None
+            rows = []
+            for n, m in enumerate(mixes):
+                for c, i, p in zip(m.classes, m.sounds, m.pictures, strict=True):
+                    d = torch.cdist(seen[p], alone[c][i] if centers is None else centers[n])
+                    rows.append(seen[p][d.amin(1).argmin()])
+            return torch.stack(rows).unflatten(0, (-1, 2))
+
+    return conditions
 
 
 def _scores(stems: NDArray, estimates: NDArray, before: Sequence[float], free: bool) -> dict[str, list[float]]:

@@ -1,12 +1,13 @@
 """Localisation: consensus IoU with each published binarisation, AUC, pointing game, class-aware IoU, no-sounding area.
 
-Formulas as in the public evaluation code of Flickr-SoundNet (Senocak et al.; LVS, EZ-VSL) and of DSOL. "cIoU@0.5" says
-nothing by itself: with maps cut at their median half of the picture is positive, and a whole picture scores well on large
-boxes; always report the whole-picture and centre baselines beside it, and both cuts.
+Formulas as in the public evaluation code of Flickr-SoundNet (Senocak et al.; LVS, EZ-VSL, SLAVC), of DSOL, and of the
+interactive sets (Senocak et al., arXiv 2407.13676); ``benchmarks/parity.py`` compares them. "cIoU@0.5" says nothing by
+itself: with maps cut at their median half of the picture is positive, and a whole picture scores well on large boxes;
+always report the whole-picture and centre baselines beside it, and every cut.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -14,19 +15,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from claimkit.errors import InputError
 
-Cut = Literal["median", "fixed", "max"]
-AUC_THRESHOLDS = np.linspace(0, 1, 21)
+Cut = Literal["median", "strict median", "fixed", "max"]
+CUTS: tuple[Cut, ...] = get_args(Cut)
+AUC_THRESHOLDS = 0.05 * np.arange(21)
+"""As the references compute them: 0.05 i in floating point, so that a score on the grid falls to the same side."""
 
 
 def box_mask(boxes: ArrayLike, height: int, width: int) -> Bool[NDArray, "height width"]:
-    """Union of boxes ``[x0, y0, x1, y1)`` in pixels, ``(n, 4)``, as a mask.
+    """Union of boxes ``[x0, y0, x1, y1)`` in pixels, ``(n, 4)``, as a mask; corners are cut off to whole pixels.
+
+    All references truncate, so that a box never covers more pixels than it has area; what is outside the picture is cut
+    away.
 
     >>> int(box_mask([[0, 0, 2, 1]], 4, 4).sum())
     2
     """
     mask = np.zeros((height, width), bool)
-    for x0, y0, x1, y1 in np.asarray(boxes).reshape(-1, 4).round().astype(int):
-        mask[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = True
+    for x0, y0, x1, y1 in np.asarray(boxes).reshape(-1, 4).clip(0, max(height, width)).astype(int):
+        mask[y0:y1, x0:x1] = True
     return mask
 
 
@@ -48,19 +54,25 @@ def consensus_map(
 def binarize(map_: Float[NDArray, "height width"], cut: Cut = "fixed", threshold: float = 0.5) -> Bool[NDArray, "h w"]:
     """Where a map is positive.
 
-    ``median`` is half of the pixels (LVS, EZ-VSL); ``fixed`` is above ``threshold`` once the map is scaled to [0, 1] (older
-    code); ``max`` is above ``threshold`` times the largest value (DSOL). A constant map is positive everywhere.
+    ``median`` is at least the upper median (EZ-VSL, SLAVC): half of the pixels and all that tie with the median.
+    ``strict median`` is above it, or the map's maximum (LVS): at most half of them. ``fixed`` is above ``threshold`` once
+    the map is scaled to [0, 1] (older code); ``max`` is above ``threshold`` times the largest value (DSOL: 0.5 on
+    synthetic scenes, 0.2 on duets, 0.1 on solos). A constant map is positive everywhere.
+
+    >>> plateau = np.array([[0.0, 1.0], [1.0, 2.0]])
+    >>> int(binarize(plateau, "median").sum()), int(binarize(plateau, "strict median").sum())
+    (3, 1)
     """
     m = np.asarray(map_, float)
     low, high = m.min(), m.max()
     if high <= low:
         return np.ones(m.shape, bool)
-    if cut == "median":
-        order = m.ravel().argsort(kind="stable")
-        out = np.zeros(m.size, bool)
-        out[order[m.size // 2 :]] = True
-        return out.reshape(m.shape)
-    return (m - low) / (high - low) > threshold if cut == "fixed" else m > threshold * high
+    if cut == "fixed":
+        return (m - low) / (high - low) > threshold
+    if cut == "max":
+        return m > threshold * high
+    middle = np.sort(m, axis=None)[m.size // 2]
+    return m >= middle if cut == "median" else (m > middle) | (m == high)
 
 
 def consensus_iou(predicted: Bool[NDArray, "height width"], truth: Float[NDArray, "height width"]) -> float:
@@ -96,6 +108,35 @@ def auc(scores: ArrayLike) -> float:
     return float(np.trapezoid([success_rate(scores, t) for t in AUC_THRESHOLDS], AUC_THRESHOLDS))
 
 
+def threshold_sweep(
+    maps: Iterable[Float[NDArray, "h w"]], truths: Iterable[Float[NDArray, "h w"]], cut: Cut = "fixed", steps: int = 19
+) -> dict[float, tuple[float, float]]:
+    """Mean cIoU and cIoU@0.5 at every threshold ``i / (steps + 1)``, so that none is given an advantage.
+
+    >>> sweep = threshold_sweep([np.array([[0.0, 0.3], [0.7, 1.0]])], [np.array([[0.0, 0.0], [1.0, 1.0]])], steps=3)
+    >>> {t: s for t, (s, _) in sweep.items()} == {0.25: 2 / 3, 0.5: 1.0, 0.75: 0.5}
+    True
+    """
+    thresholds = [round(i / (steps + 1), 6) for i in range(1, steps + 1)]
+    scores = [[consensus_iou(binarize(m, cut, t), g) for t in thresholds] for m, g in zip(maps, truths, strict=True)]
+    return {t: (float(np.mean(s)), success_rate(s)) for t, s in zip(thresholds, np.transpose(scores), strict=True)}
+
+
+def interactive_iou(scores: Mapping[str, Sequence[float]], threshold: float = 0.5) -> float:
+    """IIoU: share of pictures of which *every* sound is found, each asked by itself; a map that ignores the sound fails.
+
+    Args:
+        scores: Picture (the group of an interactive set) to the cIoU of each of its sounds.
+        threshold: cIoU that counts as found.
+    """
+    return float(np.mean([min(s) >= threshold for s in scores.values()]))
+
+
+def interactive_auc(scores: Mapping[str, Sequence[float]]) -> float:
+    """IAUC: area under :func:`interactive_iou` at the thresholds of :func:`auc`."""
+    return float(np.trapezoid([interactive_iou(scores, t) for t in AUC_THRESHOLDS], AUC_THRESHOLDS))
+
+
 def pointing_hit(map_: Float[NDArray, "height width"], truth: Bool[NDArray, "height width"]) -> float:
     """Pointing game: share of the map's maxima that lie in the truth (0 or 1 where there is one maximum)."""
     m = np.asarray(map_, float)
@@ -110,7 +151,7 @@ def class_aware_ciou(
     Args:
         maps: Class to map; a sounding class without a map counts 0.
         truths: Sounding class to mask, at least one.
-        threshold: Share of the maximum.
+        threshold: Share of the maximum; DSOL's scripts use 0.5 on synthetic scenes and 0.2 on duets.
     """
     if not truths:
         raise InputError("class-aware IoU of a scene in which nothing sounds is not defined")

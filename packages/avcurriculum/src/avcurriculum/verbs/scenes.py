@@ -7,13 +7,14 @@ import numpy as np
 import torch
 
 from avcurriculum import audio, plots
+from avcurriculum.conditions import assign
 from avcurriculum.curriculum import make
 from avcurriculum.generated import generate_pack
 from avcurriculum.metrics import si_sdr
 from avcurriculum.mixing import train_separator, visual_conditions
 from avcurriculum.model import Architecture, build
 from avcurriculum.packs import Split, loudness
-from avcurriculum.pools import fill, solo_sounds
+from avcurriculum.pools import fill
 from avcurriculum.scenes import LEVELS, Composer, Level
 from avcurriculum.separate import Separator, SeparatorSettings
 from avcurriculum.training import Trainer, Training
@@ -37,15 +38,14 @@ def demo(out: Path, sources: int, steps: int, seed: int) -> None:
     for _ in run.progress(trainer.run(), "localiser", total=steps, unit="step"):
         pass
     separator = Separator(SeparatorSettings(net.architecture.dim, ngf=4))
-    solo = solo_sounds(Composer(pack, 1), net)
-    train_separator(separator, pack, pools[1], visual_conditions(net, pools[1], solo, False), steps, 4, seed=seed)
+    train_separator(separator, pack, pools[1], visual_conditions(net, pools[1]), steps, batch=4, seed=seed)
     scene = Composer(held_out, Level(sources, 1), seed=seed + 1000).scene(0)
     image = torch.from_numpy(scene.image)[None]
     alone = audio.log_mel(torch.from_numpy(np.stack([loudness(s) for s in scene.stems])), net.mel)
     with torch.inference_mode():
         v = net.centers(net.embed_image(image), sources + net.architecture.background)
         heard = net.centers(net.embed_audio(alone), 1).centers[:, 0]
-        nearest = torch.cdist(heard, v.centers[0]).argmin(1)
+        nearest = torch.from_numpy(assign(heard, v.centers[0][:, None]).thing)
         grid = net.embed_image(image).shape[1:3]
         maps = v.assign[0, nearest].unflatten(-1, grid).numpy()
         mixture = torch.from_numpy(scene.mixture)[None]

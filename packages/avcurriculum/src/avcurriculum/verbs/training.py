@@ -12,15 +12,15 @@ import torch
 from avcurriculum import media, videos
 from avcurriculum.counting import fit_counter
 from avcurriculum.curriculum import Order, make
-from avcurriculum.evaluation import pair_accuracy
+from avcurriculum.evaluation import calibrate, disjoint_partners, pair_accuracy
 from avcurriculum.metrics import si_sdr
-from avcurriculum.mixing import draw_mix, stems, train_separator, visual_conditions
+from avcurriculum.mixing import SeparatorTrainer, draw_mix, stems, visual_conditions
 from avcurriculum.model import Architecture, AVNet, build
 from avcurriculum.packs import Pack
-from avcurriculum.pools import Pool, fill, solo_sounds
+from avcurriculum.pools import Pool, audio_features, fill
 from avcurriculum.separate import Separator, SeparatorSettings, save_separator
-from avcurriculum.training import Trainer, Training, save_model
-from avcurriculum.verbs.common import Weights, composer_of, read_pack
+from avcurriculum.training import History, Trainer, Training, save_model
+from avcurriculum.verbs.common import Weights, composer_of, read_model, read_pack
 from claimkit import run
 from claimkit.errors import InputError
 from claimkit.files import write_atomic
@@ -43,6 +43,7 @@ class TrainJob:
     separator_steps: int
     checkpoint_every: int
     device: str
+    init: Path | None = None
 
 
 class _Material(NamedTuple):
@@ -52,6 +53,8 @@ class _Material(NamedTuple):
     val: Pool | None
     pack: Pack
     shown: Pool
+    checks: dict[int, Pool]
+    """Scenes by number of sounds that "not in the picture" is calibrated on; not trained on."""
 
 
 def train(job: TrainJob, settings: Training, out: Path, resume: bool) -> None:
@@ -62,8 +65,7 @@ def train(job: TrainJob, settings: Training, out: Path, resume: bool) -> None:
     if job.hardest < 1:
         raise InputError(f"hardest = {job.hardest}: expected at least one source")
     device = parallel.join(run.choose_device(job.device))
-    canvas = {"small": 64, "resnet18": 224, "pretrained": 160}[job.architecture]
-    net = build(Architecture(job.architecture, canvas=canvas), settings.seed, job.weights).to(device)
+    net = _start(job, settings.seed).to(device)
     frozen = job.architecture == "pretrained"
     material = _composed(job, net, frozen, settings.seed)
     if job.videos is not None:
@@ -87,22 +89,56 @@ def train(job: TrainJob, settings: Training, out: Path, resume: bool) -> None:
     trainer.save(checkpoint)
     if not parallel.leads():
         return
-    save_model(net.cpu().eval(), out / "model.pt", notes={"order": job.order, "steps": trainer.step, "seed": settings.seed})
+    net = net.cpu().eval()
+    if val is not None:
+        print(verdict(trainer.history, len(disjoint_partners(val))))
+        for k, share in calibrate(bare, {k: v for k, v in material.checks.items() if len(v)}).items():
+            limit = f"{k} sound(s): beyond {bare.offscreen[k - 1]:.3f} is not in the picture"
+            print(f"{limit}, which finds {share:.0%} of absent ones")
+        net.offscreen = bare.offscreen
+    notes = {"order": job.order, "steps": trainer.best[1] if trainer.best else trainer.step, "seed": settings.seed}
+    save_model(net, out / "model.pt", notes=notes)
     history = dataclasses.asdict(trainer.history) | {"settings": dataclasses.asdict(settings), "order": job.order}
     write_atomic(out / "history.json", json.dumps(history) + "\n")
     print(f"{out / 'model.pt'}, {out / 'history.json'}, {checkpoint}")
     if job.separator_steps:
-        _train_separator(net, material, job.separator_steps, settings.seed, out)
+        _train_separator(net, material, job, settings.seed, out, resume)
+
+
+def verdict(history: History, pairs: int) -> str:
+    """Whether anything was learned: the best validation against chance, corrected for the number of looks."""
+    from scipy.stats import binomtest
+
+    step, _, best = max(history.validation, key=lambda v: v[2])
+    told = f"best validation pair accuracy {best:.3f} at step {step}, {pairs} pairs, chance 0.5"
+    if pairs == 0:
+        return "no two scenes to validate on differ: whether anything was learned is not known"
+    p = binomtest(round(best * pairs), pairs, 0.5, "greater").pvalue * len(history.validation)
+    if p < 0.05:
+        return f"{told}; the model of that step is kept"
+    return f"NOTHING WAS LEARNED that validation can tell from chance: {told}. More videos, --init or --weights may help"
+
+
+def _start(job: TrainJob, seed: int) -> AVNet:
+    if job.init is None:
+        canvas = {"small": 64, "resnet18": 224, "pretrained": 160}[job.architecture]
+        return build(Architecture(job.architecture, canvas=canvas), seed, job.weights)
+    net = read_model(job.init, job.weights)
+    kind = net.architecture.backbone
+    if kind != job.architecture:
+        raise InputError(f"{job.init} is a {kind} network: ask for --architecture {kind}")
+    return net
 
 
 def _composed(job: TrainJob, net: AVNet, frozen: bool, seed: int) -> _Material:
     pack = read_pack(job.pack, "train")
     numbers = range(1, min(job.hardest, len(pack.classes)) + 1)
     pools = {k: fill(composer_of(pack, k, net, seed), job.scenes, net, frozen) for k in numbers}
-    val = None
-    if job.videos is None:
-        val = fill(composer_of(read_pack(job.pack, "val"), max(pools), net, seed + 1), 120, net, frozen)
-    return _Material(pools, val, pack, pools[1])
+    if job.videos is not None:
+        return _Material(pools, None, pack, pools[1], {})
+    held_out = read_pack(job.pack, "val")
+    checks = {k: fill(composer_of(held_out, k, net, seed + 1), min(120, 2 * job.scenes), net, frozen) for k in numbers}
+    return _Material(pools, checks[max(checks)], pack, pools[1], checks)
 
 
 def _filmed(job: TrainJob, net: AVNet, frozen: bool, settings: Training, composed: _Material) -> _Material:
@@ -114,26 +150,39 @@ def _filmed(job: TrainJob, net: AVNet, frozen: bool, settings: Training, compose
     counter = fit_counter(composed.pools) if len(composed.pools) > 1 else None
     level = videos.complexity(scenes.pool, counter, max(composed.pools), settings.batch)
     pools = {k: scenes.pool.take(np.flatnonzero(level == k)) for k in range(1, max(level) + 1)}
-    held = f", {len(val)} held out to validate on" if val else ""
+    held = (
+        f", {len(val)} held out to validate on" if val else "; too few videos to hold any out: what is learned stays unknown"
+    )
     print(f"scenes by estimated number of sources: { ({k: len(p) for k, p in pools.items()}) }{held}")
     pack, shown = videos.sounding_videos(scenes, level == 1) if job.separator_steps else (composed.pack, composed.shown)
-    return _Material(pools, val, pack, shown)
+    checks = {} if val is None else {1: val}
+    return _Material(pools, val, pack, shown, checks)
 
 
-def _train_separator(net: AVNet, material: _Material, steps: int, seed: int, out: Path) -> None:
-    pack, shown = material.pack, material.shown
+def _train_separator(net: AVNet, material: _Material, job: TrainJob, seed: int, out: Path, resume: bool) -> None:
+    pack, shown, checkpoint = material.pack, material.shown, out / "separator-checkpoint.pt"
     frozen = net.architecture.backbone == "pretrained"
-    composer = composer_of(pack, 1, net, seed)
     bare = net.without_backbones().eval() if frozen else net
-    conditions = visual_conditions(bare, shown, solo_sounds(composer, net, frozen), False)
+    conditions = visual_conditions(bare, shown, (lambda mel: audio_features(net, mel)) if frozen else None)
     torch.manual_seed(seed)
     separator = Separator(SeparatorSettings(net.architecture.dim))
-    losses = train_separator(separator, pack, shown, conditions, steps, seed=seed)
+    trainer = SeparatorTrainer(separator, pack, shown, conditions, job.separator_steps, seed=seed)
+    if resume and checkpoint.is_file():
+        trainer.load(checkpoint)
+    try:
+        for _ in run.progress(trainer.run(), "separator", total=job.separator_steps - len(trainer.losses), unit="step"):
+            if len(trainer.losses) % job.checkpoint_every == 0:
+                trainer.save(checkpoint)
+    except KeyboardInterrupt:
+        print(f"interrupted at step {len(trainer.losses)} of the separator; go on from the last checkpoint with --resume")
+        raise
     mixes = [draw_mix(pack, shown, np.random.default_rng([seed, 7, i])) for i in range(20)]
     waves = stems(pack, mixes)
     with torch.inference_mode():
         estimate = separator.separate(waves.sum(1), conditions(mixes, waves.sum(1)))
     gain = si_sdr(waves.numpy(), estimate.numpy()) - si_sdr(waves.numpy(), waves.sum(1, keepdim=True).numpy())
     save_separator(separator, out / "separator.pt")
-    print(f"separator: loss {np.mean(losses[-20:]):.4f}, {np.nanmean(gain):+.1f} dB SI-SDR on training mixes")
+    checkpoint.unlink(missing_ok=True)
+    loss = np.mean(trainer.losses[-20:])
+    print(f"separator: loss {loss:.4f}, {np.nanmean(gain):+.1f} dB SI-SDR on training mixes; held-out: eval --separator")
     print(out / "separator.pt")

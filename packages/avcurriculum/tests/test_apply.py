@@ -1,0 +1,93 @@
+"""What a user's video is told: windows of sound, identity of sounds, one place each, what is not in the picture."""
+
+import numpy as np
+import pytest
+import torch
+
+from avcurriculum import apply, audio, conditions
+from avcurriculum.audio import RATE
+from avcurriculum.evaluation import calibrate, offscreen_distances
+from avcurriculum.model import Architecture, build
+from avcurriculum.pools import fill
+from avcurriculum.scenes import LEVELS, Composer
+from avcurriculum.training import load_model, save_model
+
+TINY = Architecture(widths=(4, 8, 8, 8), dim=8)
+
+
+def noise(seconds, seed=0):
+    return (0.1 * np.random.default_rng(seed).standard_normal(int(seconds * RATE))).astype(np.float32)
+
+
+def pictures(n, seed=1):
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(np.repeat(rng.integers(0, 255, (1, 64, 64, 3), np.uint8), n, 0))
+
+
+def test_every_look_hears_the_two_seconds_around_it():
+    """A burst from 3.0 to 3.5 s: heard exactly by the looks from 2 to 4.5 s, the ends left out."""
+    wave = np.zeros(8 * RATE, np.float32)
+    wave[3 * RATE : int(3.5 * RATE)] = noise(0.5)
+    times = np.arange(0, 8, 0.25)
+    heat = apply.track(build(TINY).eval(), pictures(len(times)), wave, times, 1)
+    assert times[~heat.silent].tolist() == [t for t in times if 2 < t < 4.5]
+    assert not heat.maps[heat.silent].any() and heat.maps[~heat.silent].any((1, 2, 3)).all()
+
+
+def test_one_sound_is_heard_anew_and_several_are_the_same_all_along(monkeypatch):
+    net, asked = build(TINY).eval(), []
+    real = apply.assign
+    monkeypatch.setattr(apply, "assign", lambda heard, seen: asked.append(heard) or real(heard, seen))
+    wave, times = np.concatenate([noise(3), np.sin(np.arange(3 * RATE) / 9).astype(np.float32)]), np.array([1.0, 5.0])
+    apply.track(net, pictures(2), wave, times, 1)
+    assert not torch.allclose(asked[0], asked[1])
+    window = torch.from_numpy(wave[4 * RATE : 6 * RATE])[None]
+    torch.testing.assert_close(asked[1], conditions.heard_centers(net, window, 1)[0])
+    heat = apply.track(net, pictures(2), wave, times, 2)
+    torch.testing.assert_close(asked[2], asked[3])
+    torch.testing.assert_close(asked[2], conditions.clip_centers(net, wave, 2))
+    np.testing.assert_allclose(heat.maps[0], heat.maps[1], atol=1e-5)
+
+
+def test_two_sounds_are_never_given_one_place():
+    heard = torch.tensor([[0.0, 0.0], [0.4, 0.0], [0.2, 0.0]])
+    seen = torch.tensor(
+        [[[0.1, 0.0], [9.0, 9.0]], [[2.0, 0.0], [0.9, 0.0]], [[0.0, 5.0], [0.0, 6.0]], [[7.0, 7.0], [1.2, 0.0]]]
+    )
+    found = conditions.assign(heard, seen)
+    assert found.thing.tolist() == [0, 1, 3], "0.1 + 0.5 + 1.0: less than any other three things"
+    torch.testing.assert_close(found.center, torch.tensor([[0.1, 0.0], [0.9, 0.0], [1.2, 0.0]]))
+    torch.testing.assert_close(found.distance, torch.tensor([0.1, 0.5, 1.0]))
+
+
+def test_a_sound_beyond_the_calibrated_distance_is_not_in_the_picture():
+    net, times = build(TINY).eval(), np.array([1.0, 2.0])
+    near = apply.track(net, pictures(2), noise(4), times, 1)
+    assert not near.absent.any() and near.places()[0]["in_picture"] == [True]
+    net.offscreen = (1e-3,)
+    far = apply.track(net, pictures(2), noise(4), times, 1)
+    assert far.absent.all() and not far.maps.any() and far.places()[0]["center"] == [None]
+    assert far.places()[0]["in_picture"] == [False]
+    assert not apply.track(net, pictures(2), noise(4), times, 2).absent.any(), "two sounds were not calibrated"
+
+
+def test_the_limit_is_passed_by_a_twentieth_of_what_is_there_and_is_kept_with_the_model(packs, tmp_path):
+    net = build(TINY).eval()
+    pools = {k: fill(Composer(packs["val"], LEVELS[k], seed=k), 40, net) for k in (1, 2)}
+    found = calibrate(net, pools)
+    for k, pool in pools.items():
+        own, other = offscreen_distances(net, pool, k)
+        assert len(own) == 40 * k and (own > net.offscreen[k - 1]).mean() == pytest.approx(0.05, abs=0.02)
+        assert found[k] == (other > net.offscreen[k - 1]).mean()
+    save_model(net, tmp_path / "m.pt")
+    assert load_model(tmp_path / "m.pt").offscreen == net.offscreen
+
+
+def test_the_centres_of_a_clip_come_from_all_of_it_and_from_no_silence():
+    net = build(TINY).eval()
+    wave = np.concatenate([noise(2), np.zeros(4 * RATE, np.float32)])
+    torch.testing.assert_close(conditions.clip_centers(net, wave, 1), conditions.clip_centers(net, wave[: 3 * RATE], 1))
+    assert conditions.clip_centers(net, noise(0.5), 2).shape == (2, 8)
+    long = np.tile(noise(2), 100)
+    assert torch.isfinite(conditions.clip_centers(net, long, 2)).all()
+    assert audio.rms(long) > 0
