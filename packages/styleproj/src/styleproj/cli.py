@@ -200,6 +200,29 @@ def web(port: int = 7860, size: int = 512, device: str = "auto") -> None:
     verbs.web(port, size, device)
 
 
+def export(
+    out: tyro.conf.Positional[Path],
+    size: tuple[int, int] = (512, 512),
+    style_size: tuple[int, int] = (512, 512),
+    model: Path | None = None,
+) -> None:
+    """Write the network for other runtimes: styleproj export styleproj.onnx. Needs styleproj[export] for ONNX.
+
+    The graph takes two pictures of these sizes, (1, 3, height, width) in [0, 1], and a strength, and gives the result
+    without the map of colours after decoding.
+
+    Args:
+        out: File: .onnx, or .pt2 for torch.export.
+        size: Width and height of content and result in pixels, multiples of 8.
+        style_size: Width and height of the style picture.
+        model: A network that styleproj train wrote; the one that comes with the package when not given.
+    """
+    from styleproj.export import export as write
+    from styleproj.weights import load_network
+
+    print(write(load_network(model), out, size[::-1], style_size[::-1]))
+
+
 def bench(size: int = 512, rounds: int = 5, device: str = "auto") -> None:
     """Measure on this machine: the projection against EFDM's, AdaIN and WCT, and whole pictures a second.
 
@@ -218,7 +241,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     run(
         "styleproj",
         "Any photo in the style of any picture, offline.",
-        {"stylize": stylize, "video": video, "train": train, "demo": demo, "web": web, "bench": bench},
+        {"stylize": stylize, "video": video, "train": train, "demo": demo, "web": web, "export": export, "bench": bench},
         CITATION,
         argv,
     )
