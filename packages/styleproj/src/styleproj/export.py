@@ -1,8 +1,8 @@
 """The network and its projection as one graph of plain operators, for onnxruntime, browsers and telephones.
 
 Sorting and scattering are operators of ONNX, so the projection travels with the network: two pictures and a strength go in,
-the stylized picture comes out. Sizes are fixed when the graph is made. Where a picture is of exactly one colour, the rounding of
-each runtime decides the order of its features, and the grain there differs from runtime to runtime.
+the stylized picture comes out. Sizes are fixed when the graph is made. Where a picture is of exactly one colour, rounding
+decides the order of its features, and the grain there differs from runtime to runtime.
 """
 
 import warnings
