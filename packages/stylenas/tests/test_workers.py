@@ -17,10 +17,11 @@ from optuna.trial import TrialState
 
 from claimkit.errors import InputError
 from stylenas import ledger
-from stylenas.ledger import Kind, Ledger, State
+from stylenas.ledger import Ledger
 from stylenas.objective import Objective
 from stylenas.race import race
 from stylenas.search import Search
+from stylenas.state import Kind, State
 from stylenas.storage import open_storage
 from stylenas.table import Table
 from stylenas.workers import run_search
@@ -246,3 +247,80 @@ def test_a_search_runs_in_the_processes_of_joblib():
     here = race(Table(3), OBJECTIVE, 20, ["evolution"], 0)
     there = joblib.Parallel(n_jobs=2)(joblib.delayed(race)(Table(3), OBJECTIVE, 20, ["evolution"], 0) for _ in range(2))
     assert there == [here] * 2
+
+
+POISON = """
+import os
+
+class Poison:
+    name, operators = "poison", [f"b{i}" for i in range(6)]
+    def canonical(self, genome): return genome
+    def evaluate(self, genome):
+        with open(os.environ["SLOW_LOG"], "a") as log:
+            log.write(f"{genome} {os.getpid()}\\n")
+        with open(os.environ["SLOW_LOG"]) as log:
+            third = log.read().split()[4:5]
+        if third == [genome]:
+            os.kill(os.getpid(), 9)
+        return {"q": genome.count("1")}
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_genome_that_kills_its_worker_is_given_up_and_the_search_ends(slow, tmp_path):
+    """The third genome is deadly, wherever it is tried."""
+    (tmp_path / "poison.py").write_text(POISON)
+    from poison import Poison
+
+    q = [Objective.parse("q")]
+    plan = Search(space=Poison(), objectives=q, budget=8, sampler="random", storage=tmp_path / "j", max_attempts=2)
+    state = run_search(plan, own_processes=True)
+    deadly = slow()[2][0]
+    assert state.done == 8 and Counter(g for g, _ in slow())[deadly] == 2 and len(slow()) == 9
+    assert [t.user_attrs["genome"] for t in state.of("failed")] == [deadly]
+    assert "2 times without a result" in state.of("failed")[0].user_attrs["failed"]
+
+
+def test_threads_share_a_search_of_evaluations_that_wait(tmp_path):
+    """As many wait at once as there are workers; each genome once, whatever the storage."""
+    together, most = [0], [0]
+
+    class Waiting(Table):
+        def evaluate(self, genome):
+            together[0] += 1
+            most[0] = max(most[0], together[0])
+            time.sleep(0.05)
+            together[0] -= 1
+            return super().evaluate(genome)
+
+    for place in (None, tmp_path / "j"):
+        most[0] = 0
+        state = run_search(search(Waiting(), place, 24), workers=6, kind="threads")
+        genomes = [t.user_attrs["genome"] for t in state.of("evaluated")]
+        assert state.done == 24 == len(set(genomes)) and most[0] > 3
+
+
+def test_the_error_of_a_thread_ends_all():
+    plan = Search(space=Table(), objectives=[Objective.parse("beauty")], budget=5)
+    with pytest.raises(InputError, match="the objective asks for beauty"):
+        run_search(plan, workers=3, kind="threads")
+    with pytest.raises(InputError, match="processes or threads"):
+        run_search(plan, workers=3, kind="fibres")
+
+
+def test_a_folder_is_no_storage(tmp_path):
+    with pytest.raises(InputError, match="is a folder"):
+        open_storage(tmp_path)
+
+
+def test_a_database_holds_what_a_journal_holds(tmp_path):
+    """Parameters are written together; Optuna reads them as it reads its own."""
+    import optuna
+
+    address = f"sqlite:///{tmp_path / 's.db'}"
+    by_place = [run_search(search(Table(), place, 12)).trials for place in (address, tmp_path / "j")]
+    assert [(t.params, t.values, t.user_attrs["genome"]) for t in by_place[0]] == [
+        (t.params, t.values, t.user_attrs["genome"]) for t in by_place[1]
+    ]
+    plain = optuna.load_study(storage=address, study_name="search").trials
+    assert [(t.params, t.distributions) for t in plain] == [(t.params, t.distributions) for t in by_place[1]]

@@ -61,13 +61,15 @@ def search(
     seed: int = 0,
     study: str = "search",
     out: Path | None = None,
+    kind: Literal["processes", "threads"] = "processes",
+    confirm: str | None = None,
 ) -> None:
     """Search; the same command goes on where it was killed, and joins from other processes and machines.
 
     Args:
         space: published (31 operators), extended (encoder depth and width, too), table (synthetic), or MODULE:NAME.
         budget: Evaluations of different networks in all, those of earlier runs included.
-        workers: Processes.
+        workers: Processes, or threads.
         storage: Journal file, or the address of a database such as sqlite:///search.db.
         objectives: published, a term such as macs, or a sum such as "0.8*reconstruction + 0.1*macs"; several for a front.
         sampler: evolution is StyleNAS's, random and nsga2 are Optuna's.
@@ -80,12 +82,15 @@ def search(
         seed: Seed of all draws.
         study: Name of the study in the storage.
         out: Picture of the search; beside the storage when not given.
+        kind: Of workers: threads for evaluations that wait, as on a cluster; they need not be importable elsewhere.
+        confirm: How many of the best are evaluated again with how many seeds before a winner is named, such as 10x3.
     """
     from stylenas import verbs
 
     options = verbs.StyleOptions(training, size, steps, content)
     verbs.search(
-        space, budget, workers, storage, objectives, sampler, population, tournament, options, seed, study, out
+        space, budget, workers, storage, objectives, sampler, population, tournament, options, seed, study, out,
+        kind, confirm,
     )  # fmt: skip
 
 

@@ -9,23 +9,20 @@ import os
 import platform
 import threading
 import time
-from collections import ChainMap, Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import takewhile
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 import psutil
 from optuna.distributions import CategoricalDistribution
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from claimkit.errors import InputError
+from stylenas.state import State
 from stylenas.storage import quiet, studies
 
 HEADER = "stylenas"
@@ -33,92 +30,6 @@ BEAT_SECONDS = 15.0
 GRACE_SECONDS = 120.0
 """A claim from another machine whose owner has not been heard of for so long is lost."""
 BIT = CategoricalDistribution((0, 1))
-
-Kind = Literal["running", "evaluated", "failed", "copy", "withdrawn", "lost"]
-
-
-def kind(trial: FrozenTrial) -> Kind:
-    """What a trial is. Evaluated and failed ones were worked on and count; a copy repeats a known genome and does not."""
-    if not trial.state.is_finished():
-        return "running"
-    if trial.state == TrialState.COMPLETE:
-        return "copy" if "copy" in trial.user_attrs else "evaluated"
-    return "failed" if "failed" in trial.user_attrs else "withdrawn" if "withdrawn" in trial.user_attrs else "lost"
-
-
-@dataclass(frozen=True)
-class Settled:
-    """The first trials of a study, as far as all of them are finished: they stay what they are and are looked at once."""
-
-    number: int = 0
-    counts: Counter[Kind] = field(default_factory=Counter)
-    known: Mapping[str, FrozenTrial] = field(default_factory=dict)
-    lost: Sequence[FrozenTrial] = ()
-
-
-@dataclass(frozen=True)
-class State:
-    """All trials at one moment."""
-
-    trials: Sequence[FrozenTrial]
-    settled: Settled = Settled()
-
-    @cached_property
-    def recent(self) -> list[tuple[FrozenTrial, Kind]]:
-        """The trials that are not settled yet."""
-        return [(t, kind(t)) for t in self.trials[self.settled.number :]]
-
-    @property
-    def kinds(self) -> list[Kind]:
-        """What each trial is."""
-        return [kind(t) for t in self.trials]
-
-    def of(self, *wanted: Kind) -> list[FrozenTrial]:
-        """The trials of some kinds; looks at all."""
-        return [t for t in self.trials if kind(t) in wanted]
-
-    def count(self, *wanted: Kind) -> int:
-        """How many trials are of some kinds."""
-        return sum(self.settled.counts[k] for k in wanted) + sum(k in wanted for _, k in self.recent)
-
-    @property
-    def running(self) -> list[FrozenTrial]:
-        """Trials that are being evaluated."""
-        return [t for t, k in self.recent if k == "running"]
-
-    @cached_property
-    def known(self) -> Mapping[str, FrozenTrial]:
-        """Canonical genomes that are evaluated, failed or running, each with its first trial."""
-        recent: dict[str, FrozenTrial] = {}
-        for t, k in self.recent:
-            if k in ("evaluated", "failed", "running"):
-                recent.setdefault(t.user_attrs["genome"], t)
-        return ChainMap(self.settled.known, recent)
-
-    @property
-    def done(self) -> int:
-        """Evaluations that count: each is a different canonical genome."""
-        return self.count("evaluated", "failed")
-
-    @property
-    def orphan(self) -> FrozenTrial | None:
-        """A lost evaluation that nobody has taken up."""
-        lost = [*self.settled.lost, *(t for t, k in self.recent if k == "lost")]
-        return next((t for t in lost if t.user_attrs["genome"] not in self.known), None)
-
-    def settle(self) -> "State":
-        """The same, with what has finished since among the settled."""
-        finished = list(takewhile(lambda entry: entry[1] != "running", self.recent))
-        if not finished:
-            return self
-        old = self.settled
-        known = dict(old.known)
-        for t, k in finished:
-            if k in ("evaluated", "failed"):
-                known.setdefault(t.user_attrs["genome"], t)
-        lost = [*old.lost, *(t for t, k in finished if k == "lost")]
-        counts = old.counts + Counter(k for _, k in finished)
-        return State(self.trials, Settled(old.number + len(finished), counts, known, lost))
 
 
 class Ledger:
@@ -155,6 +66,7 @@ class Ledger:
         self._owner = {"host": platform.node(), "pid": os.getpid(), "started": psutil.Process().create_time()}
         self._heard: dict[int, tuple[int, float]] = {}
         self._last = State([])
+        self._asks_once = not isinstance(storage, InMemoryStorage | JournalStorage)
 
     def read(self) -> State:
         """All trials as they are now; claims of the dead are declared lost first."""
@@ -175,11 +87,12 @@ class Ledger:
             attributes: What the sampler wants to find again with them.
             budget: Evaluations that the search may have in all.
         """
-        settled = self._last.settled  # as of before: others may end this trial, too
+        last = self._last  # as of before: others may end this trial, too
         trial = self._trial(TrialState.RUNNING, genome, params, attributes, {"owner": self._owner})
         trial_id = self.storage.create_new_trial(self._id, trial)
         number = self.storage.get_trial_number_from_id(trial_id)
-        before = State(self.read().trials[:number], settled)
+        alone = number == len(last.trials)  # numbers are an order: nobody has begun anything since
+        before = last if alone else State(self.read().trials[:number], last.settled)
         if genome in before.known or before.count("evaluated", "failed", "running") >= budget:
             self.storage.set_trial_user_attr(trial_id, "withdrawn", True)
             self._close(trial_id, TrialState.FAIL)
@@ -204,8 +117,10 @@ class Ledger:
         self._note(trial_id, "failed", reason)
         self._close(trial_id, TrialState.FAIL)
 
-    def lose(self, trial_id: int) -> None:
-        """Give a claim back: it is evaluated again, by whoever comes next."""
+    def lose(self, trial_id: int, interrupted: bool = False) -> None:
+        """Give a claim back: it is evaluated again, by whoever comes next; an interruption is no attempt."""
+        if interrupted:
+            self._note(trial_id, "interrupted", True)
         self._close(trial_id, TrialState.FAIL)
 
     @contextmanager
@@ -228,8 +143,13 @@ class Ledger:
             thread.join()
 
     def _look(self) -> State:
-        """All trials; after the first time only those are asked for that were not settled."""
+        """All trials; after the first time only those are asked for that were not settled.
+
+        A database is asked once for all that are new: Optuna keeps the others.
+        """
         settled = self._last.settled
+        if self._asks_once:
+            return State(self.storage.get_all_trials(self._id, deepcopy=False), settled)
         if not settled.number:
             return State(self.storage.get_all_trials(self._id, deepcopy=False))
         trials = [*self._last.trials[: settled.number]]
@@ -298,5 +218,11 @@ def check_header(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         InputError: The first thing that differs.
     """
     for key, value in wanted.items():
-        if held.get(key) != value:
+        if key == "identity":
+            if held.get(key, value) != value:  # studies of before it was kept go on
+                raise InputError(
+                    f"the study holds the space {wanted['space']!r} with other data or another code: put them back, or "
+                    "choose another --storage or --study (attributes that begin with _ do not count)"
+                )
+        elif held.get(key) != value:
             raise InputError(f"the study holds {key} {held.get(key)!r}, not {value!r}: choose another --storage or --study")

@@ -51,8 +51,13 @@ class Objective:
         return sum(w * terms[n] for n, w in self.weights)
 
     def __str__(self) -> str:
-        """As :meth:`parse` reads it."""
-        return " + ".join(n if w == 1 else f"{w:g}*{n}" for n, w in self.weights)
+        """As :meth:`parse` reads it, every digit of the weights."""
+        return " + ".join(n if w == 1 else f"{_written(w)}*{n}" for n, w in self.weights)
+
+
+def _written(weight: float) -> str:
+    """Without a plus sign, which separates terms, and without the zero of whole numbers."""
+    return repr(weight).removesuffix(".0").replace("e+", "e")
 
 
 PUBLISHED = "0.8*reconstruction + 0.1*perception + 0.1*operators"

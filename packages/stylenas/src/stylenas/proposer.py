@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna.samplers import RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from stylenas.ledger import BIT, State
+from stylenas.ledger import BIT
 from stylenas.search import Search
+from stylenas.state import State
 from stylenas.storage import quiet
 
 
@@ -32,8 +34,8 @@ class Proposer:
         with quiet():
             self.mirror = optuna.create_study(directions=[StudyDirection.MINIMIZE] * len(self.search.objectives))
 
-    def draw(self, state: State, attempt: int) -> tuple[dict[str, int], dict[str, Any]]:
-        """The bits of the next trial, and what the sampler wants kept with them."""
+    def draw(self, state: State, attempt: int, anywhere: bool = False) -> tuple[dict[str, int], dict[str, Any]]:
+        """The bits of the next trial, and what the sampler wants kept with them; ``anywhere``: any bits, uniform."""
         arrived = [t for t in state.trials[self.settled :] if t.state == TrialState.COMPLETE and t.number not in self.seen]
         for t in sorted(arrived, key=_completed):
             self.mirror.add_trial(t)
@@ -41,7 +43,8 @@ class Proposer:
         self.settled = state.settled.number
         number = state.count("evaluated", "failed", "copy", "running")  # as if nothing had ever been lost
         sequence = np.random.SeedSequence([self.search.seed, number, attempt])
-        self.mirror.sampler = self.search.make_sampler(int(sequence.generate_state(1)[0]))
+        seed = int(sequence.generate_state(1)[0])
+        self.mirror.sampler = RandomSampler(seed) if anywhere else self.search.make_sampler(seed)
         draft = self.mirror.ask(dict.fromkeys(self.search.space.operators, BIT))
         kept = self.mirror.get_trials(deepcopy=False)[draft.number].system_attrs
         self.mirror.tell(draft, state=TrialState.FAIL)

@@ -1,7 +1,7 @@
 """What a search found: its evaluations in order, the best of them, the front."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,11 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from claimkit.errors import InputError
+from stylenas.confirm import confirmed
 from stylenas.front import non_dominated
-from stylenas.ledger import HEADER, State
+from stylenas.ledger import HEADER
 from stylenas.objective import Objective
+from stylenas.state import State
 from stylenas.storage import studies
 
 
@@ -25,12 +27,14 @@ class Results:
         trials: Evaluations.
         copies: How often the sampler drew what was known.
         failed: Evaluations without a value.
+        again: Of the best, the terms of other seeds, by genome and seed.
     """
 
     header: dict[str, Any]
     trials: Sequence[FrozenTrial]
     copies: int
     failed: int
+    again: Mapping[str, Mapping[int, Mapping[str, float]]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, storage: BaseStorage, study: str) -> "Results":
@@ -42,10 +46,12 @@ class Results:
         if study not in (names := studies(storage)):
             raise InputError(f"the storage holds no study {study!r}: it has {', '.join(names) or 'none'}")
         study_id = storage.get_study_id_from_name(study)
-        header = storage.get_study_user_attrs(study_id).get(HEADER)
+        attributes = storage.get_study_user_attrs(study_id)
+        header = attributes.get(HEADER)
         if header is None:
             raise InputError(f"the study {study!r} was not made by stylenas")
-        return cls.of(header, State(storage.get_all_trials(study_id, deepcopy=False)))
+        state = State(storage.get_all_trials(study_id, deepcopy=False))
+        return replace(cls.of(header, state), again=confirmed(attributes))
 
     @classmethod
     def of(cls, header: dict[str, Any], state: State) -> "Results":

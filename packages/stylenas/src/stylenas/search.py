@@ -1,17 +1,18 @@
 """What a search is: a space, objectives, a budget, a sampler, and where it is kept."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler
+from optuna.storages import BaseStorage
 
 from claimkit.errors import InputError
 from stylenas.evolution import AgingEvolution
 from stylenas.ledger import Ledger
 from stylenas.objective import Objective
-from stylenas.space import Space, check_space
+from stylenas.space import Space, check_space, identity
 from stylenas.storage import open_storage
 
 SamplerName = Literal["evolution", "random", "nsga2"]
@@ -31,6 +32,9 @@ class Search:
         seed: Seed of all draws.
         storage: Journal file or database address; None is memory.
         study: Name of the study in the storage.
+        catch: Exceptions of an evaluation that are recorded as its failure, and the search goes on; any other ends it.
+        max_attempts: Evaluations of a genome that may end without a result, its worker killed or an exception not caught,
+            before it counts as failed.
     """
 
     space: Space
@@ -42,10 +46,17 @@ class Search:
     seed: int = 0
     storage: str | Path | None = None
     study: str = "search"
+    catch: tuple[type[Exception], ...] = (Exception,)
+    max_attempts: int = 2
+    identity: str = field(init=False)
+    """Of the space, as it was when the search was described."""
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range and a space that is none."""
         check_space(self.space)
+        object.__setattr__(self, "identity", identity(self.space))
+        if self.max_attempts < 1:
+            raise InputError(f"max_attempts = {self.max_attempts}: an evaluation needs at least one")
         if self.budget < 1:
             raise InputError(f"budget = {self.budget}: a search needs at least one evaluation")
         if not self.objectives:
@@ -71,12 +82,14 @@ class Search:
         size = {"random": "", "nsga2": f"({self.population})"}.get(self.sampler, f"({self.population}, {self.tournament})")
         return {
             "space": self.space.name,
+            "identity": self.identity,
             "operators": list(self.space.operators),
             "objectives": [str(o) for o in self.objectives],
             "sampler": self.sampler + size,
             "seed": self.seed,
         }
 
-    def open(self) -> Ledger:
-        """The study in the storage, new or resumed."""
-        return Ledger(open_storage(self.storage), self.study, self.header(), len(self.objectives))
+    def open(self, storage: BaseStorage | None = None) -> Ledger:
+        """The study in the storage, new or resumed; in one that is open already, if it is given."""
+        held = open_storage(self.storage) if storage is None else storage
+        return Ledger(held, self.study, self.header(), len(self.objectives))

@@ -1,10 +1,18 @@
 """What can be searched: binary operators, which of their strings mean the same, and what a string is worth."""
 
+import ast
+import hashlib
 import importlib
+import inspect
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol, runtime_checkable
+
+import joblib
 
 from claimkit.errors import InputError
 
@@ -14,7 +22,8 @@ class Space(Protocol):
     """A space of genomes, strings of ``0`` and ``1`` with one character an operator; write these four and it is searched.
 
     With several workers the object travels to other processes by pickle; a method ``prepare()``, if any, is called once
-    before.
+    before. A method ``confirm(genome, seed)``, if any, evaluates with another seed, for ``--confirm``. A storage remembers
+    the name and the :func:`identity`: public attributes and source.
     """
 
     @property
@@ -48,9 +57,68 @@ def check_space(space: Space) -> None:
     if not operators or len(set(operators)) != len(operators):
         raise InputError(f"the operators of {space.name} must be at least one, each named once")
     for genome in ("0" * len(operators), "1" * len(operators)):
-        form = space.canonical(genome)
-        if len(form) != len(genome) or set(form) - set("01") or space.canonical(form) != form:
-            raise InputError(f"{space.name}: canonical({genome!r}) = {form!r} is not a canonical genome of the same length")
+        form = canonical(space, genome)
+        if canonical(space, form) != form:
+            raise InputError(f"{space.name}: canonical({genome!r}) = {form!r} has another canonical form: give a stable one")
+
+
+def canonical(space: Space, genome: str) -> str:
+    """The space's canonical form, checked.
+
+    Raises:
+        InputError: No string of the same length of ``0`` and ``1``.
+    """
+    form = space.canonical(genome)
+    if not isinstance(form, str) or len(form) != len(genome) or set(form) - set("01"):
+        raise InputError(f"{space.name}: canonical({genome!r}) = {form!r} is no genome of {len(genome)} characters 0 or 1")
+    return form
+
+
+def checked_terms(space: Space, genome: str, terms: object) -> dict[str, float]:
+    """What an evaluation gave, as numbers.
+
+    Raises:
+        InputError: No mapping of names to numbers.
+    """
+    given = f"{space.name}: evaluate({genome!r}) gave"
+    if not isinstance(terms, Mapping) or not terms:
+        raise InputError(f"{given} {_short(terms)}: expected named numbers, such as {{'quality': 0.5}}")
+    numbers = {}
+    for name, value in terms.items():
+        if not isinstance(name, str):
+            raise InputError(f"{given} the name {_short(name)}: expected text")
+        try:
+            numbers[name] = float(value)
+        except (TypeError, ValueError, RuntimeError) as e:
+            raise InputError(f"{given} {name} = {_short(value)}: expected one number") from e
+    return numbers
+
+
+def identity(space: Space) -> str:
+    """What a space is beyond its name: a digest of its public attributes and of its source, comments left out.
+
+    Attributes that begin with an underscore, and cached properties, are taken for caches. A space that knows better has an
+    attribute ``identity``. Data that have no digest, such as open files, do not count.
+    """
+    if isinstance(own := getattr(space, "identity", None), str):
+        return own
+    kind = type(space)
+    cached = {n for k in kind.__mro__ for n, v in vars(k).items() if isinstance(v, cached_property)}
+    data = {n: v for n, v in getattr(space, "__dict__", {}).items() if not n.startswith("_") and n not in cached}
+    held = []
+    for name, value in sorted(data.items()):
+        with suppress(Exception):  # joblib pickles what it hashes, and pickling raises nearly anything
+            held.append((name, joblib.hash(value)))
+    code = []
+    for k in kind.__mro__[:-1]:
+        with suppress(OSError, TypeError, SyntaxError):  # typed into a console, or written in another language
+            code.append(ast.dump(ast.parse(textwrap.dedent(inspect.getsource(k)))))
+    return hashlib.sha256(repr((held, code)).encode()).hexdigest()[:16]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def check_genome(space: Space, genome: str) -> str:
@@ -61,7 +129,7 @@ def check_genome(space: Space, genome: str) -> str:
     """
     if len(genome) != len(space.operators) or set(genome) - set("01"):
         raise InputError(f"{genome!r} is no genome of {space.name}: expected {len(space.operators)} characters 0 or 1")
-    return space.canonical(genome)
+    return canonical(space, genome)
 
 
 def load_space(name: str) -> Space:

@@ -65,11 +65,15 @@ class Table:
         """Every bit matters."""
         return genome
 
-    def evaluate(self, genome: str) -> Mapping[str, float]:
-        """Terms ``quality``, ``operators`` and ``macs``, the last two in [0, 1]."""
+    def confirm(self, genome: str, seed: int) -> Mapping[str, float]:
+        """The same with another disturbance: what training again does."""
+        return self.evaluate(genome, f"{self.seed}.{seed}")
+
+    def evaluate(self, genome: str, draw: str = "") -> Mapping[str, float]:
+        """Terms ``quality``, ``operators`` and ``macs``, the last two in [0, 1]; the disturbance is that of ``draw``."""
         x = np.frombuffer(genome.encode(), np.uint8) - ord("0")
         penalty = self.single[x, np.arange(self.bits)].sum() + (self.pairs * (x[:, None] != x[None])).sum()
-        digest = hashlib.sha256(f"{self.seed}:{genome}".encode()).digest()
+        digest = hashlib.sha256(f"{draw or self.seed}:{genome}".encode()).digest()
         noise = self.noise * np.random.default_rng(list(digest[:16])).standard_normal()
         return {
             "quality": float(FLOOR + penalty + noise),

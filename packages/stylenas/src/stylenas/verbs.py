@@ -13,14 +13,15 @@ from claimkit import run
 from claimkit.errors import InputError
 from claimkit.files import write_atomic
 from stylenas import plots
-from stylenas.ledger import State
+from stylenas.confirm import Confirm, confirm, ranked
 from stylenas.objective import Objective
 from stylenas.results import Results
 from stylenas.search import Search
 from stylenas.space import Space, load_space
+from stylenas.state import State
 from stylenas.storage import open_storage
 from stylenas.table import Table
-from stylenas.workers import run_search
+from stylenas.workers import reasons, run_search
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,13 @@ def make_space(name: str, options: StyleOptions, storage: str, latency: bool) ->
 
 def search(
     space: str, budget: int, workers: int, storage: str, objectives: tuple[str, ...], sampler: Any, population: int,
-    tournament: int, options: StyleOptions, seed: int, study: str, out: Path | None,
+    tournament: int, options: StyleOptions, seed: int, study: str, out: Path | None, kind: Any = "processes",
+    again: str | None = None,
 ) -> None:  # fmt: skip
     """Search with progress, then print the best and draw the search."""
     picture = out or beside(storage, ".png")
     run.picture(picture)
+    wanted = None if again is None else Confirm.parse(again)
     if objectives == ("published",) and space == "table":
         objectives = ("quality + 0.1*operators",)
     chosen = [Objective.parse(o) for o in objectives]
@@ -63,14 +66,22 @@ def search(
         population=population, tournament=tournament, seed=seed, storage=storage, study=study,
     )  # fmt: skip
     with Progress(chosen[0], budget) as progress:
-        state = run_search(plan, workers, progress)
+        state = run_search(plan, workers, progress, kind=kind)
     results = Results.of(plan.header(), state)
     draw(results, picture)
     copies = f"{results.copies} drawn again and not evaluated twice, {results.failed} failed"
     print(f"{state.done} evaluations of {budget}, {copies}")
     if state.done < budget:
         print("the sampler draws nothing new any more: the space is exhausted, or as good as")
+    for reason, count in reasons(state)[:3]:
+        print(f"{count} failed: {reason}")
     report(results, results.best(chosen[0], 5) if len(chosen) == 1 else results.front(*chosen), chosen)
+    if wanted is not None:
+        with tqdm(unit="net", disable=not sys.stderr.isatty(), leave=False) as bar:
+            found = confirm(plan, plan.open(), wanted, lambda done: bar.update(done - bar.n))
+        print(f"the best {len(found)} again, means of {wanted.seeds} seeds with standard errors:")
+        for genome, mean, error in ranked(found, chosen[0]):
+            print(f"{mean:.4f} ± {error:.4f}  {genome}")
     print(picture)
 
 
@@ -99,6 +110,9 @@ def export(storage: str, count: int, objective: str | None, study: str, out: Pat
         {"genome": results.genome(i), "objective": float(values[i]), "terms": results.trials[i].user_attrs["terms"]}
         for i in results.best(chosen, count)
     ]
+    for row in rows:
+        if seeds := results.again.get(row["genome"]):
+            row["confirmed"] = float(np.mean([chosen.of(terms) for terms in seeds.values()]))
     if results.header["space"].startswith("published"):
         from stylenas.style.spaces import photonet_bits
 

@@ -202,7 +202,7 @@ EXPERIMENTS = [
         {
             "smoke": Default(contents=2, styles=1, longest=96),
             "small": Default(),
-            "full": Default(longest=384, development=True, judge="vgg19", regions=True),
+            "full": Default(longest=256, development=True, judge="vgg19", regions=True),
         },
         measure,
         judge_default,

@@ -10,10 +10,10 @@ from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from stylenas import plots
 from stylenas.claims.common import published, style_space
-from stylenas.ledger import State
 from stylenas.objective import PUBLISHED, Objective
 from stylenas.results import Results
 from stylenas.search import Search
+from stylenas.state import State
 from stylenas.style.spaces import StyleSpace, scratch
 from stylenas.table import Table
 from stylenas.workers import run_search

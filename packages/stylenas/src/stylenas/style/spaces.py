@@ -20,6 +20,7 @@ from stylenas.style.candidate import EXTENDED, PUBLISHED, Candidate, CandidateNe
 from stylenas.style.judge import Judge, training_crops
 from stylenas.style.supernet import Supernet, c_step_loss, narrow_encoder
 
+CONFIRMING = 1000  # between the seed of a search and those that confirm it
 SpaceName = Literal["published", "extended"]
 Training = Literal["supernet", "scratch"]
 
@@ -86,6 +87,15 @@ class StyleSpace:
     def evaluate(self, genome: str) -> Mapping[str, float]:
         """The terms of :class:`~stylenas.style.judge.Judge`."""
         return self.studio.judge.terms(self.network(genome), self.latency)
+
+    def confirm(self, genome: str, seed: int) -> Mapping[str, float]:
+        """The terms of the genome trained from scratch on other crops, from other weights, as many steps."""
+        return replace(scratch(self, self.steps), seed=self.seed + CONFIRMING + seed).evaluate(genome)
+
+    @property
+    def identity(self) -> str:
+        """Its name says what its values depend on; the teacher beside it, whatever file it comes from."""
+        return digest(load_network("photonet", self.weights))
 
     def network(self, genome: str) -> CandidateNet:
         """A genome's network, with shared weights or trained."""
