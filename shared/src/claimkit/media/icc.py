@@ -39,7 +39,7 @@ def srgb_decode(coded: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(coded <= 0.04045, coded / 12.92, ((np.maximum(coded, 0) + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
-def srgb_encode(linear: NDArray[np.float32]) -> NDArray[np.float32]:
+def srgb_encode(linear: NDArray[Any]) -> NDArray[np.float32]:
     """Coded values of sRGB of linear light in [0, 1]."""
     root = 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055
     return np.where(linear <= 0.0031308, linear * 12.92, root).astype(np.float32)

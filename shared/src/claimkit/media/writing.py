@@ -1,0 +1,293 @@
+"""Videos into files: encoders by name, colours told, times as given; a video rewritten with all else that it holds."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from claimkit import run
+from claimkit.errors import InputError
+from claimkit.files import atomic_path
+from claimkit.media.clip import Frame, Reader, clip_info, open_clip
+from claimkit.media.tracks import connect
+from claimkit.media.video_colour import Hdr, VideoColour, from_rgb, written
+
+Encoder = Literal["auto", "h264", "hevc", "vp9", "av1", "prores", "ffv1"]
+LIBRARY = {
+    "h264": "libx264",
+    "hevc": "libx265",
+    "vp9": "libvpx-vp9",
+    "av1": "libsvtav1",
+    "prores": "prores_ks",
+    "ffv1": "ffv1",
+}
+HOLDS = {
+    ".mp4": ("h264", "hevc", "vp9", "av1"),
+    ".m4v": ("h264",),
+    ".mov": ("h264", "hevc", "prores"),
+    ".mkv": tuple(LIBRARY),
+    ".webm": ("vp9", "av1"),
+}
+FORMS = {"prores": ("yuv422p10le", "yuv422p10le"), "ffv1": ("yuv444p", "yuv444p10le")}
+"""Pixel formats of 8 and of 10 bits, where they are not 4:2:0."""
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """How a video is written.
+
+    Attributes:
+        encoder: By name; ``auto`` is H.264, VP9 in .webm, and H.265 where HDR is kept.
+        quality: From 1 to 100, where a codec loses; 80 is visually lossless.
+        hdr: HLG and PQ become SDR by a curve, or are kept in 10 bits.
+        strip: Leave out title, date and place.
+    """
+
+    encoder: Encoder = "auto"
+    quality: int = 80
+    hdr: Hdr = "tone-map"
+    strip: bool = False
+
+    def __post_init__(self) -> None:
+        """Check."""
+        if not 1 <= self.quality <= 100:
+            raise InputError(f"quality = {self.quality}: expected 1 to 100")
+
+
+@dataclass(frozen=True)
+class ClipReport:
+    """What was written: frames, seconds from the first to the last, and a sentence each on what was changed or left out."""
+
+    frames: int
+    seconds: float
+    notes: tuple[str, ...]
+
+
+class VideoWriter:
+    """Writes frames into a video file that appears whole or not at all; use it in a ``with`` statement.
+
+    Args:
+        path: The suffix names the container.
+        rate: Frames a second, for frames without times of their own.
+        options: Encoder and quality.
+        colour: What the frames are tagged as; by their height when None: BT.709 from 720 lines.
+        aspect: Width of a pixel over its height.
+        time_base: Unit of the frames' times; 1 / rate when None.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        rate: Fraction | int = 25,
+        options: ClipOptions | None = None,
+        *,
+        colour: VideoColour | None = None,
+        aspect: Fraction = Fraction(1),
+        time_base: Fraction | None = None,
+    ):
+        self.options = options or ClipOptions()
+        self.path, self.rate, self.colour, self.aspect = path, Fraction(rate), colour, aspect
+        self.suffix = path.suffix.lower()
+        self.encoder = check_container(path, self.options)
+        self.time_base = time_base or 1 / self.rate
+        self.container: Any = None
+        self.count, self._stack, self._video = 0, ExitStack(), None
+        self._last: int | None = None
+
+    def __enter__(self) -> "VideoWriter":
+        with ExitStack() as stack:
+            temporary = stack.enter_context(atomic_path(self.path))
+            self.container = stack.enter_context(av.open(str(temporary), "w"))
+            self._stack = stack.pop_all()
+        return self
+
+    def begin(self, width: int, height: int, deep: bool = False) -> None:
+        """Make the stream of pictures; the first frame does it otherwise."""
+        usual = VideoColour() if max(width, height) >= 1280 or min(width, height) >= 720 else VideoColour(6, 1, 1, 1)
+        self.colour = self.colour or usual
+        self._size = (height, width)
+        if self.encoder == "av1":
+            os.environ.setdefault("SVT_LOG", "1")  # it prints otherwise
+        self._form = FORMS.get(self.encoder, ("yuv420p", "yuv420p10le"))[deep]
+        video: Any = self.container.add_stream(LIBRARY[self.encoder], rate=self.rate, options=self._options())
+        video.width, video.height = (width, height) if "444" in self._form else (width + width % 2, height + height % 2)
+        video.pix_fmt = self._form
+        context = video.codec_context
+        context.time_base, context.sample_aspect_ratio = self.time_base, self.aspect
+        context.colorspace, context.color_range = self.colour.matrix, self.colour.range
+        context.color_primaries, context.color_trc = self.colour.primaries, self.colour.transfer
+        if self.encoder == "hevc" and self.suffix != ".mkv":
+            context.codec_tag = "hvc1"
+        self._video = video
+
+    def write(self, frame: Any, pts: int | None = None, duration: int = 0) -> None:
+        """Append a frame of the first one's size; odd sizes are made even by repeating the last row or column.
+
+        Args:
+            frame: ``(h, w, 3)`` bytes or 16 bits, or a tensor ``(3, h, w)`` of values in [0, 1].
+            pts: When it is shown, in units of the time base; a frame after the last when None.
+            duration: In the same units.
+        """
+        pixels = _pixels(frame)
+        if self._video is None:
+            self.begin(pixels.shape[1], pixels.shape[0], pixels.dtype == np.uint16)
+        if pixels.shape[:2] != self._size:
+            had = f"{self._size[1]} x {self._size[0]}"
+            raise InputError(f"a frame has {pixels.shape[1]} x {pixels.shape[0]} pixels, those before it had {had}")
+        video: Any = self._video
+        pixels = np.pad(pixels, ((0, video.height - pixels.shape[0]), (0, video.width - pixels.shape[1]), (0, 0)), "edge")
+        made = from_rgb(pixels, self.colour or VideoColour(), self._form)
+        made.pts = pts if pts is not None else round(self.count / self.rate / self.time_base)
+        made.time_base, made.duration = self.time_base, duration
+        self.count += 1
+        with self._named():
+            self.container.mux(video.encode(made))
+
+    def __exit__(self, *error: Any) -> None:
+        with self._stack:
+            if error[0] is not None:
+                raise error[1]
+            if self.count == 0:
+                raise InputError(f"{self.path.name}: no frame was given")
+            with self._named():
+                self.container.mux(self._video.encode(None))  # type: ignore[union-attr]
+
+    def describe(self, source: Any) -> None:
+        """Take title, date, place and chapters from an open video, unless they are to be stripped."""
+        if self.options.strip:
+            return
+        own = ("major_brand", "minor_version", "compatible_brands", "encoder")  # what a container says of its own form
+        self.container.metadata.update({k: v for k, v in source.metadata.items() if k.lower() not in own})
+        if chapters := source.chapters():
+            self.container.set_chapters(chapters)
+
+    def _named(self) -> "_Named":
+        return _Named(self.path)
+
+    def _options(self) -> dict[str, str]:
+        lost, large = 100 - self.options.quality, self._size[0] * self._size[1] > 2_200_000
+        match self.encoder:
+            case "h264":
+                return {"crf": f"{10 + 0.4 * lost:g}", **({"rc-lookahead": "10"} if large else {})}
+            case "hevc":
+                return {"crf": f"{12 + 0.4 * lost:g}", "x265-params": "log-level=none:rc-lookahead=10"}
+            case "vp9":
+                pace = {"deadline": "good", "cpu-used": "4", "lag-in-frames": "12"}
+                return {"crf": f"{14 + 0.49 * lost:.0f}", "b": "0", **pace}
+            case "av1":
+                return {"crf": f"{14 + 0.49 * lost:.0f}", "preset": "8"}
+            case "prores":
+                return {"profile": "3" if self.options.quality >= 80 else "2"}
+            case _:
+                return {}
+
+
+class _Named:
+    """The encoder's errors as one sentence, which blames the result and not the source."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, FFmpegError):
+            raise InputError(f"{self.path} cannot be written: {(error.strerror or str(error)).lower()}") from error
+
+
+def check_container(path: Path, options: ClipOptions) -> str:
+    """The encoder for a file.
+
+    Raises:
+        InputError: A container that is not written, or that does not hold what the encoder makes.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in HOLDS:
+        raise InputError(f"{path.name}: write videos as .mp4, .m4v, .mov, .mkv or .webm")
+    usual = "vp9" if suffix == ".webm" else "hevc" if options.hdr == "keep" else "h264"
+    chosen = usual if options.encoder == "auto" else options.encoder
+    if chosen not in HOLDS[suffix]:
+        raise InputError(f"{path.name}: {suffix} does not hold {chosen}: use .mkv, or --encoder {usual}")
+    if LIBRARY[chosen] not in av.codecs_available:
+        raise InputError(f"this PyAV comes without {LIBRARY[chosen]}: choose another --encoder than {chosen}")
+    return chosen
+
+
+def rewrite_clip(
+    source: Path,
+    target: Path,
+    change: Callable[[Frame], Any],
+    options: ClipOptions | None = None,
+    side: int = 0,
+) -> ClipReport:
+    """Write a video with every frame changed: times, sound, subtitles, shape of pixels and colour tags stay.
+
+    Args:
+        source: The video.
+        target: The result, which appears whole or not at all.
+        change: What becomes of a frame: pixels or a tensor, of one size for all.
+        options: Encoder, quality, and what becomes of HDR.
+        side: Frames are shrunk to at most so many pixels squared before; 0 keeps their size.
+
+    Raises:
+        InputError: The source cannot be read, or the target not be written.
+    """
+    options = options or ClipOptions()
+    check_container(target, options)
+    info = clip_info(source)
+    seen = info.colour
+    if options.hdr == "keep" and options.encoder == "auto" and not seen.hdr:
+        options = ClipOptions("auto", options.quality, "tone-map", options.strip)
+    with open_clip(source) as container:
+        reader = Reader(container, source, side, options.hdr)
+        base, colour = reader.stream.time_base, written(seen, options.hdr)
+        writer = VideoWriter(target, info.rate, options, colour=colour, aspect=info.aspect, time_base=base)
+        times: list[float] = []
+        feeds: dict[int, Any] = {}
+        waiting: list[Any] = []
+
+        def frames() -> Iterator[Frame]:
+            """The video's; all other packets go on their way in between, once the tracks for them are made."""
+            for packet in reader.packets():
+                if packet.stream is reader.stream:
+                    yield from map(reader.frame, reader.decode(packet))
+                else:
+                    waiting.append(packet)
+                if writer.count:
+                    for early in waiting:
+                        _feed(feeds, early, target)
+                    waiting.clear()
+
+        with writer:
+            for frame in run.progress(frames(), source.name, total=info.frames, unit="frame"):
+                pixels = _pixels(change(frame))
+                if not times:
+                    writer.begin(pixels.shape[1], pixels.shape[0], pixels.dtype == np.uint16)
+                    feeds = connect(container, writer.container, writer.suffix, source, reader.notes)
+                    writer.describe(container)
+                times.append(frame.time)
+                writer.write(pixels, round(frame.pts * frame.time_base / base), frame.duration)
+            reader.finish()
+    return ClipReport(writer.count, times[-1] - times[0], tuple(reader.notes))
+
+
+def _feed(feeds: dict[int, Any], packet: Any, target: Path) -> None:
+    if packet.stream.index in feeds:
+        with _Named(target):
+            feeds[packet.stream.index](packet)
+
+
+def _pixels(frame: Any) -> NDArray[Any]:
+    if isinstance(frame, np.ndarray):
+        return frame
+    values = frame.detach().clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
+    return np.rint(values * 255).astype(np.uint8)
