@@ -101,6 +101,7 @@ class Reader:
         self.colour: VideoColour | None = None
         self._last: int | None = None
         self._damaged, self._count = 0, 0
+        self._end, self._whole = 0.0, False
 
     def decode(self, packet: Any) -> list[Any]:
         """The decoder's frames of a packet of the video; a damaged packet gives none."""
@@ -130,7 +131,11 @@ class Reader:
 
     def packets(self, *streams: Any) -> Iterator[Any]:
         """Packets in the order of the file, as far as it can be read."""
-        return _packets(self.container, self.path, streams, self.notes)
+        for packet in _packets(self.container, self.path, streams, self.notes):
+            if packet.pts is not None:
+                self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            yield packet
+        self._whole = not streams or len(self.container.streams) == len(streams)
 
     def frames(self) -> Iterator[Frame]:
         """All frames."""
@@ -152,6 +157,12 @@ class Reader:
         said = self.stream.frames
         if said and self._count < said and not self._damaged:
             self.notes.append(f"{self.path} is cut: it says that it has {said} frames, and {self._count} are there")
+            return
+        start, lasts = ((v or 0) / 1e6 for v in (self.container.start_time, self.container.duration))
+        if self._whole and self._end < start + lasts - max(0.3, 0.02 * lasts):
+            self.notes.append(
+                f"{self.path} is cut: it says that it lasts {lasts:.1f} s, and {self._end - start:.1f} s are there"
+            )
 
     def _say_colour(self, colour: VideoColour) -> None:
         if colour.hdr and self.hdr == "tone-map":

@@ -105,7 +105,7 @@ class VideoWriter:
     def __enter__(self) -> "VideoWriter":
         with ExitStack() as stack:
             temporary = stack.enter_context(atomic_path(self.path))
-            self.container = stack.enter_context(av.open(str(temporary), "w"))
+            self.container = stack.enter_context(av.open(str(temporary), "w", options={"avoid_negative_ts": "disabled"}))
             self._stack = stack.pop_all()
         return self
 
@@ -178,7 +178,8 @@ class VideoWriter:
             case "h264":
                 return {"crf": f"{10 + 0.4 * lost:g}", **({"rc-lookahead": "10"} if large else {})}
             case "hevc":
-                return {"crf": f"{12 + 0.4 * lost:g}", "x265-params": "log-level=none:rc-lookahead=10"}
+                # without B-frames: of fewer frames than it reorders x265 writes the decoding times from memory never set
+                return {"crf": f"{12 + 0.4 * lost:g}", "x265-params": "log-level=none:rc-lookahead=10:bframes=0"}
             case "vp9":
                 pace = {"deadline": "good", "cpu-used": "4", "lag-in-frames": "12"}
                 return {"crf": f"{14 + 0.49 * lost:.0f}", "b": "0", **pace}
