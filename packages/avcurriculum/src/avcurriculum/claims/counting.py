@@ -30,7 +30,7 @@ def measure(s: CountingSettings, job: Job) -> Values:
     half = s.scenes // 2
     pools = data.training()
     known = {k: p.take(range(half)) for k, p in pools.items()}
-    counter = fit_counter(known)
+    counter = fit_counter(known, level=True)
     confusion = counter.confusion({k: data.pools["test", k] for k in pools})
     true = np.repeat(np.arange(1, HARDEST + 1), confusion.sum(1))
     guess = np.concatenate([np.repeat(np.arange(1, HARDEST + 1), row) for row in confusion])
