@@ -91,3 +91,77 @@ def test_si_sdr_ignores_scale():
     s, e = mixture()
     np.testing.assert_allclose(metrics.si_sdr(s, 5 * e), metrics.si_sdr(s, e))
     assert np.isnan(metrics.si_sdr(0 * s, e)).all()
+
+
+def test_median_cuts_have_the_ties_of_their_references():
+    """Values that the published scripts give: at least the upper median, or strictly above it and the maximum."""
+    plateau = np.array([[0.0, 0.0, 1.0], [1.0, 1.0, 1.0], [1.0, 2.0, 2.0]])
+    assert metrics.binarize(plateau, "median").sum() == 7 and metrics.binarize(plateau, "strict median").sum() == 2
+    top = np.array([[0.0, 1.0], [1.0, 1.0]])
+    assert metrics.binarize(top, "strict median").tolist() == metrics.binarize(top, "median").tolist() == [[0, 1], [1, 1]]
+    low = np.array([[0.0, 0.0], [0.0, 1.0]])
+    assert metrics.binarize(low, "median").all() and metrics.binarize(low, "strict median").sum() == 1
+
+
+def test_boxes_are_cut_off_and_what_is_outside_is_cut_away():
+    assert metrics.box_mask([[0.9, 0.2, 2.99, 1.5]], 4, 4).nonzero() == (pytest.approx([0, 0]), pytest.approx([0, 1]))
+    assert metrics.box_mask([[-5, -5, 1, 1], [3, 3, 99, 99]], 4, 4).sum() == 2
+    assert not metrics.box_mask([[2, 2, 1, 3], [1e16, 0, 4, 4]], 4, 4).any()
+
+
+def test_thresholds_of_the_area_are_those_of_the_references_in_floating_point():
+    assert metrics.auc([0.15]) == pytest.approx(0.05 * 2.5 if 0.15 < 0.05 * 3 else 0.05 * 3.5)
+    assert metrics.auc([0.5]) == pytest.approx(0.525)
+
+
+def extended():
+    """Six pictures, two of them negatives; the second detection is in the wrong place."""
+    ciou = [0.9, 0.1, 0.8, 0.0, 0.5, 0.0]
+    return metrics.detections(ciou, [0.9, 0.8, 0.7, 0.6, 0.5, 0.1], [True, True, True, False, True, False])
+
+
+def test_precision_recall_f1_and_ap_by_hand():
+    rows = extended()
+    # right of found, and missed: 0.8: 1 of 2, 2; 0.7: 2 of 3, 1; 0.6: 2 of 4, 1; 0.5: 3 of 5, none; 0.1: 3 of 6, none
+    pairs = {0.8: (1 / 2, 1 / 3), 0.7: (2 / 3, 2 / 3), 0.6: (1 / 2, 2 / 3), 0.5: (3 / 5, 1.0), 0.1: (1 / 2, 1.0)}
+    for threshold, pair in pairs.items():
+        assert metrics.precision_recall(rows, threshold) == pytest.approx(pair)
+    assert metrics.precision_recall(rows, 1.0) == (1.0, 0.0)
+    assert metrics.max_f1(rows) == pytest.approx(2 * 0.6 / 1.6)
+    # as published: best precision from here on (2/3, 2/3, 3/5, 3/5, 1/2) times the gain to the next recall (1/3, 0, 1/3, 0)
+    assert metrics.average_precision(rows) == pytest.approx(2 / 3 / 3 + 3 / 5 / 3)
+    assert metrics.localization_accuracy(rows) == pytest.approx(2 / 4), "0.5 is not above 0.5"
+    with pytest.raises(InputError, match="at least one picture with a sounding thing"):
+        metrics.detections([0.0], [0.0], [False])
+    with pytest.raises(InputError, match="not finite"):
+        metrics.detections([np.nan], [0.0], [True])
+
+
+def test_f1_looks_at_tenths_as_published_or_at_every_confidence():
+    n = 40
+    rows = metrics.detections(np.where(np.arange(n) < 13, 1.0, 0.0), 1 - np.arange(n) / n, np.arange(n) < 13)
+    assert metrics.max_f1(rows, every=True) == 1.0 and metrics.max_f1(rows) < 0.97
+
+
+def test_negatives_by_value():
+    maps = [np.array([[0.0, 0.2], [0.4, m]]) for m in (0.5, 0.6, 0.7, 0.8, 0.9)]
+    assert metrics.universal_threshold(maps) == pytest.approx(0.8)
+    assert [metrics.lit_area(m, 0.6) for m in maps] == [0, 0, 0.25, 0.25, 0.25]
+    assert metrics.area_score([0.0, 0.25]) == pytest.approx(1 - 0.05 * (5 - 0.5) * 0.5)
+    assert metrics.harmonic(0, 0) == 0 and metrics.harmonic(0.2, 0.8) == pytest.approx(0.32)
+    assert metrics.confidence(np.arange(7.0)) == pytest.approx((5 + 6) / 2), "a quarter of seven is two, as published"
+
+
+def test_interactive_pictures_count_where_every_sound_is_found():
+    scores = {"a": [0.6, 0.9], "b": [0.9, 0.4], "c": [0.5, 0.5]}
+    assert metrics.interactive_iou(scores) == pytest.approx(2 / 3)
+    single = {k: [min(v)] for k, v in scores.items()}
+    assert metrics.interactive_auc(scores) == pytest.approx(metrics.auc([s[0] for s in single.values()]))
+
+
+def test_the_sweep_is_the_measure_at_every_threshold():
+    m, g = RNG.uniform(size=(2, 6, 6)), (RNG.uniform(size=(2, 6, 6)) > 0.5).astype(float)
+    sweep = metrics.threshold_sweep(m, g, "max", 4)
+    assert list(sweep) == [0.2, 0.4, 0.6, 0.8]
+    want = [metrics.consensus_iou(metrics.binarize(a, "max", 0.4), b) for a, b in zip(m, g, strict=True)]
+    assert sweep[0.4] == pytest.approx((np.mean(want), metrics.success_rate(want)))

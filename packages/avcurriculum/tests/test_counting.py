@@ -1,0 +1,47 @@
+"""Numbers of sounds: what the counter hears, and what it must not."""
+
+import numpy as np
+import pytest
+import torch
+
+from avcurriculum import audio
+from avcurriculum.counting import FLOOR, SourceCounter, regroup, statistics
+from avcurriculum.pools import Pool
+from claimkit.errors import InputError
+
+
+def pool(mel):
+    n = len(mel)
+    none = [np.zeros((0, 4), np.int64)] * n
+    return Pool(torch.arange(n)[:, None], mel, mel, none, [(i,) for i in range(n)], none, 8)
+
+
+def test_statistics_by_value():
+    mel = torch.tensor([[[0.0, 2.0], [4.0, 2.0], [2.0, 2.0]]])
+    assert statistics(mel, level=True)[0].tolist() == pytest.approx([2, 2, 2, 0, 4, 2])
+    loud = float(mel.exp().mean().log())
+    assert statistics(mel)[0].tolist() == pytest.approx([2 - loud, 2 - loud, 2, 0, 4 - loud, 2 - loud], abs=1e-6)
+    assert statistics(torch.tensor([[[0.0, -30.0], [0.0, -30.0]]]))[0, 1] == FLOOR
+
+
+def test_the_counter_does_not_hear_the_level():
+    wave = 0.1 * torch.randn(2, 32_000, generator=torch.Generator().manual_seed(0))
+    quiet, loud = statistics(audio.log_mel(wave)), statistics(audio.log_mel(3 * wave))
+    np.testing.assert_allclose(quiet, loud, atol=0.02)
+    assert np.abs(statistics(audio.log_mel(wave), True) - statistics(audio.log_mel(3 * wave), True)).max() > 1
+
+
+def test_confusion_has_true_numbers_in_rows_and_regrouping_keeps_pictures_with_their_sounds():
+    class Loudest:
+        def predict(self, x):
+            return np.where(x[:, 0] > 1.5, 2, 1)
+
+    counter = SourceCounter(Loudest(), level=True)
+    mel = torch.tensor([1.0, 1.0, 2.0, 2.0, 2.0, 1.0])[:, None, None].expand(-1, 2, -1)
+    pools = {1: pool(mel[:3]), 2: pool(mel[3:])}
+    assert counter.confusion(pools).tolist() == [[2, 1], [1, 2]]
+    groups = regroup(pools, counter, least=1)
+    assert {k: g.classes for k, g in groups.items()} == {1: [(0,), (1,), (2,)], 2: [(2,), (0,), (1,)]}
+    assert all(g.visual[:, 0].tolist() == [c[0] for c in g.classes] for g in groups.values())
+    with pytest.raises(InputError, match=r"only 3 scenes are estimated to have 1 source\(s\)"):
+        regroup(pools, counter, least=4)

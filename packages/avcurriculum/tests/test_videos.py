@@ -1,0 +1,27 @@
+"""Scenes of a video by value: which frame, which two seconds."""
+
+import numpy as np
+import torch
+
+from avcurriculum import media
+from avcurriculum.audio import RATE
+from avcurriculum.model import Architecture, build
+from avcurriculum.videos import video_scenes
+
+COLORS = np.array([[220, 20, 20], [20, 220, 20], [20, 20, 220], [230, 230, 230]], np.uint8)
+
+
+def test_a_scene_is_the_middle_frame_and_the_two_seconds_of_sound_around_it(tmp_path):
+    """The colour changes at 0.5, 1.5 and 2.5 s, the pitch at 2 s: the middles of two scenes are green and white."""
+    shown = np.repeat(COLORS, [5, 10, 10, 15], 0)
+    t = np.arange(4 * RATE) / RATE
+    wave = (0.3 * np.sin(2 * np.pi * np.where(t < 2, 400, 1500) * t)).astype(np.float32)
+    pictures = np.broadcast_to(shown[:, None, None], (40, 64, 64, 3))
+    media.write_clip(tmp_path / "x.mp4", [np.ascontiguousarray(p) for p in pictures], 10, wave)
+    scenes, skipped = video_scenes([tmp_path / "x.mp4"], build(Architecture(widths=(4, 8, 8, 8), dim=8)).eval())
+    assert not skipped and len(scenes.pool) >= 1
+    middles = scenes.pictures[:, 32, 32].astype(int)
+    for middle, sound, color, pitch in zip(middles, scenes.sounds, COLORS[[1, 3]], (400, 1500), strict=False):
+        assert np.abs(middle - color).max() < 40
+        assert abs(np.abs(np.fft.rfft(sound)).argmax() / 2 - pitch) < 3
+    assert torch.isfinite(scenes.pool.mel).all()
