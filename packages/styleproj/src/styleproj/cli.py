@@ -220,7 +220,7 @@ def export(
     from styleproj.export import export as write
     from styleproj.weights import load_network
 
-    print(write(load_network(model), out, size[::-1], style_size[::-1]))
+    print(write(load_network(model), out, (size[1], size[0]), (style_size[1], style_size[0])))
 
 
 def bench(size: int = 512, rounds: int = 5, device: str = "auto") -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,19 +16,24 @@ from claimkit.style.transforms import Statistics
 from styleproj.network import StyleNetwork
 from styleproj.sorted_style import SortedStyle, barycentre
 
+FORMAT = 2
+"""What a style holds; another number is another digest, so that nothing kept by an earlier version is taken up."""
+
 
 @dataclass(frozen=True)
 class Style:
-    """Sorted features of a picture at the levels of a network, and the statistics of its colours.
+    """Sorted features of a picture at the levels of a network, their statistics, and those of its colours.
 
     Attributes:
         levels: One an encoder level that the network transforms.
+        statistics: Mean and covariance of the same features, of which the sorted values know each channel alone.
         colours: Mean and covariance of red, green and blue.
         network: Digest of the network that they come from.
         name: For file names and messages.
     """
 
     levels: tuple[SortedStyle, ...]
+    statistics: tuple[Statistics, ...]
     colours: Statistics
     network: str
     name: str = "style"
@@ -37,7 +43,8 @@ class Style:
         from safetensors.torch import save_file
 
         tensors = {f"level{i}": s.values.detach().cpu().contiguous() for i, s in enumerate(self.levels)}
-        tensors |= {"colour_mean": self.colours.mean.cpu(), "colour_covariance": self.colours.covariance.cpu()}
+        for name, s in (*((f"level{i}", s) for i, s in enumerate(self.statistics)), ("colour", self.colours)):
+            tensors |= {f"{name}_mean": s.mean.cpu(), f"{name}_covariance": s.covariance.cpu()}
         with atomic_path(path) as temporary:
             save_file(tensors, temporary, {"network": self.network, "name": self.name, "kind": "styleproj"})
 
@@ -55,28 +62,37 @@ class Style:
                 about = f.metadata() or {}
                 if about.get("kind") != "styleproj":
                     raise InputError(f"{path} holds no style: give a picture, or a file that Style.save wrote")
-                levels = tuple(SortedStyle(f.get_tensor(f"level{i}")) for i in range(len(f.keys()) - 2))
-                colours = Statistics(f.get_tensor("colour_mean"), f.get_tensor("colour_covariance"))
-            return cls(levels, colours, about["network"], about["name"])
+                names = sorted(k for k in f.keys() if k.startswith("level") and "_" not in k)  # noqa: SIM118 - no mapping
+                if any(f"{n}_mean" not in f.keys() for n in names):  # noqa: SIM118
+                    raise InputError(f"{path} was kept by an earlier version: prepare the style from its picture again")
+                levels = tuple(SortedStyle(f.get_tensor(n)) for n in names)
+                *statistics, colours = (
+                    Statistics(f.get_tensor(f"{n}_mean"), f.get_tensor(f"{n}_covariance")) for n in (*names, "colour")
+                )
+            return cls(levels, tuple(statistics), colours, about["network"], about["name"])
         except SafetensorError as e:
             raise InputError(f"{path} holds no style: give a picture, or a file that Style.save wrote") from e
 
 
 def mix(styles: list[Style], weights: list[float]) -> Style:
-    """One style between several: their Wasserstein barycentre channel by channel, and the mean of their colours."""
+    """One style between several: their Wasserstein barycentre channel by channel, and the mean of their statistics."""
     levels = zip(*(s.levels for s in styles), strict=True)
     mixed = tuple(barycentre(level, weights) for level in levels)
     shares = [w / sum(weights) for w in weights]
-    colours = Statistics(
-        sum((w * s.colours.mean for w, s in zip(shares, styles, strict=True)), torch.zeros(())),
-        sum((w * s.colours.covariance for w, s in zip(shares, styles, strict=True)), torch.zeros(())),
-    )
-    return Style(mixed, colours, styles[0].network, "+".join(s.name for s in styles))
+
+    def mean(of: Sequence[Statistics]) -> Statistics:
+        means = (w * s.mean for w, s in zip(shares, of, strict=True))
+        covariances = (w * s.covariance for w, s in zip(shares, of, strict=True))
+        return Statistics(sum(means, torch.zeros(())), sum(covariances, torch.zeros(())))
+
+    statistics = tuple(mean(level) for level in zip(*(s.statistics for s in styles), strict=True))
+    name = "+".join(s.name for s in styles)
+    return Style(mixed, statistics, mean([s.colours for s in styles]), styles[0].network, name)
 
 
 def digest(network: StyleNetwork) -> str:
     """Short sha256 of a network's shape and weights: two networks that differ have styles that do not fit each other."""
-    total = hashlib.sha256(json.dumps([network.levels, network.channels]).encode())
+    total = hashlib.sha256(json.dumps([FORMAT, network.levels, network.channels]).encode())
     for name, tensor in network.encoder.state_dict().items():
         total.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
     return total.hexdigest()[:16]

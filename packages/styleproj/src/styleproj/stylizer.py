@@ -16,9 +16,10 @@ from claimkit.style.transforms import Statistics, ot_map
 from styleproj import tiles
 from styleproj.colour import coral, keep_chroma
 from styleproj.network import StyleNetwork
-from styleproj.projection import Ties, project
+from styleproj.projection import Ties
 from styleproj.sorted_style import SortedStyle
 from styleproj.style import Style, digest, mix, picture_digest
+from styleproj.transforms import FeatureTransform, bounded, checked_transform, transform
 from styleproj.weights import load_network
 
 Picture: TypeAlias = Tensor | Path | str
@@ -33,8 +34,10 @@ class Stylizer:
     Args:
         network: A network, a file of one, or None for the one that comes with the package.
         ties: Order among equal values, see :func:`styleproj.project`.
+        transform: How features take the style, see :func:`styleproj.transforms.transform`; ``projection`` is the paper's.
         palette: After decoding, map the colours to the mean and covariance of the style's, by the map that moves them least;
             a decoder alone does not hit them. Not done where the content's colours are kept.
+        max_gain: Most that this map of colours may enlarge a difference of colours, at least 1.
         device: ``auto``, ``cpu``, ``cuda`` ...
         tile: Side of the pieces in which larger pictures are encoded and decoded; the result does not depend on it.
         cache: Folder where styles are kept between runs.
@@ -49,7 +52,9 @@ class Stylizer:
         network: StyleNetwork | Path | None = None,
         *,
         ties: Ties = "average",
+        transform: FeatureTransform = "projection",
         palette: bool = True,
+        max_gain: float = float("inf"),
         device: str = "auto",
         tile: int = 1024,
         cache: Path | None = None,
@@ -60,7 +65,11 @@ class Stylizer:
         if tile < SMALLEST or tile % self.network.multiple:
             raise InputError(f"tile = {tile}: expected a multiple of {self.network.multiple}, at least {SMALLEST}")
         self.ties: Ties = ties
+        if not max_gain >= 1:
+            raise InputError(f"max_gain = {max_gain}: expected at least 1, which lets no difference of colours grow")
+        self.transform: FeatureTransform = checked_transform(transform)
         self.palette = palette
+        self.max_gain = max_gain
         self.tile = tile
         self.cache = cache
         self._digest = digest(self.network)
@@ -93,9 +102,11 @@ class Stylizer:
         with torch.inference_mode():
             features = self._encode(image)
             where = None if mask is None else mask > 0.5
-            levels = [SortedStyle.of(x[0], self._at_level(where, x, image)) for x in features]
+            inside = [self._at_level(where, x, image) for x in features]
+            levels = [SortedStyle.of(x[0], w) for x, w in zip(features, inside, strict=True)]
+            statistics = [Statistics.of(x, None if w is None else w.float()) for x, w in zip(features, inside, strict=True)]
             colours = Statistics.of(image[None], None if where is None else where.float())
-        prepared = Style(tuple(levels), colours, self._digest, name or "style")
+        prepared = Style(tuple(levels), tuple(statistics), colours, self._digest, name or "style")
         if file:
             prepared.save(file)
         return prepared
@@ -148,7 +159,7 @@ class Stylizer:
                 features[level] = self._transform(x, parts, level, alpha, image)
             result = crop(tiles.decode(self.network, tuple(features), self.tile)[None], *image.shape[-2:])[0]
             if self.palette and preserve_color is None:
-                result = _repaint(result, parts, alpha)
+                result = _repaint(result, parts, alpha, self.max_gain)
         if preserve_color == "luminance":
             result = keep_chroma(result, image.to(result.device))
         if mask is not None:
@@ -186,16 +197,19 @@ class Stylizer:
     def _transform(
         self, x: Tensor, parts: list[tuple[Tensor | None, Style]], level: int, alpha: float, image: Tensor
     ) -> Tensor:
-        """Project the features of a level, part by part."""
+        """Transform the features of a level, part by part."""
+
+        def towards(features: Tensor, style: Style, ties: Ties) -> Tensor:
+            return transform(features, style.levels[level], style.statistics[level], self.transform, alpha, ties)
+
         if parts and parts[0][0] is None:
-            return project(x, parts[0][1].levels[level].to(x.device), alpha, ties=self.ties)
+            return towards(x, parts[0][1], self.ties)
         z = x.clone()
         ties = "average" if self.ties == "local-mean" else self.ties  # a part has no neighbourhoods
         for where, style in parts:
             here = self._at_level(where, x, image)
             if here is not None and here.any():
-                part = x[..., here].unsqueeze(-2)
-                z[..., here] = project(part, style.levels[level].to(x.device), alpha, ties=ties).squeeze(-2)
+                z[..., here] = towards(x[..., here].unsqueeze(-2), style, ties).squeeze(-2)
         return z
 
     def _encode(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -217,14 +231,15 @@ class Stylizer:
         return coral(_checked(picture, "the style").cpu(), image.cpu())
 
 
-def _repaint(result: Tensor, parts: list[tuple[Tensor | None, Style]], alpha: float) -> Tensor:
-    """Give each part of a picture the colours of its style, as far as ``alpha`` goes."""
+def _repaint(result: Tensor, parts: list[tuple[Tensor | None, Style]], alpha: float, max_gain: float) -> Tensor:
+    """Give each part of a picture the colours of its style, as far as ``alpha`` and ``max_gain`` let it."""
     for where, style in parts:
         if where is not None and not where.any():
             continue
         here = None if where is None else where.to(result)
         wanted = Statistics(style.colours.mean.to(result.device), style.colours.covariance.to(result.device))
-        fit = ot_map(Statistics.of(result[None], here), wanted).blend(alpha)
+        own = Statistics.of(result[None], here)
+        fit = bounded(ot_map(own, wanted), own.mean, max_gain).blend(alpha)
         painted = fit(result[None])[0].clamp(0, 1)
         result = painted if here is None else torch.where(here > 0, painted, result)
     return result
