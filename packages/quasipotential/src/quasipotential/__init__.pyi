@@ -8,6 +8,7 @@ from .exits import exit_slope as exit_slope
 from .exits import simulate_exits as simulate_exits
 from .exits import simulate_occupancy as simulate_occupancy
 from .exits import tabulate as tabulate
+from .guesses import string_path as string_path
 from .mesh import torch_field as torch_field
 from .paths import autograd_jacobian as autograd_jacobian
 from .paths import geometric_action as geometric_action

@@ -22,9 +22,9 @@ def lyapunov_covariance(jacobian: np.ndarray, diffusion: np.ndarray) -> np.ndarr
         jacobian: of the drift, ``(d, d)``, all eigenvalues with negative real part.
         diffusion: ``(d, d)``, symmetric positive definite.
     """
-    one = np.eye(len(jacobian))
-    operator = np.kron(jacobian, one) + np.kron(one, jacobian)
-    q = np.linalg.solve(operator, -np.asarray(diffusion, float).reshape(-1)).reshape(np.shape(jacobian))
+    from scipy.linalg import solve_continuous_lyapunov
+
+    q = solve_continuous_lyapunov(np.asarray(jacobian, float), -np.asarray(diffusion, float))
     return 0.5 * (q + q.T)
 
 

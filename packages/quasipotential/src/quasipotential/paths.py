@@ -1,16 +1,26 @@
 """Minimum action paths: steepest descent of a solved quasi-potential, and the geometric minimum action method (gMAM).
 
-gMAM (Heymann and Vanden-Eijnden 2008) works in any dimension without a mesh: a chain of points between two given
-ends relaxes to
-the path of least geometric action ``int |b|_A |phi'|_A - <b, A phi'> ds``, ``A = D^{-1}``.
+gMAM (Heymann and Vanden-Eijnden 2008) works in any dimension without a mesh: a chain of points between two given ends is
+moved to the path of least geometric action ``int |b|_A |phi'|_A - <b, A phi'> ds``, ``A = D^{-1}``.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from claimkit.errors import InputError
+
+from ._relax import Forces, difference, relax, spaced
+from .guesses import gradient_guess, guesses, polyline
+from .local import lyapunov_covariance
+from .mesh import evaluate
+
+FLOOR = 1e-6
+"""Share of D's largest eigenvalue below which D counts as singular, and which is then added."""
 
 
 def descend(solution, point) -> np.ndarray:
@@ -92,15 +102,24 @@ class ActionPath:
 
     Attributes:
         points: ``(n, d)``, equally spaced.
-        action: the geometric action.
-        iterations: relaxation steps taken.
-        change: largest move of a point in the last step, relative to the length of the path.
+        action: the geometric action along the cubic spline through the points.
+        error: estimated from what the action changed when the number of points was doubled, and doubled before, and from
+            what the path costs more near a focus than the quadratic form there; infinite where ``images`` was given.
+        converged: whether the discrete action is at its minimum.
+        reason: one sentence that says so, or why not.
+        iterations: Newton steps taken, on all levels.
+        history: the discrete action after each step on the last level; it never rises.
+        candidates: the actions that the first guesses came to, on the coarsest level, lowest first.
     """
 
     points: np.ndarray
     action: float
+    error: float
+    converged: bool
+    reason: str
     iterations: int
-    change: float
+    history: tuple[float, ...]
+    candidates: tuple[float, ...]
 
 
 def geometric_action(points: np.ndarray, drift: Callable, diffusion: Callable | np.ndarray | None = None) -> float:
@@ -115,8 +134,6 @@ def geometric_action(points: np.ndarray, drift: Callable, diffusion: Callable | 
     >>> round(geometric_action(line, lambda x: -x), 10)
     1.0
     """
-    from scipy.interpolate import CubicSpline
-
     points = np.asarray(points, float)
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
     spline = CubicSpline(length, points)
@@ -125,36 +142,32 @@ def geometric_action(points: np.ndarray, drift: Callable, diffusion: Callable | 
     s = length[:-1, None] + steps[:, None] * (0.5 + 0.5 * nodes)
     x, v = spline(s), spline(s, 1)
     b = drift(x)
-    metric = np.linalg.inv(_spread(diffusion, x))
-    av, ab = (np.einsum("...ij,...j", metric, w) for w in (v, b))
-    density = np.sqrt(np.einsum("...i,...i", b, ab) * np.einsum("...i,...i", v, av)) - np.einsum("...i,...i", b, av)
+    if diffusion is not None:
+        root = np.linalg.cholesky(np.asarray(diffusion(x) if callable(diffusion) else diffusion, float))
+        b, v = (np.linalg.solve(root, w[..., None])[..., 0] for w in (b, v))
+    density = np.linalg.norm(b, axis=-1) * np.linalg.norm(v, axis=-1) - np.sum(b * v, axis=-1)
     return float(np.sum(0.5 * steps[:, None] * weights * density))
 
 
-def _spread(diffusion, x):
-    d = x.shape[-1]
+def _regular(diffusion, points, dimension):
+    """D with a share 1e-6 of its largest trace added where it is singular; None stays, and whether that was needed."""
     if diffusion is None:
-        return np.broadcast_to(np.eye(d), (*x.shape, d))
-    spread = np.asarray(diffusion(x) if callable(diffusion) else diffusion, float)
-    return np.broadcast_to(spread, (*x.shape, d))
-
-
-def _derivative(function, x, step=1e-5):
-    """Central differences of ``function`` at points ``(n, d)``; the derivative is the last axis."""
-    parts = []
-    for k in range(x.shape[-1]):
-        shift = np.zeros(x.shape[-1])
-        shift[k] = step
-        parts.append((function(x + shift) - function(x - shift)) / (2 * step))
-    return np.stack(parts, -1)
-
-
-def reparametrise(points: np.ndarray, count: int | None = None) -> np.ndarray:
-    """The same path with equally spaced points (cubic spline)."""
-    from scipy.interpolate import CubicSpline
-
-    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-    return CubicSpline(length, points)(np.linspace(0, length[-1], count or len(points)))
+        return None, False
+    if not callable(diffusion):
+        matrix = np.asarray(diffusion, float)
+        if matrix.shape != (dimension, dimension):
+            raise InputError(f"The diffusion must be ({dimension}, {dimension}); it has shape {matrix.shape}.")
+        lowest, highest = np.linalg.eigvalsh(matrix)[[0, -1]]
+        if np.abs(matrix - matrix.T).max() > 1e-9 * highest or not highest > 0 or lowest < -1e-9 * highest:
+            raise InputError(f"The diffusion must be symmetric positive semidefinite; it is {matrix.tolist()}.")
+        flat = lowest < FLOOR * highest
+        return matrix + (FLOOR * highest * np.eye(dimension) if flat else 0.0), bool(flat)
+    table = np.asarray(diffusion(points), float)
+    spectrum = np.linalg.eigvalsh(table)
+    if spectrum.min() >= FLOOR * spectrum.max():
+        return lambda x: np.asarray(diffusion(x), float), False
+    floor = FLOOR * float(spectrum.max()) * np.eye(dimension)
+    return lambda x: np.asarray(diffusion(x), float) + floor, True
 
 
 def minimum_action_path(
@@ -163,76 +176,103 @@ def minimum_action_path(
     *,
     diffusion: Callable | np.ndarray | None = None,
     jacobian: Callable | None = None,
-    images: int = 100,
-    step: float = 0.1,
-    tolerance: float = 1e-7,
-    iterations: int = 5000,
+    images: int | None = None,
+    accuracy: float = 1e-4,
+    tolerance: float = 1e-8,
+    iterations: int = 500,
 ) -> ActionPath:
-    """Relax a path with fixed ends to the one of least geometric action.
+    """Path of least geometric action between two fixed ends, in any dimension.
 
-    One step of ``phi_t = l^2 phi'' - l H_px phi' + H_pp H_x + l l' phi'`` with ``l = |b|_A / |phi'|_A``, the second
-    derivative
-    implicit, then equal spacing again.
+    Newton's method lowers the discrete action of a chain of points (see ``_relax``), first on 50 points, then on twice as
+    many, until the estimated error is less than ``accuracy``. From two ends alone several chains are tried - straight, bent
+    to both sides, the escape path of the drift's linearisation, or for a gradient drift the string method's path - and the
+    lowest is kept; a guess of three points or more is
+    used as given. Where D is singular a share 1e-6 of its largest eigenvalue is added to it.
 
     Args:
         drift: function of points ``(n, d)``.
-        path: first guess ``(m, d)``, two points or more; its ends stay.
-        diffusion: None, a matrix ``(d, d)``, or a function returning ``(n, d, d)``.
+        path: the two ends ``(2, d)``, or a first guess ``(m, d)``; its ends stay.
+        diffusion: None, a symmetric positive semidefinite matrix ``(d, d)``, or a function returning ``(n, d, d)``.
         jacobian: derivative of the drift ``(n, d, d)``, ``[i, j] = d b_i / d x_j``; central differences by default, see
-            ``autograd_jacobian`` for torch functions.
-        images: points of the chain.
-        step: relaxation step in units of the time that the path takes per unit of its parameter.
-        tolerance: stop when no point moves by more than this share of the length per unit step.
-        iterations: at most this many.
+            ``autograd_jacobian`` for torch functions (a jax function ``vmap(jacfwd(f))`` serves as it is).
+        images: points of the chain, at least 5; by default as many as ``accuracy`` wants, at most 800.
+        accuracy: relative error of the action at which the points suffice.
+        tolerance: relative decrease that Newton's method must still promise for a further step.
+        iterations: at most this many steps on each level.
 
     Raises:
-        InputError: when the relaxation diverges; a smaller step helps.
+        InputError: for a guess or a drift that cannot be used. A chain that did not converge is returned with
+            ``converged`` false, and a RuntimeWarning says why.
     """
-    from scipy.linalg import solve_banded
+    given = np.asarray(path, float)
+    if given.ndim != 2 or len(given) < 2 or not np.isfinite(given).all():
+        raise InputError(f"The path must be two finite points or more, (m, d); it has shape {given.shape}.")
+    if images is not None and images < 5:
+        raise InputError(f"A path needs at least 5 images; {images} were asked for.")
+    count, d = 50 if images is None else images, given.shape[1]
+    if not np.linalg.norm(np.diff(given, axis=0), axis=1).sum() > 0:
+        raise InputError("Both ends of the path are the same point; its action is zero.")
+    field = lambda x: evaluate(drift, x, (d,), "drift")  # noqa: E731
+    first = polyline(given, count)
+    scale = float(np.linalg.norm(np.diff(first, axis=0), axis=1).sum())
+    derivative = jacobian or (lambda x: difference(field, x, 1e-6 * scale))
+    spread: Any
+    spread, singular = _regular(diffusion, first, d)
+    forces = Forces(field, derivative, spread, scale)
+    if not np.isfinite(field(first)).all():
+        raise InputError("The drift is not finite on the first guess; give a guess on which it is.")
+    starts, coarse = [first], tolerance if images else max(tolerance, 0.01 * accuracy)
+    if len(given) == 2:
+        here = np.eye(d) if spread is None else np.asarray(spread(given[:1]))[0] if callable(spread) else spread
+        starts = gradient_guess(field, derivative, first) if spread is None else []
+        if not starts or not _is_climb(field, starts[0]):
+            starts += guesses(field, derivative, here, given, count)
+    chains = [relax(x, forces, coarse, iterations if len(starts) == 1 else min(iterations, 60)) for x in starts]
+    chains.sort(key=lambda chain: chain[1][-1])
+    candidates = tuple(chain[1][-1] for chain in chains)
+    steps = sum(len(chain[1]) - 1 for chain in chains)
+    x, history, state = chains[0]
+    if state == "iterations" and len(starts) > 1:
+        x, history, state = relax(x, forces, coarse, iterations)
+        steps += len(history) - 1
+    action, change, error = geometric_action(x, field, spread), np.inf, np.inf
+    while images is None and len(x) < 800 and (error > accuracy * action or len(x) < 100):
+        x, history, state = relax(spaced(x, 2 * len(x)), forces, tolerance, iterations)
+        steps += len(history) - 1
+        finer = geometric_action(x, field, spread)
+        before, change, action = change, abs(finer - action), finer
+        error = change / (min(max(before / max(change, 1e-300), 2.0), 9.0) - 1) if np.isfinite(before) else change / 3
+    error += _missing_turns(x, field, derivative, spread)
+    reason = {
+        "converged": "the action is at its minimum",
+        "iterations": f"{iterations} steps did not suffice; allow more, or give a better first guess",
+        "stalled": "no step lowers the action though its slope does not vanish; the path may lead over another equilibrium: "
+        "compute it in two parts",
+    }[state]
+    if singular:
+        reason += f"; D is singular, a share {FLOOR:.0e} of its largest eigenvalue was added"
+    if state != "converged":
+        warnings.warn(f"The minimum action path did not converge: {reason}.", RuntimeWarning, stacklevel=2)
+    return ActionPath(x, action, error, state == "converged", reason, steps, tuple(history), candidates)
 
-    x = np.asarray(path, float)
-    x = reparametrise(x, images) if len(x) > 3 else np.linspace(x[0], x[-1], images)
-    jacobian = jacobian or (lambda y: _derivative(drift, y))
-    width = 1.0 / (images - 1)
-    change = np.inf
-    iteration = 0
-    for iteration in range(1, iterations + 1):  # noqa: B007
-        slope = np.gradient(x, width, axis=0)
-        b = drift(x)
-        spread = _spread(diffusion, x)
-        metric = np.linalg.inv(spread)
-        speed = np.sqrt(np.einsum("ni,nij,nj->n", b, metric, b))
-        length = np.sqrt(np.einsum("ni,nij,nj->n", slope, metric, slope))
-        ratio = speed / length
-        momentum = np.einsum("nij,nj->ni", metric, ratio[:, None] * slope - b)
-        jac = jacobian(x)
-        mixed = np.einsum("nij,nj->ni", jac, slope)
-        pull = np.einsum("nij,ni->nj", jac, momentum)
-        if callable(diffusion):
-            bend = _derivative(diffusion, x)
-            mixed = mixed + np.einsum("nijk,nj,nk->ni", bend, momentum, slope)
-            pull = pull + 0.5 * np.einsum("nijk,ni,nj->nk", bend, momentum, momentum)
-        rate = (
-            -ratio[:, None] * mixed
-            + np.einsum("nij,nj->ni", spread, pull)
-            + (ratio * np.gradient(ratio, width))[:, None] * slope
-        )
-        pace = step / max(float(np.mean(ratio)), 1e-12)
-        side = pace * ratio[1:-1] ** 2 / width**2
-        banded = np.stack([np.append(0.0, -side[:-1]), 1 + 2 * side, np.append(-side[1:], 0.0)])
-        right = x[1:-1] + pace * rate[1:-1]
-        right[0] += side[0] * x[0]
-        right[-1] += side[-1] * x[-1]
-        new = x.copy()
-        new[1:-1] = solve_banded((1, 1), banded, right)
-        if not np.isfinite(new).all():
-            raise InputError("The path diverged; use a smaller step or a better first guess.")
-        new = reparametrise(new)
-        change = float(np.abs(new - x).max() / np.linalg.norm(np.diff(new, axis=0), axis=1).sum() / step)
-        x = new
-        if change < tolerance:
-            break
-    return ActionPath(x, geometric_action(x, drift, diffusion), iteration, change)
+
+def _missing_turns(x, field, derivative, spread):
+    """How much more the first twentieth of a path costs than the quadratic form: turns that it lacks around a focus."""
+    jac = np.asarray(derivative(x[:1]), float)[0]
+    if np.linalg.eigvals(jac).real.max() >= 0:
+        return 0.0
+    here = np.eye(x.shape[1]) if spread is None else np.asarray(spread(x[:1]))[0] if callable(spread) else spread
+    first = x[: max(2, len(x) // 20) + 1]
+    away = first[-1] - first[0]
+    local = 0.5 * away @ np.linalg.solve(lyapunov_covariance(jac, here), away)
+    return max(geometric_action(first, field, spread) - float(local), 0.0)
+
+
+def _is_climb(field, path):
+    """Whether a path costs no more than twice the climb ``-int <b, dx>``: for a gradient drift none is cheaper."""
+    middle, chord = 0.5 * (path[1:] + path[:-1]), np.diff(path, axis=0)
+    climb = -float(np.sum(field(middle) * chord))
+    return geometric_action(path, field) < 2 * climb * 1.05
 
 
 def autograd_jacobian(function: Callable) -> Callable:

@@ -1,0 +1,126 @@
+"""Minimum action paths: known barriers from every kind of guess, in any dimension, with any noise."""
+
+import numpy as np
+import pytest
+
+import quasipotential as qp
+from claimkit.errors import InputError
+from quasipotential import closed_forms, systems
+from quasipotential.claims.ladder import varying
+from quasipotential.guesses import string_path
+
+MAIER_STEIN = systems.maier_stein(10.0)
+
+
+def langevin(p):
+    return np.stack([p[..., 1], p[..., 0] - p[..., 0] ** 3 - p[..., 1]], -1)
+
+
+def allen_cahn(d, kappa=0.02):
+    laplace = (np.diag(-2 * np.ones(d)) + np.diag(np.ones(d - 1), 1) + np.diag(np.ones(d - 1), -1)) * d * d
+    laplace[0, 0] = laplace[-1, -1] = -d * d
+    drift = lambda x: kappa * x @ laplace + x - x**3  # noqa: E731
+    energy = lambda x: (0.25 * (x**2 - 1) ** 2).sum() - 0.5 * kappa * x @ laplace @ x  # noqa: E731
+    saddle = np.tanh(((np.arange(d) + 0.5) / d - 0.5) / np.sqrt(2 * kappa) * 2)
+    for _ in range(20):
+        saddle = saddle - np.linalg.solve(kappa * laplace + np.diag(1 - 3 * saddle**2), drift(saddle))
+    return drift, np.stack([-np.ones(d), saddle]), 2 * (energy(saddle) - energy(-np.ones(d)))
+
+
+@pytest.mark.parametrize(
+    "guess",
+    [
+        [[-1, 0], [0, 0]],
+        [[-1, 0], [-0.5, 0.3], [0, 0]],
+        [[-1, 0], [-0.5, -0.4], [0, 0]],
+        [[-1, 0], [-0.7, 0.2], [-0.4, 0.25], [-0.1, 0.1], [0, 0]],
+    ],
+)
+def test_every_guess_of_maier_stein_leads_off_the_axis(guess):
+    got = qp.minimum_action_path(MAIER_STEIN.drift, guess)
+    assert got.converged
+    assert abs(got.action - 0.3400414) < 1e-6 + got.error
+    assert got.error < 1e-4
+    assert (np.diff(got.history) < 0).all()
+    steps = np.linalg.norm(np.diff(got.points, axis=0), axis=1)
+    assert steps.std() < 1e-3 * steps.mean()
+
+
+def test_a_guess_on_the_axis_is_used_as_given_and_stays_there():
+    straight = [[-1, 0], [-0.5, 0], [0, 0]]
+    assert qp.minimum_action_path(MAIER_STEIN.drift, straight).action == pytest.approx(0.5, abs=1e-6)
+
+
+def test_a_stiff_gradient_system_in_ten_dimensions_costs_twice_its_climb():
+    drift, ends, exact = allen_cahn(10)
+    got = qp.minimum_action_path(drift, ends)
+    assert got.converged
+    assert abs(got.action / exact - 1) < 1e-4
+    assert abs(got.action - exact) < got.error
+    assert qp.geometric_action(string_path(drift, ends), drift) == pytest.approx(exact, rel=1e-5)
+
+
+def test_singular_noise_has_the_barrier_of_twice_the_energy():
+    got = qp.minimum_action_path(langevin, [[-1, 0], [0, 0]], diffusion=np.diag([0.0, 1.0]))
+    assert got.action == pytest.approx(0.5, abs=1e-3)
+    assert "singular" in got.reason
+    varying_noise = lambda p: np.diag([0.0, 1.0]) * np.ones((*p.shape, 2))  # noqa: E731
+    again = qp.minimum_action_path(langevin, [[-1, 0], [0, 0]], diffusion=varying_noise)
+    assert again.action == pytest.approx(got.action, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", list(varying()))
+def test_noise_that_varies_and_turns_has_the_action_of_its_closed_form(name):
+    form, start, _ = varying()[name]
+    end = np.array([0.6, -0.5])
+    got = qp.minimum_action_path(form.drift, [start, end], diffusion=form.diffusion)
+    assert abs(got.action / float(form.value(end)) - 1) < 5e-4
+
+
+def test_constant_noise_that_is_not_diagonal():
+    a, d = np.array([[2.0, 0.5], [-0.3, 1.0]]), np.array([[1.5, 0.6], [0.6, 0.7]])
+    q = qp.local.lyapunov_covariance(-a, d)
+    end = np.array([0.7, -0.4])
+    got = qp.minimum_action_path(lambda x: -x @ a.T, [np.zeros(2), end], diffusion=d)
+    assert got.action == pytest.approx(0.5 * end @ np.linalg.solve(q, end), rel=1e-4)
+
+
+def test_around_a_focus_the_path_makes_its_turns():
+    system = systems.cubic(rotation=3.0)
+    got = qp.minimum_action_path(system.drift, [[0, 0], [0.5, 0.5]])
+    exact = float(system.exact(np.array([0.5, 0.5])))
+    assert got.action == pytest.approx(exact, rel=1e-3)
+    assert abs(got.action - exact) <= got.error
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: qp.minimum_action_path(langevin, [[-1, 0], [0, 0]], images=2), "at least 5 images"),
+        (lambda: qp.minimum_action_path(langevin, [[0, 0]]), "two finite points"),
+        (lambda: qp.minimum_action_path(langevin, [[0, 0], [0, 0]]), "same point"),
+        (lambda: qp.minimum_action_path(langevin, [[-1, 0], [0, 0]], diffusion=np.diag([-1.0, 1])), "semidefinite"),
+        (lambda: qp.minimum_action_path(langevin, [[-1, 0], [0, 0]], diffusion=np.eye(3)), r"must be \(2, 2\)"),
+        (lambda: qp.minimum_action_path(lambda p: p[..., 0], [[-1, 0], [0, 0]]), "must return shape"),
+        (lambda: string_path(lambda p: p @ np.array([[-1, 9.0], [-9, -1]]), [[1, 0], [0, 1]], iterations=20), "still moves"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(call, words):
+    with pytest.raises(InputError, match=words):
+        call()
+
+
+def test_an_unfinished_path_says_so():
+    with pytest.warns(RuntimeWarning, match="did not converge: 1 steps did not suffice"):
+        got = qp.minimum_action_path(MAIER_STEIN.drift, [[-1, 0], [-0.5, 0.3], [0, 0]], images=40, iterations=1)
+    assert not got.converged
+
+
+def test_closed_forms_in_three_dimensions():
+    rng = np.random.default_rng(0)
+    root = rng.standard_normal((3, 3))
+    a, d = root @ root.T + np.eye(3), np.diag([1.0, 0.3, 2.0])
+    form = closed_forms.quadratic(a, d)
+    end = np.array([0.4, -0.2, 0.3])
+    got = qp.minimum_action_path(form.drift, [np.zeros(3), end], diffusion=d)
+    assert got.action == pytest.approx(float(form.value(end)), rel=2e-4)
