@@ -26,3 +26,13 @@ def device(request):
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     return request.param
+
+
+@pytest.fixture
+def unchecked():
+    """Without the type checks of the tests: what a user's wrong types meet."""
+    import jaxtyping
+
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -133,16 +133,69 @@ def test_on_batch_follows_the_law_given_the_rows():
         assert ((products.mean(0) - expected).abs() <= 5 * se).all()
 
 
-def test_a_shorter_last_batch_is_centred_ghost_by_ghost():
+def test_a_shorter_ghost_batch_is_centred_by_itself():
     w = MiniBatchCov(100, 8, 3.0, ghost=4).on_batch(6, torch.Generator().manual_seed(0))
     torch.testing.assert_close(w[:4].sum(), torch.tensor(4 / 6))
     torch.testing.assert_close(w[4:].sum(), torch.tensor(2 / 6))
 
 
-def test_full_classes_refuse_a_batch():
-    with pytest.raises(InputError, match="weighs all n = 8 samples, this batch has 4"):
-        GaussianFisher(8).on_batch(4)
-    assert GaussianFisher(8).on_batch(8).shape == (8,)
+@pytest.mark.parametrize("kind", [MiniBatchFisher, MiniBatchCov, lambda n, size: MiniBatchCov(n, size, ghost=3)])
+@given(data=st.data())
+def test_the_level_follows_the_rows_whatever_their_number(kind, data):
+    """A law made for ``size`` rows, on others: the law of that many rows with the std that is used has the same level."""
+    n = data.draw(st.integers(1_000, 60_000))
+    batch = data.draw(st.integers(1, 8))
+    law = match(kind(n=n, size=data.draw(st.integers(20, 800))), batch)
+    rows = data.draw(st.integers(16, 800))
+    there = dataclasses.replace(law, size=rows, std=law.std_on(rows))
+    assert math.isclose(there.level, noise.sgd_level(n, batch), rel_tol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [MiniBatchFisher, MiniBatchCov])
+def test_a_batch_that_cannot_have_the_level_is_refused(kind):
+    law = match(kind(n=50_000, size=1_000), 50)
+    for rows, parts in ((49, 1), (12, 4), (0, 1), (30_000, 2)):
+        with pytest.raises(InputError, match=r"cannot have the level 0\.02"):
+            law.on_batch(rows, None, parts)
+    assert law.std_on(1_000) == law.std
+    assert law.std_on(50) == pytest.approx(0, abs=0.2)  # centring one of 50 rows away costs a fiftieth
+    for plain in (MiniBatch(1000, 50), Multinomial(1000, 50)):
+        assert (plain.on_batch(25, None, 2) == 1 / 25).all()
+        with pytest.raises(InputError, match="of size 50 adds no noise, and this batch has 30 rows"):
+            plain.on_batch(30)
+
+
+def test_learning_rate_and_momentum_count_as_the_level_does():
+    """Literal numbers: what acts is learning rate / (1 - momentum) times level."""
+    law = MiniBatchFisher(10**9, 1000)
+    half = match(law, 100, learning_rate=0.2, small_learning_rate=0.1)
+    assert half.level == pytest.approx(0.005, rel=1e-6)
+    assert match(law, 100, momentum=0.9, small_momentum=0.8).level == pytest.approx(0.005, rel=1e-6)
+    assert match(law, 100, learning_rate=1.0, small_learning_rate=0.1).std == pytest.approx(0, abs=1e-3)
+    assert match(Multinomial(1000, 50), 40, True, learning_rate=2.0, small_learning_rate=1.0).size == 80
+    assert match(MiniBatch(1000, 50), 40).size == 40
+    assert match(Bernoulli(10**9, 50), 40, learning_rate=2.0, small_learning_rate=1.0).size == pytest.approx(80, rel=1e-6)
+
+
+def test_few_rows_out_of_very_many_cost_no_more_than_the_rows():
+    """A trillion samples: anything that is of order n would not fit into memory."""
+    w = MiniBatch(10**12, 256).sample(torch.Generator().manual_seed(0))
+    assert len(w.index.unique()) == 256 and w.index.max() > 10**11
+    assert 150 < len(Bernoulli(10**12, 256).sample(torch.Generator().manual_seed(0)).weight) < 400
+
+
+def test_few_rows_are_a_uniform_subset_too():
+    """n = 30, 3 rows, 4,000 single draws, seed 4: each row's and each place's count within 5 standard errors."""
+    g = torch.Generator().manual_seed(4)
+    index = torch.stack([MiniBatch(30, 3).sample(g).index for _ in range(4_000)])
+    assert (index.sort(1).values.diff(dim=1) > 0).all()
+    for column in (*index.T, index.flatten()):
+        p = 1 / 30
+        se = (len(column) * p * (1 - p)) ** 0.5
+        assert ((column.bincount(minlength=30) - len(column) * p).abs() <= 5 * se).all()
+    sizes = torch.tensor([len(Bernoulli(30, 2.5).sample(g).weight) for _ in range(2_000)]).double()
+    assert abs(sizes.mean() - 2.5) < 5 * (2.5 * (1 - 2.5 / 30) / 2_000) ** 0.5
+    assert abs(sizes.var() - 2.5 * (1 - 2.5 / 30)) < 5 * 2.3 * (2 / 2_000) ** 0.5 * 1.2
 
 
 @pytest.mark.parametrize(
@@ -154,16 +207,26 @@ def test_full_classes_refuse_a_batch():
         (lambda: Bernoulli(0, 1), "n = 0"),
         (lambda: GaussianFisher(10, -1.0), "std = -1.0"),
         (lambda: GaussianCov(10, float("nan")), "std = nan"),
-        (lambda: MiniBatchCov(10, 6, 1.0, ghost=4), "ghost = 4 does not divide"),
+        (lambda: MiniBatchCov(10, 6, 1.0, ghost=0), "ghost = 0: give at least one row"),
+        (lambda: MiniBatch(100, 10.5), "size = 10.5: give a whole number"),
+        (lambda: GaussianFisher(100.0), "n = 100.0 samples: give a whole number"),
+        (lambda: GaussianFisher("100"), "n = '100' samples"),
+        (lambda: Bernoulli(100.0, 5), "n = 100.0 samples"),
+        (lambda: GaussianFisher(100, "big"), "std = 'big' is no noise level"),
+        (lambda: MiniBatchFisher(True, 1), "n = True samples"),
         (lambda: match(MiniBatchFisher(10, 2), 5), "bring more already"),
         (lambda: match(noise.SparseGaussianCov(10, 1), 5), "one row was centred"),
         (lambda: match(noise.GradientDescent(10), 5), "no noise level"),
         (lambda: match(GaussianFisher(10), 11), "size = 11"),
+        (lambda: match(GaussianFisher(10), 5, learning_rate=0.1), "give those of both runs"),
+        (lambda: match(GaussianFisher(10), 5, momentum=1.0), "momentum in"),
+        (lambda: match(MiniBatchFisher(1000, 50), 40, learning_rate=2.0, small_learning_rate=1.0), "at 2 times its rate"),
+        (lambda: match(Multinomial(1000, 50), 40, learning_rate=1.7, small_learning_rate=1.0), "whole batches only"),
         (lambda: noise.make("pink", 10), "noise 'pink' is none of"),
         (lambda: noise.make("sgd", 10), "needs a batch size"),
     ],
 )
-def test_bad_sizes_and_levels_are_refused_in_one_sentence(make, sentence):
+def test_bad_sizes_and_levels_are_refused_in_one_sentence(make, sentence, unchecked):
     with pytest.raises(InputError, match=sentence):
         make()
 

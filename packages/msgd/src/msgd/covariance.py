@@ -1,80 +1,94 @@
 """Products with F and C, their trace, diagonal and leading eigenpairs, without the gradient matrix.
 
 With ``G = [grad l_1, ..., grad l_n]`` (d x n): ``F = G G'/n`` and ``C = G (I - 11'/n) G'/n`` (arXiv 1906.07405). ``G u`` is
-one weighted backward pass and ``G' v`` one forward-mode derivative of the losses; G itself is never formed.
+one weighted backward pass and ``G' v`` the derivative of the losses along v (``msgd.directional``); G is never formed.
 """
 
-import warnings
+import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
-from torch.func import functional_call, grad, jvp, vjp, vmap
+from torch.func import functional_call, grad, vmap
+from torch.utils._pytree import tree_map
 
 from claimkit.errors import InputError
+from msgd.directional import Way, choose, gradients, plain_kernels, rows_of
+from msgd.rows import Batch, Rows, leaves, take
+from msgd.rowwise import Losses, check, unwrapped
 
 Matrix = Literal["C", "F"]
 
 
-@dataclass(frozen=True)
 class GradientMatrix:
     """The gradient matrix G of a model on n samples, as an operator.
 
+    Any module whose rows do not influence each other: attention, recurrent and convolutional layers, compiled or wrapped for
+    data parallelism (the module inside is used). At the first call, and when train and eval modes change, a few rows are
+    computed twice, among others and alone, so that a module that draws random numbers or couples rows (Dropout and BatchNorm
+    in train mode) is refused and the fastest way that is right is taken.
+
     Attributes:
-        model: Any module whose rows do not influence each other; put BatchNorm in eval mode. Parameters that do not
-            require a gradient are left out. The parameters are read at the time of each call.
+        model: Parameters that do not require a gradient are left out; they are read at the time of each call.
         criterion: ``(outputs, targets) -> losses``, one loss a row, shape ``(rows,)``.
-        inputs: Shape ``(n, ...)``.
-        targets: Shape ``(n, ...)``.
+        inputs: Shape ``(n, ...)``; or a mapping (passed by name) or tuple (by place) of such tensors; or a DataLoader, or a
+            list of batches, that gives the same rows in the same order each time: pairs (inputs, targets), or mappings whose
+            ``labels`` are the targets.
+        targets: Shape ``(n, ...)``, or nested as the inputs; None where the inputs are batches.
         chunk: Rows that are processed at once; memory grows with it, results do not depend on it.
+        n: Number of samples.
     """
 
-    model: nn.Module
-    criterion: Callable[[Tensor, Tensor], Tensor]
-    inputs: Tensor
-    targets: Tensor
-    chunk: int = 1024
+    def __init__(
+        self,
+        model: nn.Module,
+        criterion: Callable[[Any, Any], Tensor],
+        inputs: Any,
+        targets: Any = None,
+        chunk: int = 1024,
+    ) -> None:
+        """Look at the data, not yet at the model.
 
-    def __post_init__(self) -> None:
-        """Refuse data of two lengths and a chunk of no rows."""
-        if len(self.inputs) != len(self.targets) or not len(self.inputs):
-            raise InputError(f"{len(self.inputs)} inputs and {len(self.targets)} targets: expected as many, at least one")
-        if self.chunk < 1:
-            raise InputError(f"chunk = {self.chunk} rows: expected at least one")
-
-    @property
-    def n(self) -> int:
-        """Number of samples."""
-        return len(self.inputs)
+        Raises:
+            InputError: Data of two lengths or of no kind that is known, no parameter to derive by, or a chunk of no rows.
+        """
+        self.model, self.criterion, self.inputs, self.targets, self.chunk = model, criterion, inputs, targets, chunk
+        self._losses = Losses(unwrapped(model), criterion)
+        if not self._parameters():
+            raise InputError("no parameter of the model requires a gradient: unfreeze at least one")
+        self._data = Rows(inputs, targets, chunk, lambda: self._parameters()[0].device)
+        self._found: tuple[list[bool], Way] | None = None
+        self.n = self._data.n
 
     @property
     def d(self) -> int:
         """Number of parameters that require a gradient."""
-        return sum(p.numel() for p in self._parameters().values())
+        return sum(p.numel() for p in self._parameters())
 
     def apply(self, u: Float[Tensor, " n"]) -> Float[Tensor, " d"]:
-        """G u, one weighted backward pass."""
-        total: Tensor | None = None
-        for rows, x, y in self._chunks():
-            pull = vjp(lambda p, x=x, y=y: self._losses(p, x, y), self._parameters())[1]
-            part = _flat(pull(u[rows])[0])
-            total = part if total is None else total + part
-        assert total is not None
-        return total
+        """G u, one weighted backward pass.
+
+        Raises:
+            InputError: u is not of shape ``(n,)``, or the model draws or couples rows (as for all that follow).
+        """
+        self._require(u, self.n, "a sample")
+        with self._ready():
+            parts = (gradients(self._losses(x, y), self._parameters(), u[rows]) for rows, x, y in self._data)
+            return self._total(_flat(part) for part in parts)
 
     def transpose(self, v: Float[Tensor, " d"]) -> Float[Tensor, " n"]:
-        """G' v: the derivative of every loss along v, by forward mode."""
-        parameters = self._parameters()
-        tangent = self._unflat(v)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="`torch.jit", category=FutureWarning)  # torch's own, on first use
-            parts = [
-                jvp(lambda p, x=x, y=y: self._losses(p, x, y), (parameters,), (tangent,))[1] for _, x, y in self._chunks()
-            ]
+        """G' v: the derivative of every loss along v.
+
+        Raises:
+            InputError: v is not of shape ``(d,)``.
+        """
+        self._require(v, self.d, "a parameter")
+        with self._ready() as way:
+            parts = [way(self._losses, (x, y), self._parameters(), self._split(v))[0].detach() for _, x, y in self._data]
         return torch.cat(parts)
 
     def gradient(self) -> Float[Tensor, " d"]:
@@ -82,15 +96,23 @@ class GradientMatrix:
         return self.apply(self._ones() / self.n)
 
     def product(self, v: Float[Tensor, " d"], matrix: Matrix = "C") -> Float[Tensor, " d"]:
-        """C v or F v, of shape ``(d,)``: one forward-mode and one backward pass.
+        """C v or F v, of shape ``(d,)``.
 
         Raises:
             InputError: v is not of shape ``(d,)``.
         """
-        if v.shape != (self.d,):
-            raise InputError(f"the vector has shape {tuple(v.shape)}, expected ({self.d},), one entry a parameter")
-        along = self.transpose(v)
-        return self.apply((along - along.mean() if matrix == "C" else along) / self.n)
+        self._require(v, self.d, "a parameter")
+
+        def one(batch: Batch) -> Tensor:
+            along, each = way(self._losses, batch, self._parameters(), self._split(v))
+            weight = (along - along.mean() if matrix == "C" else along).detach() / self.n
+            return _flat(gradients(self._losses(*batch) if each is None else each, self._parameters(), weight))
+
+        if matrix == "C" and self._data.first_size() < self.n:  # the mean must be known first
+            along = self.transpose(v)
+            return self.apply((along - along.mean()) / self.n)
+        with self._ready() as way:
+            return self._total(one((x, y)) for _, x, y in self._data)
 
     def trace(self, matrix: Matrix = "C", probes: int | None = None, generator: Generator | None = None) -> float:
         """Tr C or tr F: exact, or the unbiased estimate from random signs, one backward pass each.
@@ -99,7 +121,7 @@ class GradientMatrix:
 
         Args:
             matrix: "C" or "F".
-            probes: Number of random sign vectors; None for the exact trace by per-sample gradients, chunk by chunk.
+            probes: Number of random sign vectors; None for the exact trace by per-sample gradients, a few rows at a time.
             generator: Source of the signs.
         """
         if probes is None:
@@ -113,15 +135,10 @@ class GradientMatrix:
         return total / probes / self.n
 
     def diagonal(self, matrix: Matrix = "C") -> Float[Tensor, " d"]:
-        """Diag C or diag F, exact: per-sample gradients of one chunk at a time are squared and added."""
-        each = vmap(grad(lambda p, x, y: self._losses(p, x[None], y[None])[0]), in_dims=(None, 0, 0))
-        squares: Tensor | None = None
-        for _, x, y in self._chunks():
-            g = each(self._parameters(), x, y)
-            part = torch.cat([t.square().sum(0).flatten() for t in g.values()])
-            squares = part if squares is None else squares + part
-        assert squares is not None
-        return squares / self.n - (self.gradient().square() if matrix == "C" else 0)
+        """Diag C or diag F, exact: squares of per-sample gradients, minus the mean gradient first for C."""
+        centre = self.gradient() if matrix == "C" else 0.0
+        with self._ready():
+            return self._total((part - centre).square().sum(0) for part in self._columns()) / self.n
 
     def eigenpairs(
         self, k: int = 1, matrix: Matrix = "C", tolerance: float = 1e-6, seed: int = 0
@@ -148,36 +165,73 @@ class GradientMatrix:
 
     def explicit(self) -> Float[Tensor, "d n"]:
         """G itself, d x n numbers: for small models and for checks."""
-        each = vmap(grad(lambda p, x, y: self._losses(p, x[None], y[None])[0]), in_dims=(None, 0, 0))
-        parts = [each(self._parameters(), x, y) for _, x, y in self._chunks()]
-        return torch.cat([torch.cat([t.flatten(1) for t in g.values()], 1) for g in parts]).T
+        with self._ready():
+            return torch.cat(list(self._columns())).T
 
-    def _parameters(self) -> dict[str, Tensor]:
-        return {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
+    def _columns(self) -> Iterator[Float[Tensor, "rows d"]]:
+        """Gradients of single rows, as many rows at once as make 2^26 numbers; one by one where vmap has no rule."""
+        names = {id(p): name for name, p in self._losses.named_parameters()}
+        at = {names[id(p)]: p.detach() for p in self._parameters()}
+        each = vmap(grad(lambda p, batch: functional_call(self._losses, p, batch)[0]), in_dims=(None, 0))
+        size = max(1, 2**26 // self.d)
+        by_vmap = True
+        for _, x, y in self._data:
+            for start in range(0, len(leaves(y)[0]), size):
+                batch = (take(x, slice(start, start + size)), take(y, slice(start, start + size)))
+                if by_vmap:
+                    try:
+                        with plain_kernels(self._losses):
+                            found = each(at, _alone(batch))
+                        yield torch.cat([found[name].flatten(1) for name in at], 1)
+                        continue
+                    except Exception as e:  # whatever a model's operations raise where vmap has no rule
+                        if isinstance(e, InputError):
+                            raise
+                        by_vmap = False
+                yield torch.stack([_flat(row) for row in rows_of(self._losses, batch, self._parameters())])
 
-    def _losses(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        losses = self.criterion(functional_call(self.model, parameters, (x,)), y)
-        if losses.shape != (len(x),):
-            raise InputError(
-                f"the criterion gave losses of shape {tuple(losses.shape)} for {len(x)} rows: "
-                'it must give one loss a row (reduction="none")'
-            )
-        return losses
+    def _parameters(self) -> list[nn.Parameter]:
+        return [p for p in self._losses.parameters() if p.requires_grad]
 
-    def _chunks(self) -> Iterator[tuple[slice, Tensor, Tensor]]:
-        for start in range(0, self.n, self.chunk):
-            rows = slice(start, start + self.chunk)
-            yield rows, self.inputs[rows], self.targets[rows]
+    @contextmanager
+    def _ready(self) -> Iterator[Way]:
+        """With gradients and without compilation, after the check of the model; the way to take for G' v."""
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.enable_grad())
+            if "torch._dynamo" in sys.modules:  # or else nothing is compiled
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            modes = [m.training for m in self._losses.model.modules()]
+            if self._found is None or self._found[0] != modes:
+                batch = self._data.first(3)
+                check(self._losses, batch)
+                self._found = modes, choose(self._losses, batch, self._parameters())
+            yield self._found[1]
 
     def _ones(self) -> Tensor:
-        like = next(iter(self._parameters().values()))
+        like = self._parameters()[0]
         return torch.ones(self.n, dtype=like.dtype, device=like.device)
 
-    def _unflat(self, v: Tensor) -> dict[str, Tensor]:
+    def _split(self, v: Tensor) -> list[Tensor]:
         parameters = self._parameters()
-        parts = v.split([p.numel() for p in parameters.values()])
-        return {name: part.view_as(p) for part, (name, p) in zip(parts, parameters.items(), strict=True)}
+        parts = v.split([p.numel() for p in parameters])
+        return [part.view_as(p).to(p) for part, p in zip(parts, parameters, strict=True)]
+
+    def _total(self, parts: Iterator[Tensor]) -> Tensor:
+        total = next(parts)
+        for part in parts:
+            total = total + part
+        return total
+
+    def _require(self, vector: Tensor, size: int, what: str) -> None:
+        if vector.shape != (size,):
+            raise InputError(f"the vector has shape {tuple(vector.shape)}, expected ({size},), one entry {what}")
 
 
-def _flat(tensors: dict[str, Tensor]) -> Tensor:
-    return torch.cat([t.flatten() for t in tensors.values()])
+def _alone(batch: Batch) -> Batch:
+    """Every row as a batch of one, for vmap."""
+    return tree_map(lambda t: t[:, None], batch)
+
+
+def _flat(tensors: list[Tensor]) -> Tensor:
+    return torch.cat([t.flatten() for t in tensors])

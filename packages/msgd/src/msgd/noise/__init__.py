@@ -15,13 +15,12 @@ from msgd.noise.laws import (
     GaussianFisher,
     GradientDescent,
     MiniBatch,
-    MiniBatchCov,
-    MiniBatchFisher,
     Multinomial,
     SparseGaussianCov,
     SparseGaussianFisher,
 )
 from msgd.noise.level import CLASSES, make, match, sgd_level
+from msgd.noise.noisy_batch import MiniBatchCov, MiniBatchFisher
 
 __all__ = [
     "CLASSES",

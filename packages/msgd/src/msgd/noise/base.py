@@ -1,6 +1,7 @@
 """What all noise classes share: a draw of W, the exact moments of W, and the checks of its arguments."""
 
 import math
+import numbers
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -49,8 +50,11 @@ class Noise(ABC):
 
     def __post_init__(self) -> None:
         """Refuse sizes that are no sizes and levels that are no levels."""
-        require(self.n >= 1, f"n = {self.n} samples: give at least one")
         size, std = getattr(self, "size", 1), getattr(self, "std", 0.0)
+        require(whole(self.n), f"n = {self.n!r} samples: give a whole number, at least one")
+        require(whole(size), f"size = {size!r}: give a whole number of rows")
+        require(isinstance(std, numbers.Real), f"std = {std!r} is no noise level: give a finite number, zero or more")
+        require(self.n >= 1, f"n = {self.n} samples: give at least one")
         require(1 <= size <= self.n, f"size = {size} is not between 1 and the n = {self.n} samples: draw fewer")
         require(std >= 0 and math.isfinite(std), f"std = {std} is no noise level: give a finite number, zero or more")
 
@@ -63,6 +67,11 @@ class Noise(ABC):
     def centred(self) -> float:
         """The q of ``Cov(g) = p F + q C``; zero where a class does not say otherwise."""
         return 0.0
+
+    @property
+    def level(self) -> float:
+        """``p + q``, 1/b for SGD with replacement: equal levels are equal noise, up to Fisher classes' rank-one term."""
+        return self.fisher + self.centred
 
     @abstractmethod
     def draw(
@@ -91,15 +100,20 @@ class Noise(ABC):
         weight, index = self.draw(1, generator)
         return Weights(weight[0], None if index is None else index[0])
 
-    def on_batch(self, rows: int, generator: Generator | None = None) -> Float[Tensor, " rows"]:
-        """Weights for a batch that somebody else has drawn (a DataLoader): the law of W given its support.
+    def on_batch(self, rows: int, generator: Generator | None = None, parts: int = 1) -> Float[Tensor, " rows"]:
+        """Weights for rows that somebody else has drawn (a DataLoader), such that the whole step has the level of this law.
+
+        Args:
+            rows: Rows of this pass; the weights have mean 1/rows.
+            generator: Source of the noise.
+            parts: Passes of so many rows whose gradients are averaged into one step: ranks times accumulated passes.
 
         Raises:
-            InputError: The class weighs all n samples, and the batch is another number of rows.
+            InputError: The law cannot have its level on such a batch.
         """
         require(
-            rows == self.n,
-            f"{type(self).__name__} weighs all n = {self.n} samples, this batch has {rows} rows: "
+            rows == self.n and parts == 1,
+            f"{type(self).__name__} weighs all n = {self.n} samples, this batch has {batch_of(rows, parts)}: "
             "pass all losses, or draw rows with sample(), or use MiniBatchFisher or MiniBatchCov",
         )
         return self.sample(generator).dense(self.n)
@@ -121,3 +135,13 @@ def require(condition: bool, sentence: str) -> None:
     """Raise the sentence unless the condition holds."""
     if not condition:
         raise InputError(sentence)
+
+
+def whole(number: object) -> bool:
+    """Whether this is a whole number (and no truth value)."""
+    return isinstance(number, numbers.Integral) and not isinstance(number, bool)
+
+
+def batch_of(rows: int, parts: int) -> str:
+    """How a sentence names a batch."""
+    return f"{rows} rows" if parts == 1 else f"{rows} rows in each of {parts} parts"

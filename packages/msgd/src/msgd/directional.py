@@ -1,0 +1,151 @@
+"""Derivatives of every loss along one direction, ``G' v`` (arXiv 1906.07405), in four ways that agree.
+
+``by_layers`` needs first derivatives only: with the gradients of all losses at the outputs o of the layers,
+
+    <grad l_i, v> = sum over the layers of < d l_i / d o,  d o / d theta . v >,
+
+and nearly every layer without parts (linear, convolution, embedding, normalising) is linear in its parameters, so that the
+second factor is the layer with v for its parameters; whether it is, is measured (``choose``). ``forward_mode`` and
+``double_backward`` take any module whose operations have those derivatives; ``row_by_row`` takes any module, one backward
+pass a row.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from msgd.rows import Batch, leaves, take
+from msgd.rowwise import Losses
+
+Tensors = Sequence[Tensor]
+
+
+def by_layers(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) -> tuple[Tensor, Tensor]:
+    """G' v, and the losses with their graph.
+
+    Raises:
+        NotImplementedError: Some parameter belongs to no layer without parts, or is used where that layer is not called.
+    """
+    along = {id(p): t for p, t in zip(parameters, v, strict=True)}
+    calls: list[tuple[nn.Module, Tensor, Any]] = []
+
+    def note(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        calls.append((layer, inputs[0].detach(), torch.autograd.graph.get_gradient_edge(output)))
+
+    own = [m for m in losses.modules() if any(id(p) in along for p in m.parameters(recurse=False))]
+    with ExitStack() as hooks:
+        for layer in own:
+            if next(layer.children(), None) is not None:
+                raise NotImplementedError(f"{type(layer).__name__} has parameters beside its parts")
+            hooks.callback(layer.register_forward_hook(note).remove)
+        each = losses(*batch)
+    seen = {id(p) for layer, _, _ in calls for p in layer.parameters(recurse=False)}
+    rest = [p for p in parameters if id(p) not in seen]
+    if rest and any(g is not None for g in torch.autograd.grad(each.sum(), rest, retain_graph=True, allow_unused=True)):
+        raise NotImplementedError("a layer's parameters are used without calling it")
+    slopes = torch.autograd.grad(each.sum(), [edge for _, _, edge in calls], retain_graph=True, allow_unused=True)
+    total = torch.zeros_like(each)
+    with torch.no_grad():
+        for (layer, x, _), slope in zip(calls, slopes, strict=True):
+            if slope is not None:
+                pairs = layer.named_parameters(recurse=False)
+                direction = {name: along[id(p)] if id(p) in along else torch.zeros_like(p) for name, p in pairs}
+                total += (functional_call(layer, direction, (x,)) * slope).reshape(len(each), -1).sum(1)
+    return total, each
+
+
+def forward_mode(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) -> tuple[Tensor, None]:
+    """G' v by one forward-mode derivative."""
+    names = {id(p): name for name, p in losses.named_parameters()}
+    at = {names[id(p)]: p.detach() for p in parameters}
+    towards = {names[id(p)]: t for p, t in zip(parameters, v, strict=True)}
+    with plain_kernels(losses), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`torch.jit", category=FutureWarning)  # torch's own, on first use
+        return jvp(lambda p: functional_call(losses, p, batch), (at,), (towards,))[1], None
+
+
+def double_backward(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) -> tuple[Tensor, None]:
+    """G' v as the derivative of ``<G u, v>`` in u."""
+    with plain_kernels(losses):
+        each = losses(*batch)
+        u = torch.zeros_like(each, requires_grad=True)
+        gradient = torch.autograd.grad(each, parameters, u, create_graph=True, allow_unused=True)
+        parts = [(g, t) for g, t in zip(gradient, v, strict=True) if g is not None]
+        return torch.autograd.grad([g for g, _ in parts], u, [t for _, t in parts])[0], None
+
+
+def row_by_row(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) -> tuple[Tensor, None]:
+    """G' v from one backward pass a row."""
+    pairs = (zip(row, v, strict=True) for row in rows_of(losses, batch, parameters))
+    return torch.stack([torch.stack([(g * t).sum() for g, t in row]).sum() for row in pairs]), None
+
+
+Way = Callable[[Losses, Batch, Tensors, Tensors], tuple[Tensor, Tensor | None]]
+WAYS: tuple[Way, ...] = (by_layers, forward_mode, double_backward, row_by_row)
+"""Fastest first."""
+
+
+def choose(losses: Losses, batch: Batch, parameters: Tensors) -> Way:
+    """The fastest way that gives on these rows what one backward pass a row gives.
+
+    The direction is the rows' gradient, scaled so that every tensor of parameters counts the same, so that one that is left
+    out shows.
+
+    Raises:
+        InputError: Not even one row has a gradient.
+    """
+    rows = list(rows_of(losses, batch, parameters))
+    generator = torch.Generator().manual_seed(0)
+    v = []
+    for p, *column in zip(parameters, *rows, strict=True):
+        g = torch.stack(column).sum(0)
+        weight = torch.rand(p.shape, generator=generator).to(g) + 0.5
+        v.append(weight * g / g.square().sum().clamp_min(torch.finfo(g.dtype).tiny))
+    truth = torch.stack([torch.stack([(g * t).sum() for g, t in zip(row, v, strict=True)]).sum() for row in rows])
+    tolerance = 0.02 + min(100 * torch.finfo(truth.dtype).eps, 0.05) * truth.abs().max()
+    for way in WAYS[:-1]:
+        try:
+            along = way(losses, batch, parameters, v)[0]
+        except Exception:  # whatever a model's operations raise where a derivative is missing: the next way
+            continue
+        if (along.detach() - truth).abs().max() <= tolerance:
+            return way
+    return row_by_row
+
+
+def rows_of(losses: Losses, batch: Batch, parameters: Tensors) -> Iterator[list[Tensor]]:
+    """The gradient of every row, each by a backward pass of its own."""
+    for i in range(len(leaves(batch[1])[0])):
+        one = losses(*(take(part, slice(i, i + 1)) for part in batch))
+        yield gradients(one.sum(), parameters)
+
+
+def gradients(value: Tensor, parameters: Tensors, weight: Tensor | None = None, keep: bool = False) -> list[Tensor]:
+    """Gradients by a backward pass, zeros where the value does not depend on a parameter."""
+    if not value.requires_grad:
+        return [torch.zeros_like(p) for p in parameters]
+    found = torch.autograd.grad(value, parameters, weight, retain_graph=keep, allow_unused=True)
+    return [torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters, strict=True)]
+
+
+@contextmanager
+def plain_kernels(model: nn.Module) -> Iterator[None]:
+    """Attention and recurrent layers by operations that have derivatives of every kind, instead of fused kernels."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH), ExitStack() as stack:
+            if any(isinstance(m, nn.RNNBase) for m in model.modules()):
+                stack.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", message="TF32 acceleration", category=UserWarning)  # of the flags
+                stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+                stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
