@@ -90,6 +90,11 @@ class Perceptron:
         logits = self._forward(theta, x)[0][-1]
         return torch.nn.functional.cross_entropy(logits.transpose(1, 2), self.y.expand(len(theta), -1), reduction="none")
 
+    def accuracy(self, theta: Float[Tensor, "replicas parameters"]) -> Float[Tensor, " replicas"]:
+        """Share of the rows whose largest output is their class."""
+        outputs = self._forward(theta, self.x.expand(len(theta), -1, -1))[0][-1]
+        return (outputs.argmax(2) == self.y).float().mean(1)
+
     def gradient(
         self,
         theta: Float[Tensor, "replicas parameters"],

@@ -1,6 +1,6 @@
 """What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
-from msgd.claims import algebra, bias, convergence, cost, fashion, rademacher, second_order
+from msgd.claims import algebra, bias, convergence, cost, digits, fashion, rademacher, second_order
 
 EXPERIMENTS = [
     *algebra.EXPERIMENTS,
@@ -8,6 +8,7 @@ EXPERIMENTS = [
     *bias.EXPERIMENTS,
     *second_order.EXPERIMENTS,
     *fashion.EXPERIMENTS,
+    *digits.EXPERIMENTS,
     *cost.EXPERIMENTS,
     *rademacher.EXPERIMENTS,
 ]

@@ -9,7 +9,7 @@ from torch import Generator
 
 from claimkit.claims import Claim, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings, pooled
-from claimkit.statistics import in_standard_errors, paired_difference
+from claimkit.statistics import in_standard_errors, non_inferiority, paired_difference
 from msgd import plots
 from msgd.noise import GradientDescent, MiniBatch, MiniBatchFisher, Noise, match
 from msgd.replicas import descend
@@ -94,6 +94,36 @@ def judge_against_gap(scores: Mapping[str, np.ndarray], sign: int, unit: str = "
         f"The gap is {z:.0f} standard errors; {worst} is farthest from SGD, by {shares[worst]:.0%} of it (means: {means})."
     )
     return Verdict("reproduced" if shares[worst] <= SHARE else "not reproduced", reason, effect)
+
+
+def judge_within_gap(scores: Mapping[str, np.ndarray], unit: str = "") -> Verdict:
+    """As :func:`judge_against_gap`, but a class counts by the interval of its distance from SGD, in units of the gap.
+
+    Within 25 % of the gap: the whole 95 % interval is, on both sides, the uncertainty of the gap included. Farther: the
+    whole interval is outside. Where some class is neither and none is farther, the runs cannot decide.
+
+    Args:
+        scores: Paired scores by class, high ones good, ``gd`` and ``sgd`` among them, shape ``(n,)`` each.
+        unit: Of the scores.
+    """
+    first = judge_against_gap(scores, 1, unit)
+    if first.kind == "not run":
+        return first
+    sgd, margin = scores["sgd"], SHARE * (scores["sgd"] - scores["gd"])
+    heads = {
+        name: [non_inferiority(a, b, margin).headroom for a, b in ((x, sgd), (sgd, x))]
+        for name, x in scores.items()
+        if name not in ("gd", "sgd")
+    }
+    far = [name for name, both in heads.items() if any((h.high or 0.0) < 0 for h in both)]
+    open_ = [name for name, both in heads.items() if any((h.low or 0.0) <= 0 for h in both) and name not in far]
+    if far:
+        told = f"Farther than 25 % of the gap by the interval: {', '.join(far)}."
+        return Verdict("not reproduced", f"{told} {first.reason}", first.effect)
+    if open_:
+        told = f"Undecided: an interval straddles 25 % of the gap: {', '.join(open_)}."
+        return Verdict("not run", f"{told} {first.reason}", first.effect)
+    return Verdict("reproduced", f"Every class is within 25 % of the gap by its interval. {first.reason}", first.effect)
 
 
 def judge_classes(values: Sequence[Values]) -> Verdict:
