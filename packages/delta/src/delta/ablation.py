@@ -21,8 +21,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils._pytree import tree_leaves, tree_map
 
 from claimkit.errors import InputError
-from delta.features import channel_axis
-from delta.layers import find
+from claimkit.transfer.axes import channel_axes
+from claimkit.transfer.layers import find
 
 STACK_BYTES = (2**28, 2**22)
 """On a GPU, where few large passes are fastest; on a CPU, where its caches should hold the stack."""
@@ -67,11 +67,14 @@ def ablate(model: nn.Module, layers: Sequence[str], x: Tensor, y: Tensor, stack_
     if x.ndim == 4:  # the faster layout on most machines
         x = x.contiguous(memory_format=torch.channels_last)
         cast(Any, model).to(memory_format=torch.channels_last)
-    named = find(model, layers)
+    named, axes = find(model, layers), channel_axes(model, layers, x[:1])
     logits, prefixes = _record(model, list(named.values()), x)
     loss = cross_entropy(logits, y)
     size = stack_bytes or STACK_BYTES[x.device.type == "cpu"]
-    return [_losses(model, layer, prefixes[layer], x, y, size) - loss for layer in named.values()]
+    return [
+        _losses(model, layer, axis, prefixes[layer], x, y, size) - loss
+        for layer, axis in zip(named.values(), axes, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,14 @@ def _record(model: nn.Module, layers: Sequence[nn.Module], x: Tensor) -> tuple[T
 
 
 def _losses(
-    model: nn.Module, layer: nn.Module, calls: list[_Call], x: Tensor, y: Tensor, size: int, all_held: bool = False
+    model: nn.Module,
+    layer: nn.Module,
+    axis: int,
+    calls: list[_Call],
+    x: Tensor,
+    y: Tensor,
+    size: int,
+    all_held: bool = False,
 ) -> Tensor:
     """Mean loss without each channel of one layer.
 
@@ -127,7 +137,7 @@ def _losses(
     """
     *before, own = calls
     output, bias = own.output, getattr(layer, "bias", None)
-    axis, batch = channel_axis(output), len(x)
+    batch = len(x)
     losses: list[Tensor] = []
     handed: list[Any] = []
     versions: list[int] = []
@@ -149,7 +159,7 @@ def _losses(
         except RuntimeError:
             if all_held:
                 raise
-            return _losses(model, layer, calls, x, y, size, all_held=True)
+            return _losses(model, layer, axis, calls, x, y, size, all_held=True)
         losses.append(cross_entropy(logits, y.repeat(k), reduction="none").view(k, batch).mean(1))
     return torch.cat(losses)
 

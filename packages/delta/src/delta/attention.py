@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from claimkit.errors import InputError
 from claimkit.files import write_atomic
+from claimkit.transfer.features import unwrapped
+from claimkit.transfer.layers import layers_for
 from delta.ablation import ablate
-from delta.features import unwrapped
-from delta.layers import layers_for
 from delta.probe import fit_head
 
 TEMPERATURE = 5.0

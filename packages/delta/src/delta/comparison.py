@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from claimkit.transfer.layers import layers_for
 from claimkit.transfer.loop import DivergedError, FineTuning
 from claimkit.transfer.tasks import Task
-from delta.layers import layers_for
 from delta.methods import ALPHAS, GRIDS, Method, fine_tune, task_attention
 
 COLUMNS = ["task", "method", "alpha", "validation accuracy", "test accuracy", "training loss", "diverged (counts as chance)"]

@@ -18,13 +18,13 @@ from typing import Literal
 from torch import nn
 
 from claimkit.errors import InputError
+from claimkit.transfer.cache import FeatureCache
 from claimkit.transfer.data import Images, View
+from claimkit.transfer.layers import layers_for
 from claimkit.transfer.loop import FineTuning, Result, finetune
 from claimkit.transfer.regularizers import L2, L2SP, Regularizer
 from claimkit.transfer.tasks import Task
 from delta.attention import Attention, channel_attention
-from delta.cache import FeatureCache
-from delta.layers import layers_for
 from delta.probe import Batches
 from delta.regularizer import DELTA
 
@@ -87,7 +87,7 @@ def fine_tune(
     settings = replace(settings, frozen=method == "frozen")
     model = task.network(settings.seed, pretrained=method != "scratch")
     how = regularizer(method, task.source, alpha, layers, attention, cache)
-    result = finetune(model, task.split(settings.seed), task.view, settings, how, device, checkpoint)
+    result = finetune(model, task.split(settings.seed), task.view, settings, how, device, checkpoint, head=task.head)
     return Fit(model, result, attention)
 
 

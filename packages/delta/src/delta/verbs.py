@@ -18,15 +18,15 @@ from claimkit.files import atomic_path, write_atomic
 from claimkit.statistics import mean_interval
 from claimkit.training import parallel
 from claimkit.transfer import loop
+from claimkit.transfer.cache import FeatureCache
 from claimkit.transfer.data import Images, View, from_folder
+from claimkit.transfer.layers import find, layers_for
 from claimkit.transfer.loop import FineTuning
 from claimkit.transfer.networks import SmallCNN, create, reinitialise
 from claimkit.transfer.tasks import Split, Task, carve
 from delta import photographs, plots
 from delta.attention import Attention, channel_attention
-from delta.cache import FeatureCache
 from delta.comparison import Run, chosen, compare_task, curves
-from delta.layers import find, layers_for
 from delta.methods import ALPHAS, Method, fine_tune, task_attention
 from delta.probe import Batches
 from delta.regularizer import DELTA

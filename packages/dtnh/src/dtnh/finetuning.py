@@ -70,7 +70,7 @@ def fine_tune(
 ) -> Fit:
     """Fine-tune on the split of ``settings.seed``; equal seeds pair methods in everything but the method."""
     model = task.network(settings.seed)
-    result = finetune(model, task.split(settings.seed), task.view, settings, method, device, checkpoint)
+    result = finetune(model, task.split(settings.seed), task.view, settings, method, device, checkpoint, head=task.head)
     return Fit(model, result, method.conflicts if isinstance(method, Guarded) else Conflicts())
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from claimkit.errors import InputError
-from dtnh.scopes import Params, head_names, named, unwrapped
+from claimkit.transfer.features import unwrapped
+from dtnh.scopes import Params, head_names, named
 
 foreach: Any = torch
 """torch, for its ``_foreach_*`` operators, which have no types."""

@@ -6,18 +6,11 @@ from typing import Literal, get_args
 from torch import nn
 
 from claimkit.errors import InputError
-from claimkit.transfer.networks import head_name
+from claimkit.transfer.features import unwrapped
+from claimkit.transfer.heads import head_name
 
 Scope = Literal["shared", "all", "layer", "tensor"]
 Params = nn.Module | Iterable[nn.Parameter] | Iterable[tuple[str, nn.Parameter]]
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The network inside DataParallel, DistributedDataParallel or torch.compile, whose names are the source's."""
-    for attribute in ("module", "_orig_mod"):
-        if isinstance(inner := getattr(model, attribute, None), nn.Module) and len(list(model.children())) == 1:
-            return unwrapped(inner)
-    return model
 
 
 def named(params: Params) -> dict[str, nn.Parameter]:

@@ -107,13 +107,14 @@ class FineTuner:
         settings: FineTuning,
         regularizer: Regularizer | None = None,
         device: str = "cpu",
+        head: str | None = None,
     ) -> None:
         device = parallel.join(device)
         move: Any = model.to
         self.model: nn.Module = move(device, memory_format=torch.channels_last)
         self.split, self.view, self.settings, self.device = split, view, settings, device
         self.regularizer = Regularizer() if regularizer is None else regularizer
-        self.head = head_name(model)
+        self.head = head or head_name(model)
         if settings.frozen:
             model.requires_grad_(False).get_submodule(self.head).requires_grad_(True)
         self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
@@ -209,6 +210,7 @@ def finetune(
     device: str = "cpu",
     checkpoint: Path | None = None,
     every: int = 100,
+    head: str | None = None,
 ) -> Result:
     """Fine-tune ``model`` in place and score its last iterate.
 
@@ -221,8 +223,9 @@ def finetune(
         device: Where.
         checkpoint: File to go on from where it exists, written every ``every`` steps, at the end and on interruption.
         every: Steps between checkpoints.
+        head: Name of the classifier; found when None.
     """
-    tuner = FineTuner(model, split, view, settings, regularizer, device)
+    tuner = FineTuner(model, split, view, settings, regularizer, device, head)
     if checkpoint is not None and checkpoint.exists():
         tuner.load(checkpoint)
     try:

@@ -1,4 +1,4 @@
-"""Networks by name, their weights from a file or, asked for by name, from torchvision; and their heads."""
+"""Networks by name, their weights from a file or, asked for by name, from torchvision; and their heads (see ``heads``)."""
 
 import difflib
 import pickle
@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad, relu
 
 from claimkit.errors import InputError
+from claimkit.transfer.heads import head as head
+from claimkit.transfer.heads import head_name as head_name
+from claimkit.transfer.heads import replace_head as replace_head
 
 
 class _Block(nn.Module):
@@ -140,39 +143,6 @@ def load_weights(model: nn.Module, path: Path) -> None:
         k = wrong[0]
         raise InputError(f"{path}: {k} has shape {tuple(state[k].shape)}, the network expects {tuple(own[k].shape)}")
     model.load_state_dict({k: v for k, v in state.items() if k in own}, strict=False)
-
-
-def head_name(model: nn.Module) -> str:
-    """Name of the classifier: the last linear layer, or the last convolution where there is no linear layer.
-
-    Raises:
-        InputError: The network has neither.
-    """
-    for kind in (nn.Linear, nn.Conv2d):
-        if names := [n for n, m in model.named_modules() if isinstance(m, kind) and not n.lower().startswith("aux")]:
-            return names[-1]
-    raise InputError(f"{type(model).__name__} has no linear layer and no convolution: it has no head to replace")
-
-
-def head(model: nn.Module) -> Any:
-    """The classifier itself."""
-    return model.get_submodule(head_name(model))
-
-
-def replace_head(model: nn.Module, classes: int, seed: int = 0) -> nn.Module:
-    """Give the network a new head, drawn from ``seed`` (weights N(0, 0.01^2), biases zero), and return the network."""
-    name = head_name(model)
-    old = model.get_submodule(name)
-    if isinstance(old, nn.Linear):
-        new: Any = nn.Linear(old.in_features, classes, old.bias is not None)
-    else:
-        assert isinstance(old, nn.Conv2d)
-        new = nn.Conv2d(old.in_channels, classes, (1, 1), bias=old.bias is not None)
-    nn.init.normal_(new.weight, std=0.01, generator=Generator().manual_seed(seed))
-    if new.bias is not None:
-        nn.init.zeros_(new.bias)
-    model.set_submodule(name, new.to(old.weight.device))
-    return model
 
 
 def reinitialise(model: nn.Module, seed: int) -> nn.Module:

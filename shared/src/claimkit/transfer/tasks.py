@@ -62,6 +62,7 @@ class Task:
         view: How pixels become inputs.
         per_class: Images of each class a seed draws, validation included; None takes all.
         validation: Share of them for validation.
+        head: Name of the classifier; found when None.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Task:
     view: View
     per_class: int | None = None
     validation: float = 0.2
+    head: str | None = None
 
     def split(self, seed: int) -> Split:
         """Training, validation and test images of a seed."""
@@ -81,4 +83,4 @@ class Task:
         model = copy.deepcopy(self.source)
         if not pretrained:
             reinitialise(model, seed)
-        return replace_head(model, len(self.pool.classes), seed)
+        return replace_head(model, len(self.pool.classes), seed, self.head)

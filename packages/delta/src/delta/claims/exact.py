@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
+from claimkit.transfer.layers import layers_for
 from claimkit.transfer.networks import CifarResNet, reinitialise
 from delta.ablation import ablate, ablate_naive
 from delta.attention import Attention
-from delta.layers import layers_for
 from delta.regularizer import DELTA
 
 
