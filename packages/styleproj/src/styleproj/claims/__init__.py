@@ -1,6 +1,6 @@
 """What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
-from styleproj.claims import fidelity, fronts, kl, pictures, speed
+from styleproj.claims import defaults, fidelity, fronts, kl, pictures, speed
 
 EXPERIMENTS = [
     *fidelity.EXPERIMENTS,
@@ -8,4 +8,5 @@ EXPERIMENTS = [
     *kl.EXPERIMENTS,
     *speed.EXPERIMENTS,
     *pictures.EXPERIMENTS,
+    *defaults.EXPERIMENTS,
 ]
