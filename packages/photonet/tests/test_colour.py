@@ -132,7 +132,7 @@ def test_what_a_method_cannot_do_is_one_sentence(network, picture):
         "knows no network": lambda: PhotoStylizer(network("photonas"), method="mk"),
         "transforms that are matrices": lambda: PhotoStylizer(method="idt", max_gain=3),
         "max_gain = 0.5": lambda: PhotoStylizer(method="mk", max_gain=0.5),
-        "another network": lambda: PhotoStylizer(method="mk").prepare(other),
+        "of another network": lambda: PhotoStylizer(method="mk").prepare(other),
     }
     for said, call in cases.items():
         with pytest.raises(InputError, match=said):

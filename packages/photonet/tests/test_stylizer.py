@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_one_sentence(stylizer, network, picture):
         ),
         "expected \\(regions, 40, 56\\)": lambda: stylizer.stylize(c, s, masks=HALVES[:, :39], style_masks=HALVES),
         "2 regions and the content 1": lambda: stylizer.stylize(c, stylizer.prepare(s, HALVES)),
-        "another network": lambda: PhotoStylizer(network("photonas")).stylize(c, stylizer.prepare(s)),
+        "of another network": lambda: PhotoStylizer(network("photonas")).stylize(c, stylizer.prepare(s)),
     }
     for said, call in cases.items():
         with pytest.raises(InputError, match=said) as e:

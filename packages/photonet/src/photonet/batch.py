@@ -12,12 +12,15 @@ from claimkit import run
 from claimkit.errors import InputError
 from claimkit.media.reading import read_picture
 from claimkit.style.images import fit, image_files, resize, write_image
-from claimkit.style.transforms import labels_at
-from photonet.regions import read_segmentations
+from photonet.look import Table
+from photonet.maps import read_masks
+from photonet.regions import Say, read_segmentations
 from photonet.style import Style
 from photonet.stylizer import PhotoStylizer
 
 Pairs = Literal["all", "matched"]
+LOOKS = (".style", ".cube")
+"""Suffixes of styles that were prepared, and of tables."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Options:
-    """What all pictures of a batch have in common. Sizes are longer sides, 0 keeps them; segmentations go with one pair."""
+    """What all pictures of a batch have in common. Sizes are longer sides, 0 keeps them; segmentations go with one pair.
+
+    ``say`` is told where labels of them were taken for one; a warning when None.
+    """
 
     alpha: float = 1.0
     size: int = 0
     style_size: int = 1024
     content_segmentation: Path | None = None
     style_segmentation: Path | None = None
+    say: Say | None = None
 
 
 def tasks(content: Path, style: Path, pairs: Pairs, out: Path | None, suffix: str) -> list[Task]:
@@ -78,7 +85,7 @@ def stylize_all(
     segmented = options.content_segmentation is not None or options.style_segmentation is not None
     if segmented and len(todo) != 1:
         raise InputError(f"a segmentation belongs to one content and one style, not to {len(todo)} pictures")
-    prepared: dict[Path, Style | InputError] = {}
+    prepared: dict[Path, Style | Table | InputError] = {}
     problems: Counter[str] = Counter()
     for task in run.progress(todo, "stylise", unit="picture"):
         try:
@@ -107,10 +114,12 @@ def load(path: Path, longest: int = 0) -> tuple[Tensor, Tensor | None]:
     return image, None if picture.alpha is None else resize(picture.alpha[None], *image.shape[-2:])[0]
 
 
-def _style(stylizer: PhotoStylizer, path: Path, longest: int, known: dict[Path, Style | InputError]) -> Style:
+def _style(
+    stylizer: PhotoStylizer, path: Path, longest: int, known: dict[Path, Style | Table | InputError]
+) -> Style | Table:
     if path not in known:
         try:
-            known[path] = stylizer.prepare(path if path.suffix == ".style" else load(path, longest)[0], name=path.stem)
+            known[path] = stylizer.prepare(path if path.suffix in LOOKS else load(path, longest)[0], name=path.stem)
         except InputError as e:
             known[path] = e if path.name in str(e) else InputError(f"{path}: {e}")
     style = known[path]
@@ -124,11 +133,12 @@ def _segmented(stylizer: PhotoStylizer, task: Task, rgb: Tensor, options: Option
     content, style = options.content_segmentation, options.style_segmentation
     if content is None or style is None:
         raise InputError("a segmentation of the content needs one of the style, and the other way round: give both")
-    if task.style.suffix == ".style":
+    if task.style.suffix in LOOKS:
         raise InputError("a segmentation of the style goes with its picture, not with a prepared style")
-    image = load(task.style)[0]
-    whole = load(task.content)[0].shape[-2:]
-    maps = read_segmentations(content, style, (whole[0], whole[1]), (image.shape[-2], image.shape[-1]))
-    small = fit(image, options.style_size) if options.style_size else image
-    labels, style_labels = labels_at(maps[0], *rgb.shape[-2:]), labels_at(maps[1], *small.shape[-2:])
+    small = load(task.style, options.style_size)[0]
+    size, style_size = ((x.shape[-2], x.shape[-1]) for x in (rgb, small))
+    if content.is_dir() and style.is_dir():
+        masks, style_masks = read_masks(content, style, size, style_size)
+        return stylizer.stylize(rgb, small, options.alpha, masks=masks, style_masks=style_masks)
+    labels, style_labels = read_segmentations(content, style, size, style_size, options.say)
     return stylizer.stylize(rgb, small, options.alpha, labels=labels, style_labels=style_labels)

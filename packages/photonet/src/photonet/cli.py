@@ -1,5 +1,6 @@
 """The command line; torch is imported inside the verbs."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -28,6 +29,7 @@ CITATION = """
 """
 
 Transforms = Literal["wct", "wct-exact", "wct-relative", "wct-identity", "adain", "ot"]
+Methods = Literal["network", "mk", "reinhard", "idt", "histogram"]
 
 
 def transfer(
@@ -37,8 +39,10 @@ def transfer(
     content_seg: Path | None = None,
     style_seg: Path | None = None,
     alpha: float = 1.0,
+    method: Methods | None = None,
     network: str | None = None,
-    transform: Transforms = "ot",
+    transform: Transforms | None = None,
+    max_gain: float | None = None,
     pairs: Literal["all", "matched"] = "all",
     size: int = 0,
     style_size: int = 1024,
@@ -54,13 +58,17 @@ def transfer(
         content: A photograph, or a folder of photographs.
         style: A photograph, or a folder of photographs.
         out: File of the result, or folder; content-style.jpg in this folder when not given.
-        content_seg: Segmentation of the content, a colour for each region: each takes from the style's of the same colour.
-        style_seg: Segmentation of the style.
+        content_seg: Segmentation of the content, a colour or a number for each region: each takes from the style's of the
+            same; borders are feathered. A folder of grey pictures, one a region, is soft masks.
+        style_seg: Segmentation of the style, or a folder with masks of the same names.
         alpha: Strength from 0 (the content) to 1.
+        method: Of colours alone: mk (a 3x3 matrix), reinhard, idt or histogram; or network, which whatever names a network,
+            a transform or a model stands for, too. METHOD when nothing is given.
         network: stylenas (found by a search), photonas, photonet (more operators, a stronger effect) or artnet (for
             paintings, not sharp); or the bits of a network in --model. The first in the file when not given: stylenas.
         transform: What content features are given of the style's: ot changes them least, wct is the paper's, its variants
-            are weaker, adain knows no colours.
+            are weaker, adain knows no colours; ot when not given.
+        max_gain: By how much a matrix may stretch a difference, so that faint noise and steps stay faint.
         pairs: all: every content with every style; matched: first with first, second with second.
         size: Longer side of the result; smaller pictures keep their size, 0 keeps every size.
         style_size: Longer side at which the style is looked at; 0 keeps it.
@@ -70,20 +78,23 @@ def transfer(
     """
     from photonet import verbs
     from photonet.batch import Options, tasks
-    from photonet.stylizer import PhotoStylizer
 
     todo = tasks(content, style, pairs, out, suffix)
-    stylizer = PhotoStylizer(network, model=model, transform=transform, device=device)
-    verbs.transfer(stylizer, todo, Options(alpha, size, style_size, content_seg, style_seg))
+    choice = verbs.Choice(method, network, model, transform, max_gain, device)
+    verbs.transfer(choice.stylizer(style), todo, Options(alpha, size, style_size, content_seg, style_seg, verbs.note))
 
 
 def video(
     source: tyro.conf.Positional[Path],
     style: tyro.conf.Positional[Path],
     out: Path = Path("styled.mp4"),
+    content_seg: Path | None = None,
+    style_seg: Path | None = None,
     alpha: float = 1.0,
+    method: Methods | None = None,
     network: str | None = None,
-    transform: Transforms = "ot",
+    transform: Transforms | None = None,
+    max_gain: float | None = None,
     memory: float = 0.8,
     size: int = 0,
     style_size: int = 1024,
@@ -96,9 +107,13 @@ def video(
         source: A video, or a folder of frames in the order of their names.
         style: A photograph.
         out: Video; a name without suffix is a folder for frames.
+        content_seg: Segmentation of all frames, or a folder with one for each.
+        style_seg: Segmentation of the style.
         alpha: Strength from 0 (the content) to 1.
+        method: As photonet transfer has it.
         network: stylenas, photonas, photonet or artnet, or the bits of a network in --model; its first when not given.
         transform: What content features are given of the style's.
+        max_gain: By how much a matrix may stretch a difference.
         memory: Share of the past in the content's statistics, from 0 to below 1; it ends at cuts.
         size: Longer side of the result; 0 keeps the video's.
         style_size: Longer side at which the style is looked at; 0 keeps it.
@@ -106,10 +121,79 @@ def video(
         device: auto, cpu, cuda, cuda:N or mps.
     """
     from photonet import verbs
-    from photonet.stylizer import PhotoStylizer
 
-    stylizer = PhotoStylizer(network, model=model, transform=transform, device=device)
-    verbs.video(stylizer, source, style, out, alpha, size, style_size, memory)
+    stylizer = verbs.Choice(method, network, model, transform, max_gain, device).stylizer(style)
+    verbs.video(stylizer, source, style, out, alpha, size, style_size, memory, (content_seg, style_seg))
+
+
+def look_make(
+    content: tyro.conf.Positional[Path],
+    style: tyro.conf.Positional[Path],
+    out: Path = Path("look"),
+    alpha: float = 1.0,
+    method: Methods | None = None,
+    network: str | None = None,
+    transform: Transforms | None = None,
+    max_gain: float | None = None,
+    entries: int = 33,
+    size: int = 1024,
+    style_size: int = 1024,
+    model: Path | None = None,
+    device: str = "auto",
+) -> None:
+    """Keep a look: photonet look make content.jpg style.jpg --out dusk writes dusk.cube, dusk.png and dusk.style.
+
+    The table does to every picture what was done to the colours of this one; its error says how much of it is colours. The
+    .style looks at each picture anew.
+
+    Args:
+        content: A photograph that shows what the look does.
+        style: A photograph.
+        out: Files without their suffix: .cube for Lightroom, Resolve and ffmpeg, .png (Hald) for darktable and RawTherapee.
+        alpha: Strength from 0 to 1.
+        method: As photonet transfer has it.
+        network: As photonet transfer has it.
+        transform: As photonet transfer has it.
+        max_gain: By how much a matrix may stretch a difference.
+        entries: Of the table, each way.
+        size: Longer side at which the content is looked at.
+        style_size: Longer side at which the style is looked at.
+        model: Networks that photonet train wrote.
+        device: auto, cpu, cuda, cuda:N or mps.
+    """
+    from photonet import verbs
+
+    stylizer = verbs.Choice(method, network, model, transform, max_gain, device).stylizer(style)
+    verbs.look_make(stylizer, content, style, out, alpha, entries, size, style_size)
+
+
+def look_apply(
+    look: tyro.conf.Positional[Path],
+    content: tyro.conf.Positional[Path],
+    out: Path | None = None,
+    alpha: float = 1.0,
+    size: int = 0,
+    suffix: Literal[".jpg", ".png", ".webp", ".tif"] = ".jpg",
+    model: Path | None = None,
+    device: str = "auto",
+) -> None:
+    """Give a roll of photographs a look: photonet look apply dusk.cube photos --out lit.
+
+    Args:
+        look: A .cube table, of whatever program, or a .style.
+        content: A photograph, or a folder of photographs.
+        out: File of the result, or folder.
+        alpha: Strength from 0 to 1.
+        size: Longer side of the result; 0 keeps every size.
+        suffix: Format of results in a folder.
+        model: The networks that a .style was made with, where they did not come with the package.
+        device: auto, cpu, cuda, cuda:N or mps.
+    """
+    from photonet import verbs
+    from photonet.batch import Options, tasks
+
+    todo = tasks(content, verbs.known_look(look), "all", out, suffix)
+    verbs.transfer(verbs.Choice(None, None, model, None, None, device).stylizer(look), todo, Options(alpha, size))
 
 
 def train(
@@ -221,12 +305,17 @@ def bench(size: int = 512, rounds: int = 5, device: str = "auto") -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["look"] and len(arguments) > 1:
+        arguments[:2] = [" ".join(arguments[:2])]  # one verb of two words
     run(
         "photonet",
         "The light of one photograph on another, sharp, in one pass.",
         {
             "transfer": transfer,
             "video": video,
+            "look make": look_make,
+            "look apply": look_apply,
             "train": train,
             "describe": describe,
             "demo": demo,
@@ -234,5 +323,5 @@ def main(argv: Sequence[str] | None = None) -> None:
             "bench": bench,
         },
         CITATION,
-        argv,
+        arguments,
     )

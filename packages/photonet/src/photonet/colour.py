@@ -32,6 +32,7 @@ ROUNDING = 255.0**-2  # variance of a channel of RGB below which a picture of 8 
 SAMPLE = 1 << 14  # colours that say enough of a distribution of three dimensions
 KNOTS = 256  # quantiles of an axis
 TURNS = 20  # of the axes; the distance to the style's distribution hardly falls after that
+COLOURS = "colours:"  # before a method's name, where a style says who looked at it
 AT = "picture"  # where the one transfer stands
 
 
@@ -129,7 +130,7 @@ class ColourExecutor:
             raise InputError(f"there is no method {name!r}: expected network, {', '.join(METHODS)}")
         self.method = METHODS[name]
         self.transfers = Transfers(self.method.transform, max_gain=max_gain)
-        self.digest = f"colours:{name}"
+        self.digest = COLOURS + name
 
     @torch.inference_mode()
     def prepare(

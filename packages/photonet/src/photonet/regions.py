@@ -7,6 +7,7 @@ the main colour that is nearest; what a map that is meant exactly loses by that 
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
 from torch import Tensor
 
 from claimkit.errors import InputError
+from claimkit.style.images import image_files
 from claimkit.style.transforms import labels_at
 from photonet.baselines.guided_filter import guided_filter
 from photonet.maps import read_map
@@ -84,10 +86,57 @@ def from_labels(
     return masks, torch.stack([whole if k in lacking else (style == k).float() for k in mine]), lacking
 
 
-def masks_of(labels: Int[Tensor, "h w"], known: Sequence[int]) -> Float[Tensor, "r h w"]:
-    """A mask for each known label, in order, and a last one for all others: frames of a video have one order of regions."""
-    masks = torch.stack([(labels == k).float() for k in known])
-    return torch.cat([masks, 1 - masks.sum(0, keepdim=True)])
+@dataclass(frozen=True)
+class FrameRegions:
+    """Segmentations of the frames of a video, in one order of regions: the style's labels, then all others.
+
+    Attributes:
+        maps: One for all frames, or one for each.
+        style: The style's segmentation.
+        style_size: Height and width of the style.
+        labels: Of the style.
+        style_masks: Of the style's regions; the last is all of it, for what it lacks.
+    """
+
+    maps: Sequence[Path]
+    style: Path
+    style_size: tuple[int, int]
+    labels: Sequence[int]
+    style_masks: Float[Tensor, "r h w"]
+    say: Say
+
+    @classmethod
+    def read(cls, content: Path | None, style: Path | None, style_size: tuple[int, int], say: Say) -> "FrameRegions | None":
+        """From a map or a folder of maps in the order of their names, and the style's; None where there is neither.
+
+        Raises:
+            InputError: One without the other, or no map of labels.
+        """
+        if (content is None) != (style is None):
+            raise InputError("a segmentation of the content needs one of the style, and the other way round: give both")
+        if content is None or style is None:
+            return None
+        maps = image_files(content) if content.is_dir() else [content]
+        first = read_map(maps[0])[0].shape
+        theirs = read_segmentations(maps[0], style, (first[0], first[1]), style_size, say)[1]
+        known = [k for k in theirs.unique().tolist() if k != NOWHERE]
+        masks = torch.stack([*((theirs == k).float() for k in known), torch.ones(style_size)])
+        return cls(maps, style, style_size, known, masks, say)
+
+    def __call__(self, frame: Float[Tensor, "3 h w"], number: int) -> Float[Tensor, "r h w"]:
+        """Feathered masks of a frame.
+
+        Raises:
+            InputError: There is no map for it, or one of another shape.
+        """
+        if len(self.maps) > 1 and number >= len(self.maps):
+            raise InputError(f"there are {len(self.maps)} segmentations, but more frames: give one for each, or one for all")
+        path = self.maps[0] if len(self.maps) == 1 else self.maps[number]
+        size = frame.shape[-2], frame.shape[-1]
+        say = self.say if number == 0 else _silent
+        labels = read_segmentations(path, self.style, size, self.style_size, say)[0]
+        masks = torch.stack([(labels == k).float() for k in self.labels])
+        return feathered(torch.cat([masks, 1 - masks.sum(0, keepdim=True)]), frame)
 
 
 def feathered(masks: Float[Tensor, "r h w"], guide: Float[Tensor, "3 h w"]) -> Float[Tensor, "r h w"]:
@@ -194,6 +243,10 @@ def _at_size(labels: NDArray[np.int64], size: tuple[int, int], path: Path, of: s
 
 def _named(label: int) -> str:
     return "no region" if label == NOWHERE else str(label) if label < IDS else f"#{label:06x}"
+
+
+def _silent(sentence: str) -> None:
+    """What was said of the first frame need not be said of each."""
 
 
 def _warn(sentence: str) -> None:

@@ -85,14 +85,23 @@ class Style:
         return cls({n: tuple(r[i] for i in sorted(r)) for n, r in found.items()}, about["network"], about["name"])
 
 
+def checked_maker(style: Style, maker: str) -> None:
+    """Refuse a style that another network or method looked at.
+
+    Raises:
+        InputError: It is another's.
+    """
+    if style.network != maker:
+        raise InputError(f"the style {style.name!r} is of another network or method: prepare it from its picture again")
+
+
 def checked_style(style: Style, maker: str, masks: Tensor | None) -> None:
     """Refuse a style that another network or method looked at, and another number of regions.
 
     Raises:
         InputError: It does not fit.
     """
-    if style.network != maker:
-        raise InputError(f"the style {style.name!r} was made for another network: prepare it from its picture again")
+    checked_maker(style, maker)
     regions = 1 if masks is None else len(masks)
     if style.points and regions != style.regions:
         raise InputError(f"the style {style.name!r} has {style.regions} regions and the content {regions}: give as many")

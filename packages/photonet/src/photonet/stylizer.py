@@ -1,7 +1,7 @@
 """Pictures in, picture out: :class:`PhotoStylizer` holds a network and does everything around it."""
 
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, overload
 
 import torch
 from torch import Tensor
@@ -10,14 +10,15 @@ from claimkit import run
 from claimkit.errors import InputError
 from claimkit.style.images import read_image
 from claimkit.style.padding import crop, pad_to_multiple
-from photonet.colour import ColourExecutor, has_matrix
+from photonet.colour import COLOURS, ColourExecutor, has_matrix
 from photonet.executor import Executor
+from photonet.look import Table
 from photonet.network import PhotoNet
 from photonet.regions import checked, feathered, from_labels
-from photonet.style import Style
+from photonet.style import Style, checked_maker, digest
 from photonet.transforms import Transform
 from photonet.walk import Smooth
-from photonet.weights import load_network
+from photonet.weights import load_network, load_networks
 
 Picture: TypeAlias = Tensor | Path | str
 METHOD = "network"
@@ -77,11 +78,32 @@ class PhotoStylizer:
             bound = GAIN if max_gain is None and has_matrix(method) else max_gain
             self.executor = ColourExecutor(method, bound)
 
-    def prepare(self, style: Picture | Style, masks: Tensor | None = None, name: str | None = None) -> Style:
-        """What the network needs of a style picture; look at it once, use it for any number of contents.
+    @classmethod
+    def of_style(cls, style: Style, model: Path | None = None, device: str = "auto") -> "PhotoStylizer":
+        """The method, or the network of ``model``, that looked at a style.
+
+        Raises:
+            InputError: It is none of them.
+        """
+        if style.network.startswith(COLOURS):
+            return cls(method=style.network.removeprefix(COLOURS), device=device)
+        for network in load_networks(model).values():
+            if digest(network) == style.network:
+                return cls(network, device=device)
+        raise InputError(f"the style {style.name!r} was made by a network that is not here: give its --model")
+
+    @overload
+    def prepare(self, style: Tensor, masks: Tensor | None = None, name: str | None = None) -> Style: ...
+    @overload
+    def prepare(
+        self, style: Picture | Style | Table, masks: Tensor | None = None, name: str | None = None
+    ) -> Style | Table: ...
+
+    def prepare(self, style: Picture | Style | Table, masks: Tensor | None = None, name: str | None = None) -> Style | Table:
+        """What is needed of a style picture; look at it once, use it for any number of contents.
 
         Args:
-            style: ``(3, height, width)`` in [0, 1], or a file: a picture, or what :meth:`Style.save` wrote.
+            style: ``(3, height, width)`` in [0, 1], or a file: a picture, what :meth:`Style.save` wrote, a ``.cube`` table.
             masks: Soft masks of its regions, ``(regions, height, width)`` in [0, 1].
             name: What it is called; the file's name when not given.
 
@@ -91,10 +113,13 @@ class PhotoStylizer:
         if isinstance(style, str | Path):
             path = Path(style)
             name = path.stem if name is None else name
+            if path.suffix.lower() == ".cube":
+                return Table.load(path)
             style = Style.load(path) if path.suffix == ".style" else read_image(path)
+        if isinstance(style, Table):
+            return style
         if isinstance(style, Style):
-            if style.network != self.executor.digest:
-                raise InputError(f"the style {style.name!r} was made for another network: prepare it from its picture again")
+            checked_maker(style, self.executor.digest)
             return style
         image = _checked(style, "the style")
         if masks is not None:
@@ -104,7 +129,7 @@ class PhotoStylizer:
     def stylize(
         self,
         content: Picture,
-        style: Picture | Style,
+        style: Picture | Style | Table,
         alpha: float = 1.0,
         *,
         masks: Tensor | None = None,
@@ -117,7 +142,7 @@ class PhotoStylizer:
 
         Args:
             content: ``(3, height, width)`` in [0, 1], or a picture file.
-            style: A picture, a file, or a prepared style.
+            style: A picture, a file, a prepared style, or a table of colours.
             alpha: Strength in [0, 1]; 0 is the content, encoded and decoded.
             masks: Soft masks ``(regions, height, width)`` in [0, 1]; where they sum to less than 1 the content stays.
             style_masks: Those of the style's regions, in the same order; not for a style prepared with masks.
@@ -139,6 +164,10 @@ class PhotoStylizer:
         elif masks is not None:
             masks = checked(masks, image.shape[-2], image.shape[-1], "content")
         prepared = self.prepare(style, style_masks)
+        if isinstance(prepared, Table):
+            if masks is not None:
+                raise InputError(f"the table {prepared.name!r} knows no regions: give the style's picture with its masks")
+            return alpha * prepared(image) + (1 - alpha) * image.cpu()
         padded = self._padded(image)
         result = self.executor(padded, prepared, alpha, self._padded_masks(masks), smooth)
         return crop(result, *image.shape[-2:])[0].clamp(0, 1).cpu()

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,18 +12,74 @@ from torch import Tensor
 from claimkit import bench as benchmark
 from claimkit import run
 from claimkit.errors import InputError
+from claimkit.media.picture import Picture, write_picture
 from claimkit.web import page, serve
 from photonet import plots
 from photonet.architecture import Architecture
-from photonet.batch import Options, Task, load, stylize_all
+from photonet.batch import LOOKS, Options, Task, load, stylize_all
 from photonet.cost import VGG_CHANNELS, VGG_CONVOLUTIONS, decoder_macs, encoder_macs, macs, parameters
 from photonet.executor import Executor
+from photonet.look import Table
 from photonet.network import PhotoNet
+from photonet.regions import FrameRegions
 from photonet.samples import PAIRS, photograph
 from photonet.style import Style
 from photonet.stylizer import PhotoStylizer
 from photonet.video import stylize_video
 from photonet.weights import load_networks
+
+NO_TABLE = 2.0  # of 255, mean: above it more than colours was changed
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the command line says of how pictures are made; None where it says nothing."""
+
+    method: str | None
+    network: str | None
+    model: Path | None
+    transform: str | None
+    max_gain: float | None
+    device: str
+
+    def stylizer(self, style: Path) -> PhotoStylizer:
+        """The stylizer; of a saved style and no other word, whoever looked at it."""
+        said = (self.method, self.network, self.transform, self.max_gain)
+        if style.suffix == ".style" and all(x is None for x in said):
+            return PhotoStylizer.of_style(Style.load(style), self.model, self.device)
+        return PhotoStylizer(
+            self.network, method=self.method, model=self.model, transform=self.transform, max_gain=self.max_gain,
+            device=self.device,
+        )  # fmt: skip
+
+
+def known_look(path: Path) -> Path:
+    """Refuse what is neither a table nor a style."""
+    if path.suffix.lower() not in (".cube", ".style"):
+        raise InputError(f"{path} is no look: give a .cube table or a .style; a photograph goes to photonet transfer")
+    return path
+
+
+def look_make(
+    stylizer: PhotoStylizer, content: Path, style: Path, out: Path, alpha: float, entries: int, size: int, style_size: int
+) -> None:
+    """Make a picture, and keep what was done to it in three files; say what the table cannot keep."""
+    stem = out.with_suffix("") if out.suffix in (".cube", ".style", ".png") else out
+    picture = load(content, size)[0]
+    prepared = stylizer.prepare(style if style.suffix == ".style" else load(style, style_size)[0], name=style.stem)
+    result = stylizer.stylize(picture, prepared, alpha)
+    table = Table.fit(picture, result, entries, stem.name)
+    paths = [stem.with_name(stem.name + suffix) for suffix in (".cube", ".png", ".style")]
+    table.save(paths[0])
+    deep = (table.hald().permute(1, 2, 0) * 65535).round().numpy().astype("uint16")
+    write_picture(paths[1], Picture(deep), depth=16)
+    prepared.save(paths[2])
+    mean, most, worst = table.error(picture, result)
+    print(*paths)
+    print(f"the table differs from the picture it keeps by {mean:.1f} of 255 in the mean,", end=" ")
+    print(f"{most:.1f} at most in 95 of 100 pixels, {worst:.0f} at worst")
+    if mean > NO_TABLE:
+        print("more than colours was changed: use the .style for all of it, or --method mk for a look of colours")
 
 
 def transfer(stylizer: PhotoStylizer, todo: Sequence[Task], options: Options) -> None:
@@ -37,16 +94,30 @@ def transfer(stylizer: PhotoStylizer, todo: Sequence[Task], options: Options) ->
 
 
 def video(
-    stylizer: PhotoStylizer, source: Path, style: Path, out: Path, alpha: float, size: int, style_size: int, memory: float
-) -> None:
+    stylizer: PhotoStylizer, source: Path, style: Path, out: Path, alpha: float, size: int, style_size: int, memory: float,
+    segmentations: tuple[Path | None, Path | None] = (None, None),
+) -> None:  # fmt: skip
     """Stylise a video and say how fast and how steady it is."""
     if not source.exists():
         raise InputError(f"{source} does not exist: give a video, or a folder of frames")
-    prepared = stylizer.prepare(style if style.suffix == ".style" else load(style, style_size)[0], name=style.stem)
-    report = stylize_video(stylizer, source, prepared, out, alpha, size or None, memory)
+    regions = None
+    if style.suffix in LOOKS:
+        if any(segmentations):
+            raise InputError("a segmentation of the style goes with its picture, not with a prepared style")
+        prepared = stylizer.prepare(style)
+    else:
+        picture = load(style, style_size)[0]
+        regions = FrameRegions.read(*segmentations, (picture.shape[-2], picture.shape[-1]), say=note)
+        prepared = stylizer.prepare(picture, None if regions is None else regions.style_masks, style.stem)
+    report = stylize_video(stylizer, source, prepared, out, alpha, size or None, memory, regions)
     ratio = report.steadiness.ratio
     steady = "nothing moved" if ratio is None else f"{ratio:.2f} times the change of the content from frame to frame"
     print(f"{out}: {report.frames} frames, {report.frames / report.seconds:.1f} a second; {steady}")
+
+
+def note(sentence: str) -> None:
+    """A word on what was done otherwise than somebody might think."""
+    print(f"photonet: {sentence}", file=sys.stderr)
 
 
 def describe(bits: str, size: int, picture: Path | None) -> None:
@@ -110,8 +181,9 @@ def bench(size: int, rounds: int, device: str) -> None:
     side = -(-size // 16) * 16
     pictures = [torch.nn.functional.interpolate(photograph(n)[None], (side, side)) for n in ("china", "coffee")]
     for name, network in load_networks().items():
-        stylizer = PhotoStylizer(network, transform="wct", device=device)
-        _compare(f"{name}, {side} x {side}", network, stylizer.executor, [p.to(stylizer.device) for p in pictures], rounds)
+        device = run.choose_device(device)
+        executor = Executor(network.to(torch.device(device)), "wct")
+        _compare(f"{name}, {side} x {side}", network, executor, [p.to(device) for p in pictures], rounds)
 
 
 def _compare(title: str, network: PhotoNet, executor: Executor, pictures: Sequence[Tensor], rounds: int) -> None:

@@ -13,6 +13,8 @@ from claimkit.errors import InputError
 from claimkit.style.images import fit, image_files, read_image, write_image
 from claimkit.style.transforms import Statistics
 from claimkit.style.video import VideoWriter, read_frames, video_info
+from photonet.look import Table
+from photonet.regions import FrameRegions
 from photonet.style import Style
 from photonet.stylizer import PhotoStylizer
 
@@ -77,11 +79,12 @@ class VideoReport:
 def stylize_video(
     stylizer: PhotoStylizer,
     source: Path,
-    style: Style,
+    style: Style | Table,
     target: Path,
     alpha: float = 1.0,
     longest: int | None = None,
     memory: float = 0.8,
+    regions: FrameRegions | None = None,
 ) -> VideoReport:
     """Stylise a video, or a folder of frames in the order of their names.
 
@@ -93,6 +96,7 @@ def stylize_video(
         alpha: Strength in [0, 1].
         longest: Shrink frames so that their longer side is at most this.
         memory: Of :class:`Smoother`; it begins anew where the picture changes all at once.
+        regions: Of the frames, where the style was prepared with theirs.
 
     Raises:
         InputError: The source cannot be read, or has no frames.
@@ -114,7 +118,8 @@ def stylize_video(
             if cut:
                 smoother.forget()
                 cuts += 1
-            result = stylizer.stylize(content, style, alpha, smooth=smoother)
+            masks = None if regions is None else regions(content, count)
+            result = stylizer.stylize(content, style, alpha, masks=masks, smooth=smoother)
             if last is not None and not cut:
                 steadiness.content += moved
                 steadiness.result += float((result - last[1]).abs().mean())
