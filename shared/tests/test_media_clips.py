@@ -15,9 +15,10 @@ from av.video.reformatter import Interpolation
 from claimkit.errors import InputError
 from claimkit.media import hdr
 from claimkit.media.clip import clip_info, read_frames, read_sound, sample_frames
+from claimkit.media.options import ClipOptions
 from claimkit.media.tracks import HEADER
 from claimkit.media.video_colour import VideoColour
-from claimkit.media.writing import LIBRARY, ClipOptions, VideoWriter, rewrite_clip
+from claimkit.media.writing import LIBRARY, VideoWriter, rewrite_clip
 
 SCALER = {1: 1, 5: 5, 6: 5, 7: 7, 9: 9}
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from claimkit.errors import InputError
 from claimkit.media.hdr import CURVE, NAMES
+from claimkit.media.options import Hdr
 from claimkit.media.picture import fitted_size
-from claimkit.media.video_colour import Hdr, VideoColour, colour_of, to_rgb, turns_of, upright
+from claimkit.media.video_colour import VideoColour, colour_of, to_rgb, turns_of, upright
 
 if TYPE_CHECKING:
     from torch import Tensor

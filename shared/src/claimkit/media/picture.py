@@ -71,6 +71,29 @@ class Picture:
 
         return None if self.opacity is None else torch.from_numpy(unit(self.opacity))
 
+    @property
+    def seen(self) -> "Tensor | None":
+        """Where the picture is more opaque than not, ``(h, w)`` of 0 and 1, where that is not everywhere: a mask.
+
+        Raises:
+            InputError: Nowhere.
+        """
+        alpha = self.alpha
+        if alpha is None or bool((alpha > 0.5).all()):
+            return None
+        if not bool((alpha > 0.5).any()):
+            raise InputError("the picture is transparent everywhere: nothing of it can be seen")
+        return (alpha > 0.5).float()
+
+    @property
+    def solid(self) -> "Tensor":
+        """The pixels as a tensor, those that are not :attr:`seen` in the mean colour of the others: nothing bleeds in."""
+        rgb, seen = self.rgb, self.seen
+        if seen is None:
+            return rgb
+        mean = (rgb * seen).sum((1, 2), keepdim=True) / seen.sum()
+        return rgb * seen + mean * (1 - seen)
+
     def with_rgb(self, rgb: "Tensor") -> "Picture":
         """Another picture with this one's meaning: values ``(3, h, w)`` in [0, 1] of the same size."""
         pixels = rgb.detach().clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()

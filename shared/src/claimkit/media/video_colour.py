@@ -2,7 +2,7 @@
 
 import struct
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import av
 import numpy as np
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from claimkit.media.hdr import HLG, PEAK, PQ, tone_map
 from claimkit.media.icc import D65, PRIMARIES, rgb_to_xyz, srgb_decode, srgb_encode
+from claimkit.media.options import Hdr
 
-Hdr = Literal["tone-map", "keep"]
 LIMITED, FULL, UNSAID = 1, 2, 2
 WIDE = {9: "BT.2020", 11: "Display P3", 12: "Display P3"}
 """Primaries that are too far from BT.709's to be taken for them; 11 is P3 as cinemas have it."""

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import av
 import numpy as np
@@ -17,10 +17,11 @@ from claimkit import run
 from claimkit.errors import InputError
 from claimkit.files import atomic_path
 from claimkit.media.clip import Frame, Reader, clip_info, open_clip
+from claimkit.media.options import ClipOptions
+from claimkit.media.policy import check_results
 from claimkit.media.tracks import connect
-from claimkit.media.video_colour import Hdr, VideoColour, from_rgb, written
+from claimkit.media.video_colour import VideoColour, from_rgb, written
 
-Encoder = Literal["auto", "h264", "hevc", "vp9", "av1", "prores", "ffv1"]
 LIBRARY = {
     "h264": "libx264",
     "hevc": "libx265",
@@ -38,28 +39,6 @@ HOLDS = {
 }
 FORMS = {"prores": ("yuv422p10le", "yuv422p10le"), "ffv1": ("yuv444p", "yuv444p10le")}
 """Pixel formats of 8 and of 10 bits, where they are not 4:2:0."""
-
-
-@dataclass(frozen=True)
-class ClipOptions:
-    """How a video is written.
-
-    Attributes:
-        encoder: By name; ``auto`` is H.264, VP9 in .webm, and H.265 where HDR is kept.
-        quality: From 1 to 100, where a codec loses; 80 is visually lossless.
-        hdr: HLG and PQ become SDR by a curve, or are kept in 10 bits.
-        strip: Leave out title, date and place.
-    """
-
-    encoder: Encoder = "auto"
-    quality: int = 80
-    hdr: Hdr = "tone-map"
-    strip: bool = False
-
-    def __post_init__(self) -> None:
-        """Check."""
-        if not 1 <= self.quality <= 100:
-            raise InputError(f"quality = {self.quality}: expected 1 to 100")
 
 
 @dataclass(frozen=True)
@@ -240,14 +219,15 @@ def rewrite_clip(
         side: Frames are shrunk to at most so many pixels squared before; 0 keeps their size.
 
     Raises:
-        InputError: The source cannot be read, or the target not be written.
+        InputError: The source cannot be read, or the target not be written, or be the source.
     """
     options = options or ClipOptions()
     check_container(target, options)
+    check_results([target], [source], options.existing)
     info = clip_info(source)
     seen = info.colour
     if options.hdr == "keep" and options.encoder == "auto" and not seen.hdr:
-        options = ClipOptions("auto", options.quality, "tone-map", options.strip)
+        options = replace(options, hdr="tone-map")
     with open_clip(source) as container:
         reader = Reader(container, source, side, options.hdr)
         base, colour = reader.stream.time_base, written(seen, options.hdr)
