@@ -10,8 +10,11 @@ import torch
 from PIL import Image
 
 from claimkit import testing
-from claimkit.style.images import read_image, write_image
-from claimkit.style.video import VideoWriter, read_frames
+from claimkit.media import icc
+from claimkit.media.clip import read_frames
+from claimkit.media.reading import read_picture
+from claimkit.media.writing import VideoWriter
+from claimkit.style.images import read_image, to_uint8, write_image
 from styleproj.cli import main
 from styleproj.weights import save_network
 
@@ -81,11 +84,77 @@ def test_sizes_and_transparency():
     write_image(Path("big.png"), picture(150, 300), torch.linspace(0, 1, 300).expand(150, 300))
     assert call("stylize", "big.png", STYLE, "--size", "100", "--style-size", "20", "--out", "s.png", *MODEL) == 0
     with Image.open("s.png") as made:
-        assert made.size == (100, 50) and made.mode == "RGBA"
-        alpha = np.asarray(made)[25, :, 3].astype(int)
+        assert made.size == (141, 71) and made.mode == "RGBA", "100 x 100 pixels in the shape of 2 to 1"
+        alpha = np.asarray(made)[35, :, 3].astype(int)
     assert (np.diff(alpha) >= 0).all() and alpha[-1] > 240
     assert call("stylize", "big.png", STYLE, "--size", "0", "--tile", "64", "--out", "b.png", *MODEL) == 0
     assert read_image(Path("b.png")).shape == (3, 150, 300)
+
+
+def test_what_is_transparent_counts_neither_in_a_content_nor_in_a_style():
+    """Whatever lies under transparency, the result is the same, and what is transparent stays as it is."""
+    hidden = torch.cat([torch.zeros(40, 28), torch.ones(40, 28)], 1)
+    for name in (PHOTO, "photos/other.png"):
+        seen = read_image(Path(name))
+        write_image(Path(f"half-{Path(name).name}"), seen, hidden)
+        write_image(Path(f"black-{Path(name).name}"), seen * hidden, hidden)
+    for out, content, style in (
+        ("a", "half-photo.png", STYLE),
+        ("b", "black-photo.png", STYLE),
+        ("c", PHOTO, "half-other.png"),
+        ("d", PHOTO, "black-other.png"),
+        ("e", PHOTO, "photos/other.png"),
+    ):
+        assert call("stylize", content, style, "--out", f"{out}.png", *MODEL) == 0
+    made = {n: read_picture(Path(f"{n}.png")) for n in "abcde"}
+    assert torch.equal(made["a"].rgb[:, :, :28], read_image(Path(PHOTO))[:, :, :28]), "what is transparent was styled"
+    assert torch.equal(made["a"].alpha, hidden)
+    assert torch.equal(made["a"].rgb[:, :, 28:], made["b"].rgb[:, :, 28:]), "what is hidden counted in the content"
+    assert torch.equal(made["c"].rgb, made["d"].rgb), "what is hidden counted in the style"
+    assert not torch.equal(made["c"].rgb, made["e"].rgb), "the whole style was taken"
+    write_image(Path("nothing.png"), picture(40, 56), torch.zeros(40, 56))
+    assert call("stylize", PHOTO, "nothing.png", *MODEL) == 2
+
+
+def test_files_are_never_mixed_up_or_replaced(capsys):
+    Path("many").mkdir()
+    write_image(Path("many/a.png"), picture(40, 56, seed=1))
+    write_image(Path("many/a.jpg"), picture(40, 56, seed=2))
+    Path("many/phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
+    Path("many/shot.nef").write_bytes(b"raw")
+    Path("many/notes.txt").touch()
+    assert call("stylize", "many", STYLE, "--out", "out", *MODEL) == 0
+    assert sorted(p.name for p in Path("out").iterdir()) == ["a.jpg-style0.png", "a.png-style0.png"]
+    said = capsys.readouterr().err
+    assert all(word in said for word in ("shot.nef", "raw file", "1 .txt")) and ("phone.heic" in said)
+    before = {p: p.read_bytes() for p in Path("many").iterdir()}
+    Path("same.png").symlink_to("many/a.png")
+    for out in ("many/a.png", "same.png", "many/../many/a.png"):
+        assert call("stylize", "many/a.png", STYLE, "--out", out, *MODEL) == 2
+        assert "would replace the input" in capsys.readouterr().err
+    assert call("stylize", "many/a.png", STYLE, "--mask", "mask.png", "--out", "mask.png", *MODEL) == 2
+    assert {p: p.read_bytes() for p in Path("many").iterdir()} == before
+    made = Path("out/a.jpg-style0.png").stat().st_mtime_ns
+    assert call("stylize", "many", STYLE, "--out", "out", "--existing", "refuse", *MODEL) == 2
+    assert call("stylize", "many", STYLE, "--out", "out", "--existing", "skip", *MODEL) == 0
+    assert "2 result(s) exist already" in capsys.readouterr().err
+    assert Path("out/a.jpg-style0.png").stat().st_mtime_ns == made
+
+
+def test_a_result_has_its_contents_meaning(capsys):
+    profile, exif = icc.matrix_profile("P3", icc.PRIMARIES["Display P3"], icc.D65, None), Image.Exif()
+    exif[33432], exif[0x0112] = "(c) she", 6
+    Image.fromarray(np.asarray(to_uint8(picture(40, 56)))).save("p3.png", icc_profile=profile, exif=exif, dpi=(300, 300))
+    for out, *more in (("s.png",), ("own.png", "--profile", "content"), ("bare.jpg", "--strip", "--quality", "70")):
+        assert call("stylize", "p3.png", STYLE, "--out", out, "--model", "m.safetensors", *more) == 0
+    with Image.open("s.png") as made, Image.open("own.png") as own, Image.open("bare.jpg") as bare:
+        assert made.size == (40, 56) and made.getexif()[33432] == "(c) she" and round(made.info["dpi"][0]) == 300
+        assert own.info["icc_profile"] == profile != made.info["icc_profile"]
+        assert 33432 not in bare.getexif() and "icc_profile" in bare.info
+    assert call("stylize", "p3.png", STYLE, "--out", "d.jpg", "--depth", "16", "--model", "m.safetensors") == 2
+    assert ".jpg holds 8 bits" in capsys.readouterr().err
+    assert call("stylize", "p3.png", STYLE, "--out", "d.tif", "--depth", "16", "--model", "m.safetensors") == 0
+    assert read_picture(Path("d.tif")).depth == 16
 
 
 def test_styles_are_cached_and_can_be_given_as_files():
@@ -125,7 +194,7 @@ def test_a_video_and_a_folder_of_frames(capsys):
     assert call("video", "clip.mp4", STYLE, "--out", "styled.mp4", "--model", "m.safetensors") == 0
     assert "4 frames" in capsys.readouterr().out
     frames = list(read_frames(Path("styled.mp4")))
-    assert len(frames) == 4 and frames[0].shape == (3, 48, 64)
+    assert len(frames) == 4 and frames[0].pixels.shape == (48, 64, 3)
     assert call("video", "clip.mp4", STYLE, "--out", "frames", "--size", "32", "--model", "m.safetensors") == 0
     assert [p.name for p in sorted(Path("frames").iterdir())] == [f"{i:06d}.png" for i in range(4)]
     assert call("video", "frames", STYLE, "--out", "again.mkv", "--model", "m.safetensors") == 0
@@ -167,7 +236,7 @@ def test_training_resumes_and_gives_a_model():
         (("stylize", PHOTO, STYLE, "--mix", "-1"), "weight"),
         (("stylize", PHOTO, STYLE, "--out", "y.xyz"), "xyz"),
         (("stylize", PHOTO, STYLE, "--tile", "7"), "multiple"),
-        (("stylize", PHOTO, STYLE, "--size", "-5"), "longest"),
+        (("stylize", PHOTO, STYLE, "--size", "-5"), "expected a number of pixels"),
         (("stylize", PHOTO, "styles", "--out", "y.png"), "folder"),
         (("stylize", "photos", STYLE, "--pairs", "matched"), "matched"),
         (("stylize", "empty", STYLE), "empty"),
@@ -199,7 +268,7 @@ def test_a_full_disk_is_one_sentence(capsys, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("styleproj.batch.write_image", full)
+    monkeypatch.setattr("styleproj.batch.write_picture", full)
     assert call("stylize", PHOTO, STYLE, "--out", "y.png", *MODEL) == 2
     assert "No space left on device" in capsys.readouterr().err
     assert not Path("y.png").exists()

@@ -7,6 +7,7 @@ from typing import Literal
 import tyro
 
 from claimkit.cli import main as run
+from claimkit.media.options import ClipOptions, PictureOptions
 
 CITATION = """
 @misc{huang2020parameterfree,
@@ -44,6 +45,7 @@ def stylize(
     cache: Path | None = None,
     tile: int = 1024,
     device: str = "auto",
+    output: tyro.conf.OmitArgPrefixes[PictureOptions] = PictureOptions(),  # noqa: B008
 ) -> None:
     """Give pictures the style of others: styleproj stylize photo.jpg painting.jpg.
 
@@ -57,8 +59,8 @@ def stylize(
         mix: Weights: all styles together make one picture, say --mix 2 1.
         pairs: all: every content with every style; matched: first with first, second with second.
         color: style; or keep the content's colours: luminance (its chroma), coral (the style repainted in them).
-        size: Longer side of the result; smaller pictures keep their size, 0 keeps every size.
-        style_size: Longer side at which the style is looked at: smaller makes broader strokes. 0 keeps it.
+        size: A picture of more than SIZE x SIZE pixels is shrunk to that area, its shape kept; 0 keeps every size.
+        style_size: The same for the style: the smaller it is looked at, the finer its strokes in the result; 0 keeps it.
         mask: Picture of the content's size: where it is black the content stays what it is.
         style_mask: Picture of the style's size: only what is white counts.
         labels: Picture of the content's size, a value or colour for each region: with several styles, in the order of
@@ -71,16 +73,21 @@ def stylize(
         cache: Folder where styles are kept, so that they are not looked at again.
         tile: Side of the pieces in which large pictures are worked on; the result does not depend on it.
         device: auto, cpu, cuda, cuda:N or mps.
+        output: How results are written.
     """
+    from claimkit.media.batch import plan
     from styleproj import verbs
-    from styleproj.batch import Options, tasks
+    from styleproj.batch import Batch, Options
+    from styleproj.stylizer import Stylizer
 
     options = Options(
         alpha, mix, size, style_size, mask, style_mask, labels, style_labels, None if color == "style" else color
     )
     mixed = bool(mix) or (labels is not None and style_labels is None)
-    todo = tasks(content, style, pairs, mixed, out, suffix)
-    verbs.stylize(todo, options, model, ties, palette, device, tile, cache)
+    given = (*options.files, model)
+    todo = plan(content, style, out, suffix, pairs=pairs, mixed=mixed, existing=output.existing, inputs=given)
+    stylizer = Stylizer(model, ties=ties, palette=palette, device=device, tile=tile, cache=cache)
+    verbs.stylize(todo, Batch(stylizer, options, output))
 
 
 def video(
@@ -94,24 +101,30 @@ def video(
     palette: bool = True,
     model: Path | None = None,
     device: str = "auto",
+    output: tyro.conf.OmitArgPrefixes[ClipOptions] = ClipOptions(),  # noqa: B008
 ) -> None:
-    """Give a video the style of a picture: styleproj video clip.mp4 painting.jpg..
+    """Give a video the style of a picture: styleproj video clip.mp4 painting.jpg.
+
+    Frames keep their times; all sounds and subtitles come along.
 
     Args:
         source: A video, or a folder of frames in the order of their names.
         style: A picture.
         out: Video; a name without suffix is a folder for frames.
         alpha: Strength from 0 (the content) to 1.
-        size: Longer side of the result; 0 keeps the video's.
-        style_size: Longer side at which the style is looked at.
+        size: Frames of more than SIZE x SIZE pixels are shrunk to that area; 0 keeps the video's.
+        style_size: The same for the style.
         ties: Order among equal features.
         palette: Map the colours to those of the style after decoding.
         model: A network that styleproj train wrote.
         device: auto, cpu, cuda, cuda:N or mps.
+        output: How the video is written.
     """
     from styleproj import verbs
+    from styleproj.stylizer import Stylizer
 
-    verbs.video(source, style, out, alpha, size, style_size, ties, palette, model, device)
+    stylizer = Stylizer(model, ties=ties, palette=palette, device=device)
+    verbs.video(stylizer, source, style, out, alpha, size, style_size, output)
 
 
 def train(

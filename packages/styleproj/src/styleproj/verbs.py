@@ -1,7 +1,6 @@
 """What the verbs of the command line do."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,16 @@ import torch
 from claimkit import bench as benchmark
 from claimkit import run
 from claimkit.errors import InputError
+from claimkit.media.batch import Plan, make_all
+from claimkit.media.options import ClipOptions
+from claimkit.media.policy import check_results
+from claimkit.media.reading import read_picture
 from claimkit.style.images import write_image
 from claimkit.web import page, serve
 from styleproj import kernels
 from styleproj.baselines import adain_reference, efdm
-from styleproj.batch import Options, Task, load, stylize_all
-from styleproj.projection import Ties, project
+from styleproj.batch import Batch, prepare
+from styleproj.projection import project
 from styleproj.samples import CONTENTS, STYLES, photograph, square
 from styleproj.sheet import contact_sheet
 from styleproj.sorted_style import SortedStyle
@@ -23,45 +26,24 @@ from styleproj.stylizer import Stylizer
 from styleproj.video import stylize_video
 
 
-def stylize(
-    todo: Sequence[Task],
-    options: Options,
-    model: Path | None,
-    ties: Ties,
-    palette: bool,
-    device: str,
-    tile: int,
-    cache: Path | None,
-) -> None:
+def stylize(todo: Plan, batch: Batch) -> None:
     """Make pictures; say at the end which could not be made."""
-    stylizer = Stylizer(model, ties=ties, palette=palette, device=device, tile=tile, cache=cache)
-    problems = stylize_all(stylizer, todo, options, lambda task: print(task.target, flush=True))
-    if len(todo) == 1 and problems:
-        raise InputError(next(iter(problems)))
-    for problem, count in problems.items():
-        print(f"{count} not made: {problem}", file=sys.stderr)
-    if problems:
-        raise InputError(f"{problems.total()} of {len(todo)} pictures were not made, for the reasons above")
+    make_all(todo, batch)
 
 
 def video(
-    source: Path,
-    style: Path,
-    out: Path,
-    alpha: float,
-    size: int,
-    style_size: int,
-    ties: Ties,
-    palette: bool,
-    model: Path | None,
-    device: str,
+    stylizer: Stylizer, source: Path, style: Path, out: Path, alpha: float, size: int, style_size: int, output: ClipOptions
 ) -> None:
     """Stylise a video and say how fast and how steady it is."""
     if not source.exists():
         raise InputError(f"{source} does not exist: give a video, or a folder of frames")
-    stylizer = Stylizer(model, ties=ties, palette=palette, device=device)
-    prepared = stylizer.prepare(style if style.suffix == ".style" else load(style, style_size).image, name=style.stem)
-    report = stylize_video(stylizer, source, prepared, out, alpha, size or None)
+    check_results([out] if out.suffix else [], [source, style], output.existing)
+    saved = style.suffix == ".style"
+    picture = None if saved else read_picture(style, side=style_size)
+    prepared = stylizer.prepare(style) if picture is None else prepare(stylizer, picture, style.stem)
+    report = stylize_video(stylizer, source, prepared, out, alpha, size, output)
+    for note in (*(() if picture is None else picture.notes), *report.notes):
+        print(note, file=sys.stderr)
     ratio = report.steadiness.ratio
     steady = "nothing moved" if ratio is None else f"{ratio:.2f} times the change of the content from frame to frame"
     print(f"{out}: {report.frames} frames, {report.frames / report.seconds:.1f} a second; {steady}")

@@ -2,17 +2,14 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
 from torch import Tensor
 
-from claimkit import run
-from claimkit.errors import InputError
-from claimkit.style.images import fit, image_files, read_image, write_image
-from claimkit.style.video import VideoWriter, read_frames, video_info
+from claimkit.media.clip import Frame
+from claimkit.media.frames import transform_frames
+from claimkit.media.options import ClipOptions
 from styleproj.style import Style
 from styleproj.stylizer import Stylizer
 
@@ -45,11 +42,12 @@ class Steadiness:
 
 @dataclass(frozen=True)
 class VideoReport:
-    """What was done: frames, seconds for reading, stylising and writing them, and steadiness."""
+    """What was done: frames, seconds for reading, stylising and writing them, steadiness, and what was lost or changed."""
 
     frames: int
     seconds: float
     steadiness: Steadiness
+    notes: tuple[str, ...] = ()
 
 
 def stylize_frames(
@@ -61,7 +59,13 @@ def stylize_frames(
 
 
 def stylize_video(
-    stylizer: Stylizer, source: Path, style: Style, target: Path, alpha: float = 1.0, longest: int | None = None
+    stylizer: Stylizer,
+    source: Path,
+    style: Style,
+    target: Path,
+    alpha: float = 1.0,
+    size: int = 0,
+    output: ClipOptions | None = None,
 ) -> VideoReport:
     """Stylise a video, or a folder of frames in the order of their names.
 
@@ -71,30 +75,19 @@ def stylize_video(
         style: Prepared once.
         target: Video file; or, where it has no suffix, a folder for frames. A video appears whole or not at all.
         alpha: Strength in [0, 1].
-        longest: Shrink frames so that their longer side is at most this.
+        size: Shrink frames to at most so many pixels squared; 0 keeps their size.
+        output: Encoder, quality and the like.
 
     Raises:
-        InputError: The source cannot be read, or has no frames.
+        InputError: The source cannot be read, has no frames, or would be replaced.
     """
-    if source.is_dir():
-        files = image_files(source)
-        frames, total, rate = (read_image(f) for f in files), len(files), Fraction(25)
-    else:
-        info = video_info(source)
-        frames, total, rate = read_frames(source), info.frames, info.rate
-    start = time.perf_counter()
-    steadiness, count = Steadiness(), 0
-    fitted = (frame if longest is None else fit(frame, longest) for frame in frames)
-    sound = None if source.is_dir() else source
-    with VideoWriter(target, rate, sound) if target.suffix else nullcontext() as writer:
-        stylised = stylize_frames(stylizer, fitted, style, alpha)
-        for frame, result in run.progress(stylised, source.name, total=total, unit="frame"):
-            steadiness.add(frame, result)
-            if writer is None:
-                write_image(target / f"{count:06d}.png", result)
-            else:
-                writer.write(result)
-            count += 1
-        if count == 0:
-            raise InputError(f"{source} holds no frames: give a video or a folder of pictures")
-    return VideoReport(count, time.perf_counter() - start, steadiness)
+    start, steadiness = time.perf_counter(), Steadiness()
+
+    def change(frame: Frame) -> Tensor:
+        content = frame.rgb
+        result = stylizer.stylize(content, style, alpha)
+        steadiness.add(content, result)
+        return result
+
+    done = transform_frames(source, target, change, output, size)
+    return VideoReport(done.frames, time.perf_counter() - start, steadiness, done.notes)

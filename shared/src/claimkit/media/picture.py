@@ -61,15 +61,15 @@ class Picture:
         import torch
 
         if self.pixels.dtype == np.uint8:
-            return torch.from_numpy(self.pixels).permute(2, 0, 1).float() / 255
-        return torch.from_numpy(unit(self.pixels)).permute(2, 0, 1)
+            return torch.from_numpy(np.require(self.pixels, requirements="W")).permute(2, 0, 1).float() / 255
+        return torch.from_numpy(np.require(unit(self.pixels), requirements="W")).permute(2, 0, 1)
 
     @property
     def alpha(self) -> "Tensor | None":
         """How opaque each pixel is, ``(h, w)`` in [0, 1], where the file says it."""
         import torch
 
-        return None if self.opacity is None else torch.from_numpy(unit(self.opacity))
+        return None if self.opacity is None else torch.from_numpy(np.require(unit(self.opacity), requirements="W"))
 
     @property
     def seen(self) -> "Tensor | None":
@@ -87,12 +87,20 @@ class Picture:
 
     @property
     def solid(self) -> "Tensor":
-        """The pixels as a tensor, those that are not :attr:`seen` in the mean colour of the others: nothing bleeds in."""
+        """The pixels as a tensor; what is not :attr:`seen` is mirrored from what is, so that nothing hidden counts."""
+        import torch
+        from scipy.ndimage import distance_transform_edt
+
         rgb, seen = self.rgb, self.seen
         if seen is None:
             return rgb
-        mean = (rgb * seen).sum((1, 2), keepdim=True) / seen.sum()
-        return rgb * seen + mean * (1 - seen)
+        visible = seen.numpy() > 0
+        nearest = distance_transform_edt(~visible, return_distances=False, return_indices=True)
+        here = np.indices(visible.shape)
+        limits = np.array(visible.shape)[:, None, None] - 1
+        mirrored = np.clip(2 * nearest - here, 0, limits)
+        y, x = np.where(visible[tuple(mirrored)], mirrored, nearest)
+        return rgb[:, torch.from_numpy(y), torch.from_numpy(x)]
 
     def with_rgb(self, rgb: "Tensor") -> "Picture":
         """Another picture with this one's meaning: values ``(3, h, w)`` in [0, 1] of the same size."""
@@ -106,7 +114,7 @@ class Picture:
             return self
         if self.opacity is None and self.pixels.dtype == np.uint8:
             small = Image.fromarray(self.pixels).resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
-            return replace(self, pixels=np.asarray(small))
+            return replace(self, pixels=np.array(small))
         seen = np.ones(self.pixels.shape[:2], np.float32) if self.opacity is None else unit(self.opacity)
         weighted = [resized(unit(self.pixels[..., i]) * seen, width, height) for i in range(3)]
         seen = resized(seen, width, height)
