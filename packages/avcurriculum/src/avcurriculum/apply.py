@@ -23,7 +23,8 @@ from claimkit.errors import InputError
 
 COLORS = torch.tensor([[255, 70, 20], [20, 190, 255], [70, 235, 60], [240, 60, 230], [250, 220, 40]], dtype=torch.int16)
 """Of the first, second ... sound."""
-BATCH = 32
+BATCH, FRAMES = 32, 8
+"""Pictures at once; frames that a whole clip is clustered by."""
 MIX_LEVEL = 0.14
 """Root mean square of a training mix of two sounds."""
 
@@ -109,8 +110,10 @@ def track(
 ) -> HeatMaps:
     """Maps of pictures at some times of a sound.
 
-    One sound is heard anew at every look. Several are clustered once over the whole clip, so that a sound is the same one at
-    every look; at each it is given a visual cluster of its own (:func:`~avcurriculum.conditions.assign`).
+    One sound is heard anew at every look. Several are clustered once over the whole clip, and each is given a visual
+    cluster of the whole clip (:func:`~avcurriculum.conditions.assign`, as in :func:`separate_clip`); at every look it is
+    where the cluster of this look is that resembles it most, one to one. So a sound is the same one at every look, and
+    its place does not jump with what is heard.
 
     Args:
         model: Localiser.
@@ -123,17 +126,21 @@ def track(
     starts = np.minimum((times * audio.RATE).astype(int), len(padded) - SAMPLES)
     windows = np.stack([padded[s : s + SAMPLES] for s in starts])
     silent = np.array([audio.rms(w) < audio.SILENCE for w in windows])
+    k = sounds + model.architecture.background
     same = clip_centers(model, wave, sounds) if sounds > 1 else None
+    if same is not None:
+        some = np.linspace(0, len(images) - 1, min(len(images), FRAMES)).round().astype(int)
+        target = assign(same, _clip_clusters(model, images[some], k)[:, None]).center
     maps, distances = [], []
     for i in run.progress(range(0, len(times), BATCH), "localize", unit="batch"):
         positions = model.embed_image(images[i : i + BATCH])
-        seen = model.centers(positions, sounds + model.architecture.background)
+        seen = model.centers(positions, k)
         near = torch.from_numpy(windows[i : i + BATCH])
         heard = heard_centers(model, near, 1) if same is None else same.expand(len(near), -1, -1)
         for centers, assigned, h in zip(seen.centers, seen.assign, heard, strict=True):
-            found = assign(h, centers[:, None])
-            maps.append(assigned[torch.from_numpy(found.thing)].unflatten(-1, grid_of(positions)).numpy())
-            distances.append(found.distance.numpy())
+            thing = torch.from_numpy(assign(h if same is None else target, centers[:, None]).thing)
+            maps.append(assigned[thing].unflatten(-1, grid_of(positions)).numpy())
+            distances.append((h - centers[thing]).norm(dim=-1).numpy())
     limit = model.offscreen[sounds - 1] if len(model.offscreen) >= sounds else np.inf
     absent = (np.stack(distances) > limit) & ~silent[:, None]
     out = np.stack(maps)
@@ -153,11 +160,8 @@ def paint(frame: Frame, maps: Float[NDArray, "sounds h w"], strength: float = 0.
     return out.to(torch.uint8).numpy()
 
 
-@torch.inference_mode()
-def visual_centers(clip: Clip, model: AVNet, k: int, frames: int = 8) -> Float[Tensor, "k dim"]:
-    """Visual clusters of a whole clip, from so many of its frames together."""
-    times = np.linspace(0, clip.seconds, frames, endpoint=False)
-    images = torch.stack([square(p, model.architecture.canvas) for p in sample_frames(clip.path, times)])
+def _clip_clusters(model: AVNet, images: UInt8[Tensor, "frames s s 3"], k: int) -> Float[Tensor, "k dim"]:
+    """Visual clusters of some frames together."""
     return model.cluster(model.embed_image(images).flatten(0, 2)[None], k).centers[0]
 
 
@@ -182,7 +186,9 @@ def separate_clip(
         )
     wave = audio.audible(clip.sound, f"the sound of {clip.path}")
     k = sounds + model.architecture.background
-    seen = visual_centers(clip, model, k)[:, None]
+    moments = np.linspace(0, clip.seconds, FRAMES, endpoint=False)
+    shown = torch.stack([square(p, model.architecture.canvas) for p in sample_frames(clip.path, moments)])
+    seen = _clip_clusters(model, shown, k)[:, None]
     level = max(audio.rms(wave), audio.SILENCE) / MIX_LEVEL
     mixture = torch.from_numpy(wave / np.float32(level))[None]
     if blind:
@@ -194,8 +200,8 @@ def separate_clip(
         waves = separator.separate(mixture, found.center[None])[0]
     (middle,) = sample_frames(clip.path, [clip.seconds / 2])
     positions = model.embed_image(square(middle, model.architecture.canvas)[None])
-    shown = model.centers(positions, k)
-    maps = shown.assign[0, torch.from_numpy(assign(found.center, shown.centers[0][:, None]).thing)]
+    now = model.centers(positions, k)
+    maps = now.assign[0, torch.from_numpy(assign(found.center, now.centers[0][:, None]).thing)]
     return (waves * level).numpy(), maps.unflatten(-1, grid_of(positions)).numpy()
 
 

@@ -5,7 +5,9 @@ A mixture's transform is the sum of its parts' transforms, so scenes are mixed f
 """
 
 import functools
-from dataclasses import dataclass
+import importlib.resources
+import warnings
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -62,22 +64,36 @@ YAMNET = MelSpec(400, 160, 512, 64, 125.0, 7500.0, "yamnet", 1.0, 1e-3, False)
 
 @functools.cache
 def mel_matrix(spec: MelSpec) -> Float[Tensor, "bins bands"]:
-    """Triangular mel filters, ``(fft // 2 + 1, bands)``, as librosa's for the scales ``slaney`` and ``htk``."""
-    bins = np.linspace(0, RATE / 2, spec.fft // 2 + 1)
-    corner = np.linspace(_to_mel(spec.low, spec.scale), _to_mel(spec.high, spec.scale), spec.bands + 2)
+    """Mel filters, ``(fft // 2 + 1, bands)``: librosa's for the scales ``slaney`` and ``htk``.
+
+    Those of :data:`SMALL` and :data:`YAMNET` were made by the same lines once (``training/store_filters.py``) and lie in the
+    package: importing librosa takes about as long as importing torch. A band narrower than a bin is empty, as in librosa.
+    """
+    with np.load(Path(str(importlib.resources.files("avcurriculum") / "data" / "filters.npz"))) as stored:
+        for name, known in (("small", SMALL), ("yamnet", YAMNET)):
+            if replace(spec, log=known.log, power=known.power, window=known.window, hop=known.hop) == known:
+                return torch.from_numpy(stored[name])
+    return compute_mel(spec)
+
+
+def compute_mel(spec: MelSpec) -> Float[Tensor, "bins bands"]:
+    """The filters of :func:`mel_matrix`, computed."""
+    import librosa
+
     if spec.scale == "yamnet":
-        x, edges = _to_mel(bins, spec.scale), corner
-    else:
-        x, edges = bins, _to_hertz(corner, spec.scale)
-    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
-    rise = (x[:, None] - low) / (middle - low)
-    fall = (high - x[:, None]) / (high - middle)
-    weights = np.maximum(0, np.minimum(rise, fall))
-    if spec.scale == "yamnet":
+        mel = functools.partial(librosa.hz_to_mel, htk=True)
+        edges, x = (
+            np.linspace(mel(spec.low), mel(spec.high), spec.bands + 2),
+            mel(librosa.fft_frequencies(sr=RATE, n_fft=spec.fft)),
+        )
+        rise, fall = (x[:, None] - edges[:-2]) / np.diff(edges)[:-1], (edges[2:] - x[:, None]) / np.diff(edges)[1:]
+        weights = np.maximum(0, np.minimum(rise, fall))
         weights[0] = 0
-    else:
-        weights *= 2 / (high - low)
-    return torch.from_numpy(weights).float()
+        return torch.from_numpy(weights).float()
+    bank = {"n_fft": spec.fft, "n_mels": spec.bands, "fmin": spec.low, "fmax": spec.high, "htk": spec.scale == "htk"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.from_numpy(np.ascontiguousarray(librosa.filters.mel(sr=RATE, **bank).T))
 
 
 @functools.cache
@@ -130,27 +146,19 @@ def log_mel(wave: Float[Tensor, "*batch samples"], spec: MelSpec = SMALL) -> Flo
 
 
 def load(path: Path) -> NDArray[np.float32]:
-    """A sound file (any format of libsndfile) as mono at 16 kHz, ``(samples,)``.
+    """A sound file of any format that librosa reads, as mono at 16 kHz, ``(samples,)``.
 
     Raises:
         InputError: Not a sound file.
     """
-    import soundfile
+    import librosa
 
     try:
-        data, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as e:
-        raise InputError(f"{path} is not a sound file that can be read: {e}") from e
-    return resample(data.mean(1), rate)
-
-
-def resample(wave: NDArray[np.float32], rate: int, to: int = RATE) -> NDArray[np.float32]:
-    """Change the sampling rate."""
-    if rate == to:
-        return wave
-    import soxr
-
-    return soxr.resample(wave, rate, to)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it tries another library for what libsndfile does not know
+            return librosa.load(path, sr=RATE, mono=True)[0]
+    except Exception as e:  # its libraries have no error in common
+        raise InputError(f"{path} is not a sound file that can be read: {e or type(e).__name__}") from e
 
 
 def save(path: Path, wave: NDArray[np.float32]) -> None:
@@ -176,16 +184,3 @@ def audible(wave: NDArray[np.float32], what: str) -> NDArray[np.float32]:
     if rms(wave) < SILENCE:
         raise InputError(f"{what} is silent: there is no sound to look for")
     return wave
-
-
-def _to_mel(f, scale: str):
-    if scale != "slaney":
-        return 1127.0 * np.log1p(np.asarray(f) / 700.0)
-    f = np.asarray(f, dtype=float)
-    return np.where(f < 1000, f * 3 / 200, 15 + 27 * np.log(np.maximum(f, 1000) / 1000) / np.log(6.4))
-
-
-def _to_hertz(m, scale: str):
-    if scale != "slaney":
-        return 700.0 * np.expm1(m / 1127.0)
-    return np.where(m < 15, m * 200 / 3, 1000 * np.exp(np.log(6.4) / 27 * (np.maximum(m, 15) - 15)))

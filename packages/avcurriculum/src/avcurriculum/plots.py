@@ -94,5 +94,10 @@ def picture(image: NDArray[np.uint8], path: Path) -> None:
 
 
 def _spectrogram(axis: Any, wave: NDArray[Any], title: str) -> None:
-    axis.specgram(wave + 1e-6, NFFT=512, Fs=16_000, noverlap=256, cmap="magma", vmin=-140, vmax=-40)
-    axis.set(title=title, yticks=[0, 4000, 8000], xticks=[0, 1, 2])
+    import librosa
+    import librosa.display
+
+    db = librosa.amplitude_to_db(np.abs(librosa.stft(np.asarray(wave, np.float32), n_fft=512, hop_length=256)), top_db=None)
+    shown = {"sr": 16_000, "hop_length": 256, "cmap": "magma", "vmin": -60, "vmax": 30}
+    librosa.display.specshow(db, x_axis="time", y_axis="linear", ax=axis, **shown)
+    axis.set(title=title, yticks=[0, 4000, 8000], xticks=[0, 1, 2], xlabel="", ylabel="")
