@@ -1,12 +1,27 @@
-"""Hugging Face Trainer: one overridden method; decay towards the base model's weights instead of towards zero."""
+"""Hugging Face Trainer: decay towards the base model's weights instead of towards zero, by a callback or guarded."""
 
 import tempfile
 
 import torch
 from torch.utils.data import Dataset
-from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
+from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainerCallback, TrainingArguments
 
 import dtnh
+
+
+class DecayToBase(TrainerCallback):
+    """The simplest: what ``weight_decay`` does, towards the pretrained weights; follows the schedule of the rate."""
+
+    def __init__(self, alpha: float = 0.1, head: str | tuple[()] = ()):  # of a language model nothing is left out
+        self.alpha, self.head, self.pull = alpha, head, None
+
+    def on_train_begin(self, args, state, control, model=None, optimizer=None, **_):
+        """Remember where the model starts."""
+        self.pull = dtnh.L2SP(model, alpha=self.alpha, head=self.head, optimizer=optimizer)
+
+    def on_optimizer_step(self, args, state, control, **_):
+        """Called after the optimiser's step, before gradients are cleared."""
+        self.pull.step()
 
 
 class GuardedTrainer(Trainer):
@@ -61,6 +76,8 @@ def main(steps: int = 3) -> dtnh.Conflicts:
         )
         trainer = GuardedTrainer(model, arguments, train_dataset=Sentences())
         trainer.train()
+        decayed = Trainer(model, arguments, train_dataset=Sentences(), callbacks=[DecayToBase(head="classifier")])
+        decayed.train()
     print(f"{len(trainer.guard.conflicts)} steps, conflict in {trainer.guard.conflicts.rate:.0%}")
     return trainer.guard.conflicts
 

@@ -42,7 +42,8 @@ def main(steps: int = 5) -> dtnh.Conflicts:
         stay = 0.5 * kl_div(log_softmax(logits, 1), before, reduction="batchmean", log_target=True)  # any scalar will do
         guard.backward(cross_entropy(logits, y), stay)
         optimizer.step()
-    print(f"{len(guard.conflicts)} steps, conflicts by layer: {', '.join(f'{r:.0%}' for r in guard.conflicts.rates)}")
+    rates = ", ".join(f"{name} {rate:.0%}" for name, rate in guard.conflicts.rates.items())
+    print(f"{len(guard.conflicts)} steps, conflicts by layer: {rates}")
     return guard.conflicts
 
 

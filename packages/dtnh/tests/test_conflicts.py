@@ -35,9 +35,9 @@ def test_the_table_is_what_happened(tmp_path):
     assert np.allclose(table[:, 0], cosines, atol=1e-6)
     assert np.array_equal(table[:, 1], np.array(cosines) < 0)
     assert np.allclose(table[:, 2], np.maximum(0, -np.array(cosines)), atol=1e-6)
-    assert conflicts.rate == pytest.approx(np.mean(np.array(cosines) < 0)) and conflicts.rates == [
-        pytest.approx(conflicts.rate)
-    ]
+    assert conflicts.rate == pytest.approx(np.mean(np.array(cosines) < 0)) and conflicts.rates == {
+        "0": pytest.approx(conflicts.rate)
+    }
     conflicts.to_csv(tmp_path / "c.csv")
     rows = list(csv.reader((tmp_path / "c.csv").read_text().splitlines()))
     assert rows[0] == ["step", *COLUMNS] and len(rows) == PACKED + 6 and float(rows[2][1]) == pytest.approx(-0.2, abs=1e-5)
@@ -46,11 +46,11 @@ def test_the_table_is_what_happened(tmp_path):
 
 
 def test_groups_are_averaged_and_their_rates_kept():
-    conflicts = Conflicts()
+    conflicts = Conflicts(["a", "b"])
     two = torch.tensor([True, False])
     ones = torch.ones(2)
     conflicts.add(Info(torch.tensor([-0.5, 0.5]), two, torch.tensor([0.5, 0.0]), 3 * ones, 4 * ones, ones))
-    assert conflicts.rate == 0.5 and conflicts.rates == [1, 0]
+    assert conflicts.rate == 0.5 and conflicts.rates == {"a": 1, "b": 0}
     assert conflicts.table()[0] == pytest.approx([0, 0.5, 0.25, 3 * 2**0.5, 4 * 2**0.5, 2**0.5])
 
 

@@ -7,7 +7,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NEEDS = {"plain_loop": "torchvision", "lora": "torch", "lightning_module": "lightning", "hf_trainer": "transformers"}
-NEEDS |= {"timm_script": "timm"}
+NEEDS |= {"timm_script": "timm", "llm_recipe": "torch"}
 
 
 @pytest.mark.filterwarnings("default")  # the frameworks' own

@@ -24,9 +24,13 @@ class Conflicts:
 
     Adding a step copies nothing to the host; reading does. A step is kept as six numbers: means over the groups of the
     cosine, the share of conflicts and the coefficient, and the norms over all groups together.
+
+    Args:
+        names: Of the groups.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        self.names = tuple(names)
         self.last: Info | None = None
         self._steps: list[Tensor] = []
         self._packed: list[Tensor] = []
@@ -67,9 +71,13 @@ class Conflicts:
         return float(self.column("conflict").mean()) if self._count else float("nan")
 
     @property
-    def rates(self) -> list[float]:
-        """Share of steps in conflict, of each group."""
-        return [] if self._per_group is None else (self._per_group / self._count).tolist()
+    def rates(self) -> dict[str, float]:
+        """Share of steps in conflict, by the name of the group, such as its module."""
+        if self._per_group is None:
+            return {}
+        rates = (self._per_group / self._count).tolist()
+        names = self.names if len(set(self.names)) == len(rates) else map(str, range(len(rates)))
+        return dict(zip(names, rates, strict=True))
 
     def to_csv(self, path: Path | str) -> None:
         """Write one row a step, atomically."""

@@ -1,19 +1,24 @@
 """The guard around a training step: two gradients go in, one that never opposes the loss comes out in ``.grad``."""
 
-import warnings
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from claimkit.errors import InputError
 from dtnh.conflicts import Conflicts
+from dtnh.metric import Apart
 from dtnh.projection import Info, project_
 from dtnh.scopes import Params, Scope, grouped, head_names, named
+from dtnh.watching import DecayCheck, Left, leaves
+
+KEPT = 0.99
+"""Share of ``<g, g>`` that ``<d, g>`` must have for a lagged coefficient to have kept the inequality."""
 
 
 class NotFiniteError(InputError):
@@ -37,10 +42,14 @@ class Guard:
         groups: Names of the parameters of each group, instead of ``scope``.
         check: Refuse gradients that are not finite. When None, on the CPU alone, since on a GPU it waits for the device;
             never with a GradScaler, which skips such a step itself.
+        optimizer: One or several of SGD, Adam, AdamW, Adafactor and Muon: the rule then holds in their metric, ``.grad`` is
+            the loss's alone, and the penalty is applied after their step, outside of moments and clipping (``dtnh.metric``).
+        every: Take the exact rule each ``every``-th step and its coefficient in between, with one backward pass. Then
+            ``<d, g> >= <g, g>`` is no longer certain; the guard's ``repr`` tells how often it held.
 
     Attributes:
         parameters: Name to parameter, of all that the guard knows.
-        conflicts: What happened so far.
+        conflicts: What happened so far, at the exact steps.
     """
 
     def __init__(
@@ -50,6 +59,8 @@ class Guard:
         head: str | Sequence[str] | None = None,
         groups: Sequence[Sequence[str]] | None = None,
         check: bool | None = None,
+        optimizer: Optimizer | Sequence[Optimizer] | None = None,
+        every: int = 1,
     ) -> None:
         params = params if isinstance(params, nn.Module) else list(params)  # type: ignore[assignment]
         self.parameters = named(params)
@@ -59,12 +70,27 @@ class Guard:
         if len(set(names)) < len(names) or not set(names) <= self.parameters.keys():
             raise InputError("groups must name parameters that the guard knows, each once")
         self.groups: list[list[str]] = chosen
-        self.check = check
-        self.conflicts = Conflicts()
+        self.check, self.scope = check, scope if groups is None else "groups"
+        if every < 1 or (every > 1 and (len(chosen) != 1 or optimizer is not None)):
+            raise InputError(f"every = {every}: a lagged coefficient is for one group, and not for an optimizer's metric")
+        self.every, self._steps, self._lag = every, 0, torch.zeros(())
+        self._kept: list[Tensor] = []
+        self.conflicts = Conflicts(_names(chosen, self.scope))
+        self._apart = None if optimizer is None else Apart(optimizer, self.parameters, chosen, self.conflicts.add)
         self._r: dict[str, Tensor] = {}
         self._pending = self._data_dependent = self._known_leaves = self._looked = False
         self._hook: Any = None
-        self._written: tuple[Tensor, int] | None = None
+        self._written: Left | None = None
+
+    def __repr__(self) -> str:
+        """With ``every``, how many steps were exact, and how often the lagged coefficient would have been enough."""
+        if self.every == 1:
+            return f"Guard({self.scope}, {len(self.parameters)} parameters)"
+        kept = f"{float(torch.stack(self._kept).float().mean()):.0%}" if self._kept else "none"
+        return (
+            f"Guard({self.scope}, every={self.every}): {len(self.conflicts)} of {self._steps} steps exact; the lagged "
+            f"coefficient kept {KEPT} of <g, g> in {kept} of the {len(self._kept)} steps at which it was compared"
+        )
 
     def backward(
         self,
@@ -88,7 +114,8 @@ class Guard:
             scaler: A GradScaler; loss and regulariser are then scaled by the guard. Unscale before clipping, as ever.
 
         Returns:
-            What happened in each group; None with ``accumulate``.
+            What happened in each group; None with ``accumulate``, at a lagged step, and where an optimizer's step is
+            awaited.
 
         Raises:
             InputError: No regulariser, one that does not depend on the parameters, gradients that do not match, or gradients
@@ -102,6 +129,8 @@ class Guard:
             if scale is not None:
                 loss, reg = loss * scale, None if reg is None else reg * scale
                 r = {n: t * scale for n, t in r.items()}
+            if reg is not None and not r and self._steps % self.every:
+                return self._lagged(loss, reg, accumulate, retain_graph)
             if reg is not None:
                 self._data_dependent = True
                 for n, t in self._differentiated(reg).items():
@@ -112,32 +141,79 @@ class Guard:
             for n, t in r.items():
                 self._r[n] = self._r[n] + t if n in self._r else t
             self._pending = accumulate
-            return None if accumulate else self._combine(scale)
+            if accumulate:
+                return None
+            self._steps += 1
+            return self._combine(scale)
         except Exception:
             self._drop()
             raise
 
-    def _combine(self, scale: Tensor | None) -> Info:
+    def _combine(self, scale: Tensor | None) -> Info | None:
         r, self._r = self._averaged(self._r), {}
         self._data_dependent = False
-        present = {n: p for n, p in self.parameters.items() if p.grad is not None or n in r}
-        for p in present.values():
-            if p.grad is None:
+        for n, p in self.parameters.items():
+            if p.grad is None and n in r and self._apart is None:
                 p.grad = torch.zeros_like(p)
+            elif p.grad is not None and p.grad.is_sparse:
+                p.grad = p.grad.to_dense() if n in r else p.grad.coalesce()
+        r = {n: t.to_dense() if t.is_sparse else t for n, t in r.items()}
+        present = {n: p for n, p in self.parameters.items() if p.grad is not None}
+        self._look_at_optimizers()
+        if self._apart is not None:
+            return self._hand_over(self._apart, present, r, scale)
         position = {n: i for i, n in enumerate(present)}
         g: list[Any] = [p.grad for p in present.values()]
         info = project_(g, [r.get(n) for n in present], [[position[n] for n in b if n in present] for b in self.groups])
         if scale is not None:
             sizes = info.grad_norm / scale, info.reg_norm / scale, info.removed_norm / scale
             info = replace(info, grad_norm=sizes[0], reg_norm=sizes[1], removed_norm=sizes[2])
-        elif self.check or (self.check is None and g[0].device.type == "cpu"):
-            for size, what in ((info.grad_norm, "loss"), (info.reg_norm, "regulariser")):
-                if not bool(size.isfinite().all()):
-                    raise NotFiniteError(f"the gradient of the {what} is not finite: lower the learning rate or its weight")
+        elif self._checked(g[0]):
+            _refuse_infinite(info.grad_norm, info.reg_norm)
+        if self.every > 1:
+            self._compare(info, r)
         self.conflicts.add(info)
-        self._written = g[0], g[0]._version
-        self._look_at_optimizers()
+        self._written = Left(present)
         return info
+
+    def _hand_over(self, apart: Apart, present: dict[str, nn.Parameter], r: dict[str, Tensor], scale: Tensor | None) -> None:
+        """``.grad`` stays the loss's; the penalty's gradient waits for the optimiser's step."""
+        size = torch.stack([t.float().norm() for t in r.values()]).norm()
+        if scale is not None:
+            r = {n: t / scale for n, t in r.items()}
+            first: Any = next(iter(present.values())).grad
+            first.add_((0 * size).to(first.dtype))  # an infinite penalty makes the scaler skip the step
+        elif self._checked(size):
+            norms = [p.grad.float().norm() for p in present.values() if p.grad is not None]
+            _refuse_infinite(torch.stack([*norms, torch.zeros_like(size)]), size)
+        apart.set(r)
+        self._written = Left(present)
+
+    def _lagged(self, loss: Tensor, reg: Tensor, accumulate: bool, retain_graph: bool) -> None:
+        """One backward pass of ``(1 + c) loss + reg``, with the coefficient of the last exact step."""
+        if reg.grad_fn is None:
+            raise InputError("the regulariser does not depend on the guarded parameters: is it computed without gradients?")
+        factor = 1 + self._lag.to(loss.device)
+        (factor * loss + reg).backward(retain_graph=retain_graph)
+        self._pending = accumulate
+        if not accumulate:
+            guarded = set(self.groups[0])
+            for n, p in self.parameters.items():
+                if n not in guarded and p.grad is not None:
+                    p.grad.div_(factor)
+            self._steps += 1
+            self._written = Left(self.parameters)
+
+    def _compare(self, info: Info, r: Mapping[str, Tensor]) -> None:
+        if outside := r.keys() - set(self.groups[0]):
+            raise InputError(f"every = {self.every} is for penalties that leave the head alone, not {min(outside)!r}: use 1")
+        ratio = torch.where(info.grad_norm > 0, info.cos * info.reg_norm / info.grad_norm, 0.0)[0]
+        if len(self.conflicts):
+            self._kept.append(self._lag + ratio >= KEPT - 1)
+        self._lag = info.coef[0].detach().clone()
+
+    def _checked(self, t: Tensor) -> bool:
+        return bool(self.check) or (self.check is None and t.device.type == "cpu")
 
     def _closed(self, reg_grad: Mapping[str, Tensor] | Sequence[Tensor | None]) -> dict[str, Tensor]:
         if not isinstance(reg_grad, Mapping):
@@ -186,10 +262,7 @@ class Guard:
         return {n: part.view(t.shape).to(t.dtype) for (n, t), part in zip(r.items(), parts, strict=True)}
 
     def _refuse_stale(self) -> None:
-        if self._pending or self._written is None:
-            return
-        tensor, version = self._written
-        if any(p.grad is tensor for p in self.parameters.values()) and tensor._version == version:
+        if not self._pending and self._written is not None and self._written.stale(self.parameters):
             raise InputError(
                 "the last step's gradients are still there: call optimizer.zero_grad() before the next forward pass, and "
                 "give accumulate=True for all but the last of several micro-batches"
@@ -197,49 +270,29 @@ class Guard:
 
     def _drop(self) -> None:
         self._r, self._pending, self._data_dependent, self._written = {}, False, False, None
+        if self._apart is not None:
+            self._apart.forget()
         for p in self.parameters.values():
             p.grad = None
 
     def _look_at_optimizers(self) -> None:
         """At the first step of an optimiser that holds guarded parameters, warn if it decays them; then look no more."""
         if self._hook is None and not self._looked:
-            self._hook = register_optimizer_step_pre_hook(_DecayCheck(self))
+            self._hook = register_optimizer_step_pre_hook(DecayCheck(self))
             weakref.finalize(self, self._hook.remove)
         elif self._hook is not None and self._looked:
             self._hook.remove()  # not by the hook itself, which torch is then iterating over
             self._hook = None
 
 
-class _DecayCheck:
-    """Called before every optimiser's step; holds its guard weakly."""
-
-    def __init__(self, guard: Guard) -> None:
-        self.guard = weakref.ref(guard)
-
-    def __call__(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
-        guard = self.guard()
-        if guard is None or guard._looked:
-            return
-        guarded = {id(guard.parameters[n]) for b in guard.groups for n in b}
-        held = [g.get("weight_decay", 0) for g in optimizer.param_groups for p in g["params"] if id(p) in guarded]
-        guard._looked = bool(held)
-        if decays := [float(d) for d in held if d]:
-            warnings.warn(
-                f"{type(optimizer).__name__} has weight_decay = {max(decays)} on {len(decays)} guarded parameters, which "
-                "escapes the guard: set it to 0 there, and give the decay to the guard as reg_grad (dtnh.L2SP)",
-                stacklevel=4,
-            )
+def _refuse_infinite(g: Tensor, r: Tensor) -> None:
+    for size, what in ((g, "loss"), (r, "regulariser")):
+        if not bool(size.isfinite().all()):
+            raise NotFiniteError(f"the gradient of the {what} is not finite: lower the learning rate or its weight")
 
 
-def leaves(reg: Tensor) -> Iterable[Tensor]:
-    """The tensors at the ends of a graph that require gradients."""
-    todo: list[Any] = [reg.grad_fn]
-    seen = set()
-    while todo:
-        node = todo.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if (variable := getattr(node, "variable", None)) is not None:
-            yield variable
-        todo += [following for following, _ in node.next_functions]
+def _names(groups: Sequence[Sequence[str]], scope: str) -> list[str]:
+    """What a group is called: its scope, its module or its tensor."""
+    if scope in ("shared", "all"):
+        return [scope]
+    return [b[0] if len(b) == 1 and scope != "layer" else b[0].rpartition(".")[0] for b in groups]

@@ -41,18 +41,21 @@ class Guarded(Wrapper):
     Args:
         base: The regulariser.
         scope: See :class:`dtnh.Guard`.
+        every: The same.
 
     Attributes:
         conflicts: What happened so far.
     """
 
-    def __init__(self, base: Regularizer, scope: Scope = "shared") -> None:
+    def __init__(self, base: Regularizer, scope: Scope = "shared", every: int = 1) -> None:
         super().__init__(base)
         self.scope: Scope = scope
+        self.every = every
         self.guard: Guard | None = None
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.base!r}, {self.scope})"
+        lag = f", every={self.every}" if self.every > 1 else ""
+        return f"{type(self).__name__}({self.base!r}, {self.scope}{lag})"
 
     @property
     def conflicts(self) -> Conflicts:
@@ -66,7 +69,7 @@ class Guarded(Wrapper):
             step.loss.backward()
             return
         if self.guard is None or self.guard.parameters.keys() != step.parameters.keys():
-            self.guard = Guard(step.parameters.items(), self.scope, step.head)
+            self.guard = Guard(step.parameters.items(), self.scope, step.head, every=self.every)
         self.guard.backward(step.loss, penalty, closed or None)
 
 

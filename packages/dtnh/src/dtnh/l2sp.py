@@ -1,10 +1,12 @@
 """L2-SP (arXiv 1802.01483) for any training loop: decay towards a starting point, by its gradient in closed form."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from claimkit.errors import InputError
 from claimkit.transfer.features import unwrapped
@@ -23,6 +25,7 @@ class L2SP:
         alpha: Strength, zero or more.
         include: ``all`` parameters, BatchNorm's and biases among them, or only ``weights`` of two axes and more.
         head: Names of what is not pulled; the classifier of a module when None, ``()`` for none.
+        optimizer: Whose learning rates :meth:`step` follows, group by group.
 
     The source is kept in float32 or wider, the one copy of the parameters that the method needs: in bfloat16 small moves
     would be lost.
@@ -35,6 +38,7 @@ class L2SP:
         alpha: float = 0.1,
         include: Literal["all", "weights"] = "all",
         head: str | Sequence[str] | None = None,
+        optimizer: Optimizer | None = None,
     ) -> None:
         if alpha < 0:
             raise InputError(f"alpha = {alpha}: expected zero or more")
@@ -42,7 +46,7 @@ class L2SP:
         parameters = named(params)
         left_out = head_names(params, parameters, head)
         state = unwrapped(source).state_dict() if isinstance(source, nn.Module) else source
-        self.alpha = alpha
+        self.alpha, self.optimizer = alpha, optimizer
         self.parameters = {
             n: p
             for n, p in parameters.items()
@@ -50,6 +54,7 @@ class L2SP:
         }
         if not self.parameters:
             raise InputError("source and model have no parameter in common: their names must agree")
+        self._warned = False
         self.source: dict[str, Tensor] = {}
         for n, p in self.parameters.items():
             w = p if state is None else state[n]
@@ -68,6 +73,35 @@ class L2SP:
             away = foreach._foreach_sub(w, w_s)
             foreach._foreach_mul_(away, self.alpha)
         return dict(zip(self.parameters, away, strict=True))
+
+    @torch.no_grad()
+    def step(self, lr: float | None = None) -> None:
+        """``w <- w - lr alpha (w - w_s)``: AdamW's decay towards ``w_s`` instead of zero, after ``optimizer.step()``.
+
+        Args:
+            lr: For all parameters; those of the optimizer's groups when None.
+
+        Raises:
+            InputError: No rate, or ``lr alpha`` above one, which would overshoot.
+        """
+        rates = {}
+        if lr is None and self.optimizer is not None:
+            rates = {id(p): float(g["lr"]) for g in self.optimizer.param_groups for p in g["params"]}
+        for n, p in self.parameters.items():
+            rate = rates.get(id(p)) if lr is None else lr
+            if rate is None:
+                raise InputError(f"no learning rate for {n!r}: give L2SP the optimizer that holds it, or step(lr)")
+            if rate * self.alpha > 1:
+                raise InputError(f"lr alpha = {rate * self.alpha:g} would overshoot the source: lower alpha")
+            moved = torch.lerp(p.to(self.source[n].dtype), self.source[n], rate * self.alpha)
+            if p.dtype != moved.dtype and not self._warned:
+                self._warned = True
+                warnings.warn(
+                    f"the parameters are {p.dtype}: moves below its resolution are lost, as in any optimiser without "
+                    "float32 copies",
+                    stacklevel=3,
+                )
+            p.copy_(moved)
 
     def value(self) -> Tensor:
         """``alpha/2 ||w - w_s||^2``, a scalar in the graph of the parameters."""

@@ -140,6 +140,8 @@ def _products(a: Tensor, t: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
 def _inner(a: Tensor, b: Tensor) -> Tensor:
     """``<a, b>`` as a scalar tensor, without a copy where both lie in memory alike."""
     wide = torch.promote_types(a.dtype, torch.float32)
+    if a.is_sparse:  # only ever with itself
+        a = b = a.coalesce().values()
     if a.ndim == 4 and not a.is_contiguous():  # channels last
         a, b = a.permute(0, 2, 3, 1), b.permute(0, 2, 3, 1)
     return torch.dot(a.to(wide).flatten(), b.to(wide).flatten())

@@ -27,6 +27,8 @@ def named(params: Params) -> dict[str, nn.Parameter]:
         raise InputError("there is no parameter that requires gradients: nothing to guard")
     if frozen := [n for n, p in pairs if not p.requires_grad]:
         raise InputError(f"parameter {frozen[0]!r} does not require gradients: leave it out, or call requires_grad_()")
+    if sharded := [n for n, p in pairs if hasattr(p, "placements")]:
+        raise InputError(f"parameter {sharded[0]!r} is sharded (a DTensor, as FSDP makes): the guard takes whole parameters")
     if len({id(p) for _, p in pairs}) < len(pairs) or len(dict(pairs)) < len(pairs):
         raise InputError("a parameter or a name is given twice: give each once")
     return dict(pairs)

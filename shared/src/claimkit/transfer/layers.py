@@ -71,7 +71,7 @@ def layers_for(model: nn.Module, x: Any = None) -> tuple[str, ...]:
         raise InputError(f"the feature maps of {what} grow again: name layers, such as its encoder's {encoder}")
     chosen = _choose(convolutions)
     if not chosen or behind > 0.5:
-        parts = [n for n, m in model.named_modules() if isinstance(m, nn.Sequential | nn.ModuleList) and len(m) > 1]
+        parts = [n for n, m in model.named_modules() if n and isinstance(m, nn.Sequential | nn.ModuleList) and len(m) > 1]
         hint = f", such as blocks of {', '.join(parts[:3])}" if parts else ""
         raise InputError(f"{what} does not consist of convolutions: name its layers, from model.named_modules(){hint}")
     return chosen
