@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from avcurriculum import apply, audio, conditions
 from avcurriculum.audio import RATE
 from avcurriculum.evaluation import calibrate, offscreen_distances
-from avcurriculum.model import Architecture, build
+from avcurriculum.model import Architecture, AVNet, build
 from avcurriculum.pools import fill
 from avcurriculum.scenes import LEVELS, Composer
 from avcurriculum.training import load_model, save_model
@@ -49,22 +50,29 @@ def test_one_sound_is_heard_anew_and_several_are_the_same_all_along(monkeypatch)
     np.testing.assert_allclose(heat.maps[0], heat.maps[1], atol=1e-5)
 
 
-def test_a_sound_stays_where_it_was_given_whatever_the_look_sounds_like(monkeypatch):
-    """Two halves that differ, sounds that fit both about as well: the first choice holds at every look."""
-    net = build(TINY).eval()
-    image = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
-    image[:, :, :32], image[:, :, 32:] = (
-        torch.tensor([250, 0, 0], dtype=torch.uint8),
-        torch.tensor([0, 0, 250], dtype=torch.uint8),
-    )
-    rng = np.random.default_rng(3)
-    images = (image.int() + torch.from_numpy(rng.integers(-8, 9, (40, 64, 64, 3)))).clamp(0, 255).to(torch.uint8)
-    wave = np.concatenate(
-        [noise(1, s) if s % 2 else np.sin(np.arange(RATE) / (5 + s)).astype(np.float32) for s in range(10)]
-    )
-    heat = apply.track(net, images, wave, np.arange(0, 10, 0.25), 2)
-    left = heat.maps[:, :, :, :4].mean((2, 3)) > heat.maps[:, :, :, 4:].mean((2, 3))
-    assert len({tuple(row) for row in left}) == 1
+class Colours(AVNet):
+    """Positions are the colours of an 8 x 8 picture."""
+
+    def __init__(self):
+        super().__init__(Architecture(dim=3, background=0, canvas=8), nn.Identity(), nn.Identity(), (3, 3), audio.SMALL)
+
+    def embed_image(self, images):
+        return images.float() / 250
+
+
+def test_a_sound_follows_what_it_was_given_wherever_that_goes(monkeypatch):
+    """Red and blue change sides halfway; both sounds are a little nearer to red, the first one more so."""
+    heard = torch.tensor([[0.7, 0.0, 0.3], [0.6, 0.0, 0.4]])
+    monkeypatch.setattr(apply, "clip_centers", lambda *_: heard)
+    images = torch.zeros(8, 8, 8, 3, dtype=torch.uint8)
+    images[:4, :, :4, 0] = images[:4, :, 4:, 2] = images[4:, :, 4:, 0] = images[4:, :, :4, 2] = 250
+    heat = apply.track(Colours().eval(), images, noise(8), np.arange(8.0), 2)
+    left = heat.maps[..., :4].mean((2, 3))
+    np.testing.assert_allclose(left[:, 0], [1, 1, 1, 1, 0, 0, 0, 0], atol=1e-3)
+    np.testing.assert_allclose(left[:, 1], [0, 0, 0, 0, 1, 1, 1, 1], atol=1e-3)
+    net = Colours().eval()
+    net.offscreen = (9.0, 0.5)  # to red the first sound has sqrt(0.18), to blue the second has sqrt(0.72)
+    assert apply.track(net, images, noise(8), np.arange(8.0), 2).absent.tolist() == [[False, True]] * 8
 
 
 def test_two_sounds_are_never_given_one_place():

@@ -130,6 +130,8 @@ def test_precision_recall_f1_and_ap_by_hand():
     assert metrics.max_f1(rows) == pytest.approx(2 * 0.6 / 1.6)
     # as published: best precision from here on (2/3, 2/3, 3/5, 3/5, 1/2) times the gain to the next recall (1/3, 0, 1/3, 0)
     assert metrics.average_precision(rows) == pytest.approx(2 / 3 / 3 + 3 / 5 / 3)
+    late = metrics.detections([1.0, 1.0, 0.0, 1.0], [0.9, 0.8, 0.7, 0.6], [True] * 4)  # (1, 1/2), (2/3, 2/3), (3/4, 1)
+    assert metrics.average_precision(late) == pytest.approx(1 * (2 / 3 - 1 / 2) + 3 / 4 * (1 - 2 / 3))
     assert metrics.localization_accuracy(rows) == pytest.approx(2 / 4), "0.5 is not above 0.5"
     with pytest.raises(InputError, match="at least one picture with a sounding thing"):
         metrics.detections([0.0], [0.0], [False])
