@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -6,6 +7,7 @@ import hypothesis
 import pytest
 
 from claimkit.claims import Claim, Estimate, Evidence, Record, SeedResult, Verdict
+from claimkit.experiment import Experiment, Settings
 
 hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("house")
@@ -58,14 +60,26 @@ def record(claim):
         )
         verdict = Verdict(kind, "Because.", Estimate("slope", 1.0, 0.9, 1.1))
         named = Claim(**{**claim.__dict__, "id": id})
-        return Record(package=package, claim=named, verdict=verdict, evidence=evidence, picture="M3.small.png", code="m:f")
+        picture = f"{id}.{preset}.png"
+        return Record(package=package, claim=named, verdict=verdict, evidence=evidence, picture=picture, code="m:f")
 
     return make
 
 
 @pytest.fixture
-def workspace(record, tmp_path):
-    """A root with two packages and their records."""
+def workspace(record, tmp_path, monkeypatch):
+    """A root with two packages and their records, which the code judges as they were."""
+
+    def experiments(package):
+        def judge(values):
+            kind = "not reproduced" if package == "delta" or values[0]["slope"] != 1 else "reproduced"
+            return Verdict(kind, "Because.", Estimate("slope", values[0]["slope"], 0.9, 1.1))
+
+        r = record()
+        claims = [r.claim, *(dataclasses.replace(r.claim, id=i) for i in ("M4", "M5"))]
+        return [Experiment(c, {"small": Settings()}, judge, judge, judge) for c in claims]
+
+    monkeypatch.setattr("claimkit.checks.load_experiments", experiments)
     (tmp_path / "README.md").write_text("# Root\n<!-- scoreboard:begin -->\n<!-- scoreboard:end -->\nend\n")
     for name, kind in (("msgd", "reproduced"), ("delta", "not reproduced")):
         folder = tmp_path / "packages" / name

@@ -5,10 +5,11 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from claimkit import house, report
+from claimkit import history, house, report
 from claimkit.claims import Claim, Record, Verdict
 from claimkit.errors import InputError
 from claimkit.page import write_page
+from claimkit.power import power
 
 
 def exit_code(function, *args):
@@ -122,3 +123,25 @@ def test_the_badge_follows_the_published_schema_and_its_svg_is_wellformed(record
 def test_the_colour_of_a_badge_goes_by_the_share_that_holds(record, kinds, color):
     records = [record(kind=kind, id=f"M{i}") for i, kind in enumerate(kinds)]
     assert report.badge("msgd", records)["color"] == color
+
+
+def test_a_criterion_that_changed_after_its_first_record_is_told_with_the_power(record, workspace):
+    results = workspace / "packages/msgd/results"
+    r = record(id="M4")
+    claim = dataclasses.replace(r.claim, power=power(0.5, 1.0, {"small": 64}, "a pilot"))
+    dataclasses.replace(r, claim=claim).save(results)
+    rows = ["M4\t00\taaa\t2026-01-01\tbbb\t2026-01-02", "M4\t11\tccc\t2026-01-03\tddd\t2026-01-04"]
+    (results / history.NAME).write_text("\n".join(["claim\tdigest\tsince\tsince_date\trecorded\trecorded_date", *rows, ""]))
+    html = write_page(report.gather(results), [results], workspace / "out").read_text()
+    assert html.count("not the one under which the claim was first measured") == 1
+    assert "wording 2 stood from 2026-01-03 (commit ccc), first record 2026-01-04." in html
+    assert "asks about 0.5; sees 0.356 at small (n 64); spread 1, a pilot" in html
+
+
+def test_where_small_and_full_disagree_both_are_shown(record):
+    records = [record("small", "not reproduced"), record("full"), record("small", id="M4"), record("full", id="M4")]
+    assert [(a.preset, b.preset, a.claim.id) for a, b in report.disagreeing(records)] == [("full", "small", "M3")]
+    table = report.claims_table(records)
+    assert "**reproduced** (at small: not reproduced)" in table and table.count("(at small") == 1
+    assert "small and full (they disagree on M3)" not in report.scoreboard(records, {}), "full alone is shown"
+    assert "full (they disagree on M3), to 2026-01-01" in report.scoreboard(records, {})

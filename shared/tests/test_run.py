@@ -31,7 +31,7 @@ def test_threads_are_limited_and_given_back(monkeypatch):
     threads = [4]
     fake = types.SimpleNamespace(get_num_threads=lambda: threads[-1], set_num_threads=threads.append)
     monkeypatch.setitem(sys.modules, "torch", fake)
-    monkeypatch.setattr(run, "_own_threads", {})
+    monkeypatch.setattr("claimkit.seeding._own_threads", {})
     run.limit_threads(1)
     run.limit_threads(None)
     assert threads == [4, 1, 4]
@@ -62,6 +62,8 @@ def test_the_environment_names_versions_and_no_path():
     assert e["numpy"] == np.__version__
     assert e["cores"] >= 1
     assert not any("/" in str(v) for k, v in e.items() if k not in ("processor", "device"))
+    assert f"numpy=={np.__version__}" in run.installed() and not any("/" in d or "@" in d for d in run.installed())
+    assert run.load() >= 0
     assert str(e["cores"]) in run.machine(e)
     assert run.peak_memory_mb() > 10
     large = bytearray(200_000_000)
@@ -83,8 +85,18 @@ def test_the_commit_of_a_checkout_is_marked_when_it_has_changes(tmp_path):
     git("commit", "-qm", "one")
     clean = run.commit(tmp_path)
     assert len(clean) == 12
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/M3.small.json").write_text("{}")
+    (tmp_path / "README.md").write_text("table")
+    git("add", ".")
+    assert run.commit(tmp_path) == clean and not run.changes(tmp_path), "what a run writes is no change of its code"
     (tmp_path / "f").write_text("2")
+    (tmp_path / "new.py").write_text("x = 3")
     assert run.commit(tmp_path) == clean + "+"
+    difference = run.changes(tmp_path)
+    assert "+2" in difference and "+x = 3" in difference and "M3" not in difference
+    (tmp_path / "f").write_text("3" * 300_000)
+    assert len(run.changes(tmp_path)) < 201_000 and "(cut: the difference has 300" in run.changes(tmp_path)
 
 
 def test_a_run_is_resumed_or_begun_but_never_overwritten(tmp_path):

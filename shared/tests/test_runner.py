@@ -8,10 +8,12 @@ from pathlib import Path
 import distributed
 import joblib
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from claimkit import house, judging, runner
 from claimkit.claims import Verdict, load_records
 from claimkit.errors import InputError
+from claimkit.power import power
 from claimkit.run import require
 from claimkit.runner import reproduce
 
@@ -118,7 +120,7 @@ def test_what_is_measured_is_not_measured_twice_unless_asked(toy, tmp_path):
     assert len(seeds_run(toy)) == 8
     more = run(tmp_path / "out", "T1", seeds=5)["T1"]  # one more seed: one more run
     assert len(seeds_run(toy)) == 9 and len(more.record.evidence.seeds) == 5
-    assert more.record.evidence.command == "toypaper reproduce T1 --preset small --seeds 5"
+    assert more.record.evidence.command == "toypaper reproduce T1 --preset small --seeds 5 --device cpu"
     fewer = run(tmp_path / "out", "T1", seeds=2)["T1"]
     assert len(seeds_run(toy)) == 9 and not fewer.reused and len(fewer.record.evidence.seeds) == 2
     run(tmp_path / "out", "T1", preset="full")  # other settings: nothing is taken up
@@ -145,6 +147,95 @@ def test_seeds_of_another_code_are_not_taken_up(toy, tmp_path, monkeypatch):
     partial.write_text(json.dumps({**json.loads(partial.read_text()), "fingerprint": "older"}))
     run(tmp_path / "out", "T1")
     assert seeds_run(toy).count("T1.0") == 2
+
+
+def test_a_process_that_dies_costs_its_seed_alone(toy, tmp_path, monkeypatch, capfd):
+    get_reusable_executor().shutdown(wait=True)  # workers of earlier tests do not see the environment of this one
+    monkeypatch.setenv("TOY_KILL_AT", "2")
+    outcomes = run(tmp_path / "out", "T1", "T2", jobs=2)
+    assert outcomes["T1"].record is None and "the process that measured seed 2 died without a word" in outcomes["T1"].error
+    assert "Traceback" not in outcomes["T1"].error
+    assert outcomes["T2"].record.verdict.kind == "reproduced"
+    kept = {p.name for p in (tmp_path / "out/.partial").iterdir()}
+    assert kept == {f"T1.small.{seed}.json" for seed in (0, 1, 3)}
+    monkeypatch.delenv("TOY_KILL_AT")
+    toy.write_text("")
+    assert run(tmp_path / "out", "T1")["T1"].record.verdict.kind == "reproduced"
+    assert seeds_run(toy) == ["T1.2"]
+
+
+def test_other_data_is_measured_and_the_same_is_not(toy, tmp_path):
+    for folder, number in (("a", "3"), ("b", "-7"), ("same", "3")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "numbers.txt").write_text(number)
+
+    def verdict(folder, **options):
+        outcome = run(tmp_path / "out", "T10", preset="full", data=tmp_path / folder, **options)["T10"]
+        return outcome.record.verdict.kind, outcome.reused
+
+    assert verdict("a") == ("reproduced", False)
+    assert verdict("same") == ("reproduced", True), "the folder's name is no data"
+    assert verdict("b") == ("not reproduced", False)
+    (tmp_path / "b/numbers.txt").write_text("4")
+    assert verdict("b") == ("reproduced", False)
+    again = run(tmp_path / "out", "T10", preset="full")["T10"].record
+    assert again.verdict.kind == "not run", "without the data nobody can tell"
+    command = load_records(tmp_path / "out")[0].evidence.command
+    assert command == "toypaper reproduce T10 --preset full --seeds 1 --device cpu --data DIR"
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [("claimkit.imports.libraries", lambda m: {"numpy": "9"}), ("claimkit.imports.code_digest", lambda m: "other"),
+     ("claimkit.run.environment", lambda p, d="cpu": {"device": "another GPU", "python": "3.11.7"}),
+     ("claimkit.run.environment", lambda p, d="cpu": {"device": "cpu", "python": "3.99.7"})],
+)  # fmt: skip
+def test_other_circumstances_are_measured_again(toy, tmp_path, monkeypatch, name, function):
+    run(tmp_path / "out", "T2")
+    monkeypatch.setattr(name, function)
+    assert not run(tmp_path / "out", "T2")["T2"].reused
+
+
+def test_values_that_were_changed_by_hand_are_not_taken_up(toy, tmp_path):
+    run(tmp_path / "out", "T2")
+    path = tmp_path / "out/T2.small.json"
+    path.write_text(path.read_text().replace('"x": 1.0', '"x": 2.0'))
+    assert not run(tmp_path / "out", "T2")["T2"].reused
+
+
+def test_what_is_taken_up_is_judged_by_the_code_of_today(toy, tmp_path, monkeypatch):
+    run(tmp_path / "out", "T2")
+    whole = runner.load_experiments
+    judge = {"judge": lambda values: Verdict("not reproduced", "No more.")}
+    monkeypatch.setattr(runner, "load_experiments", lambda p: [dataclasses.replace(e, **judge) for e in whole(p)])
+    again = run(tmp_path / "out", "T2")["T2"]
+    assert again.reused and load_records(tmp_path / "out")[0].verdict.reason == "No more."
+
+
+def test_a_record_says_everything_about_where_it_was_measured(toy, tmp_path, monkeypatch):
+    whole = runner.load_experiments
+    noisy = {"unseeded": "the noise of encryption"}
+    monkeypatch.setattr(runner, "load_experiments", lambda p: [dataclasses.replace(e, **noisy) for e in whole(p)])
+    monkeypatch.setattr("claimkit.run.commit", lambda folder: "abc+")
+    monkeypatch.setattr("claimkit.run.changes", lambda folder: "-old\n+new\n")
+    record = run(tmp_path / "out", "T1")["T1"].record
+    e = record.evidence
+    assert (e.commit, e.changes, e.unseeded) == ("abc+", "-old\n+new\n", "the noise of encryption")
+    assert len(e.load) == 2 and any(d.startswith("numpy==") for d in e.installed) and "flags" in e.environment
+    assert set(record.digests) == {"values", "criterion", "picture"} and record.intact
+
+
+@pytest.mark.parametrize(("seeds", "kind"), [(None, "reproduced"), (3, "not run"), (8, "reproduced")])
+def test_a_claim_that_cannot_see_its_effect_is_not_run(toy, tmp_path, monkeypatch, seeds, kind):
+    """Spread 1: four seeds see 2.19 (two-sided 5 %, 80 %), three 3.26, and 3 is asked."""
+    one = runner.load_experiments("toypaper")[0]
+    claim = dataclasses.replace(one.claim, power=power(3.0, 1.0, {"small": 4}, "4 seeds"))
+    monkeypatch.setattr(runner, "load_experiments", lambda p: [dataclasses.replace(one, claim=claim)])
+    record = run(tmp_path / "out", "T1", seeds=seeds)["T1"].record
+    assert record.verdict.kind == kind
+    if kind == "not run":
+        assert record.verdict.reason == "Too little power: 3 values see an effect of 3.26, the claim asks about 3."
+        assert seeds_run(toy) == []
 
 
 def test_a_claim_that_breaks_leaves_the_others_standing(toy, tmp_path, monkeypatch):

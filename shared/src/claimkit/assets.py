@@ -20,11 +20,13 @@ class Assets:
         folder: The user's ``--data``; the environment's ``CLAIMKIT_DATA`` where it is None.
         package: Package whose embedded ``data`` folder is the last resort.
         used: Names of what was found, to their sha256.
+        carried: Names of those that did not come from one of the places.
     """
 
     folder: Path | None = None
     package: str | None = None
     used: dict[str, str] = field(default_factory=dict)
+    carried: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Take the environment's folder where none is given; refuse one that is not there."""
@@ -40,21 +42,30 @@ class Assets:
             NotAvailableError: It is in none of the places.
             InputError: It is there with another content.
         """
+        path = self.locate(name)
+        if path is None:
+            raise NotAvailableError(
+                f"needs the data set {name!r}: give the folder that holds it with --data or CLAIMKIT_DATA"
+            )
+        found = sha256(path)
+        if digest is not None and found != digest:
+            raise InputError(f"{name} has sha256 {found[:12]}..., expected {digest[:12]}...: get the file again")
+        self.used[name] = found
+        if self.folder is None or not path.is_relative_to(self.folder):
+            self.carried.append(name)
+        return path
+
+    def locate(self, name: str) -> Path | None:
+        """Path of ``name`` in the first of the places that has it."""
         places = [] if self.folder is None else [self.folder]
         if self.package is not None:
             places.append(Path(str(importlib.resources.files(self.package))) / "data")
-        for place in places:
-            if (path := place / name).exists():
-                found = sha256(path)
-                if digest is not None and found != digest:
-                    raise InputError(f"{name} has sha256 {found[:12]}..., expected {digest[:12]}...: get the file again")
-                self.used[name] = found
-                return path
-        raise NotAvailableError(f"needs the data set {name!r}: give the folder that holds it with --data or CLAIMKIT_DATA")
+        return next((place / name for place in places if (place / name).exists()), None)
 
     def note(self, name: str, digest: str) -> None:
         """Remember data that came with a library or was generated."""
         self.used[name] = digest
+        self.carried.append(name)
 
 
 def download(url: str, digest: str, name: str) -> Path:

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
+from claimkit import sums
 from claimkit.errors import InputError
-from claimkit.files import write_atomic
+from claimkit.files import text_digest, write_atomic
+from claimkit.power import Power as Power
 
 SCHEMA = 1
 
@@ -23,35 +25,6 @@ VERDICTS: tuple[VerdictKind, ...] = get_args(VerdictKind)
 
 Values = Mapping[str, Any]
 """What one seed measured, JSON as it stands: names to numbers, text, lists or objects of these."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Power:
-    """The smallest effect that a claim can see, beside the one it asks about; made by :func:`claimkit.statistics.power`."""
-
-    asks: float
-    """Effect that the criterion asks about."""
-    sees: Mapping[Preset, float]
-    """Smallest effect that is told from 0 with a chance of 80 %, by preset."""
-    spread: float
-    """Standard deviation of one independent value, from a pilot."""
-    n: Mapping[Preset, int]
-    """Independent values, by preset."""
-    pilot: str
-    """What was run for the spread."""
-    unit: str = ""
-
-    def __str__(self) -> str:
-        """``asks about 0.5 points; sees 0.4 at small (n 12) ...``."""
-        unit = f" {self.unit}" if self.unit else ""
-        seen = ", ".join(f"{v:.3g} at {p} (n {self.n[p]})" for p, v in self.sees.items())
-        return f"asks about {self.asks:.3g}{unit}; sees {seen}; spread {self.spread:.3g}, {self.pilot}"
-
-    def lacking(self, preset: Preset) -> str | None:
-        """Why the preset cannot decide the claim, in a sentence; None where it can."""
-        if preset not in self.sees or self.sees[preset] <= self.asks:
-            return None
-        return f"{self.n[preset]} values see an effect of {self.sees[preset]:.3g}, the claim asks about {self.asks:.3g}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +102,12 @@ class SeedResult:
     peak_memory_mb: float
     data: Mapping[str, str] = field(default_factory=dict)
     """Data sets read, name to sha256."""
+    carried: tuple[str, ...] = ()
+    """Those of them that did not come from a folder of data: generated, or in a library or the package itself."""
+
+    def __post_init__(self) -> None:
+        """What JSON made a list is a tuple again."""
+        object.__setattr__(self, "carried", tuple(self.carried))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,11 +119,26 @@ class Evidence:
     seeds: tuple[SeedResult, ...]
     environment: Mapping[str, Any]
     commit: str | None
-    """Commit of the source tree, with ``+`` where it had changes; None outside a checkout."""
+    """Commit of the source tree, with ``+`` where its code had changes; None outside a checkout."""
     fingerprint: str
-    """sha256 of the package's code and the settings but for the number of seeds: what need not be measured twice."""
+    """sha256 of the code and libraries really used, the device and the settings but for the number of seeds: where it and
+    the data are the same, nothing is measured twice."""
     command: str
+    """What reproduces the record, ``DIR`` being the folder of the data."""
     date: str
+    changes: str = ""
+    """Difference of the code from the commit, where there was one."""
+    load: tuple[float, ...] = ()
+    """Processes that waited for the processor, at the start and at the end of the run."""
+    installed: tuple[str, ...] = ()
+    """Installed distributions, ``name==version``."""
+    unseeded: str | None = None
+    """What of the values no seed fixes; empty where a seed fixes everything, None in older records."""
+
+    def __post_init__(self) -> None:
+        """What JSON made lists are tuples again."""
+        for name in ("load", "installed"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def wall_seconds(self) -> float:
@@ -161,6 +155,15 @@ class Evidence:
         """Data sets read by any seed, name to sha256."""
         return {name: digest for s in self.seeds for name, digest in s.data.items()}
 
+    def again(self, package: str, claim: str) -> str:
+        """The command that measures the same again: preset, seeds, device, and ``--data DIR`` where a folder was read."""
+        folder = set(self.data) - {n for s in self.seeds for n in s.carried}
+        if not self.installed and self.preset in ("smoke", "small"):
+            folder = set()  # an older record does not say; these presets need no folder
+        device = "cpu" if self.environment.get("device") == "cpu" else "cuda"
+        options = f"--preset {self.preset} --seeds {len(self.seeds)} --device {device}"
+        return f"{package} reproduce {claim} {options}{' --data DIR' if folder else ''}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
@@ -174,6 +177,8 @@ class Record:
     """File name of the picture beside the JSON."""
     code: str = ""
     """Where the measurement is written, e.g. ``msgd.claims.bias:measure``."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """sha256 of the values, of the criterion and of the picture, as they were when the record was written."""
     schema: int = SCHEMA
 
     @property
@@ -181,9 +186,38 @@ class Record:
         """Preset it was measured at; None where it was not run."""
         return self.evidence.preset if self.evidence else None
 
+    @property
+    def file(self) -> str:
+        """Name of the file it is saved as: ``M3.small.json``, or ``M3.notrun.json``."""
+        return f"{self.claim.id}.{self.preset or 'notrun'}.json"
+
+    @property
+    def intact(self) -> bool:
+        """Whether values and criterion are those that it was written with, as far as an older record can tell."""
+        return all(self.digests.get(k, v) == v for k, v in self.own_digests().items())
+
+    def own_digests(self) -> dict[str, str]:
+        """sha256 of the values of all seeds and of the criterion."""
+        values = [s.values for s in self.evidence.seeds] if self.evidence else []
+        return {"values": text_digest(json.dumps(values)), "criterion": text_digest(self.claim.criterion)}
+
+    @property
+    def again(self) -> str:
+        """The command that measures it again; empty where it was not run."""
+        return self.evidence.again(self.package, self.claim.id) if self.evidence else ""
+
     def to_json(self) -> str:
-        """The record as indented JSON; lists of numbers stay on one line."""
-        return _dumps(dataclasses.asdict(self)) + "\n"
+        """The record as indented JSON: lists of numbers on one line, and what an older record did not say stays unsaid."""
+        d = dataclasses.asdict(self)
+        parts = [(d, ("digests",)), (d["claim"], ("power",))]
+        if evidence := d["evidence"]:
+            parts.append((evidence, ("changes", "load", "installed", "unseeded")))
+            parts += [(s, ("carried",)) for s in evidence["seeds"]]
+        for part, names in parts:
+            for name in names:
+                if part[name] in (None, "", (), {}) and (name, part[name]) != ("unseeded", ""):
+                    del part[name]
+        return _dumps(d) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -208,15 +242,13 @@ class Record:
 
     def save(self, folder: Path) -> Path:
         """Write ``folder/<claim>.<preset>.json``, atomically; ``<claim>.notrun.json`` only while it was never run."""
-        absent = folder / f"{self.claim.id}.notrun.json"
-        if self.preset is None:
-            if any(p != absent for p in folder.glob(f"{self.claim.id}.*.json")):
-                return absent
-            write_atomic(absent, self.to_json())
+        absent, path = folder / f"{self.claim.id}.notrun.json", folder / self.file
+        if path == absent and any(p != absent for p in folder.glob(f"{self.claim.id}.*.json")):
             return absent
-        path = folder / f"{self.claim.id}.{self.preset}.json"
         write_atomic(path, self.to_json())
-        absent.unlink(missing_ok=True)
+        if path != absent:
+            absent.unlink(missing_ok=True)
+        sums.renew(folder, path.name, absent.name, *([self.picture] if self.picture else []))
         return path
 
 

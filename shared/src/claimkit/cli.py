@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import tyro
 
-from claimkit.claims import Preset, VerdictKind, best, load_records
+from claimkit.claims import Claim, Preset, VerdictKind, best, load_records
 from claimkit.errors import InputError
 
 Verb = Callable[..., None]
@@ -33,7 +33,8 @@ def main(
         citation: BibTeX of the papers.
         argv: Arguments, by default the process's.
 
-    Exits 2 with one sentence on bad input, 1 when a claim's code broke, 130 when interrupted.
+    Exits 2 with one sentence on bad input, 1 when a claim's code broke, 3 when a recorded verdict was lost, 130 when
+    interrupted.
     """
 
     def cite() -> None:
@@ -57,7 +58,8 @@ def main(
     ) -> None:
         """Measure the paper's claims again, judge each and write one JSON and one picture a claim.
 
-        An interrupted run resumes at the first unfinished seed; what the same code already measured is not run twice.
+        An interrupted run resumes at the first unfinished seed; what the same code and libraries measured on the same data
+        is not run twice. Last comes each claim beside its record; exit code 3 says that one holds less than recorded.
 
         Args:
             claim: Identifiers, such as M3; all claims when none is given.
@@ -126,29 +128,40 @@ def fail(sentence: str, prog: str) -> NoReturn:
 
 
 def _reproduce(package: str, claim: Sequence[str], preset: Preset, seeds: int | None, out: Path, *rest: Any) -> int:
-    """Run, print a line a claim, and return the exit code."""
+    """Run, print a line a claim, then each beside its record, and return the exit code."""
+    from claimkit import verify
+    from claimkit.experiment import load_experiments
+    from claimkit.report import results_folder
     from claimkit.runner import reproduce
 
     device, jobs, data, fresh = rest
-    broken = []
+    recorded = results_folder(package)
+    before = [r for r in (load_records(recorded) if recorded else []) if r.preset == preset]
+    broken, measured = [], []
     for o in reproduce(package, claim, preset, seeds, out, device, jobs, data, fresh):
         if o.record is None:
             broken.append(o.claim)
             print(f"! {o.claim}: the measurement broke\n{o.error}", file=sys.stderr)
             continue
+        measured.append(o.record)
         e, v = o.record.evidence, o.record.verdict
         again = ", already measured" if o.reused else ""
         cost = f"  ({e.wall_seconds:.0f} s, {e.peak_memory_mb:.0f} MB{again})" if e else ""
-        measured = f"{v.effect}. " if v.effect else ""
+        effect = f"{v.effect}. " if v.effect else ""
         title = f"{o.claim:<4} {o.record.claim.title}"
-        line = f"· {title}: ran" if e and preset == "smoke" else f"{MARKS[v.kind]} {title}: {v.kind}. {measured}{v.reason}"
+        line = f"· {title}: ran" if e and preset == "smoke" else f"{MARKS[v.kind]} {title}: {v.kind}. {effect}{v.reason}"
         print(line + cost, flush=True)
     print(f"records and pictures: {out}")
     if preset == "smoke":
         print("preset smoke shows that everything runs; it proves nothing and enters no table")
+    tried = [r for r in before if r.claim.id in {*broken, *(r.claim.id for r in measured)}]
+    found = verify.compare(tried, measured, {e.claim.id: e for e in load_experiments(package)}) if tried else []
+    if found:
+        print("beside the record:", *found, sep="\n")
     if broken:
         print(f"{package}: {', '.join(broken)} could not be measured, see above", file=sys.stderr)
-    return 1 if broken else 0
+        return 1
+    return verify.LOST if any(c.lost for c in found) else 0
 
 
 def _list(package: str) -> None:
@@ -161,9 +174,17 @@ def _list(package: str) -> None:
     if not records:
         for e in load_experiments(package):
             print(f"– {e.claim.id:<4} {e.claim.title}: no recorded run here; presets {', '.join(e.presets)}")
+            _power(e.claim)
     for r in records.values():
         print(f"{MARKS[r.verdict.kind]} {r.claim.id:<4} {r.claim.title}: {r.verdict.kind}")
         if e := r.evidence:
             where = machine(e.environment)
             cost = f"{len(e.seeds)} seed(s), {e.wall_seconds:.0f} s, {e.peak_memory_mb:.0f} MB"
             print(f"       {e.preset}, {cost}, {where}, commit {e.commit}")
+            print(f"       again: {r.again}")
+        _power(r.claim)
+
+
+def _power(claim: Claim) -> None:
+    if claim.power:
+        print(f"       power: {claim.power}")

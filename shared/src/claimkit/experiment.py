@@ -1,10 +1,8 @@
 """A claim put to the test: what is measured for one seed, and how all seeds are judged."""
 
-import hashlib
 import importlib
 import importlib.util
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +43,9 @@ class Experiment:
         measure: ``(settings, job) -> values`` for one seed; a module-level function. Values are JSON.
         judge: ``(values of all seeds) -> verdict``; applies the criterion, nothing else.
         draw: ``(values of all seeds, path)`` writes the picture, if there is one; an ImportError leaves it out.
+        unseeded: What of the values no seed fixes, in a sentence; empty where a seed fixes everything but seconds.
+        within: Relative difference to which a second run on this device gives the same values: a millionth allows for
+            sums in another order, and for nothing that was trained differently.
     """
 
     claim: Claim
@@ -52,6 +53,8 @@ class Experiment:
     measure: Callable[[Any, Job], Values]
     judge: Callable[[Sequence[Values]], Verdict]
     draw: Callable[[Sequence[Values], Path], None] | None = None
+    unseeded: str = ""
+    within: float = 1e-6
 
     @property
     def code(self) -> str:
@@ -84,15 +87,6 @@ def package_folder(package: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise InputError(f"the package {package!r} is not installed here: pip install it")
     return Path(next(iter(spec.submodule_search_locations)))
-
-
-def source_digest(package: str) -> str:
-    """sha256 over the Python sources of a package and of claimkit: changes exactly when the code does."""
-    total = hashlib.sha256(sys.version.encode())
-    for folder in (package_folder(package), package_folder("claimkit")):
-        for file in sorted(folder.rglob("*.py")):
-            total.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
-    return total.hexdigest()
 
 
 def pooled(values: Sequence[Values], name: str) -> list[float]:

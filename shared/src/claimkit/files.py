@@ -34,6 +34,11 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def text_digest(text: str) -> str:
+    """sha256 of a text in UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def sha256(path: Path) -> str:
     """sha256 of a file, or of a folder: the digest over its files' relative names and digests, in sorted order."""
     if path.is_file():

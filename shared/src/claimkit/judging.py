@@ -7,7 +7,7 @@ from pathlib import Path
 from claimkit.claims import Preset, Record, Values, Verdict, load_records
 from claimkit.errors import InputError
 from claimkit.experiment import Experiment, load_experiments
-from claimkit.files import atomic_path
+from claimkit.files import atomic_path, sha256
 
 
 def judge(experiment: Experiment, values: Sequence[Values], preset: Preset, out: Path) -> tuple[Verdict, str | None]:
@@ -27,13 +27,21 @@ def judge(experiment: Experiment, values: Sequence[Values], preset: Preset, out:
     return verdict, picture
 
 
-def judge_again(package: str, folder: Path, only: Sequence[str] = ()) -> Iterator[tuple[Record, Record]]:
+def sealed(record: Record, folder: Path) -> Record:
+    """The record with the digests of its values, its criterion and its picture in ``folder``."""
+    picture = folder / record.picture if record.picture else None
+    drawn = {"picture": sha256(picture)} if picture and picture.is_file() else {}
+    return dataclasses.replace(record, digests=record.own_digests() | drawn)
+
+
+def judge_again(package: str, folder: Path, only: Sequence[str] = (), draw: bool = True) -> Iterator[tuple[Record, Record]]:
     """Judge recorded values by the code of today; what was measured, when and where stays as it is recorded.
 
     Args:
         package: Name of an installed package.
         folder: Its records; they and their pictures are written again.
         only: Identifiers of claims; all of them when empty.
+        draw: Draw the pictures again, too.
 
     Yields:
         The record as it was, and as it is now.
@@ -52,7 +60,9 @@ def judge_again(package: str, folder: Path, only: Sequence[str] = ()) -> Iterato
     for old in records:
         assert old.evidence is not None
         experiment, values = experiments[old.claim.id], [s.values for s in old.evidence.seeds]
-        verdict, picture = judge(experiment, values, old.evidence.preset, folder)
+        drawn = experiment if draw else dataclasses.replace(experiment, draw=None)
+        verdict, picture = judge(drawn, values, old.evidence.preset, folder)
         new = dataclasses.replace(old, claim=experiment.claim, verdict=verdict, picture=picture or old.picture)
+        new = sealed(new, folder)
         new.save(folder)
         yield old, new

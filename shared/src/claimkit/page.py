@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from claimkit import history
 from claimkit.claims import VERDICTS, Record, best
 from claimkit.files import write_atomic
 from claimkit.report import COLOURS, tally
@@ -60,6 +61,7 @@ def write_page(
             key[id(r)]: _copy(r, f"{r.claim.id}.{r.preset}.json", folders, out / "records") for r in chosen if r.evidence
         },
         code_links={key[id(r)]: _code_link(r, folders, link) for r in chosen if link},
+        changed={(f.parent.name, c): rows for f in folders for c, rows in history.changed(f).items()},
         machine=machine,
         brief=brief,
         seen=seen,

@@ -39,6 +39,7 @@ def claims_table(records: Sequence[Record]) -> str:
     What else there is to say of a claim stands on the report page and in its JSON.
     """
     lines = ["| claim | verdict | what decides | measured | picture |", "|---|---|---|---|---|"]
+    others = {a.claim.id: f" (at {b.preset}: {b.verdict.kind})" for a, b in disagreeing(records)}
     for r in best(records):
         name, how, picture = r.claim.id, "·", "·"
         if e := r.evidence:
@@ -46,9 +47,22 @@ def claims_table(records: Sequence[Record]) -> str:
             how = f"{e.preset}, {_count(len(e.seeds), 'seed')}"
             picture = f"[see](results/{r.picture})" if r.picture else "·"
         decides = str(r.verdict.effect) if r.verdict.effect else first_sentence(r.verdict.reason)
-        cells = (f"**{name}** {r.claim.statement}", f"**{r.verdict.kind}**", decides, how, picture)
+        cells = (
+            f"**{name}** {r.claim.statement}",
+            f"**{r.verdict.kind}**{others.get(r.claim.id, '')}",
+            decides,
+            how,
+            picture,
+        )
         lines.append("| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |")
     return "\n".join(lines)
+
+
+def disagreeing(records: Sequence[Record]) -> list[tuple[Record, Record]]:
+    """Claims whose verdict at a lower preset is another than the one shown: the record shown, and the other."""
+    shown = {(r.package, r.claim.id): r for r in best(records)}
+    pairs = [(shown[key], r) for r in records if (key := (r.package, r.claim.id)) in shown and r.preset in ("small", "full")]
+    return [(a, b) for a, b in pairs if a.preset != b.preset and a.verdict.kind != b.verdict.kind]
 
 
 def first_sentence(text: str) -> str:
@@ -81,6 +95,8 @@ def scoreboard(
 ) -> str:
     """Markdown table with one row a paper: its main claim, how many claims stand where, presets, last day and seconds.
 
+    Where a claim has another verdict at small than at full, the one at full counts and the claim is named.
+
     Args:
         records: Everything measured; the best record of each claim counts.
         papers: arXiv identifier to the paper's main claim in a sentence; papers that are not here show none.
@@ -92,6 +108,8 @@ def scoreboard(
         mine = [r for r in chosen if r.claim.paper == paper]
         ran = [e for r in mine if (e := r.evidence)]
         presets = " and ".join(p for p in PRESETS if any(e.preset == p for e in ran))
+        other = [a.claim.id for a, _ in disagreeing(records) if a.claim.paper == paper]
+        presets += f" (they disagree on {', '.join(other)})" if other else ""
         when = f"{presets}, to {max(e.date for e in ran)[:10]}" if ran else "·"
         where = ", ".join(link(p) for p in sorted({r.package for r in mine}))
         cells = (f"[{paper}](https://arxiv.org/abs/{paper})", papers.get(paper, "·"), where, tally(mine), when)

@@ -1,10 +1,10 @@
 """The circumstances of a run: seeds, device, environment, progress. torch is used where imported, never imported."""
 
+import functools
 import importlib.metadata
 import importlib.util
 import os
 import platform
-import random
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -14,38 +14,16 @@ from typing import TypeVar
 import psutil
 
 from claimkit.errors import InputError, MissingPackageError
+from claimkit.seeding import limit_threads as limit_threads
+from claimkit.seeding import seed_everything as seed_everything
 
 T = TypeVar("T")
-_own_threads: dict[str, int] = {}
-
-
-def seed_everything(seed: int) -> None:
-    """Seed python, numpy and, when imported, torch (all devices).
-
-    Raises:
-        InputError: Outside [0, 2^32), the range that all three accept.
-    """
-    if not 0 <= seed < 2**32:
-        raise InputError(f"seed {seed} is outside [0, 2^32): choose another")
-    random.seed(seed)
-    import numpy as np
-
-    np.random.seed(seed)
-    if torch := sys.modules.get("torch"):
-        torch.manual_seed(seed)
-
-
-def seed_worker(_worker: int) -> None:
-    """``DataLoader(worker_init_fn=seed_worker)``: python and numpy follow torch's seed of the worker."""
-    torch = sys.modules["torch"]
-    seed_everything(torch.initial_seed() % 2**32)
-
-
-def limit_threads(threads: int | None) -> None:
-    """Make torch, where imported, use so many threads from now on; None is the number that it started with."""
-    if torch := sys.modules.get("torch"):
-        _own_threads.setdefault("torch", torch.get_num_threads())
-        torch.set_num_threads(threads or _own_threads["torch"])
+CODE = (":(top)", ":(top,exclude,glob)**/results/**", ":(top,exclude,glob)**/*.md")
+"""What of a checkout can change a measurement: neither what is generated from its records nor prose."""
+LONGEST = 200_000
+"""Characters of a difference that a record keeps."""
+FLAGS = ("sse4", "avx", "fma", "f16c", "bf16", "amx", "neon", "asimd", "sve")
+"""Beginnings of the processor's abilities that decide which kernels numerical libraries choose."""
 
 
 def choose_device(device: str = "auto") -> str:
@@ -92,7 +70,8 @@ def environment(package: str, device: str = "cpu") -> dict[str, str | int | floa
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": _cpuinfo("model name") or platform.processor() or platform.machine(),
+        "flags": " ".join(sorted(f for f in _cpuinfo("flags", "Features").split() if f.startswith(FLAGS))),
         "cores": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
         "device": gpu or device,
@@ -106,20 +85,43 @@ def machine(env: Mapping[str, object] | None = None) -> str:
     return f"{e['cores']} x {e['processor']}, {e['memory_gb']} GB, {e['device']}"
 
 
+@functools.cache
+def installed() -> tuple[str, ...]:
+    """Every installed distribution as ``name==version``, sorted, without where it came from: ``pip freeze`` to publish."""
+    found = {(d.metadata["Name"] or "").lower(): d.version for d in importlib.metadata.distributions()}
+    return tuple(f"{name}=={version}" for name, version in sorted(found.items()) if name)
+
+
+def load() -> float:
+    """Processes that wait for the processor, averaged over the last minute."""
+    return round(psutil.getloadavg()[0], 2)
+
+
 def commit(folder: Path) -> str | None:
-    """Short commit of the checkout that tracks ``folder``, with ``+`` where it has changes; None outside one."""
-
-    def git(*args: str) -> str:
-        command = ["git", "-C", str(folder), *args]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    try:
-        if not folder.is_dir() or not git("ls-files", "--", "."):
-            return None
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.TimeoutExpired):
+    """Short commit of the checkout that tracks ``folder``, with ``+`` where its code has changed; None outside one."""
+    if not folder.is_dir() or not git(folder, "ls-files", "--", "."):
         return None
+    return git(folder, "rev-parse", "--short=12", "HEAD").strip() + ("+" if changes(folder) else "")
+
+
+def changes(folder: Path) -> str:
+    """Difference of the checkout's code from its commit, new Python files included; empty where there is none."""
+    text = git(folder, "diff", "HEAD", "--no-color", "--", *CODE)
+    for name in git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", "--", *CODE).splitlines():
+        if name.endswith(".py"):
+            root = git(folder, "rev-parse", "--show-toplevel").strip()
+            text += git(Path(root), "diff", "--no-color", "--no-index", "--", os.devnull, name)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n(cut: the difference has {len(text)} characters)\n"
+
+
+def git(folder: Path, *args: str) -> str:
+    """What git prints in a folder; nothing where there is no git, no checkout or no answer."""
+    try:
+        command = ["git", "-C", str(folder), *args]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode in (0, 1) else ""
 
 
 def peak_memory_mb() -> float:
@@ -179,11 +181,12 @@ def progress(items: Iterable[T], description: str = "", total: int | None = None
     return tqdm(items, desc=description, total=total, unit=unit, disable=not sys.stderr.isatty(), leave=False)
 
 
-def _processor() -> str:
+def _cpuinfo(*keys: str) -> str:
+    """First value that Linux gives under one of the keys; empty elsewhere."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
+            if line.startswith(keys):
                 return line.split(":", 1)[1].strip()
     except OSError:
         pass
-    return platform.processor() or platform.machine()
+    return ""

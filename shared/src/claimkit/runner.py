@@ -5,34 +5,20 @@ cluster. A finished seed is written at once; a killed run resumes at the first u
 the same measurement share it.
 """
 
-import dataclasses
-import datetime
-import hashlib
 import json
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 from claimkit import run
 from claimkit.assets import Assets
-from claimkit.claims import PRESETS, Evidence, Preset, Record, SeedResult, Verdict
+from claimkit.claims import PRESETS, Preset, SeedResult
 from claimkit.errors import InputError, NotAvailableError
-from claimkit.experiment import Experiment, Job, load_experiments, package_folder, source_digest
-from claimkit.files import write_atomic
-from claimkit.judging import judge
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one claim in a run: a record, or the traceback of what broke."""
-
-    claim: str
-    record: Record | None = None
-    error: str | None = None
-    reused: bool = False
+from claimkit.experiment import Job, load_experiments
+from claimkit.plan import Failure, Outcome, Plan
 
 
 def reproduce(
@@ -45,7 +31,6 @@ def reproduce(
     jobs: int | None = None,
     data: Path | None = None,
     fresh: bool = False,
-    command: str | None = None,
 ) -> Iterator[Outcome]:
     """Measure claims and yield what became of each, in order; records, pictures and finished seeds are in ``out``.
 
@@ -59,8 +44,7 @@ def reproduce(
         jobs: Processes; None is the active ``joblib.parallel_config``, and without one as many processes as cores for
             seeds that use one thread and time nothing, and one for the others.
         data: Folder of data sets.
-        fresh: Measure again what is already measured by the same code with the same settings.
-        command: What the record calls the command that made it; by default, the one a user would type.
+        fresh: Measure again what is already measured by the same code and libraries on the same data and device.
 
     Raises:
         InputError: No such claim or preset, or numbers out of range; nothing was run.
@@ -78,152 +62,21 @@ def reproduce(
     Assets(data)  # refuses a folder that is not there
     device = run.choose_device(device)
     chosen = [e for e in experiments if not only or e.claim.id in only]
-    given = "".join(f" --{k} {v}" for k, v in (("seeds", seeds), ("data", data and "DIR")) if v)
-    typed = command or f"{package} reproduce {{}} --preset {preset}{given}"
-    plans = [_Plan(package, e, preset, seeds, out, device, data, fresh, typed.format(e.claim.id)) for e in chosen]
+    start: dict[str, Any] = {"load": run.load(), "checked": {}}
+    plans = [Plan(package, e, preset, seeds, out, device, data, fresh, **start) for e in chosen]
     yield from _run(plans, jobs)
 
 
-@dataclass
-class _Plan:
-    """One claim at one preset: which seeds are wanted, which are done."""
+DIED = (
+    "the process that measured seed {seed} died without a word, as one that the system ends for its memory; what the other "
+    "seeds gave is kept, and the same command measures this one again"
+)
 
-    package: str
-    experiment: Experiment
-    preset: Preset
-    seed_count: int | None
-    out: Path
-    device: str
-    data: Path | None
-    fresh: bool
-    command: str
-
-    def __post_init__(self) -> None:
-        self.settings: Any = self.experiment.presets.get(self.preset)
-        self.results: dict[int, SeedResult] = {}
-        self.failure: Outcome | None = None
-        self.fingerprint = ""
-        self.finished: Record | None = None
-        if self.settings is None:
-            reason = f"measured at preset {', '.join(self.experiment.presets)}, not at {self.preset}"
-            self.failure = Outcome(self.id, _not_run(self.package, self.experiment, reason))
-            return
-        if self.seed_count is not None:
-            self.settings = dataclasses.replace(self.settings, seeds=self.seed_count)
-        config = dataclasses.asdict(self.settings) | {"seeds": None}  # a seed is the same among few and among many
-        text = source_digest(self.package) + json.dumps([config, self.device], default=str)
-        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
-        if not self.fresh:
-            self._recall()
-
-    @property
-    def id(self) -> str:
-        return self.experiment.claim.id
-
-    @property
-    def pending(self) -> list[int]:
-        """Seeds still to run."""
-        if self.finished or self.failure:
-            return []
-        return [s for s in range(self.settings.seeds) if s not in self.results]
-
-    def _partial(self, seed: int) -> Path:
-        return self.out / ".partial" / f"{self.id}.{self.preset}.{seed}.json"
-
-    def _recall(self) -> None:
-        """Take up what an earlier run of the same code and settings finished."""
-        path = self.out / f"{self.id}.{self.preset}.json"
-        try:
-            record = Record.from_json(path.read_text(encoding="utf-8"))
-            if record.evidence and record.evidence.fingerprint == self.fingerprint:
-                self.results = {s.seed: s for s in record.evidence.seeds if s.seed < self.settings.seeds}
-                if len(self.results) == len(record.evidence.seeds) == self.settings.seeds:
-                    self.finished = record
-        except (OSError, InputError):
-            pass
-        for seed in self.pending:
-            try:
-                saved = json.loads(self._partial(seed).read_text(encoding="utf-8"))
-            except (OSError, json.JSONDecodeError):
-                continue
-            if saved["fingerprint"] == self.fingerprint:
-                self.results[seed] = SeedResult(**saved["result"])
-
-    def measurement(self, seed: int) -> str:
-        """What is measured for a seed; equal for two claims that share it."""
-        return f"{self.experiment.code} {self.settings} {seed}"
-
-    @property
-    def beside(self) -> bool:
-        """Whether seeds may run beside one another without being asked to."""
-        one = self.settings.threads == 1 and not self.settings.timed
-        return one and self.device == "cpu" and self.preset != "smoke"
-
-    def job(self, seed: int) -> tuple[Any, ...]:
-        """Arguments of :func:`_measure`; names rather than functions, so that any backend can carry them."""
-        return self.package, self.id, self.settings, seed, self.device, self.data
-
-    def take(self, seed: int, result: "SeedResult | _Failure") -> None:
-        """Keep a finished seed, on disk at once; or remember why the claim cannot be finished."""
-        if isinstance(result, _Failure):
-            record = None if result.error else _not_run(self.package, self.experiment, result.reason)
-            self.failure = self.failure or Outcome(self.id, record, result.error)
-            return
-        self.results[seed] = result
-        text = json.dumps({"fingerprint": self.fingerprint, "result": dataclasses.asdict(result)})
-        write_atomic(self._partial(seed), text)
-
-    def outcome(self) -> Outcome:
-        """Judge, draw, write the record and drop the partial files."""
-        if self.finished:
-            return Outcome(self.id, self.finished, reused=True)
-        if self.failure:
-            if self.failure.record:
-                self.failure.record.save(self.out)
-            return self.failure
-        results = [self.results[s] for s in sorted(self.results)]
-        values = [r.values for r in results]
-        try:
-            verdict, picture = judge(self.experiment, values, self.preset, self.out)
-        except Exception:
-            return Outcome(self.id, error=traceback.format_exc())
-        evidence = Evidence(
-            preset=self.preset,
-            config=dataclasses.asdict(self.settings),
-            seeds=tuple(results),
-            environment=run.environment(self.package, self.device),
-            commit=run.commit(package_folder(self.package)) or run.commit(Path("packages") / self.package),
-            fingerprint=self.fingerprint,
-            command=self.command,
-            date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        )
-        record = Record(
-            package=self.package,
-            claim=self.experiment.claim,
-            verdict=verdict,
-            evidence=evidence,
-            picture=picture,
-            code=self.experiment.code,
-        )
-        record.save(self.out)
-        for seed in self.results:
-            self._partial(seed).unlink(missing_ok=True)
-        return Outcome(self.id, record)
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """Why a seed has no result: data that is not here, or the traceback of what broke."""
-
-    reason: str = ""
-    error: str | None = None
-
-
-Task = list[tuple[_Plan, int]]
+Task = list[tuple[Plan, int]]
 """One measurement: the claims that wait for it, each with its seed."""
 
 
-def _run(plans: list[_Plan], jobs: int | None) -> Iterator[Outcome]:
+def _run(plans: list[Plan], jobs: int | None) -> Iterator[Outcome]:
     """Yield each claim as soon as it and those before it are complete."""
     shared: dict[str, Task] = {}
     for plan in plans:
@@ -239,12 +92,12 @@ def _run(plans: list[_Plan], jobs: int | None) -> Iterator[Outcome]:
         _take(task, result)
 
 
-def _take(task: Task, result: SeedResult | _Failure) -> None:
+def _take(task: Task, result: SeedResult | Failure) -> None:
     for plan, seed in task:
         plan.take(seed, result)
 
 
-def _scheduled(tasks: list[Task], jobs: int | None) -> Iterator[tuple[Task, SeedResult | _Failure]]:
+def _scheduled(tasks: list[Task], jobs: int | None) -> Iterator[tuple[Task, SeedResult | Failure]]:
     """Results as they come. Without a number of processes or a backend to say it, seeds of one thread share the cores."""
     from joblib import cpu_count, effective_n_jobs
 
@@ -257,8 +110,26 @@ def _scheduled(tasks: list[Task], jobs: int | None) -> Iterator[tuple[Task, Seed
     yield from _results(tasks, jobs)
 
 
-def _results(tasks: list[Task], jobs: int | None) -> Iterator[tuple[Task, SeedResult | _Failure]]:
-    """Results of one pool; a backend that cannot stream them (dask) hands them over round by round."""
+def _results(tasks: list[Task], jobs: int | None) -> Iterator[tuple[Task, SeedResult | Failure]]:
+    """Results of one pool; after a process of it died, of one process a task, so that only the task that kills is lost."""
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    left = dict(enumerate(tasks))
+    try:
+        for i, result in _pooled(tasks, jobs):
+            yield left.pop(i), result
+    except BrokenProcessPool:
+        for i, ((plan, seed), *_) in list(left.items()):
+            with ProcessPoolExecutor(1) as alone:
+                try:
+                    result = alone.submit(_measure, i, *plan.job(seed)).result()[1]
+                except BrokenProcessPool:
+                    result = Failure(error=DIED.format(seed=seed))
+            yield left.pop(i), result
+
+
+def _pooled(tasks: list[Task], jobs: int | None) -> Iterator[tuple[int, SeedResult | Failure]]:
+    """Results with the numbers of their tasks; a backend that cannot stream (dask) hands them over round by round."""
     from joblib import Parallel, delayed, effective_n_jobs
     from joblib.parallel import get_active_backend
 
@@ -269,13 +140,12 @@ def _results(tasks: list[Task], jobs: int | None) -> Iterator[tuple[Task, SeedRe
     for start in range(0, len(tasks), size):
         chunk = enumerate(tasks[start : start + size], start)
         done: Any = parallel(delayed(_measure)(i, *plan.job(seed)) for i, ((plan, seed), *_) in chunk)
-        for i, result in done:
-            yield tasks[i], result
+        yield from done
 
 
 def _measure(
     index: int, package: str, claim: str, settings: Any, seed: int, device: str, data: Path | None
-) -> tuple[int, SeedResult | _Failure]:
+) -> tuple[int, SeedResult | Failure]:
     """One job: measure one seed of one claim, and never raise for what is the claim's own fault."""
     experiment = next(e for e in load_experiments(package) if e.claim.id == claim)
     job = Job(seed, device, Assets(data, package))
@@ -286,17 +156,14 @@ def _measure(
         values = experiment.measure(settings, job)
         json.dumps(values, allow_nan=False)
     except NotAvailableError as e:
-        return index, _Failure(str(e))
+        return index, Failure(str(e))
     except Exception:
-        return index, _Failure(error=traceback.format_exc())
+        return index, Failure(error=traceback.format_exc())
     return index, SeedResult(
         seed=seed,
         values=values,
         wall_seconds=round(time.perf_counter() - start, 3),
         peak_memory_mb=round(run.peak_memory_mb(), 1),
         data=job.assets.used,
+        carried=tuple(dict.fromkeys(job.assets.carried)),
     )
-
-
-def _not_run(package: str, experiment: Experiment, reason: str) -> Record:
-    return Record(package=package, claim=experiment.claim, verdict=Verdict("not run", reason), code=experiment.code)

@@ -18,8 +18,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from claimkit.claims import Estimate, Power, Preset
+from claimkit.claims import Estimate
 from claimkit.errors import InputError
+from claimkit.power import power as power
+from claimkit.power import smallest_effect as smallest_effect
 
 CONFIDENCE = 0.95
 RESAMPLES = 9_999
@@ -27,8 +29,6 @@ FEW = 10
 """Below so many values Student's t is used; from there on the bootstrap-t."""
 FEWEST_SKEWED = 5
 """Fewest lognormal values that bound their mean from above."""
-CHANCE = 0.8
-"""Chance with which a claim sees the smallest effect that its power names (Cohen 1988)."""
 
 Shape = Literal["symmetric", "lognormal"]
 
@@ -175,41 +175,6 @@ def non_inferiority(a: ArrayLike, b: ArrayLike, margin: ArrayLike, name: str = "
         return NonInferiority(mean_interval(x, name), float(x[0] <= 0))
     test: Any = ttest_1samp(x, 0.0, alternative="greater")
     return NonInferiority(mean_interval(x, name), float(test.pvalue))
-
-
-def smallest_effect(spread: float, n: int, chance: float = CHANCE, confidence: float = CONFIDENCE) -> float:
-    """Smallest mean that n values of this standard deviation tell from 0 with the given chance (two-sided t-test).
-
-    The root in d of ``P(T > t_q) = chance``, T noncentral t of n - 1 degrees and noncentrality ``d sqrt(n) / spread``.
-
-    >>> round(smallest_effect(1.0, 34), 2)
-    0.5
-
-    Raises:
-        InputError: ``spread`` is not positive, or n below 2.
-    """
-    from scipy.optimize import brentq
-    from scipy.stats import nct, t
-
-    if not (spread > 0 and n >= 2):
-        raise InputError(f"power needs a positive spread and n >= 2, not {spread} and {n}: measure a pilot")
-    critical = t.ppf((1 + confidence) / 2, n - 1)
-    root: Any = brentq(lambda c: nct.sf(critical, n - 1, c) - chance, 0, 10 * critical + 10)
-    return float(root * spread / np.sqrt(n))
-
-
-def power(asks: float, spread: float, n: dict[Preset, int], pilot: str, unit: str = "") -> Power:
-    """What a claim can see, for its field ``power``: stated with the criterion, before the run.
-
-    Args:
-        asks: The effect that the criterion asks about, such as its margin.
-        spread: Standard deviation of one independent value (a paired difference, a group's mean) in a pilot.
-        n: Independent values at each preset.
-        pilot: What was run for the spread, and how often.
-        unit: Of the effect.
-    """
-    sees = {preset: smallest_effect(spread, count) for preset, count in n.items()}
-    return Power(asks=asks, sees=sees, spread=spread, n=n, pilot=pilot, unit=unit)
 
 
 @dataclass(frozen=True)
