@@ -103,15 +103,18 @@ def test_values_are_compared_within_what_the_claim_states(pair):
 
 
 def test_what_no_seed_fixes_is_compared_by_its_interval(pair):
-    noisy = pair(values(x=[1.0, 2.1]), unseeded="the noise of encryption")
+    def other(r):
+        return evidence(unseeded="the noise of encryption")(values(x=[1.0, 2.1])(r))
+
+    noisy = pair(other)
     assert noisy.agrees and noisy.values == "values not repeatable (the noise of encryption), intervals overlap"
     assert "seconds are among them" in pair(values(x=[1.0, 2.1]), timed=True).values
 
     def apart(r):
         effect = dataclasses.replace(r.verdict.effect, low=2.0, high=3.0)
-        return values(x=[1.0, 2.1])(dataclasses.replace(r, verdict=dataclasses.replace(r.verdict, effect=effect)))
+        return other(dataclasses.replace(r, verdict=dataclasses.replace(r.verdict, effect=effect)))
 
-    assert not pair(apart, unseeded="the noise of encryption").agrees
+    assert not pair(apart).agrees
 
 
 def test_the_reasons_are_named(pair):

@@ -12,6 +12,9 @@ from claimkit.assets import Assets
 from claimkit.claims import Claim, Preset, Values, Verdict, natural
 from claimkit.errors import InputError
 
+WITHIN = 1e-6
+"""Relative difference to which a second run gives the same values, unless a claim says otherwise."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -54,7 +57,7 @@ class Experiment:
     judge: Callable[[Sequence[Values]], Verdict]
     draw: Callable[[Sequence[Values], Path], None] | None = None
     unseeded: str = ""
-    within: float = 1e-6
+    within: float = WITHIN
 
     @property
     def code(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from claimkit.claims import VERDICTS, Record
-from claimkit.experiment import Experiment
+from claimkit.experiment import WITHIN, Experiment
 
 LOST = 3
 """Exit code where a verdict was lost."""
@@ -58,7 +58,7 @@ def compare(recorded: Sequence[Record], fresh: Sequence[Record], experiments: Ma
     Args:
         recorded: Records as they are committed.
         fresh: Records of a new run; one of a claim that could not be measured stands for any preset.
-        experiments: The package's, by claim: they say how near values must come.
+        experiments: The package's, by claim: they say how near values must come; a millionth where they are not here.
     """
     new = {(r.claim.id, r.preset): r for r in fresh}
     pairs = [(old, new.get((old.claim.id, old.preset)) or new.get((old.claim.id, None))) for old in recorded if old.evidence]
@@ -85,13 +85,13 @@ def _values(old: Record, new: Record | None, experiment: Experiment | None) -> s
         return f"not compared: {len(new.evidence.seeds)} seeds, recorded {len(old.evidence.seeds)}"
     common = {s.seed for s in old.evidence.seeds} & {s.seed for s in new.evidence.seeds}
     a, b = ([s.values for s in r.evidence.seeds if s.seed in common] for r in (old, new) if r.evidence)
-    within = experiment.within if experiment else 0.0
+    within = experiment.within if experiment else WITHIN
     far = max((_far(x, y) for x, y in zip(a, b, strict=True)), default=math.inf)
     causes = "".join(f", {c}" for c in _causes(old, new))
     if far <= within:
         return "values the same" if far == 0 else f"values the same within {within:g}"
     timed = "seconds are among them" if new.evidence.config.get("timed") else ""
-    reason = (experiment.unseeded if experiment else "") or timed
+    reason = new.evidence.unseeded or timed
     overlap = _overlap(old, new)
     if reason:
         what = f"{'differ: ' if overlap is False else ''}values not repeatable ({reason})"
