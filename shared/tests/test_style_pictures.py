@@ -1,6 +1,3 @@
-import os
-from fractions import Fraction
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +7,6 @@ from claimkit.errors import InputError
 from claimkit.media.reading import read_picture
 from claimkit.style.images import fit, from_uint8, image_files, read_image, to_uint8, write_image
 from claimkit.style.padding import crop, pad_to_multiple
-from claimkit.style.video import VideoWriter, read_frames, video_info
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -130,62 +126,3 @@ def test_padding_mirrors_and_crops_back(size):
 def test_padding_leaves_what_fits_alone():
     image = torch.rand(1, 3, 16, 24)
     assert torch.equal(pad_to_multiple(image, 8), image)
-
-
-def frames(count, height, width):
-    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
-    return [torch.stack([x, y, torch.full_like(x, k / count)]) for k in range(count)]
-
-
-@pytest.mark.parametrize("size", [(48, 64), (47, 63)])
-def test_video_survives_the_way_there_and_back(tmp_path, size):
-    path = tmp_path / "a.mp4"
-    given = frames(6, *size)
-    with VideoWriter(path, Fraction(30000, 1001), quality=10) as writer:
-        for frame in given:
-            writer.write(frame)
-    info = video_info(path)
-    assert (info.height, info.width, info.rate, info.frames) == (48, 64, Fraction(30000, 1001), 6)
-    read = list(read_frames(path))
-    assert len(read) == 6
-    for a, b in zip(read, given, strict=True):
-        assert (a[:, : size[0], : size[1]] - b).abs().mean() < 0.02
-
-
-def test_sound_is_copied(tmp_path):
-    import av
-
-    with av.open(str(tmp_path / "a.mkv"), "w") as container:
-        video, audio = container.add_stream("libx264", rate=25), container.add_stream("aac", rate=16000)
-        video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
-        for _ in range(5):
-            container.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")))
-        tone = av.AudioFrame.from_ndarray(np.sin(np.arange(4096) / 9).astype(np.float32)[None], format="fltp", layout="mono")
-        tone.sample_rate = 16000
-        container.mux([*video.encode(), *audio.encode(tone), *audio.encode()])
-    with VideoWriter(tmp_path / "b.mp4", Fraction(25), sound=tmp_path / "a.mkv") as writer:
-        for frame in frames(5, 32, 32):
-            writer.write(frame)
-    with av.open(str(tmp_path / "b.mp4")) as container:
-        assert sum(frame.samples for frame in container.decode(audio=0)) >= 4096
-
-
-def test_an_interrupted_video_leaves_nothing_behind(tmp_path):
-    with pytest.raises(KeyboardInterrupt), VideoWriter(tmp_path / "a.mp4", Fraction(25)) as writer:
-        writer.write(torch.zeros(3, 32, 32))
-        raise KeyboardInterrupt
-    with pytest.raises(InputError, match="no frame"), VideoWriter(tmp_path / "a.mp4", Fraction(25)):
-        pass
-    with pytest.raises(InputError, match="those before it had"), VideoWriter(tmp_path / "a.mp4", Fraction(25)) as writer:
-        writer.write(torch.zeros(3, 32, 32))
-        writer.write(torch.zeros(3, 32, 64))
-    assert os.listdir(tmp_path) == []
-
-
-def test_what_is_no_video_is_refused(tmp_path):
-    (tmp_path / "a.mp4").write_bytes(b"no video")
-    for path in (tmp_path / "a.mp4", tmp_path / "b.mp4"):
-        with pytest.raises(InputError, match=r"\.mp4 (is no video|does not exist)"):
-            list(read_frames(path))
-    with pytest.raises(InputError, match=r"write videos as \.mp4"):
-        VideoWriter(tmp_path / "a.txt", Fraction(25))

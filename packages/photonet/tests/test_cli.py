@@ -4,13 +4,16 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from claimkit import testing
-from claimkit.style.images import read_image, write_image
-from claimkit.style.video import VideoWriter, read_frames
+from claimkit.media.clip import read_frames
+from claimkit.media.reading import read_picture
+from claimkit.media.writing import VideoWriter
+from claimkit.style.images import read_image, to_uint8, write_image
 from photonet.cli import main
 from photonet.weights import save_networks
 
@@ -43,7 +46,7 @@ def test_one_picture(capsys):
     assert read_image(Path("dawn-style0.jpg")).shape == (3, 40, 56)
     assert call("transfer", PHOTO, STYLE, "--out", "a/b/y.png", "--network", "photonas", "--transform", "ot", *MODEL) == 0
     assert call("transfer", PHOTO, STYLE, "--out", "a0.png", "--alpha", "0.2", "--size", "32", *MODEL) == 0
-    assert read_image(Path("a0.png")).shape == (3, 23, 32)
+    assert read_image(Path("a0.png")).shape == (3, 27, 38)
 
 
 def test_folders_all_pairs_and_matched():
@@ -56,11 +59,16 @@ def test_folders_all_pairs_and_matched():
 
 
 def test_segmentations(capsys):
-    seg = ("--content-seg", "seg.png", "--style-seg", "style_seg.png")
+    seg = ("--labels", "seg.png", "--style-labels", "style_seg.png")
+    former = ("--content-seg", "seg.png", "--style_seg=style_seg.png")
     assert call("transfer", PHOTO, STYLE, "--out", "seg_out.png", *seg, *MODEL) == 0
     assert call("transfer", PHOTO, STYLE, "--out", "whole.png", *MODEL) == 0
     assert Path("seg_out.png").read_bytes() != Path("whole.png").read_bytes()
     assert call("transfer", PHOTO, STYLE, "--out", "small.png", "--size", "32", *seg, *MODEL) == 0
+    capsys.readouterr()
+    assert call("transfer", PHOTO, STYLE, "--out", "former.png", *former, *MODEL) == 0
+    assert "--content-seg is called --labels now" in capsys.readouterr().err
+    assert Path("seg_out.png").read_bytes() == Path("former.png").read_bytes()
 
 
 def test_transparency_stays():
@@ -70,6 +78,31 @@ def test_transparency_stays():
     assert call("transfer", "clear.png", STYLE, "--out", "r.png", *MODEL) == 0
     with Image.open("r.png") as made:
         assert made.mode == "RGBA" and made.getpixel((3, 3))[3] == 120
+
+
+def test_what_is_hidden_counts_nowhere_and_files_keep_their_meaning(picture, capsys):
+    hidden = torch.cat([torch.zeros(40, 28), torch.ones(40, 28)], 1)
+    for name, rgb in (("half", read_image(Path(PHOTO))), ("black", read_image(Path(PHOTO)) * hidden)):
+        write_image(Path(f"{name}.png"), rgb, hidden)
+        assert call("transfer", f"{name}.png", STYLE, "--out", f"{name}-c.png", *MODEL) == 0
+        assert call("transfer", PHOTO, f"{name}.png", "--out", f"{name}-s.png", *MODEL) == 0
+    made = {n: read_picture(Path(f"{n}.png")).rgb for n in ("half-c", "black-c", "half-s", "black-s")}
+    assert torch.equal(made["half-c"][:, :, 28:], made["black-c"][:, :, 28:]) and torch.equal(
+        made["half-s"], made["black-s"]
+    )
+    assert torch.equal(made["half-c"][:, :, :28], read_image(Path(PHOTO))[:, :, :28])
+    Path("two").mkdir()
+    exif = Image.Exif()
+    exif[33432] = "(c) she"
+    for suffix in ("png", "jpg"):
+        Image.fromarray(np.asarray(to_uint8(picture(40, 56)[0]))).save(f"two/a.{suffix}", exif=exif, dpi=(300, 300))
+    assert call("transfer", "two", STYLE, "--out", "out", *MODEL) == 0
+    assert sorted(p.name for p in Path("out").iterdir()) == ["a.jpg-style0.jpg", "a.png-style0.jpg"]
+    with Image.open("out/a.png-style0.jpg") as made:
+        assert made.getexif()[33432] == "(c) she" and made.info["dpi"] == (300, 300) and "icc_profile" in made.info
+    before = Path("two/a.png").read_bytes()
+    assert call("transfer", "two/a.png", STYLE, "--out", "two/a.png", *MODEL) == 2
+    assert "would replace the input" in capsys.readouterr().err and Path("two/a.png").read_bytes() == before
 
 
 def test_a_bad_file_costs_its_own_pictures_only(capsys):
@@ -87,12 +120,12 @@ def test_a_bad_file_costs_its_own_pictures_only(capsys):
         (("transfer", PHOTO, STYLE, "--network", "0101"), "4 characters"),
         (("transfer", PHOTO, STYLE, "--network", "0" * 32), "weights for photonet, photonas"),
         (("transfer", PHOTO, STYLE, "--alpha", "-1"), "outside [0, 1]"),
-        (("transfer", PHOTO, STYLE, "--content-seg", "seg.png"), "the other way round"),
+        (("transfer", PHOTO, STYLE, "--labels", "seg.png"), "the other way round"),
         (
-            ("transfer", PHOTO, STYLE, "--content-seg", "seg.png", "--style-seg", "seg.png"),
+            ("transfer", PHOTO, STYLE, "--labels", "seg.png", "--style-labels", "seg.png"),
             "the style 44 x 34",
         ),
-        (("transfer", "photos", STYLE, "--content-seg", "seg.png", "--style-seg", "seg.png"), "one content and one style"),
+        (("transfer", "photos", STYLE, "--labels", "seg.png", "--style-labels", "seg.png"), "one content and one style"),
         (("transfer", "photos", STYLE, "--out", "one.jpg"), "give --out a folder"),
         (("transfer", PHOTO, STYLE, "--out", "x.nope"), "suffix"),
         (("video", "absent.mp4", STYLE), "absent.mp4"),

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from claimkit.media.writing import VideoWriter
 from claimkit.style.images import write_image
-from claimkit.style.video import VideoWriter
 from photonet.cli import main
 from photonet.samples import photograph
 

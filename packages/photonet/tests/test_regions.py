@@ -134,7 +134,7 @@ def test_soft_masks_are_folders_of_grey_pictures(capsys):
         ramp = torch.linspace(0, 1, picture.shape[2]).expand_as(picture)
         write_image(Path(f"{name}m/sky.png"), ramp)
         write_image(Path(f"{name}m/rest.png"), 1 - ramp)
-    masks = ("--content-seg", "cm", "--style-seg", "sm")
+    masks = ("--labels", "cm", "--style-labels", "sm")
     assert run("transfer", "c.png", "s.png", *masks, "--out", "a.png") == 0
     assert run("transfer", "c.png", "s.png", "--out", "b.png") == 0
     assert (read_image(Path("a.png")) - read_image(Path("b.png"))).abs().mean() > 0.005
@@ -155,14 +155,12 @@ def test_regions_of_a_video(capsys):
         write_image(Path(f"clip/{k}.png"), content)
         Path("maps").mkdir(exist_ok=True)
         Image.open("cseg.png").save(f"maps/{k}.png")
-    assert (
-        run("transfer", "c.png", "s.png", "--out", "still.png", "--content-seg", "cseg.png", "--style-seg", "sseg.png") == 0
-    )
+    assert run("transfer", "c.png", "s.png", "--out", "still.png", "--labels", "cseg.png", "--style-labels", "sseg.png") == 0
     for maps in ("cseg.png", "maps"):
-        assert run("video", "clip", "s.png", "--out", "made", "--content-seg", maps, "--style-seg", "sseg.png") == 0
+        assert run("video", "clip", "s.png", "--out", "made", "--labels", maps, "--style-labels", "sseg.png") == 0
         assert (read_image(Path("made/000001.png")) - read_image(Path("still.png"))).abs().max() < 0.02
     Path("clip/2.png").write_bytes(Path("clip/1.png").read_bytes())
-    assert run("video", "clip", "s.png", "--out", "more", "--content-seg", "maps", "--style-seg", "sseg.png") == 2
+    assert run("video", "clip", "s.png", "--out", "more", "--labels", "maps", "--style-labels", "sseg.png") == 2
     assert "there are 2 segmentations, but more frames" in capsys.readouterr().err
-    assert run("video", "clip", "s.png", "--out", "more", "--content-seg", "maps") == 2
+    assert run("video", "clip", "s.png", "--out", "more", "--labels", "maps") == 2
     assert "the other way round" in capsys.readouterr().err

@@ -22,7 +22,12 @@ MARKS: dict[VerdictKind, str] = {"reproduced": "âœ”", "direction reproduced": "â
 
 
 def main(
-    package: str, description: str, verbs: Mapping[str, Verb], citation: str, argv: Sequence[str] | None = None
+    package: str,
+    description: str,
+    verbs: Mapping[str, Verb],
+    citation: str,
+    argv: Sequence[str] | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> None:
     """Run the command line of a package: its own verbs, then ``reproduce``, ``list`` and ``cite``.
 
@@ -32,6 +37,7 @@ def main(
         verbs: Names to functions; a function's docstring is its help and its annotated parameters are its options.
         citation: BibTeX of the papers.
         argv: Arguments, by default the process's.
+        renamed: Options' former names to those of now; a former one is taken, with a notice.
 
     Exits 2 with one sentence on bad input, 1 when a claim's code broke, 3 when a recorded verdict was lost, 130 when
     interrupted.
@@ -80,7 +86,20 @@ def main(
         folder = out if out is not None else Path("reproduced") / package
         sys.exit(_reproduce(package, claim, preset, seeds, folder, device, jobs, data, fresh))
 
-    run_verbs({**verbs, "reproduce": reproduce, "list": list_, "cite": cite}, package, description, argv)
+    given = _in_new_words(sys.argv[1:] if argv is None else argv, renamed or {}, package)
+    run_verbs({**verbs, "reproduce": reproduce, "list": list_, "cite": cite}, package, description, given)
+
+
+def _in_new_words(argv: Sequence[str], renamed: Mapping[str, str], prog: str) -> list[str]:
+    """Arguments with options that were renamed under their names of now; a notice for each."""
+    out = []
+    for argument in argv:
+        name, equals, value = argument.partition("=")
+        now = renamed.get(name.replace("_", "-"), name)
+        if now != name:
+            print(f"{prog}: {name} is called {now} now", file=sys.stderr)
+        out.append(now + equals + value)
+    return out
 
 
 def run_verbs(verbs: Mapping[str, Verb], prog: str, description: str, argv: Sequence[str] | None = None) -> None:

@@ -1,40 +1,32 @@
-"""Many pictures: which content meets which style, where the result goes, and going on after a bad file."""
+"""One picture of many: its files read, its segmentations fitted to it, its style prepared once."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+import torch
 from torch import Tensor
 
-from claimkit import run
 from claimkit.errors import InputError
+from claimkit.media.batch import Task
+from claimkit.media.options import PictureOptions
+from claimkit.media.picture import Picture, write_picture
 from claimkit.media.reading import read_picture
-from claimkit.style.images import fit, image_files, resize, write_image
 from photonet.look import Table
 from photonet.maps import read_masks
 from photonet.regions import Say, read_segmentations
 from photonet.style import Style
 from photonet.stylizer import PhotoStylizer
 
-Pairs = Literal["all", "matched"]
 LOOKS = (".style", ".cube")
 """Suffixes of styles that were prepared, and of tables."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """One picture to make."""
-
-    content: Path
-    style: Path
-    target: Path
-
-
-@dataclass(frozen=True)
 class Options:
-    """What all pictures of a batch have in common. Sizes are longer sides, 0 keeps them; segmentations go with one pair.
+    """What all pictures of a batch have in common; segmentations go with one pair.
+
+    Pictures of more than ``size`` or ``style_size`` pixels squared are shrunk to that area; 0 keeps them.
 
     ``say`` is told where labels of them were taken for one; a warning when None.
     """
@@ -47,98 +39,69 @@ class Options:
     say: Say | None = None
 
 
-def tasks(content: Path, style: Path, pairs: Pairs, out: Path | None, suffix: str) -> list[Task]:
-    """Pair contents with styles.
+class Batch:
+    """Makes pictures with what they have in common; styles are prepared once for each space of colours.
+
+    What is transparent is neither changed nor looked at: it is mirrored from what is seen, and put back as it was.
 
     Args:
-        content: A picture, or a folder of pictures.
-        style: A picture, a saved style, or a folder of pictures.
-        pairs: Every content with every style, or the first with the first and so on.
-        out: File of the one result, or folder; the caller's folder where it is None.
-        suffix: Format of results in folders, such as ``.jpg``.
-
-    Raises:
-        InputError: Nothing to pair, or numbers that do not match.
+        stylizer: The network.
+        options: What is made of a content.
+        output: How results are written.
     """
-    contents, styles = (image_files(p) if p.is_dir() else [p] for p in (content, style))
-    if pairs == "matched":
-        if len(contents) != len(styles):
-            raise InputError(f"{len(contents)} contents and {len(styles)} styles cannot be matched: use --pairs all")
-        couples = list(zip(contents, styles, strict=True))
-    else:
-        couples = [(c, s) for c in contents for s in styles]
-    if out is not None and out.suffix and not out.is_dir():
-        if len(couples) > 1:
-            raise InputError(f"{len(couples)} pictures do not fit in the one file {out}: give --out a folder")
-        return [Task(*couples[0], out)]
-    folder = Path() if out is None else out
-    return [Task(c, s, folder / f"{c.stem}-{s.stem}{suffix}") for c, s in couples]
 
+    def __init__(self, stylizer: PhotoStylizer, options: Options, output: PictureOptions):
+        self.stylizer, self.options, self.output = stylizer, options, output
+        self._known: dict[tuple[Path, bytes | None], tuple[Style | Table, Sequence[str]] | InputError] = {}
 
-def stylize_all(
-    stylizer: PhotoStylizer, todo: Sequence[Task], options: Options, done: Callable[[Task], None]
-) -> Counter[str]:
-    """Make every picture; return why some could not be made, each sentence with how many it cost.
-
-    A style is prepared once for all contents. A file that cannot be used costs its own pictures only.
-    """
-    segmented = options.content_segmentation is not None or options.style_segmentation is not None
-    if segmented and len(todo) != 1:
-        raise InputError(f"a segmentation belongs to one content and one style, not to {len(todo)} pictures")
-    prepared: dict[Path, Style | Table | InputError] = {}
-    problems: Counter[str] = Counter()
-    for task in run.progress(todo, "stylise", unit="picture"):
-        try:
-            rgb, alpha = load(task.content, options.size)
-            if segmented:
-                result = _segmented(stylizer, task, rgb, options)
-            else:
-                style = _style(stylizer, task.style, options.style_size, prepared)
-                result = stylizer.stylize(rgb, style, options.alpha)
-            write_image(task.target, result, alpha)
-        except InputError as e:
-            known = len(todo) == 1 or any(path.name in str(e) for path in (task.content, task.style))
-            problems[str(e) if known else f"{task.content}: {e}"] += 1
-        except OSError as e:
-            problems[f"{task.target}: {e.strerror or e}"] += 1
+    def __call__(self, task: Task) -> Sequence[str]:
+        """Make one picture; return what was lost or guessed, a sentence each."""
+        o, out = self.options, self.output
+        content = read_picture(task.content, "own" if out.profile == "content" else None, side=o.size)
+        if o.content_segmentation is not None or o.style_segmentation is not None:
+            result, said = _segmented(self.stylizer, task, content, o)
         else:
-            done(task)
-    return problems
+            style, said = self._style(task.styles[0], content.profile)
+            result = self.stylizer.stylize(content.solid, style, o.alpha)
+        if content.seen is not None:
+            result = torch.where(content.seen > 0, result, content.rgb)
+        lost = write_picture(task.target, content.with_rgb(result), quality=out.quality, depth=out.bits, strip=out.strip)
+        return [*content.notes, *said, *lost]
+
+    def _style(self, path: Path, space: bytes | None) -> tuple[Style | Table, Sequence[str]]:
+        if (path, space) not in self._known:
+            try:
+                self._known[path, space] = prepare(self.stylizer, path, self.options.style_size, space)
+            except InputError as e:
+                self._known[path, space] = e if path.name in str(e) else InputError(f"{path}: {e}")
+        found = self._known[path, space]
+        if isinstance(found, InputError):
+            raise found
+        return found
 
 
-def load(path: Path, longest: int = 0) -> tuple[Tensor, Tensor | None]:
-    """A picture laid over white, shrunk where ``longest`` is not 0, and its transparency."""
-    picture = read_picture(path)
-    rgb = picture.rgb if picture.alpha is None else picture.rgb * picture.alpha + (1 - picture.alpha)
-    image = fit(rgb, longest) if longest else rgb
-    return image, None if picture.alpha is None else resize(picture.alpha[None], *image.shape[-2:])[0]
+def prepare(
+    stylizer: PhotoStylizer, path: Path, size: int, space: bytes | None = None
+) -> tuple[Style | Table, Sequence[str]]:
+    """A style from a picture, in the space of colours of its content, or from a file that keeps one; and notes on it."""
+    if path.suffix in LOOKS:
+        return stylizer.prepare(path), ()
+    picture = read_picture(path, space, side=size)
+    return stylizer.prepare(picture.solid, name=path.stem), picture.notes
 
 
-def _style(
-    stylizer: PhotoStylizer, path: Path, longest: int, known: dict[Path, Style | Table | InputError]
-) -> Style | Table:
-    if path not in known:
-        try:
-            known[path] = stylizer.prepare(path if path.suffix in LOOKS else load(path, longest)[0], name=path.stem)
-        except InputError as e:
-            known[path] = e if path.name in str(e) else InputError(f"{path}: {e}")
-    style = known[path]
-    if isinstance(style, InputError):
-        raise style
-    return style
-
-
-def _segmented(stylizer: PhotoStylizer, task: Task, rgb: Tensor, options: Options) -> Tensor:
-    """One pair with segmentations, which have the sizes of the files."""
-    content, style = options.content_segmentation, options.style_segmentation
-    if content is None or style is None:
+def _segmented(stylizer: PhotoStylizer, task: Task, content: Picture, options: Options) -> tuple[Tensor, Sequence[str]]:
+    """One pair with segmentations, which have the shapes of the files."""
+    of_content, of_style, path = options.content_segmentation, options.style_segmentation, task.styles[0]
+    if of_content is None or of_style is None:
         raise InputError("a segmentation of the content needs one of the style, and the other way round: give both")
-    if task.style.suffix in LOOKS:
+    if path.suffix in LOOKS:
         raise InputError("a segmentation of the style goes with its picture, not with a prepared style")
-    small = load(task.style, options.style_size)[0]
+    style = read_picture(path, content.profile, side=options.style_size)
+    rgb, small = content.solid, style.solid
     size, style_size = ((x.shape[-2], x.shape[-1]) for x in (rgb, small))
-    if content.is_dir() and style.is_dir():
-        masks, style_masks = read_masks(content, style, size, style_size)
-        return stylizer.stylize(rgb, small, options.alpha, masks=masks, style_masks=style_masks)
-    labels, style_labels = read_segmentations(content, style, size, style_size, options.say)
-    return stylizer.stylize(rgb, small, options.alpha, labels=labels, style_labels=style_labels)
+    if of_content.is_dir() and of_style.is_dir():
+        masks, style_masks = read_masks(of_content, of_style, size, style_size)
+        return stylizer.stylize(rgb, small, options.alpha, masks=masks, style_masks=style_masks), style.notes
+    labels, style_labels = read_segmentations(of_content, of_style, size, style_size, options.say)
+    return stylizer.stylize(rgb, small, options.alpha, labels=labels, style_labels=style_labels), style.notes

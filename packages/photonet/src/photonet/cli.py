@@ -8,6 +8,7 @@ from typing import Literal
 import tyro
 
 from claimkit.cli import main as run
+from claimkit.media.options import ClipOptions, PictureOptions
 
 CITATION = """
 @misc{an2019ultrafast,
@@ -36,8 +37,8 @@ def transfer(
     content: tyro.conf.Positional[Path],
     style: tyro.conf.Positional[Path],
     out: Path | None = None,
-    content_seg: Path | None = None,
-    style_seg: Path | None = None,
+    labels: Path | None = None,
+    style_labels: Path | None = None,
     alpha: float = 1.0,
     method: Methods | None = None,
     network: str | None = None,
@@ -49,6 +50,7 @@ def transfer(
     suffix: Literal[".jpg", ".png", ".webp", ".tif"] = ".jpg",
     model: Path | None = None,
     device: str = "auto",
+    output: tyro.conf.OmitArgPrefixes[PictureOptions] = PictureOptions(),  # noqa: B008
 ) -> None:
     """Give photographs the light of others: photonet transfer content.jpg style.jpg.
 
@@ -58,9 +60,9 @@ def transfer(
         content: A photograph, or a folder of photographs.
         style: A photograph, or a folder of photographs.
         out: File of the result, or folder; content-style.jpg in this folder when not given.
-        content_seg: Segmentation of the content, a colour or a number for each region: each takes from the style's of the
+        labels: Segmentation of the content, a colour or a number for each region: each takes from the style's of the
             same; borders are feathered. A folder of grey pictures, one a region, is soft masks.
-        style_seg: Segmentation of the style, or a folder with masks of the same names.
+        style_labels: Segmentation of the style, or a folder with masks of the same names.
         alpha: Strength from 0 (the content) to 1.
         method: Of colours alone: mk (a 3x3 matrix), reinhard, idt or histogram; or network, which whatever names a network,
             a transform or a model stands for, too. METHOD when nothing is given.
@@ -70,26 +72,30 @@ def transfer(
             are weaker, adain knows no colours; ot when not given.
         max_gain: By how much a matrix may stretch a difference, so that faint noise and steps stay faint.
         pairs: all: every content with every style; matched: first with first, second with second.
-        size: Longer side of the result; smaller pictures keep their size, 0 keeps every size.
-        style_size: Longer side at which the style is looked at; 0 keeps it.
+        size: A picture of more than SIZE x SIZE pixels is shrunk to that area, its shape kept; 0 keeps every size.
+        style_size: The same for the style; 0 keeps it.
         suffix: Format of results in a folder.
         model: Networks that photonet train wrote; those that come with the package when not given.
         device: auto, cpu, cuda, cuda:N or mps.
+        output: How results are written.
     """
+    from claimkit.media.batch import plan
     from photonet import verbs
-    from photonet.batch import Options, tasks
+    from photonet.batch import Options
 
-    todo = tasks(content, style, pairs, out, suffix)
+    given = (labels, style_labels, model)
+    todo = plan(content, [style], out, suffix, pairs=pairs, existing=output.existing, inputs=given)
     choice = verbs.Choice(method, network, model, transform, max_gain, device)
-    verbs.transfer(choice.stylizer(style), todo, Options(alpha, size, style_size, content_seg, style_seg, verbs.note))
+    options = Options(alpha, size, style_size, labels, style_labels, verbs.note)
+    verbs.transfer(choice.stylizer(style), todo, options, output)
 
 
 def video(
     source: tyro.conf.Positional[Path],
     style: tyro.conf.Positional[Path],
     out: Path = Path("styled.mp4"),
-    content_seg: Path | None = None,
-    style_seg: Path | None = None,
+    labels: Path | None = None,
+    style_labels: Path | None = None,
     alpha: float = 1.0,
     method: Methods | None = None,
     network: str | None = None,
@@ -100,6 +106,7 @@ def video(
     style_size: int = 1024,
     model: Path | None = None,
     device: str = "auto",
+    output: tyro.conf.OmitArgPrefixes[ClipOptions] = ClipOptions(),  # noqa: B008
 ) -> None:
     """Give a video the light of a photograph: photonet video clip.mp4 style.jpg.
 
@@ -107,23 +114,24 @@ def video(
         source: A video, or a folder of frames in the order of their names.
         style: A photograph.
         out: Video; a name without suffix is a folder for frames.
-        content_seg: Segmentation of all frames, or a folder with one for each.
-        style_seg: Segmentation of the style.
+        labels: Segmentation of all frames, or a folder with one for each.
+        style_labels: Segmentation of the style.
         alpha: Strength from 0 (the content) to 1.
         method: As photonet transfer has it.
         network: stylenas, photonas, photonet or artnet, or the bits of a network in --model; its first when not given.
         transform: What content features are given of the style's.
         max_gain: By how much a matrix may stretch a difference.
         memory: Share of the past in the content's statistics, from 0 to below 1; it ends at cuts.
-        size: Longer side of the result; 0 keeps the video's.
-        style_size: Longer side at which the style is looked at; 0 keeps it.
+        size: Frames of more than SIZE x SIZE pixels are shrunk to that area; 0 keeps the video's.
+        style_size: The same for the style; 0 keeps it.
         model: Networks that photonet train wrote.
         device: auto, cpu, cuda, cuda:N or mps.
+        output: How the video is written.
     """
     from photonet import verbs
 
     stylizer = verbs.Choice(method, network, model, transform, max_gain, device).stylizer(style)
-    verbs.video(stylizer, source, style, out, alpha, size, style_size, memory, (content_seg, style_seg))
+    verbs.video(stylizer, source, style, out, alpha, size, style_size, memory, (labels, style_labels), output)
 
 
 def look_make(
@@ -156,8 +164,8 @@ def look_make(
         transform: As photonet transfer has it.
         max_gain: By how much a matrix may stretch a difference.
         entries: Of the table, each way.
-        size: Longer side at which the content is looked at.
-        style_size: Longer side at which the style is looked at.
+        size: A content of more than SIZE x SIZE pixels is shrunk to that area.
+        style_size: The same for the style.
         model: Networks that photonet train wrote.
         device: auto, cpu, cuda, cuda:N or mps.
     """
@@ -176,6 +184,7 @@ def look_apply(
     suffix: Literal[".jpg", ".png", ".webp", ".tif"] = ".jpg",
     model: Path | None = None,
     device: str = "auto",
+    output: tyro.conf.OmitArgPrefixes[PictureOptions] = PictureOptions(),  # noqa: B008
 ) -> None:
     """Give a roll of photographs a look: photonet look apply dusk.cube photos --out lit.
 
@@ -184,16 +193,19 @@ def look_apply(
         content: A photograph, or a folder of photographs.
         out: File of the result, or folder.
         alpha: Strength from 0 to 1.
-        size: Longer side of the result; 0 keeps every size.
+        size: A picture of more than SIZE x SIZE pixels is shrunk to that area; 0 keeps every size.
         suffix: Format of results in a folder.
         model: The networks that a .style was made with, where they did not come with the package.
         device: auto, cpu, cuda, cuda:N or mps.
+        output: How results are written.
     """
+    from claimkit.media.batch import plan
     from photonet import verbs
-    from photonet.batch import Options, tasks
+    from photonet.batch import Options
 
-    todo = tasks(content, verbs.known_look(look), "all", out, suffix)
-    verbs.transfer(verbs.Choice(None, None, model, None, None, device).stylizer(look), todo, Options(alpha, size))
+    todo = plan(content, [verbs.known_look(look)], out, suffix, existing=output.existing, inputs=(model,))
+    stylizer = verbs.Choice(None, None, model, None, None, device).stylizer(look)
+    verbs.transfer(stylizer, todo, Options(alpha, size), output)
 
 
 def train(
@@ -324,4 +336,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         },
         CITATION,
         arguments,
+        {"--content-seg": "--labels", "--style-seg": "--style-labels"},
     )

@@ -12,11 +12,15 @@ from torch import Tensor
 from claimkit import bench as benchmark
 from claimkit import run
 from claimkit.errors import InputError
+from claimkit.media.batch import Plan, make_all
+from claimkit.media.options import ClipOptions, PictureOptions
 from claimkit.media.picture import Picture, write_picture
+from claimkit.media.policy import check_results
+from claimkit.media.reading import read_picture
 from claimkit.web import page, serve
 from photonet import plots
 from photonet.architecture import Architecture
-from photonet.batch import LOOKS, Options, Task, load, stylize_all
+from photonet.batch import LOOKS, Batch, Options, prepare
 from photonet.cost import VGG_CHANNELS, VGG_CONVOLUTIONS, decoder_macs, encoder_macs, macs, parameters
 from photonet.executor import Executor
 from photonet.look import Table
@@ -65,8 +69,8 @@ def look_make(
 ) -> None:
     """Make a picture, and keep what was done to it in three files; say what the table cannot keep."""
     stem = out.with_suffix("") if out.suffix in (".cube", ".style", ".png") else out
-    picture = load(content, size)[0]
-    prepared = stylizer.prepare(style if style.suffix == ".style" else load(style, style_size)[0], name=style.stem)
+    picture = read_picture(content, side=size).solid
+    prepared = prepare(stylizer, style, style_size)[0]
     result = stylizer.stylize(picture, prepared, alpha)
     table = Table.fit(picture, result, entries, stem.name)
     paths = [stem.with_name(stem.name + suffix) for suffix in (".cube", ".png", ".style")]
@@ -82,34 +86,33 @@ def look_make(
         print("more than colours was changed: use the .style for all of it, or --method mk for a look of colours")
 
 
-def transfer(stylizer: PhotoStylizer, todo: Sequence[Task], options: Options) -> None:
+def transfer(stylizer: PhotoStylizer, todo: Plan, options: Options, output: PictureOptions) -> None:
     """Make pictures; say at the end which could not be made."""
-    problems = stylize_all(stylizer, todo, options, lambda task: print(task.target, flush=True))
-    if len(todo) == 1 and problems:
-        raise InputError(next(iter(problems)))
-    for problem, count in problems.items():
-        print(f"{count} not made: {problem}", file=sys.stderr)
-    if problems:
-        raise InputError(f"{problems.total()} of {len(todo)} pictures were not made, for the reasons above")
+    if (options.content_segmentation or options.style_segmentation) and len(todo.tasks) != 1:
+        raise InputError(f"a segmentation belongs to one content and one style, not to {len(todo.tasks)} pictures")
+    make_all(todo, Batch(stylizer, options, output))
 
 
 def video(
     stylizer: PhotoStylizer, source: Path, style: Path, out: Path, alpha: float, size: int, style_size: int, memory: float,
-    segmentations: tuple[Path | None, Path | None] = (None, None),
+    segmentations: tuple[Path | None, Path | None] = (None, None), output: ClipOptions | None = None,
 ) -> None:  # fmt: skip
     """Stylise a video and say how fast and how steady it is."""
     if not source.exists():
         raise InputError(f"{source} does not exist: give a video, or a folder of frames")
-    regions = None
-    if style.suffix in LOOKS:
-        if any(segmentations):
-            raise InputError("a segmentation of the style goes with its picture, not with a prepared style")
-        prepared = stylizer.prepare(style)
+    check_results([out] if out.suffix else [], [source, style, *(s for s in segmentations if s)])
+    regions, notes = None, ()
+    if not any(segmentations):
+        prepared, notes = prepare(stylizer, style, style_size)
+    elif style.suffix in LOOKS:
+        raise InputError("a segmentation of the style goes with its picture, not with a prepared style")
     else:
-        picture = load(style, style_size)[0]
+        picture = read_picture(style, side=style_size).solid
         regions = FrameRegions.read(*segmentations, (picture.shape[-2], picture.shape[-1]), say=note)
         prepared = stylizer.prepare(picture, None if regions is None else regions.style_masks, style.stem)
-    report = stylize_video(stylizer, source, prepared, out, alpha, size or None, memory, regions)
+    report = stylize_video(stylizer, source, prepared, out, alpha, size, memory, regions, output)
+    for sentence in (*notes, *report.notes):
+        note(sentence)
     ratio = report.steadiness.ratio
     steady = "nothing moved" if ratio is None else f"{ratio:.2f} times the change of the content from frame to frame"
     print(f"{out}: {report.frames} frames, {report.frames / report.seconds:.1f} a second; {steady}")

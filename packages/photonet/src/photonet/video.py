@@ -1,18 +1,16 @@
 """Videos: one prepared style, and statistics of the content that change slowly, so that the result does not flicker."""
 
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
 from torch import Tensor
 
-from claimkit import run
 from claimkit.errors import InputError
-from claimkit.style.images import fit, image_files, read_image, write_image
+from claimkit.media.clip import Frame
+from claimkit.media.frames import transform_frames
+from claimkit.media.options import ClipOptions
 from claimkit.style.transforms import Statistics
-from claimkit.style.video import VideoWriter, read_frames, video_info
 from photonet.look import Table
 from photonet.regions import FrameRegions
 from photonet.style import Style
@@ -68,12 +66,13 @@ class Steadiness:
 
 @dataclass(frozen=True)
 class VideoReport:
-    """What was done: frames, cuts, seconds for reading, stylising and writing, and steadiness."""
+    """What was done: frames, cuts, seconds for reading, stylising and writing, steadiness, and what was lost or changed."""
 
     frames: int
     cuts: int
     seconds: float
     steadiness: Steadiness
+    notes: tuple[str, ...] = ()
 
 
 def stylize_video(
@@ -82,9 +81,10 @@ def stylize_video(
     style: Style | Table,
     target: Path,
     alpha: float = 1.0,
-    longest: int | None = None,
+    size: int = 0,
     memory: float = 0.8,
     regions: FrameRegions | None = None,
+    output: ClipOptions | None = None,
 ) -> VideoReport:
     """Stylise a video, or a folder of frames in the order of their names.
 
@@ -94,40 +94,33 @@ def stylize_video(
         style: Prepared once.
         target: Video file; or, where it has no suffix, a folder for frames. A video appears whole or not at all.
         alpha: Strength in [0, 1].
-        longest: Shrink frames so that their longer side is at most this.
+        size: Shrink frames to at most so many pixels squared; 0 keeps their size.
         memory: Of :class:`Smoother`; it begins anew where the picture changes all at once.
         regions: Of the frames, where the style was prepared with theirs.
+        output: Encoder, quality and the like.
 
     Raises:
-        InputError: The source cannot be read, or has no frames.
+        InputError: The source cannot be read, has no frames, or would be replaced.
     """
-    if source.is_dir():
-        files = image_files(source)
-        frames, total, rate = (read_image(f) for f in files), len(files), Fraction(25)
-    else:
-        info = video_info(source)
-        frames, total, rate = read_frames(source), info.frames, info.rate
     start, steadiness, smoother = time.perf_counter(), Steadiness(), Smoother(memory)
     count = cuts = 0
     last: tuple[Tensor, Tensor] | None = None
-    with VideoWriter(target, rate, None if source.is_dir() else source) if target.suffix else nullcontext() as writer:
-        for frame in run.progress(frames, source.name, total=total, unit="frame"):
-            content = frame if longest is None else fit(frame, longest)
-            moved = 0.0 if last is None else float((content - last[0]).abs().mean())
-            cut = moved > CUT
-            if cut:
-                smoother.forget()
-                cuts += 1
-            masks = None if regions is None else regions(content, count)
-            result = stylizer.stylize(content, style, alpha, masks=masks, smooth=smoother)
-            if last is not None and not cut:
-                steadiness.content += moved
-                steadiness.result += float((result - last[1]).abs().mean())
-            if writer is None:
-                write_image(target / f"{count:06d}.png", result)
-            else:
-                writer.write(result)
-            last, count = (content, result), count + 1
-        if count == 0:
-            raise InputError(f"{source} holds no frames: give a video or a folder of pictures")
-    return VideoReport(count, cuts, time.perf_counter() - start, steadiness)
+
+    def change(frame: Frame) -> Tensor:
+        nonlocal count, cuts, last
+        content = frame.rgb
+        moved = 0.0 if last is None else float((content - last[0]).abs().mean())
+        cut = moved > CUT
+        if cut:
+            smoother.forget()
+            cuts += 1
+        masks = None if regions is None else regions(content, count)
+        result = stylizer.stylize(content, style, alpha, masks=masks, smooth=smoother)
+        if last is not None and not cut:
+            steadiness.content += moved
+            steadiness.result += float((result - last[1]).abs().mean())
+        last, count = (content, result), count + 1
+        return result
+
+    done = transform_frames(source, target, change, output, size)
+    return VideoReport(done.frames, cuts, time.perf_counter() - start, steadiness, done.notes)

@@ -73,17 +73,18 @@ class Picture:
 
     @property
     def seen(self) -> "Tensor | None":
-        """Where the picture is more opaque than not, ``(h, w)`` of 0 and 1, where that is not everywhere: a mask.
+        """Where the picture is at least half as opaque as anywhere, ``(h, w)`` of 0 and 1; None where that is everywhere.
 
         Raises:
-            InputError: Nowhere.
+            InputError: It is transparent everywhere.
         """
         alpha = self.alpha
-        if alpha is None or bool((alpha > 0.5).all()):
+        if alpha is None:
             return None
-        if not bool((alpha > 0.5).any()):
+        if float(alpha.max()) == 0:
             raise InputError("the picture is transparent everywhere: nothing of it can be seen")
-        return (alpha > 0.5).float()
+        seen = alpha > alpha.max() / 2
+        return None if bool(seen.all()) else seen.float()
 
     @property
     def solid(self) -> "Tensor":
