@@ -38,6 +38,26 @@ def test_exit_times_agree_with_the_elliptic_equation():
     assert exits.censored == 0
 
 
+TURNED = 0.6
+
+
+def turned_problem():
+    """The problem above with noise ``diag(1.8, 0.2)`` and everything turned by an angle: D has off-diagonal entries."""
+    turn = np.array([[np.cos(TURNED), -np.sin(TURNED)], [np.sin(TURNED), np.cos(TURNED)]])
+    d = turn @ np.diag([1.8, 0.2]) @ turn.T
+    box = ((-2.3, 2.3), (-2.3, 2.3))
+    return qp.tabulate(lambda p: -p @ (turn @ A @ turn.T), box, 193, d), lambda p: region(p @ turn)
+
+
+def test_exit_times_do_not_depend_on_the_axes():
+    straight = qp.tabulate(lambda p: -p @ A, ((-1.15, 1.15), (-2.25, 2.25)), 193, np.diag([1.8, 0.2]))
+    exact = qp.mean_exit_time(straight, region, 0.5, (0, 0))
+    problem, turned = turned_problem()
+    assert qp.mean_exit_time(problem, turned, 0.5, (0, 0)) == pytest.approx(exact, rel=0.01)
+    exits = qp.simulate_exits(problem, (0, 0), turned, 0.5, paths=4000, step=0.002, seed=6)
+    assert abs(exits.mean - exact) < 4 * exits.standard_error
+
+
 def test_paths_are_reproducible_and_can_be_continued():
     problem = qp.tabulate(lambda p: -p, ((-1, 1), (-1, 1)), 33)
     disc = ball(0.5)

@@ -60,6 +60,7 @@ def test_gradients_on_a_plane_are_projections_of_the_samples_gradients():
     first, second = ({name: torch.randn_like(p) for name, p in origin.items()} for _ in range(2))
     directions = (first, second)
     gradients = qp.sgd.plane_gradients(net, criterion, inputs, targets, origin, directions)
+    gram = [[sum(float((a[k] * b[k]).sum()) for k in origin) for b in directions] for a in directions]
     theta = np.array([[0.0, 0.0], [0.3, -0.7]])
     got = gradients(theta)
     assert got.shape == (2, 6, 2)
@@ -69,13 +70,55 @@ def test_gradients_on_a_plane_are_projections_of_the_samples_gradients():
         for n in range(6):
             loss = criterion(torch.func.functional_call(net, moved, (inputs[n : n + 1],)), targets[n : n + 1]).sum()
             slopes = dict(zip(moved, torch.autograd.grad(loss, list(moved.values())), strict=True))
-            want = [float(sum((slopes[k] * d[k]).sum() for k in slopes)) for d in directions]
+            along = [float(sum((slopes[k] * d[k]).sum() for k in slopes)) for d in directions]
+            want = np.linalg.solve(gram, along)
             np.testing.assert_allclose(rows[n], want, atol=1e-12)
     problem = qp.sgd.sgd_problem(gradients, ((-0.1, 0.1), (-0.1, 0.1)), 9, floor=1e-6)
     np.testing.assert_allclose(problem.drift[8, 8], -got[0].mean(0), atol=1e-12)
     np.testing.assert_allclose(
         problem.diffusion[8, 8].reshape(2, 2), gradient_covariance(got)[0] + 1e-6 * np.eye(2), atol=1e-12
     )
+
+
+def quadratic_model():
+    """Losses ``(w - x)^T A (w - x) / 2``: SGD is an Ornstein-Uhlenbeck process, ``A Q + Q A = A Cov(x) A``."""
+
+    class Quadratic(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = torch.nn.Parameter(torch.zeros(2, dtype=torch.float64))
+
+        def forward(self, x):
+            return 0.5 * ((self.w - x) @ a * (self.w - x)).sum(-1)
+
+    a = torch.diag(torch.tensor([2.0, 0.5], dtype=torch.float64))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(100, 2, dtype=torch.float64, generator=generator) @ torch.tensor([[1.0, 0.4], [0.4, 1.5]]).double()
+    spread = a.numpy() @ np.cov(x.numpy().T, bias=True) @ a.numpy()
+    return Quadratic(), x, np.linalg.inv(qp.closed_forms.stationary_covariance(a.numpy(), spread))
+
+
+@pytest.mark.parametrize("basis", [[[1, 0], [0, 1]], [[3, 0], [0, 3]], [[1, 0], [0.4, 1.5]]])
+def test_the_plane_has_the_same_potential_along_any_two_directions(basis):
+    model, x, precision = quadratic_model()
+    basis = torch.tensor(basis, dtype=torch.float64)
+    gradients = qp.sgd.plane_gradients(model, lambda o, t: o, x, None, {"w": x.mean(0)}, tuple({"w": b} for b in basis))
+    box = ((-1.0, 1.0), (-1.0, 1.0))
+    problem = qp.sgd.sgd_problem(gradients, box, 13)
+    solution = qp.solve(problem.drift, (0, 0), box, 13, diffusion=problem.diffusion, stop="never")
+    place = np.array([0.3, 0.2])
+    v = place @ basis.numpy()
+    assert float(solution(place)) == pytest.approx(0.5 * v @ precision @ v, rel=1e-3)
+
+
+def test_a_plane_and_noise_that_are_none_are_refused():
+    model, x, _ = quadratic_model()
+    line = {"w": torch.ones(2, dtype=torch.float64)}
+    with pytest.raises(qp.sgd.InputError, match="parallel"):
+        qp.sgd.plane_gradients(model, lambda o, t: o, x, None, {"w": x.mean(0)}, (line, line))
+    one = np.ones((5, 1)) * np.array([[1.0, 2.0]])
+    with pytest.raises(qp.sgd.InputError, match="interpolating minimum"):
+        qp.sgd.sgd_problem(lambda t: t[:, None, :] * one * np.arange(5)[:, None], ((-1, 1), (-1, 1)), 9, floor=1e-3)
 
 
 def test_gmam_with_an_autograd_jacobian_finds_the_same_path():

@@ -4,6 +4,7 @@ from . import local as local
 from . import sgd as sgd
 from . import systems as systems
 from . import trees as trees
+from .equilibria import find_equilibria as find_equilibria
 from .exits import exit_slope as exit_slope
 from .exits import simulate_exits as simulate_exits
 from .exits import simulate_occupancy as simulate_occupancy

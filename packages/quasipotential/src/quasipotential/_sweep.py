@@ -1,8 +1,6 @@
 """One solve around the compiled march: its arrays, its start values, a progress bar, and what comes back."""
 
-import contextlib
 import math
-import sys
 import time
 
 import numpy as np
@@ -12,6 +10,7 @@ from claimkit.errors import InputError
 from ._kernels import ACCEPTED, CONSIDERED, FRONT, bit_set, disc_half_widths
 from ._march import march
 from ._trial import ACCEPTED_COUNT, HEAP_SIZE, STOPPED
+from .progress import progress_bar
 
 _BATCH = 200_000
 """Points accepted between two looks at the clock and the keyboard."""
@@ -77,7 +76,7 @@ def sweep(grid, b, d, starts, offsets, method, radius, every, stop, level, progr
 
     accept(0, radius)  # loads or compiles the march, before the clock
     began = time.perf_counter()
-    with _progress_bar(nx * ny, progress) as advance:
+    with progress_bar(nx * ny, progress, "pt") as advance:
         while state[HEAP_SIZE] > 0 and not state[STOPPED]:
             before = int(state[ACCEPTED_COUNT])
             reach, batch = (radius, _BATCH) if jet is None else _reach((before + given) / len(starts), radius)
@@ -87,7 +86,7 @@ def sweep(grid, b, d, starts, offsets, method, radius, every, stop, level, progr
     for begin, offset in zip(starts, offsets, strict=True):
         place = (begin.rows + 1) * stride + begin.columns + 1
         around = float(u[np.add.outer(place, [1, -1, stride, -stride])].min())
-        if around < offset - 1e-9 * (1 + abs(offset)):
+        if around < offset - 1e-9 * (1 + abs(offset)) and len(starts) > 1:
             x, y = begin.local.center
             raise InputError(
                 f"The offset {offset:.6g} of the attractor ({x:.6g}, {y:.6g}) lies above the value {around:.6g} that the "
@@ -95,6 +94,13 @@ def sweep(grid, b, d, starts, offsets, method, radius, every, stop, level, progr
             )
     values = u.reshape(ny + 2, nx + 2)[1:-1, 1:-1].copy()
     values[status[1:-1, 1:-1] < FRONT] = np.nan
+    lowest = float(np.nanmin(values))
+    if lowest < np.min(offsets) - 1e-9 * (1 + np.abs(values[np.isfinite(values)]).max()):
+        x, y = grid.points[np.unravel_index(np.nanargmin(values), values.shape)]
+        raise InputError(
+            f"The march fell below the attractor's value, to {lowest:.3g} at ({x:.6g}, {y:.6g}): the mesh does not resolve "
+            "this drift and noise there; refine it, or use method='olim' or minimum_action_path."
+        )
     if gradient is not None:
         slopes = gradient.reshape(ny + 2, nx + 2, 2)[1:-1, 1:-1] @ back
         slopes[np.isnan(values)] = np.nan
@@ -102,18 +108,6 @@ def sweep(grid, b, d, starts, offsets, method, radius, every, stop, level, progr
         along_y, along_x = np.gradient(values, *grid.spacing[::-1])
         slopes = np.stack([along_x, along_y], -1)
     return values, slopes, state, seconds
-
-
-@contextlib.contextmanager
-def _progress_bar(points, wanted):
-    """A function that takes counts of accepted points; it shows them where wanted, on a terminal."""
-    if not (wanted and sys.stderr.isatty()):
-        yield lambda count: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=points, unit="pt", unit_scale=True, leave=False) as bar:
-        yield bar.update
 
 
 def _reach(known, radius):

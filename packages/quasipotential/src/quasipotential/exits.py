@@ -1,12 +1,8 @@
-"""Exit times and occupancies of ``dX = b dt + sqrt(eps) sigma dW`` by simulation.
+"""Exit times and occupancies of ``dX = b dt + sqrt(eps) sigma dW`` by simulation: Euler-Maruyama, one path a loop.
 
-Euler-Maruyama, one path per loop iteration.
-
-Drift, noise and region are tables on the half-grid, read bilinearly, so that one compiled kernel serves every
-system. Every path
-has its own generator (xoshiro256++ seeded by splitmix64 from the seed and the number of the path): results do not
-depend on the
-number of threads.
+Drift, noise and region are tables on the half-grid, read bilinearly, so that one compiled kernel serves every system. Every
+path has its own generator (xoshiro256++ seeded by splitmix64 from the seed and the number of the path): results do not
+depend on the number of threads.
 """
 
 import math
@@ -20,6 +16,7 @@ from claimkit.errors import InputError
 
 from ._walk import exit_paths, occupy_paths
 from .mesh import Mesh, make_mesh
+from .progress import progress_bar
 
 BOUNDARY_SHIFT = 0.5825971579390107
 """``-zeta(1/2) / sqrt(2 pi)``: how far, in standard deviations of one step, discrete observation moves a boundary
@@ -113,44 +110,96 @@ def simulate_exits(
     *,
     paths: int = 1000,
     step: float = 0.005,
-    longest: float = 1e7,
+    longest: float | None = None,
     seed: int = 0,
     first: int = 0,
     correct: bool = True,
+    budget: float = 4e9,
+    progress: bool = False,
 ) -> Exits:
     """Simulate exits from a region.
 
     Args:
         problem: a ``Solution`` or the result of ``tabulate``; leaving its mesh counts as an exit.
-        start: where all paths begin ``(2,)``.
+        start: where all paths begin ``(2,)``, inside the region.
         region: function of points ``(..., 2)``, negative inside.
         noise: eps.
         paths: how many.
         step: time step.
-        longest: paths are stopped there.
+        longest: paths are stopped there; by default at 1e7, or sooner where one path alone uses up the budget.
         seed: any integer.
-        first: number of the first
-            path, to continue an earlier run.
+        first: number of the first path, to continue an earlier run.
         correct: move the boundary inwards by 0.5826 standard deviations of a step, which removes the bias of order
-            sqrt(step) that
-            looking at discrete times has.
+            sqrt(step) that looking at discrete times has.
+        budget: path-steps allowed in all, about one to three minutes a core. For a ``Solution`` the cost is estimated
+            first, by ``exp(barrier / noise)`` units of time a path.
+        progress: show a progress bar on a terminal.
+
+    Raises:
+        InputError: for a start outside, a cost above the budget, or when no path had left at the longest time.
     """
     if noise <= 0 or step <= 0 or paths < 1:
         raise InputError(f"noise, step and paths must be positive; they are {noise}, {step} and {paths}.")
+    point = np.asarray(start, float)
+    if not problem.mesh.contains(point) or not float(np.asarray(region(point[None])).reshape(-1)[0]) < 0:
+        raise InputError(f"The start ({point[0]:.6g}, {point[1]:.6g}) lies outside of the region or the mesh; start inside.")
+    if longest is None:
+        check_cost(problem, region, noise, paths, step, budget)
+    limit = int(min(10 * budget / paths, budget, 1e7 / step) if longest is None else longest / step)
     b, root, scale = _scaled(problem)
     signed = np.asarray(region(_half_points(problem.mesh)), float)
     if correct:
         slope_y, slope_x = np.gradient(signed)
         across = np.hypot(root[..., 0] * slope_x + root[..., 1] * slope_y, root[..., 2] * slope_y)
         signed = signed + BOUNDARY_SHIFT * math.sqrt(noise * step) * across
-    here = (np.asarray(start, float) - problem.mesh.corner) / scale
+    here = (point - problem.mesh.corner) / scale
     counts, places = np.empty(paths, np.int64), np.empty((paths, 2))
-    exit_paths(
-        here[0], here[1], b, root, signed, step, math.sqrt(noise * step), int(longest / step), seed, first, counts, places
-    )
+    batch, done = max(64, paths // 20), 0
+    with progress_bar(paths, progress, "path") as advance:
+        for low in range(0, paths, batch):
+            part = slice(low, min(low + batch, paths))
+            exit_paths(
+                here[0], here[1], b, root, signed, step, math.sqrt(noise * step), limit, seed, first + low, counts[part],
+                places[part],
+            )  # fmt: skip
+            done += int(np.abs(counts[part]).sum())
+            if longest is None and done > budget and part.stop < paths:
+                raise InputError(
+                    f"{part.stop} of {paths} paths took {done:.1e} steps, more than the budget of {budget:.0e}: ask for "
+                    "fewer paths, more noise or a larger budget, or use mean_exit_time."
+                )
+            advance(part.stop - low)
+    if (counts < 0).all():
+        raise InputError(
+            f"None of {paths} paths left the region within {limit * step:.4g} units of time; the mean exit time is larger: "
+            "use more noise, or mean_exit_time."
+        )
     return Exits(
         np.abs(counts) * step, places * scale + problem.mesh.corner, int((counts < 0).sum()), int(np.abs(counts).sum())
     )
+
+
+def check_cost(problem: Tables, region, noise: float, paths: int, step: float, budget: float) -> None:
+    """Refuse a simulation that ``exp(barrier / noise)`` says is hopeless; silent where there is no quasi-potential.
+
+    Raises:
+        InputError: with the estimate, and what to use instead.
+    """
+    from .solution import Solution
+
+    if not isinstance(problem, Solution):
+        return
+    try:
+        barrier = problem.barrier(region, error=False).value
+    except InputError:
+        return
+    logarithm = barrier / noise
+    if logarithm + math.log(paths / step) > math.log(budget):
+        raise InputError(
+            f"The barrier {barrier:.4g} at noise {noise:g} makes a mean exit time of the order e^{logarithm:.0f}: {paths} "
+            f"paths would take some 10^{(logarithm + math.log(paths / step)) / math.log(10):.0f} steps and {budget:.0e} are "
+            "allowed; use more noise, or mean_exit_time."
+        )
 
 
 def simulate_occupancy(

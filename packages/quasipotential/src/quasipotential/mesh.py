@@ -120,19 +120,29 @@ def evaluate(field: Callable, points: np.ndarray, tail: tuple[int, ...], name: s
         InputError: when the result has the wrong shape.
     """
     torch = sys.modules.get("torch")
-    if torch is not None and getattr(field, "__torch_field__", isinstance(field, torch.nn.Module)):
-        result: Any = field(torch.as_tensor(points)).detach().cpu().numpy()
-    else:
-        result = field(points)
+    flat = points.reshape(-1, points.shape[-1])
+    if len(flat) == flat.shape[1]:  # one point more, so that axes cannot be mistaken
+        flat = np.concatenate([flat, flat[:1]])
+    try:
+        if torch is not None and getattr(field, "__torch_field__", isinstance(field, torch.nn.Module)):
+            result: Any = field(torch.as_tensor(flat))
+        else:
+            result = field(flat)
         if torch is not None and isinstance(result, torch.Tensor):
             result = result.detach().cpu().numpy()
-    result = np.asarray(result, dtype=np.float64)
-    wanted = points.shape[:-1] + tail
+        result = np.asarray(result, dtype=np.float64)
+    except (ValueError, TypeError, IndexError) as error:
+        raise InputError(
+            f"The {name} failed on points of shape {flat.shape} ({type(error).__name__}: {error}); it must take points "
+            "(..., d): write p[..., 0] and p[..., 1], not x, y = p, and stack the parts with np.stack([...], -1)."
+        ) from error
     try:
-        return np.broadcast_to(result, wanted)
+        return np.broadcast_to(result, (len(flat), *tail))[: points.size // points.shape[-1]].reshape(
+            *points.shape[:-1], *tail
+        )
     except ValueError:
         raise InputError(
-            f"The {name} must return shape {wanted} for points {points.shape}; it returned {result.shape}."
+            f"The {name} must return shape {(len(flat), *tail)} for points {flat.shape}; it returned {result.shape}."
         ) from None
 
 

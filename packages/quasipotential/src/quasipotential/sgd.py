@@ -15,6 +15,7 @@ from claimkit.errors import InputError
 
 from .exits import Problem
 from .mesh import Mesh, make_mesh
+from .progress import progress_bar
 
 _POINTS_AT_ONCE = 1 << 15
 
@@ -40,6 +41,10 @@ def sgd_problem(
 
     Returns:
         A problem whose tables ``drift`` and ``diffusion`` go into ``solve`` and ``find_wells`` as they are.
+
+    Raises:
+        InputError: when the samples' gradients vanish together, at an interpolating minimum: C is zero there, escape times
+            are powers of the step instead of exponentials (``closed_forms.loss_dependent``), and a floor would invent noise.
     """
     grid = make_mesh(domain, mesh)
 
@@ -60,6 +65,13 @@ def sgd_problem(
     nx, ny = (2 * n - 1 for n in grid.shape)
     points = Mesh(grid.domain, (nx, ny)).points
     table = field(points)
+    spread = table[..., 2] + table[..., 5] - 2 * floor
+    if spread.min() < 1e-9 * spread.max():
+        x, y = points[np.unravel_index(spread.argmin(), spread.shape)]
+        raise InputError(
+            f"The gradients of all samples agree at ({x:.6g}, {y:.6g}): an interpolating minimum, where SGD has no noise; "
+            "the Gaussian theory does not hold there (escape times are powers, see closed_forms.loss_dependent)."
+        )
     return Problem(grid, np.ascontiguousarray(table[..., :2]), np.ascontiguousarray(table[..., 2:]))
 
 
@@ -75,11 +87,22 @@ def torch_gradients(losses: Callable) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def plane_gradients(
-    model, criterion: Callable, inputs, targets, origin: dict, directions: tuple[dict, dict]
+    model,
+    criterion: Callable,
+    inputs,
+    targets,
+    origin: dict,
+    directions: tuple[dict, dict],
+    *,
+    chunk: int = 64,
+    progress: bool = False,
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Per-sample gradients of a torch module on the plane ``origin + x d_1 + y d_2`` of its parameters.
+    """Per-sample gradients of a torch module on the plane ``origin + x d_1 + y d_2`` of its parameters, in x and y.
 
-    Two Jacobian-vector products per point: no matrix of samples by parameters is formed.
+    SGD moves the parameters by ``-eta g``; its part in the plane moves (x, y) by ``-eta G^{-1} (<d_1, g>, <d_2, g>)`` with
+    the Gram matrix ``G_ij = <d_i, d_j>``, so that the directions may have any length and angle. Two Jacobian-vector products
+    a point, vectorised over points: no matrix of samples by parameters is formed. In a model of more than two parameters SGD
+    leaves the plane: what is computed there is the quasi-potential of SGD held to the plane.
 
     Args:
         model: a torch module.
@@ -87,21 +110,42 @@ def plane_gradients(
         inputs: all samples.
         targets: all samples.
         origin: parameters by name, as ``dict(model.named_parameters())``.
-        directions: parameters by name, as ``dict(model.named_parameters())``.
+        directions: two of the same, not parallel.
+        chunk: points at once.
+        progress: show a progress bar on a terminal.
+
+    Returns:
+        A function of ``(m, 2)`` returning ``(m, n, 2)``.
+
+    Raises:
+        InputError: when the directions are parallel or zero.
     """
     import torch
 
+    gram = np.array([[sum(float((a[k] * b[k]).sum()) for k in origin) for b in directions] for a in directions])
+    if not np.linalg.det(gram) > 1e-12 * gram[0, 0] * gram[1, 1]:
+        raise InputError("The two directions of the plane are parallel, or one is zero; give two that span a plane.")
+    inverse = np.linalg.inv(gram)
+
     def losses(theta):
         parameters = {
-            name: origin[name] + theta[0] * directions[0][name] + theta[1] * directions[1][name] for name in origin
+            name: origin[name].detach() + theta[0] * directions[0][name] + theta[1] * directions[1][name] for name in origin
         }
         return criterion(torch.func.functional_call(model, parameters, (inputs,)), targets)
 
-    dtype = next(iter(origin.values())).dtype
-    derivative = torch.func.jacfwd(losses)
-    return lambda theta: np.stack(
-        [derivative(torch.as_tensor(t, dtype=dtype)).detach().cpu().numpy() for t in np.asarray(theta)]
-    )
+    first = next(iter(origin.values()))
+    derivative = torch.func.vmap(torch.func.jacfwd(losses))
+
+    def gradients(theta):
+        theta = torch.as_tensor(np.asarray(theta), dtype=first.dtype, device=first.device)
+        parts = []
+        with torch.no_grad(), progress_bar(len(theta), progress, "pt") as advance:
+            for part in theta.split(chunk):
+                parts.append(derivative(part).cpu().double().numpy() @ inverse)
+                advance(len(part))
+        return np.concatenate(parts)
+
+    return gradients
 
 
 def run_sgd(

@@ -1,8 +1,10 @@
 """What ``solve`` returns: values and gradient on the mesh, and the questions one asks of them."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +24,12 @@ class Barrier:
     Attributes:
         value: ``min U`` over the boundary: ``lim eps log E[exit time]``.
         place: the point ``(2,)`` where the noise leaves.
+        error: estimate of the value's error, see ``Solution.error``; NaN where there is none.
     """
 
     value: float
     place: np.ndarray
+    error: float
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,7 @@ class Solution:
         """Values at points ``(..., 2)``, of third order in the spacing; NaN where the march did not come.
 
         Each corner of the mesh cell adds ``U_i + 1/2 <grad U_i, x - x_i>`` with its bilinear weight: the half slope
-        cancels the
-        error of bilinear interpolation.
+        cancels the error of bilinear interpolation.
 
         Raises:
             InputError: for a point outside of the domain.
@@ -103,35 +106,43 @@ class Solution:
         """Drift at points ``(..., 2)``, bilinear from the half-grid."""
         return _bilinear(self.drift, self.mesh, points)
 
-    def barrier(self, region: Callable[[np.ndarray], np.ndarray] | np.ndarray) -> Barrier:
+    @cached_property
+    def edge_level(self) -> float:
+        """The smallest value on the edge of the mesh: below it no path gains by leaving the mesh; infinite if unreached."""
+        rim = np.concatenate([self.values[[0, -1]].ravel(), self.values[:, [0, -1]].ravel()])
+        return float(np.nanmin(np.where(np.isfinite(rim), rim, np.inf)))
+
+    @property
+    def trusted(self) -> np.ndarray:
+        """Mask ``(ny, nx)`` of the values that no path outside of the mesh could lower; the others are upper bounds."""
+        return np.isfinite(self.values) & (self.values <= self.edge_level)
+
+    @cached_property
+    def error(self) -> np.ndarray:
+        """Estimate of the error of every value ``(ny, nx)``, see ``accuracy.estimate_error``; it costs a second solve."""
+        from .accuracy import estimate_error
+
+        return estimate_error(self)
+
+    def barrier(self, region: Callable[[np.ndarray], np.ndarray] | np.ndarray, *, error: bool = True) -> Barrier:
         """Height of the lowest way out of a region.
 
         Args:
-            region: a function of points ``(..., 2)`` that is negative inside and positive outside; or a boolean mask
-                on the mesh
-                ``(ny, nx)``, True inside.
+            region: a function of points ``(..., 2)`` that is negative inside and positive outside; or a boolean mask on the
+                mesh ``(ny, nx)``, True inside.
+            error: whether to estimate the error, which costs the solves of ``Solution.error`` once.
 
         Returns:
-            The smallest U on the boundary and the point where it is taken. On mesh edges that cross the boundary the
-            crossing is
-            found by linear interpolation of the function and U by ``__call__``.
+            The smallest U on the boundary, the point where it is taken, and an estimate of its error. On mesh edges that
+            cross the boundary the crossing is found by linear interpolation of the function and U by ``__call__``.
 
         Raises:
-            InputError: when the march never met the boundary.
+            InputError: when the march never met the boundary, or the region reaches past the mesh, at values below the
+                barrier that was found.
         """
-        points = self.mesh.points
-        inside = region(points) if callable(region) else np.where(np.asarray(region, bool), -1.0, 1.0)
+        inside = region(self.mesh.points) if callable(region) else np.where(np.asarray(region, bool), -1.0, 1.0)
         signed = np.asarray(inside, float)
-        places = []
-        for axis in (0, 1):
-            one, two = ((slice(None, -1), slice(1, None))[k] for k in (0, 1))
-            a = (one, slice(None)) if axis == 0 else (slice(None), one)
-            b = (two, slice(None)) if axis == 0 else (slice(None), two)
-            cross = (signed[a] < 0) != (signed[b] < 0)
-            cross &= np.isfinite(self.values[a]) & np.isfinite(self.values[b])
-            t = signed[a][cross] / (signed[a][cross] - signed[b][cross])
-            places.append(points[a][cross] + t[:, None] * (points[b][cross] - points[a][cross]))
-        places = np.concatenate(places)
+        places = self._crossings(signed)
         heights = self(places) if len(places) else np.array([])
         if not np.isfinite(heights).any():
             raise InputError(
@@ -139,7 +150,34 @@ class Solution:
                 "higher level."
             )
         lowest = int(np.nanargmin(heights))
-        return Barrier(float(heights[lowest]), places[lowest])
+        value, place = float(heights[lowest]), places[lowest]
+        open_edge = np.zeros(self.values.shape, bool)
+        open_edge[[0, -1]] = open_edge[:, [0, -1]] = True
+        leaks = np.where(open_edge & (signed < 0) & np.isfinite(self.values), self.values, np.inf)
+        if leaks.min() < value * (1 - 1e-6):
+            x, y = self.mesh.points[np.unravel_index(leaks.argmin(), leaks.shape)]
+            raise InputError(
+                f"The region reaches past the mesh at ({x:.6g}, {y:.6g}), where U is {leaks.min():.6g}: its barrier lies "
+                f"between that and {value:.6g}; enlarge the domain until it holds the region."
+            )
+        spread = float("nan")
+        if error:
+            with contextlib.suppress(InputError):
+                spread = float(_bilinear(self.error[..., None], self.mesh, place, 1)[..., 0])
+        return Barrier(value, place, spread)
+
+    def _crossings(self, signed):
+        """Where mesh edges with both values known cross the zero of a function ``(ny, nx)``, ``(n, 2)``."""
+        points, places = self.mesh.points, []
+        for axis in (0, 1):
+            one, two = slice(None, -1), slice(1, None)
+            a = (one, slice(None)) if axis == 0 else (slice(None), one)
+            b = (two, slice(None)) if axis == 0 else (slice(None), two)
+            cross = (signed[a] < 0) != (signed[b] < 0)
+            cross &= np.isfinite(self.values[a]) & np.isfinite(self.values[b])
+            t = signed[a][cross] / (signed[a][cross] - signed[b][cross])
+            places.append(points[a][cross] + t[:, None] * (points[b][cross] - points[a][cross]))
+        return np.concatenate(places)
 
     def path_to(self, point) -> np.ndarray:
         """Minimum action path from the attractor to a point, ``(n, 2)``; see ``paths.descend``."""
@@ -205,9 +243,10 @@ class Solution:
             raise InputError(f"{path} is not a solution written by Solution.save ({error}).") from None
 
 
-def _bilinear(table, mesh, points):
+def _bilinear(table, mesh, points, density=2):
+    """A table with ``density`` points a mesh spacing, read bilinearly."""
     points = np.asarray(points, float)
-    index = 2 * mesh.index_of(points)
+    index = density * mesh.index_of(points)
     top = np.array([table.shape[1], table.shape[0]]) - 2
     low = np.clip(np.floor(index).astype(int), 0, top)
     t = index - low

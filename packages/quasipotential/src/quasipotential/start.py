@@ -109,9 +109,15 @@ def _equilibrium(mesh, near, attractor, where):
         raise InputError(f"The drift's Jacobian at {where} is singular; the attractor must be a non-degenerate equilibrium.")
     step = -np.linalg.solve(jacobian, constant)
     if np.abs(step / mesh.spacing).max() > 0.1:
+        seen = np.abs(step / mesh.spacing).max() <= 2
         raise InputError(
             f"The attractor {where} is not an equilibrium: the drift there is ({constant[0]:.3g}, {constant[1]:.3g}); "
-            f"the nearest zero is about ({attractor[0] + step[0]:.6g}, {attractor[1] + step[1]:.6g})."
+            + (
+                f"the nearest zero is about ({attractor[0] + step[0]:.6g}, {attractor[1] + step[1]:.6g})."
+                if seen
+                else "it has no zero within two mesh points: find_equilibria lists all zeros; a limit cycle as attractor is "
+                "not supported."
+            )
         )
     return attractor + np.where(np.abs(step) < 1e-9 * scale, 0.0, step), jacobian
 

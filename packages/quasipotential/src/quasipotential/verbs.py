@@ -7,7 +7,7 @@ import numpy as np
 
 from claimkit.errors import InputError
 
-from .exits import exit_slope, simulate_exits
+from .exits import check_cost, exit_slope, simulate_exits
 from .paths import geometric_action
 from .pde import mean_exit_time
 from .plotting import plot_demo, plot_solution
@@ -124,15 +124,18 @@ def run_exit(name, radius, level, noises, paths, step, mesh, attractor, seed):
             solution.diffusion,
             solution.settings,
         )
-        region, barrier = (lambda p: table(p) - level), level
+        region, barrier, lowest = (lambda p: table(p) - level), level, None
     else:
         region = lambda p: np.linalg.norm(p - center, axis=-1) - radius  # noqa: E731
-        barrier = solution.barrier(region).value
-    print(f"barrier {barrier:.6g}")
+        lowest = solution.barrier(region)
+        barrier = lowest.value
+    print(f"barrier {barrier:.6g}" + (f" +- {lowest.error:.1g}" if lowest else ""))
     print(f"{'noise':>9} {'simulated':>12} {'s.e.':>10} {'equation':>12} {'noise*log':>10}")
     means = []
     for noise in noises:
-        exits = simulate_exits(solution, center, region, noise, paths=paths, step=step, seed=seed)
+        check_cost(solution, region, noise, paths, step, 4e9)
+    for noise in noises:
+        exits = simulate_exits(solution, center, region, noise, paths=paths, step=step, seed=seed, progress=True)
         try:
             exact = f"{mean_exit_time(solution, region, noise, center):12.5g}"
         except InputError as error:
