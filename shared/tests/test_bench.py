@@ -1,10 +1,12 @@
 import json
 import time
 
+import numpy as np
 import pytest
 
 from claimkit import bench, house
 from claimkit.errors import InputError
+from claimkit.statistics import ratio_interval
 
 
 def test_candidates_take_turns_and_the_ratio_is_that_of_each_round(capsys, monkeypatch):
@@ -23,6 +25,24 @@ def test_candidates_take_turns_and_the_ratio_is_that_of_each_round(capsys, monke
     assert b.timings["ours"].ratio == (1, 1, 1)
     assert 1.8 < b.timings["theirs"].ratio[0] < 2.3
     assert "theirs" in capsys.readouterr().out
+
+
+def test_a_ratio_in_the_same_process_is_the_same_on_a_slower_machine(monkeypatch):
+    """Each call takes 3 and 1 units of a clock whose unit grows by a tenth a call: seconds double, the ratio stays."""
+    now, unit = [0.0], [1.0]
+    monkeypatch.setattr(bench.time, "process_time", lambda: now[0])
+
+    def work(units):
+        def f():
+            now[0] += units * unit[0]
+            unit[0] *= 1.1
+
+        return f
+
+    taken = bench.turns({"reference": work(1), "ours": work(3)}, rounds=8, warmup=0, cpu=True)
+    e = ratio_interval(np.divide(taken["ours"], taken["reference"]))
+    assert taken["ours"][-1] > 2 * taken["ours"][0]
+    assert 2.7 < e.low < 3 < e.high < 3.4
 
 
 def test_results_are_saved_and_printed_into_the_readme(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -47,15 +48,24 @@ def test_a_tenth_package_is_what_the_readme_says(tmp_path):
     assert claims
     coin = tmp_path / "packages/coin"
     markers = "<!-- claims:begin -->\n<!-- claims:end -->\n"
-    files = {**blocks, "src/coin/claims.py": claims[1], "src/coin/__init__.py": "", "README.md": markers}
+    files = {**blocks, "src/coin/claims.py": claims[1], "README.md": markers}
+    assert len(files) == 5, "as many as the README says"
     for name, text in files.items():
         (coin / name).parent.mkdir(parents=True, exist_ok=True)
         (coin / name).write_text(text, "utf-8")
     (tmp_path / "README.md").write_text(markers.replace("claims", "scoreboard"), "utf-8")
     assert tomllib.loads(blocks["pyproject.toml"])["project"]["scripts"] == {"coin": "coin.cli:main"}
 
+    build = [sys.executable, "-c", "from hatchling.build import build_wheel; print(build_wheel('.'))"]
+    built = subprocess.run(build, cwd=coin, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    with zipfile.ZipFile(next(coin.glob("*.whl"))) as wheel:
+        wheel.extractall(tmp_path / "installed")
+    (points,) = (tmp_path / "installed").glob("coin-*.dist-info/entry_points.txt")
+    assert "coin = coin.cli:main" in points.read_text("utf-8")
+
     def call(code, *arguments):
-        environment = os.environ | {"PYTHONPATH": str(coin / "src")}
+        environment = os.environ | {"PYTHONPATH": str(tmp_path / "installed")}
         command = [sys.executable, "-c", f"{code}; main()", *arguments]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -64,6 +74,7 @@ def test_a_tenth_package_is_what_the_readme_says(tmp_path):
     told = call("from coin.cli import main", "reproduce", "--out", str(coin / "results"))
     assert "Fair coin: reproduced" in told
     call("from claimkit.house import main", "readme")
+    call("from claimkit.house import main", "readme", "--check")
     assert "| [coin](packages/coin) | 1 reproduced |" in (tmp_path / "README.md").read_text("utf-8")
 
 

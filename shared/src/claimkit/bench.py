@@ -61,16 +61,7 @@ def alternate(
     Raises:
         InputError: Fewer than three rounds.
     """
-    if rounds < 3:
-        raise InputError(f"rounds = {rounds}: quartiles need at least three")
-    clock = time.process_time if cpu else time.perf_counter
-    taken: dict[str, list[float]] = {name: [] for name in candidates}
-    for i in run.progress(range(-warmup, rounds), title, unit="round"):
-        for name in list(candidates)[:: 1 if i % 2 else -1]:
-            start = clock()
-            candidates[name]()
-            if i >= 0:
-                taken[name].append(clock() - start)
+    taken = turns(candidates, rounds, warmup, cpu, title)
     reference = next(iter(taken.values()))
     timings = {
         name: Timing(_quartiles(t), _quartiles([a / b for a, b in zip(t, reference, strict=True)]))
@@ -82,6 +73,28 @@ def alternate(
     result = Benchmark(title, timings, rounds, machine, run.commit(Path.cwd()), today)
     print(result, flush=True)
     return result
+
+
+def turns(
+    candidates: Mapping[str, Callable[[], object]], rounds: int = 15, warmup: int = 2, cpu: bool = False, title: str = ""
+) -> dict[str, list[float]]:
+    """Seconds of candidates that take turns in this process, round by round, for a claim to measure.
+
+    Divided by those of a reference in the same round they depend little on the machine and its load
+    (:func:`claimkit.statistics.ratio_interval`); ``cpu=True`` counts this process's CPU seconds, which waiting for others
+    does not lengthen. Arguments and errors are those of :func:`alternate`.
+    """
+    if rounds < 3:
+        raise InputError(f"rounds = {rounds}: quartiles need at least three")
+    clock = time.process_time if cpu else time.perf_counter
+    taken: dict[str, list[float]] = {name: [] for name in candidates}
+    for i in run.progress(range(-warmup, rounds), title, unit="round"):
+        for name in list(candidates)[:: 1 if i % 2 else -1]:
+            start = clock()
+            candidates[name]()
+            if i >= 0:
+                taken[name].append(clock() - start)
+    return taken
 
 
 def command(package: str, *arguments: str, files: Mapping[str, Path] | None = None) -> Callable[[], None]:
