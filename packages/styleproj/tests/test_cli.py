@@ -49,6 +49,15 @@ def test_one_picture(capsys):
     assert Path("deep/er/y.png").exists()
 
 
+def test_the_transform_and_the_bound_on_colours_are_options():
+    made = []
+    for options in ([], ["--transform", "ot-projection"], ["--max-gain", "1"]):
+        name = f"{len(made)}.png"
+        assert call("stylize", PHOTO, STYLE, "--out", name, *options, *MODEL) == 0
+        made.append(Path(name).read_bytes())
+    assert len(set(made)) == 3
+
+
 def test_folders_all_pairs_and_matched():
     assert call("stylize", "photos", "styles", "--out", "all", *MODEL) == 0
     assert sorted(p.name for p in Path("all").iterdir()) == [

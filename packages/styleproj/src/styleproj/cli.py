@@ -22,6 +22,7 @@ CITATION = """
 
 Color = Literal["style", "luminance", "coral"]
 Ties = Literal["average", "stable", "random", "local-mean"]
+Transform = Literal["projection", "ot-projection", "adain", "wct", "ot"]
 
 
 def stylize(
@@ -40,7 +41,9 @@ def stylize(
     style_labels: Path | None = None,
     suffix: Literal[".jpg", ".png", ".webp", ".tif"] = ".jpg",
     ties: Ties = "average",
+    transform: Transform = "projection",
     palette: bool = True,
+    max_gain: float = float("inf"),
     model: Path | None = None,
     cache: Path | None = None,
     tile: int = 1024,
@@ -68,7 +71,9 @@ def stylize(
         style_labels: Picture of the style's size.
         suffix: Format of results in a folder.
         ties: Order among equal features: average, stable, random, local-mean.
+        transform: How features take the style: projection is the paper's, ot-projection moves joint moments first.
         palette: Map the colours to those of the style after decoding.
+        max_gain: Most that this map may enlarge a difference of colours.
         model: A network that styleproj train wrote; the one that comes with the package when not given.
         cache: Folder where styles are kept, so that they are not looked at again.
         tile: Side of the pieces in which large pictures are worked on; the result does not depend on it.
@@ -86,7 +91,9 @@ def stylize(
     mixed = bool(mix) or (labels is not None and style_labels is None)
     given = (*options.files, model)
     todo = plan(content, style, out, suffix, pairs=pairs, mixed=mixed, existing=output.existing, inputs=given)
-    stylizer = Stylizer(model, ties=ties, palette=palette, device=device, tile=tile, cache=cache)
+    stylizer = Stylizer(
+        model, ties=ties, transform=transform, palette=palette, max_gain=max_gain, device=device, tile=tile, cache=cache
+    )
     verbs.stylize(todo, Batch(stylizer, options, output))
 
 
@@ -98,7 +105,9 @@ def video(
     size: int = 512,
     style_size: int = 512,
     ties: Ties = "average",
+    transform: Transform = "projection",
     palette: bool = True,
+    max_gain: float = float("inf"),
     model: Path | None = None,
     device: str = "auto",
     output: tyro.conf.OmitArgPrefixes[ClipOptions] = ClipOptions(),  # noqa: B008
@@ -115,7 +124,9 @@ def video(
         size: Frames of more than SIZE x SIZE pixels are shrunk to that area; 0 keeps the video's.
         style_size: The same for the style.
         ties: Order among equal features.
+        transform: How features take the style: projection is the paper's, ot-projection moves joint moments first.
         palette: Map the colours to those of the style after decoding.
+        max_gain: Most that this map may enlarge a difference of colours.
         model: A network that styleproj train wrote.
         device: auto, cpu, cuda, cuda:N or mps.
         output: How the video is written.
@@ -123,7 +134,7 @@ def video(
     from styleproj import verbs
     from styleproj.stylizer import Stylizer
 
-    stylizer = Stylizer(model, ties=ties, palette=palette, device=device)
+    stylizer = Stylizer(model, ties=ties, transform=transform, palette=palette, max_gain=max_gain, device=device)
     verbs.video(stylizer, source, style, out, alpha, size, style_size, output)
 
 
