@@ -188,7 +188,7 @@ def read(path: Path, kind: Kind) -> Read:
 
 def _entries(path: Path, entries: Any, expected: str, entry: Callable[[Any], tuple[Annotated, int]], drop: bool) -> Read:
     """Read all entries; those that are malformed are counted, and are an error only where nothing else is in the file."""
-    out, malformed, empty, cut = [], [], [], []
+    out, malformed, empty, cut, lost = [], [], [], [], []
     for where, value in entries:
         try:
             found, bad = entry(value)
@@ -197,6 +197,8 @@ def _entries(path: Path, entries: Any, expected: str, entry: Callable[[Any], tup
             continue
         if bad:
             cut.append(found.name)
+            if not len(found.boxes[0]):
+                lost.append(found.name)
         if len(found.boxes[0]) or not drop:
             out.append(found)
         if not len(found.boxes[0]):
@@ -205,8 +207,8 @@ def _entries(path: Path, entries: Any, expected: str, entry: Callable[[Any], tup
         where, error = malformed[0]
         place = f"entry {where}" if isinstance(where, int) else where
         raise InputError(f"{path}, {place}: expected {expected} ({error})")
-    if len(cut) > len(out) / 2:
-        raise InputError(f"{path}: most boxes, first of {cut[0]}, have no area inside the picture; expected {expected}")
+    if len(lost) > max(len(cut) - len(lost), len(out) - len(cut)):
+        raise InputError(f"{path}: most boxes, first of {lost[0]}, have no area inside the picture; expected {expected}")
     notes = []
     if malformed:
         notes.append(f"{len(malformed)} entries, first {malformed[0][0]}, are skipped: expected {expected}")
