@@ -5,7 +5,7 @@ from jaxtyping import install_import_hook
 with install_import_hook("msgd", "beartype.beartype"):
     import msgd
 
-    for name in ("noise", "covariance", "langevin", "loss", "replicas", "sde"):
+    for name in ("noise", "covariance", "langevin", "loss", "noise_scale", "replicas", "scaling", "sde"):
         getattr(msgd, name)
 
 import torch

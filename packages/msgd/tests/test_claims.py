@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
+from claimkit.errors import InputError
 from claimkit.runner import reproduce
-from msgd.claims import EXPERIMENTS, bias, convergence, cost, fashion
+from msgd.claims import EXPERIMENTS, bias, convergence, cost, digits, fashion
 
 
 @pytest.mark.slow
 def test_every_claim_runs_at_smoke_or_says_why_not(tmp_path):
     outcomes = {o.claim: o for o in reproduce("msgd", preset="smoke", out=tmp_path)}
-    assert list(outcomes) == [f"M{i}" for i in range(1, 10)]
+    assert list(outcomes) == [f"M{i}" for i in range(1, 11)]
     assert not [o.error for o in outcomes.values() if o.record is None]
     assert [c for c, o in outcomes.items() if o.record.evidence is None] == ["M7"]
     for o in outcomes.values():
@@ -98,6 +99,40 @@ def test_fashion_needs_seeds_and_a_gap():
     assert fashion.judge(list(values(0.02))).kind == "reproduced"
     assert fashion.judge(list(values(0.0))).kind == "not run"
     assert fashion.judge(list(values(0.02, seeds=1))).kind == "not run"
+
+
+def splits(rng, shift=0.0, gap=1.7, spread=0.5, n=20):
+    """Made-up accuracies of M10: SGD gains the gap, all other classes are SGD plus a spread; one is shifted."""
+    gd = 88 + rng.standard_normal(n)
+    sgd = gd + gap + spread * rng.standard_normal(n)
+    names = ("bernoulli", "gauss-fisher", "gauss-cov", "sparse-fisher", "sparse-cov", "batch-fisher", "batch-cov")
+    scores = {"gd": gd, "sgd": sgd} | {k: sgd + spread * rng.standard_normal(n) for k in names}
+    scores["bernoulli"] = scores["bernoulli"] + shift
+    loss = dict.fromkeys(scores, 0.01)
+    return [{"test_accuracy": {k: v[i] / 100 for k, v in scores.items()}, "train_loss": loss} for i in range(n)]
+
+
+@pytest.mark.parametrize(("spread", "reproduced"), [(0.5, 40), (1.0, 0)])
+def test_the_judge_of_intervals_is_hardly_ever_wrong_when_all_classes_are_equal(spread, reproduced):
+    """60 experiments of 20 splits: "not reproduced" in none; at the pilot's spread "reproduced" in most, else undecided."""
+    rng = np.random.default_rng(0)
+    kinds = [digits.judge(splits(rng, spread=spread)).kind for _ in range(60)]
+    assert kinds.count("not reproduced") == 0
+    assert kinds.count("reproduced") >= reproduced
+
+
+def test_the_judge_of_intervals_sees_a_class_that_is_elsewhere_and_no_gap():
+    rng = np.random.default_rng(0)
+    far = [digits.judge(splits(rng, shift)) for shift in (1.7, -1.7)]
+    assert all(v.kind == "not reproduced" and "bernoulli" in v.reason for v in far)
+    between = digits.judge(splits(rng, 0.4))
+    assert between.kind == "not run" and "straddles 25 %" in between.reason and "bernoulli" in between.reason
+    assert digits.judge(splits(rng, gap=0.0)).kind == "not run"
+    assert digits.judge(splits(rng, n=5)).kind == "not run"
+    bad = splits(rng)
+    bad[3]["train_loss"] = {"sgd": float("nan")}
+    with pytest.raises(InputError, match="diverged"):
+        digits.judge(bad)
 
 
 @pytest.mark.data

@@ -47,15 +47,18 @@ def test_train_then_resume(capsys):
         "--evaluate-every",
         "20",
     ]
-    assert call(*arguments, "--steps", "40") == 0
+    assert call(*arguments, "--steps", "40", "--noise-scale", "4") == 0
+    assert "the noise of SGD at batch 10 of 1000 rows" in capsys.readouterr().out
+    assert [line.split(",")[0] for line in Path("run/noise_scale.csv").read_text().splitlines()] == ["step", "20", "40"]
     assert call(*arguments, "--steps", "40") == 2
     assert "already holds a run" in capsys.readouterr().err
     assert call(*arguments, "--steps", "60", "--resume") == 0
     assert [line.split(",")[0] for line in Path("run/log.csv").read_text().splitlines()] == ["step", "0", "20", "40", "60"]
     summary = json.loads(Path("run/summary.json").read_text())
     assert summary["last"]["step"] == 60 and "MiniBatchFisher" in summary["noise"]
-    assert call(*arguments, "--steps", "80", "--resume", "--learning-rate", "0.3") == 2
-    assert "of another run" in capsys.readouterr().err
+    for other in (["--learning-rate", "0.3"], ["--rows", "999"], ["--noise", "batch-cov"]):
+        assert call(*arguments, "--steps", "80", "--resume", *other) == 2
+        assert "of another run" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -93,10 +96,19 @@ def test_interrupting_loses_at_most_one_checkpoint_interval():
     assert call("train", "--steps", str(saved["step"] + 5), "--resume", "--evaluate-every", "50") == 0
 
 
-def test_compare_says_when_there_is_no_gap(capsys):
+def test_a_gap_is_told_only_where_the_seeds_can_show_one():
+    from msgd.verbs import _gap
+
+    base = [0.80, 0.81, 0.79, 0.80, 0.82]
+    assert "no gap at this scale" in _gap(base, base[::-1])
+    assert _gap([x + 0.03 + 0.001 * i for i, x in enumerate(base)], base).endswith("seeds: a gap")
+    assert "no gap" in _gap([0.83, 0.84], [0.80, 0.8151]), "eleven standard errors from two seeds are not one in twenty"
+    assert "run more seeds" in _gap([0.7, 0.8], [0.8, 0.9])
+
+
+def test_compare_writes_its_table_and_its_verdict(capsys):
     assert call("compare", "bernoulli", "--steps", "20", "--seeds", "2", "--rows", "60") == 0
-    out = capsys.readouterr().out
-    assert "standard errors" in out
+    assert "SGD - GD" in capsys.readouterr().out
     assert {p.name for p in Path("msgd-compare").iterdir()} == {"compare.csv", "compare.json", "compare.png"}
     assert Path("msgd-compare/compare.csv").read_text().startswith("noise,seed 0,seed 1,mean\ngd,")
 
@@ -109,6 +121,16 @@ def test_compare_says_when_there_is_no_gap(capsys):
         (["train", "--dataset", "mnist", "--data", "."], "msgd: . does not hold the file train-images-idx3-ubyte"),
         (["train", "--resume"], "msgd: msgd-run/checkpoint.pt does not exist"),
         (["train", "--steps", "0"], "msgd: steps = 0"),
+        (
+            ["train", "--noise", "gauss-fisher", "--batch", "50"],
+            "msgd: noise gauss-fisher weighs all rows, so that --batch 50",
+        ),
+        (["train", "--noise", "gd", "--match", "50"], "msgd: noise gd takes all rows without noise"),
+        (
+            ["train", "--batch", "50", "--match", "20"],
+            "msgd: noise sgd has the level of the rows it draws: give --batch 50 or",
+        ),
+        (["train", "--noise-scale", "5", "--ghost", "10"], "msgd: noise_scale = 5, ghost = 10"),
         (["train", "--checkpoint-every", "0"], "msgd: checkpoint_every = 0"),
         (["train", "--device", "cuda:99x"], "msgd: device 'cuda:99x'"),
         (["train", "--noise", "batch-fisher", "--batch", "10", "--match", "50"], "msgd: MiniBatchFisher of size 10 cannot"),
@@ -131,4 +153,4 @@ def test_cite_and_list(capsys):
     assert "1906.07405" in capsys.readouterr().out
     assert call("list") == 0
     out = capsys.readouterr().out
-    assert all(f"M{i}" in out for i in range(1, 10))
+    assert all(f"M{i}" in out for i in range(1, 11))

@@ -9,9 +9,14 @@ import torch
 
 import msgd
 from claimkit.errors import InputError
+from msgd import data as data_module
 from msgd.data import load
 from msgd.models import make_model
 from msgd.training import Trainer, Training
+
+
+def criterion(outputs, targets):
+    return torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
 
 
 def trainer(noise=None, **options):
@@ -48,11 +53,61 @@ def test_a_resumed_run_ends_where_the_whole_run_ends(tmp_path):
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     trainer().save(tmp_path / "c.pt")
-    with pytest.raises(InputError, match="of another run"):
-        trainer(learning_rate=0.2).load(tmp_path / "c.pt")
+    others = [trainer(learning_rate=0.2), trainer(weight_decay=0.1), trainer(seed=1), trainer(), trainer()]
+    others[-1].data.test_x[0, 0, 0, 0] += 0.5  # another split of as many rows
+    others[-2].model[2] = torch.nn.Tanh()
+    for other in others:
+        with pytest.raises(InputError, match="of another run"):
+            other.load(tmp_path / "c.pt")
     (tmp_path / "bad.pt").write_bytes(b"no checkpoint")
     with pytest.raises(InputError, match="not a checkpoint"):
         trainer().load(tmp_path / "bad.pt")
+
+
+def test_a_step_is_that_of_the_optimiser_written_out():
+    """Momentum, weight decay without noise and the rate's fall to a tenth, against the rule by hand."""
+    t = trainer(msgd.GradientDescent(100), momentum=0.9, weight_decay=0.01, decay_at=(2,))
+    theta, velocity, rate = parameters(t), 0.0, 0.1
+    for step in range(4):
+        losses = torch.nn.functional.cross_entropy(t.model(t.data.train_x), t.data.train_y)
+        g = torch.cat([x.flatten() for x in torch.autograd.grad(losses, list(t.model.parameters()))])
+        velocity = 0.9 * velocity + g + 0.01 * theta
+        theta = theta - (rate if step < 2 else rate / 10) * velocity
+        t.advance()
+        torch.testing.assert_close(parameters(t), theta, rtol=1e-4, atol=1e-6)
+
+
+def test_the_noise_scale_is_measured_along_and_goes_on_after_a_resume(tmp_path):
+    """Plain and noisy batches at one point (rate 1e-9), 60 measurements each, against the explicit value of 100 rows."""
+    quiet = {"steps": 120, "learning_rate": 1e-9, "noise_scale": 2}
+    for law in (msgd.MiniBatch(100, 40), msgd.match(msgd.MiniBatchFisher(100, 40), 10), msgd.GaussianCov(100)):
+        first, second = trainer(law, **quiet), trainer(law, **quiet)
+        explicit = msgd.GradientMatrix(first.model, criterion, first.data.train_x, first.data.train_y)
+        for _ in range(60):
+            first.advance()
+        first.save(tmp_path / "c.pt")
+        second.load(tmp_path / "c.pt")
+        for _ in range(60):
+            second.advance()
+        assert second.meter.steps == 120
+        assert second.meter.trace == pytest.approx(explicit.trace() * 100 / 99, rel=0.15)
+        low, high = second.meter.interval
+        assert low <= explicit.trace() / float(explicit.gradient().square().sum()) <= high < 10 * low
+
+
+def test_the_papers_split_keeps_the_rows_that_it_says(monkeypatch):
+    """A thousand of the test file and sixty thousand of the training file, of more."""
+    from torchvision import datasets
+
+    def files(root, train):
+        rows = 60_100 if train else 1_100
+        data = torch.full((rows, 1, 1), 7 if train else 3, dtype=torch.uint8)
+        return type("Files", (), {"data": data, "targets": torch.zeros(rows, dtype=torch.long)})
+
+    monkeypatch.setattr(datasets, "FashionMNIST", files)
+    data = data_module._read("fashion-mnist", None, True)
+    assert data.train_x.shape == (1_000, 1, 1, 1) and data.test_x.shape == (60_000, 1, 1, 1)
+    assert data.train_x.unique() == 3 and data.test_x.unique() == 7
 
 
 def test_ghost_batches_change_nothing_without_batchnorm():

@@ -2,7 +2,9 @@ from . import covariance as covariance
 from . import langevin as langevin
 from . import loss as loss
 from . import noise as noise
+from . import noise_scale as noise_scale
 from . import replicas as replicas
+from . import scaling as scaling
 from . import sde as sde
 from .covariance import GradientMatrix as GradientMatrix
 from .langevin import DiagonalLangevin as DiagonalLangevin
@@ -21,5 +23,8 @@ from .noise import SparseGaussianCov as SparseGaussianCov
 from .noise import SparseGaussianFisher as SparseGaussianFisher
 from .noise import Weights as Weights
 from .noise import match as match
+from .noise_scale import NoiseScale as NoiseScale
+from .scaling import AdaptiveMatch as AdaptiveMatch
+from .scaling import learning_rate_gain as learning_rate_gain
 
 __version__: str

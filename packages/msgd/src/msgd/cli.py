@@ -67,6 +67,7 @@ def train(
     evaluate_every: int = 100,
     checkpoint_every: int = 500,
     seed: int = 0,
+    noise_scale: int | None = None,
     device: str = "auto",
     out: Path = Path("msgd-run"),
     resume: bool = False,
@@ -76,7 +77,7 @@ def train(
     Args:
         dataset: digits come with the package; the others need --data.
         noise: Noise class.
-        batch: Rows the class draws a step; 50 where it needs them and none is given.
+        batch: Rows the class draws a step; 50 where it needs them and none is given; refused where it draws none.
         match: Set the noise level to that of SGD with this batch size.
         data: Folder of the data set's files, as torchvision reads them, gzipped or not.
         split: standard, or paper: the split of the authors' code.
@@ -90,7 +91,8 @@ def train(
         ghost: Rows a forward pass.
         evaluate_every: Steps between rows of the log.
         checkpoint_every: Steps between checkpoints: the most that an interruption can lose.
-        seed: Seed of the initialisation and of the noise.
+        seed: Seed of the initialisation and, by another stream, of the noise.
+        noise_scale: Measure the gradient noise scale every so many steps, into noise_scale.csv.
         device: auto, cpu, cuda, cuda:N or mps.
         out: Folder of log.csv, summary.json and checkpoint.pt.
         resume: Go on from the checkpoint in --out.
@@ -98,7 +100,9 @@ def train(
     from msgd import verbs
     from msgd.training import Training
 
-    settings = Training(steps, learning_rate, momentum, weight_decay, tuple(decay_at), ghost, evaluate_every, seed)
+    settings = Training(
+        steps, learning_rate, momentum, weight_decay, tuple(decay_at), ghost, evaluate_every, seed, noise_scale
+    )
     verbs.train(dataset, noise, batch, match, data, split, rows, model, settings, checkpoint_every, device, out, resume)
 
 

@@ -50,6 +50,14 @@ def stream(*path: int | str) -> int:
     return int.from_bytes(hashlib.blake2b(repr(path).encode(), digest_size=8).digest(), "little")
 
 
+def place(group: Any = None) -> tuple[int, int]:
+    """Number of this process among those that average gradients, and how many they are: (0, 1) where none have met."""
+    dist: Any = torch.distributed
+    if not (dist.is_available() and dist.is_initialized()):
+        return 0, 1
+    return dist.get_rank(group), dist.get_world_size(group)
+
+
 class NoisyMean(nn.Module):
     """``losses.mean()`` with the noise of M-SGD: the two-line change of a training loop.
 
@@ -138,19 +146,12 @@ class NoisyMean(nn.Module):
 
     def _weights(self, losses: Tensor, state: Tensor) -> Tensor:
         """The draw that ``state`` names, for these losses; the state then names the next."""
-        rank, ranks = self._place()
+        rank, ranks = place(self.group)
         worker = torch.utils.data.get_worker_info()
         seed = stream("noise", int(state[0]), rank, -1 if worker is None else worker.id, int(state[1]))
         weight = self.noise.on_batch(len(losses), Generator(losses.device).manual_seed(seed), self.accumulate * ranks)
         state[1] += 1
         return weight
-
-    def _place(self) -> tuple[int, int]:
-        """Number of this process among those that average gradients, and how many they are."""
-        dist: Any = torch.distributed
-        if not (dist.is_available() and dist.is_initialized()):
-            return 0, 1
-        return dist.get_rank(self.group), dist.get_world_size(self.group)
 
     def get_extra_state(self) -> Tensor:
         """Seed and number of draws: the same in all ranks."""

@@ -1,8 +1,10 @@
 """Training with a noise class: the loop behind ``msgd train``, ``msgd compare`` and the FashionMNIST claim."""
 
+import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from claimkit.errors import InputError
 from claimkit.files import atomic_path
 from claimkit.training import parallel
 from msgd.data import ImageData
-from msgd.loss import weighted_loss
+from msgd.loss import stream, weighted_loss
 from msgd.noise import Noise
+from msgd.noise_scale import NoiseScale
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Training:
         ghost: Rows a forward pass; gradients of the parts are added, and BatchNorm sees one part at a time. None: all.
         evaluate_every: Steps between rows of the log.
         seed: Of the weights of the noise.
+        noise_scale: Steps from one measurement of the gradient noise scale to the next; None: it is not measured.
     """
 
     steps: int
@@ -41,12 +45,17 @@ class Training:
     ghost: int | None = None
     evaluate_every: int = 100
     seed: int = 0
+    noise_scale: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot train."""
         if self.steps < 1 or self.evaluate_every < 1 or (self.ghost is not None and self.ghost < 1):
             raise InputError(
                 f"steps = {self.steps}, evaluate_every = {self.evaluate_every}, ghost = {self.ghost}: expected at least one"
+            )
+        if self.noise_scale is not None and (self.noise_scale < 1 or self.ghost is not None):
+            raise InputError(
+                f"noise_scale = {self.noise_scale}, ghost = {self.ghost}: expected at least one step, and whole batches"
             )
         if not (0 < self.learning_rate < math.inf and 0 <= self.momentum < 1 and 0 <= self.weight_decay < math.inf):
             raise InputError(
@@ -74,11 +83,13 @@ class Trainer:
             raise InputError(f"the noise is for n = {noise.n} samples, the training set has {len(data.train_x)}")
         self.model, self.data, self.noise, self.training = model, data, noise, training
         self.device = data.train_x.device
-        self.generator = Generator(self.device).manual_seed(training.seed)
+        self.generator = Generator(self.device).manual_seed(stream("training", training.seed))
         self.optimizer = torch.optim.SGD(
             model.parameters(), training.learning_rate, training.momentum, weight_decay=training.weight_decay
         )
         self.scheduler = torch.optim.lr_scheduler.MultiStepLR(self.optimizer, list(training.decay_at), 0.1)
+        every = training.noise_scale
+        self.meter = None if every is None else NoiseScale(model.parameters(), every=every, n=max(noise.n, 2))
         self.step = 0
         self.log: list[LogRow] = []
 
@@ -111,8 +122,12 @@ class Trainer:
         for start in range(0, len(x), part):
             rows = slice(start, start + part)
             losses = cross_entropy(self.model(x[rows]), y[rows], reduction="none")
+            if self.meter is not None:
+                self.meter.probe(losses)
             parallel.summed(weighted_loss(losses, weight[rows])).backward()
         parallel.average_gradients(self.model.parameters())
+        if self.meter is not None and len(x) > 1:
+            self.meter.step(len(whole[0]), self.noise.fisher, self.noise.centred)
         self.optimizer.step()
         self.scheduler.step()
         self.step += 1
@@ -135,6 +150,7 @@ class Trainer:
                     "optimizer": self.optimizer.state_dict(),
                     "scheduler": self.scheduler.state_dict(),
                     "generator": self.generator.get_state(),
+                    "meter": None if self.meter is None else self.meter.state_dict(),
                     "step": self.step,
                     "log": [vars(r) for r in self.log],
                     "identity": self._identity(),
@@ -163,13 +179,24 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.generator.set_state(state["generator"].cpu())
+        if self.meter is not None and state["meter"] is not None:
+            self.meter.load_state_dict(state["meter"])
         self.step = state["step"]
         self.log = [LogRow(**r) for r in state["log"]]
 
     def _identity(self) -> str:
-        """What must agree for a run to go on: everything but the number of steps."""
-        settings = {k: v for k, v in vars(self.training).items() if k not in ("steps", "evaluate_every")}
-        return f"{self.data.name}, {self.noise}, {settings}"
+        """What must agree for a run to go on: everything but the number of steps and what is logged."""
+        settings = {k: v for k, v in vars(self.training).items() if k not in ("steps", "evaluate_every", "noise_scale")}
+        return f"{self.data.name}, {self.noise}, {settings}, {self._contents}"
+
+    @cached_property
+    def _contents(self) -> str:
+        """Digests of all images and classes, whatever file and split they come from, and of the model's layers."""
+        digest = hashlib.sha256()
+        for t in (self.data.train_x, self.data.train_y, self.data.test_x, self.data.test_y):
+            digest.update(t.cpu().contiguous().numpy().data)
+        layers = hashlib.sha256(repr(self.model).encode()).hexdigest()
+        return f"data {digest.hexdigest()[:12]}, model {layers[:12]}"
 
     def _parts(self) -> Iterator[tuple[Tensor, Tensor]]:
         yield self.data.train_x, self.data.train_y

@@ -18,7 +18,7 @@ from claimkit.training import parallel
 from msgd import plots
 from msgd.data import ImageData, load
 from msgd.models import make_model
-from msgd.noise import make
+from msgd.noise import Noise, make
 from msgd.replicas import descend
 from msgd.sparse_regression import matched_classes, sparse_regression
 from msgd.training import LogRow, Trainer, Training
@@ -60,7 +60,10 @@ def train(
         raise InputError(f"checkpoint_every = {checkpoint_every}: expected at least one step")
     checkpoint = run.checkpoint(out, resume)
     device = parallel.join(run.choose_device(device))
+    _consistent(noise, batch, match)
     trainer = _trainer(load(dataset, data, split, rows), noise, batch, match, model, settings, device)
+    if parallel.leads():
+        print(_level(trainer.noise))
     if resume:
         trainer.load(checkpoint)
     trainer.save(checkpoint)
@@ -70,6 +73,8 @@ def train(
             if row is not None and parallel.leads():
                 _write_log(out, trainer.log)
                 print(_line(row), flush=True)
+                if trainer.meter is not None and row.step:
+                    trainer.meter.append(out / "noise_scale.csv", row.step)
             if trainer.step % checkpoint_every == 0:
                 trainer.save(checkpoint)
     except KeyboardInterrupt:
@@ -122,10 +127,7 @@ def compare(
     plots.compare(curves, out / "compare.png")
     for name, values in accuracy.items():
         print(f"  {name:<16} test accuracy {np.mean(values):.4f}")
-    difference = np.subtract(accuracy["sgd"], accuracy["gd"])
-    effect = 0.0 if np.ptp(difference) == 0 else in_standard_errors(difference)
-    verdict = "a gap" if abs(effect) >= 4 else "no gap at this scale: nothing can be said about the classes"
-    print(f"SGD - GD: {difference.mean():+.4f}, {effect:.1f} standard errors: {verdict}\n{out}")
+    print(f"{_gap(accuracy['sgd'], accuracy['gd'])}\n{out}")
 
 
 def _trainer(
@@ -135,6 +137,42 @@ def _trainer(
     law = make(noise, n, min(50, n) if batch is None else batch, match)
     network = make_model(model, tuple(data.train_x.shape[1:]), data.classes, settings.seed).to(device)
     return Trainer(network, data.to(device), law, settings)
+
+
+def _gap(sgd: Sequence[float], gd: Sequence[float]) -> str:
+    """What may be said of SGD against GD: a gap is 4 standard errors, and an interval at this many seeds without zero."""
+    difference = np.subtract(sgd, gd)
+    if np.ptp(difference) < 1e-9:
+        return f"SGD - GD: {difference.mean():+.4f} on every seed: no spread to judge by, run more seeds"
+    told, effect = paired_difference(sgd, gd, "SGD - GD"), in_standard_errors(difference)
+    gap = abs(effect) >= 4 and told.low is not None and told.high is not None and told.low * told.high > 0
+    verdict = "a gap" if gap else "no gap at this scale: nothing can be said about the classes"
+    return f"{told}, {effect:.1f} standard errors from {len(difference)} seeds: {verdict}"
+
+
+def _consistent(noise: str, batch: int | None, match: int | None) -> None:
+    """Refuse a batch or a level that the class would not heed.
+
+    Raises:
+        InputError: Which, and what to give instead.
+    """
+    if noise == "gd" and (batch is not None or match is not None):
+        raise InputError("noise gd takes all rows without noise: leave --batch and --match out, or choose another class")
+    if noise in ("gauss-fisher", "gauss-cov") and batch is not None:
+        raise InputError(
+            f"noise {noise} weighs all rows, so that --batch {batch} has no use: give its level as --match {batch}"
+        )
+    own = noise in ("sgd", "sgd-replacement", "bernoulli")
+    if own and batch is not None and match is not None and batch != match:
+        raise InputError(
+            f"noise {noise} has the level of the rows it draws: give --batch {batch} or --match {match}, not both"
+        )
+
+
+def _level(law: Noise) -> str:
+    """The law, and the SGD that has its level."""
+    batch = law.n / (1 + law.level * (law.n - 1))
+    return f"{law}: " + ("no noise" if law.level == 0 else f"the noise of SGD at batch {batch:.4g} of {law.n} rows")
 
 
 def _line(row: LogRow) -> str:

@@ -20,7 +20,7 @@ def centred(draws: int, rows: int, generator: Generator | None) -> Tensor:
     return noise - noise.mean(1, keepdim=True)
 
 
-def without_replacement(n: int, size: int) -> float:
+def without_replacement(n: int, size: int | float) -> float:
     """Level of ``size`` rows out of n."""
     return (n - size) / (max(size, 1) * max(n - 1, 1))
 
