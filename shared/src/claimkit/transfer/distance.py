@@ -45,12 +45,15 @@ class _Distance(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         student, _, weights, ctx.axis = inputs
         ctx.dtype = student.dtype
+        ctx.set_materialize_grads(False)  # no zeros for the second output
         ctx.mark_non_differentiable(output[1])
         ctx.save_for_backward(output[1], weights)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> Any:  # type: ignore[override]
+        if grad_outputs[0] is None:
+            return None, None, None, None
         difference, weights = ctx.saved_tensors
         factor = grad_outputs[0] / _area(difference, ctx.axis)
         if weights is not None:
