@@ -255,6 +255,7 @@ def test_a_turned_clip_is_set_upright_once(tmp_path, turn):
     info = clip_info(source)
     assert (info.height, info.width) == (64, 48)
     frame = next(read_frames(source)).pixels
+    assert frame.flags.c_contiguous, "torch takes no negative strides"
     assert frame.shape == (64, 48, 3) and np.abs(frame[4, 4].astype(int) - (220, 20, 20)).max() < 12
     rewrite_clip(source, tmp_path / "b.mp4", same)
     with av.open(str(tmp_path / "b.mp4")) as container:

@@ -7,6 +7,7 @@ from typing import Literal
 import tyro
 
 from claimkit.cli import main as run
+from claimkit.media.options import ClipOptions
 
 CITATION = """
 @article{hu2020curriculum,
@@ -200,6 +201,7 @@ def localize(
     model: Path | None = None,
     weights: tuple[Path, Path] | None = None,
     json: Path | None = None,
+    output: tyro.conf.OmitArgPrefixes[ClipOptions] = ClipOptions(),  # noqa: B008
 ) -> None:
     """Show where the sound of a video comes from: a heat map over the video, the sound kept.
 
@@ -211,10 +213,11 @@ def localize(
         model: File that train wrote; the shipped one when not given.
         weights: Files of MobileNetV2's and YAMNet's weights, for a pretrained architecture.
         json: Write the places over time here.
+        output: How the video is written.
     """
     from avcurriculum.verbs import clips
 
-    clips.localize(clip, out, sounds, every, model, weights, json)
+    clips.localize(clip, out, sounds, every, model, weights, json, output)
 
 
 def separate(

@@ -140,18 +140,14 @@ def digest(folder: Path) -> str:
 
 
 def read_picture(path: Path) -> Picture:
-    """A picture file as RGB, ``(height, width, 3)``.
+    """A picture file as upright sRGB, ``(height, width, 3)`` bytes.
 
     Raises:
         InputError: Not a picture.
     """
-    from PIL import Image, UnidentifiedImageError
+    from claimkit.media import levels, reading
 
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as e:
-        raise InputError(f"{path} is not a picture that can be read: {e}") from e
+    return levels.to_bits(reading.read_picture(path).pixels, 8)
 
 
 def _items(folder: Path, row: Mapping[str, str], windows: int, rng: np.random.Generator) -> list[NDArray]:

@@ -87,10 +87,9 @@ def demo(scene: Any, maps: NDArray[Any], estimate: NDArray[Any], names: Sequence
 
 def picture(image: NDArray[np.uint8], path: Path) -> None:
     """Write an RGB picture, whole or not at all."""
-    from PIL import Image
+    from claimkit.media.picture import Picture, write_picture
 
-    with atomic_path(path) as temporary:
-        Image.fromarray(image).save(temporary)
+    write_picture(path, Picture(image))
 
 
 def _spectrogram(axis: Any, wave: NDArray[Any], title: str) -> None:

@@ -60,14 +60,15 @@ def video_scenes(paths: Sequence[Path], model: AVNet, backbones: bool = False) -
         try:
             clip = read_clip(path)
             starts = range(0, clip.sound.size - SAMPLES + 1, SAMPLES)
-            frames = sample_frames(path, [s / audio.RATE + SECONDS / 2 for s in starts])
+            moments = [s / audio.RATE + SECONDS / 2 for s in starts]
+            frames = [square(f, model.architecture.canvas) for f in sample_frames(path, moments)]
         except InputError as e:
             skipped.append(str(e))
             continue
         for start, frame in zip(starts, frames, strict=True):
             wave = clip.sound[start : start + SAMPLES]
             if audio.rms(wave) >= audio.SILENCE:
-                pictures.append(square(frame, model.architecture.canvas))
+                pictures.append(frame)
                 sounds.append(loudness(wave))
                 videos.append((number,))
     if not sounds:

@@ -129,4 +129,4 @@ def turns_of(frame: Any) -> tuple[int, bool]:
 def upright(pixels: NDArray[Any], turns: tuple[int, bool]) -> NDArray[Any]:
     """Pixels as a player shows them."""
     quarter, mirrored = turns
-    return np.rot90(pixels[:, ::-1] if mirrored else pixels, quarter)
+    return np.ascontiguousarray(np.rot90(pixels[:, ::-1] if mirrored else pixels, quarter))

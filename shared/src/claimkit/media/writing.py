@@ -19,7 +19,7 @@ from claimkit.files import atomic_path
 from claimkit.media.clip import Frame, Reader, clip_info, open_clip
 from claimkit.media.options import ClipOptions
 from claimkit.media.policy import check_results
-from claimkit.media.tracks import connect
+from claimkit.media.tracks import SOUND, connect
 from claimkit.media.video_colour import VideoColour, from_rgb, written
 
 LIBRARY = {
@@ -60,6 +60,7 @@ class VideoWriter:
         colour: What the frames are tagged as; by their height when None: BT.709 from 720 lines.
         aspect: Width of a pixel over its height.
         time_base: Unit of the frames' times; 1 / rate when None.
+        sound: Mono samples in [-1, 1], ``(samples,)``, and how many there are a second.
     """
 
     def __init__(
@@ -71,12 +72,14 @@ class VideoWriter:
         colour: VideoColour | None = None,
         aspect: Fraction = Fraction(1),
         time_base: Fraction | None = None,
+        sound: tuple[NDArray[Any], int] | None = None,
     ):
         self.options = options or ClipOptions()
         self.path, self.rate, self.colour, self.aspect = path, Fraction(rate), colour, aspect
         self.suffix = path.suffix.lower()
         self.encoder = check_container(path, self.options)
         self.time_base = time_base or 1 / self.rate
+        self._sound, self._audio = sound, None
         self.container: Any = None
         self.count, self._stack, self._video = 0, ExitStack(), None
         self._last: int | None = None
@@ -106,6 +109,8 @@ class VideoWriter:
         if self.encoder == "hevc" and self.suffix != ".mkv":
             context.codec_tag = "hvc1"
         self._video = video
+        if self._sound is not None:
+            self._audio = self.container.add_stream(SOUND.get(self.suffix, "aac"), rate=self._sound[1], layout="mono")
 
     def write(self, frame: Any, pts: int | None = None, duration: int = 0) -> None:
         """Append a frame of the first one's size; odd sizes are made even by repeating the last row or column.
@@ -138,6 +143,10 @@ class VideoWriter:
                 raise InputError(f"{self.path.name}: no frame was given")
             with self._named():
                 self.container.mux(self._video.encode(None))  # type: ignore[union-attr]
+                if self._sound is not None:
+                    wave = av.AudioFrame.from_ndarray(self._sound[0].astype(np.float32)[None], "fltp", "mono")
+                    wave.sample_rate, wave.pts = self._sound[1], 0
+                    self.container.mux([*self._audio.encode(wave), *self._audio.encode(None)])  # type: ignore[union-attr]
 
     def describe(self, source: Any) -> None:
         """Take title, date, place and chapters from an open video, unless they are to be stripped."""

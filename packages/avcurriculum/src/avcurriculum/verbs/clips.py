@@ -1,13 +1,16 @@
 """The verbs ``localize`` and ``separate``: a user's video."""
 
 import json
+import sys
 from pathlib import Path
 
 from avcurriculum import apply, audio, media, plots
 from avcurriculum.separate import load_separator
 from avcurriculum.verbs.common import Weights, read_model
-from claimkit.errors import InputError
 from claimkit.files import write_atomic
+from claimkit.media.options import ClipOptions
+from claimkit.media.policy import check_results
+from claimkit.media.writing import check_container
 
 DEMONSTRATION = (
     "A demonstration on composed scenes of eight sounds: on filmed clips the shipped models were no better than the centre "
@@ -17,17 +20,20 @@ DEMONSTRATION = (
 
 
 def localize(
-    clip: Path, out: Path | None, sounds: int, every: float, model: Path | None, weights: Weights, table: Path | None
-) -> None:
+    clip: Path, out: Path | None, sounds: int, every: float, model: Path | None, weights: Weights, table: Path | None,
+    output: ClipOptions,
+) -> None:  # fmt: skip
     """Write a video with the heat map."""
     if model is None:
         print(DEMONSTRATION)
     out = clip.with_name(f"{clip.stem}-heat.mp4") if out is None else out
-    if out.suffix.lower() not in media.SUFFIXES:
-        raise InputError(f"{out} is no name of a video: use one that ends in {', '.join(media.SUFFIXES)}")
+    check_container(out, output)
+    check_results([out, *([table] if table else [])], [clip, *([model] if model else [])], output.existing)
     read, net = media.read_clip(clip), read_model(model, weights)
     heat = apply.localize_clip(read, net, sounds, every)
-    media.repaint(read, out, lambda time, frame: apply.paint(frame, heat.at(time)))
+    report = media.repaint(read, out, lambda time, frame: apply.paint(frame, heat.at(time)), output)
+    for note in report.notes:
+        print(note, file=sys.stderr)
     if table is not None:
         write_atomic(table, json.dumps({"clip": clip.name, "places": heat.places()}, indent=1) + "\n")
     looks = len(heat.times)
@@ -46,7 +52,7 @@ def separate(
     read, net = media.read_clip(clip), read_model(model, weights)
     masks = apply.shipped_separator() if separator is None else load_separator(separator)
     waves, maps = apply.separate_clip(read, net, masks, sounds)
-    (middle,) = media.sample_frames(clip, [read.seconds / 2])
+    (middle,) = media.sample_frames(clip, [read.seconds / 2], side=0)
     for i, wave in enumerate(waves, 1):
         audio.save(out / f"sound-{i}.wav", wave)
         plots.picture(apply.paint(middle, maps[i - 1 : i]), out / f"sound-{i}.png")

@@ -21,7 +21,7 @@ from avcurriculum.training import Trainer, Training
 from avcurriculum.verbs.common import read_pack
 from claimkit import run
 from claimkit.errors import InputError
-from claimkit.files import atomic_path, write_atomic
+from claimkit.files import write_atomic
 
 
 def demo(out: Path, sources: int, steps: int, seed: int) -> None:
@@ -63,8 +63,6 @@ def compose(
     out: Path,
 ) -> None:  # fmt: skip
     """Write scenes and their answers."""
-    from PIL import Image
-
     if number < 1:
         raise InputError(f"number = {number}: expected at least one scene")
     material = read_pack(pack, split)
@@ -72,8 +70,7 @@ def compose(
     table = []
     for i in run.progress(range(number), "compose", unit="scene"):
         scene, name = composer.scene(i), f"scene-{i:04d}"
-        with atomic_path(out / f"{name}.png") as temporary:
-            Image.fromarray(scene.image).save(temporary)
+        plots.picture(scene.image, out / f"{name}.png")
         peak = max(1.0, float(np.abs(scene.stems).max()), float(np.abs(scene.mixture).max()))  # files sum as the sounds do
         audio.save(out / f"{name}.wav", (scene.mixture / peak).astype(np.float32))
         for j, stem in enumerate(scene.stems):

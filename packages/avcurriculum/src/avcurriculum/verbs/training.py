@@ -143,8 +143,9 @@ def _composed(job: TrainJob, net: AVNet, frozen: bool, seed: int) -> _Material:
 
 def _filmed(job: TrainJob, net: AVNet, frozen: bool, settings: Training, composed: _Material) -> _Material:
     assert job.videos is not None
-    found, skipped = videos.video_scenes(media.folder_clips(job.videos), net, frozen)
-    for sentence in skipped:
+    listing = media.folder_clips(job.videos)
+    found, skipped = videos.video_scenes(listing.files, net, frozen)
+    for sentence in (*listing.skipped, *skipped):
         print(f"skipped: {sentence}")
     scenes, val = videos.hold_out(found)
     counter = fit_counter(composed.pools) if len(composed.pools) > 1 else None
