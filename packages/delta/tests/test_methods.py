@@ -1,7 +1,10 @@
 """The six methods and the one call that chooses everything."""
 
 import copy
+import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +14,7 @@ from claimkit.transfer.loop import FineTuning
 from claimkit.transfer.networks import CifarResNet, SmallCNN, reinitialise
 from claimkit.transfer.tasks import Task
 from delta import fit
-from delta.comparison import chosen, compare_task, curves
+from delta.comparison import chosen, compare_task, curves, doubts, seeds_needed
 from delta.methods import ALPHAS, regularizer
 
 VIEW = View(8, flip=False, mean=(0,), std=(1,))
@@ -84,3 +87,33 @@ def test_equal_seeds_pair_methods_and_a_weight_of_zero_changes_nothing(images, s
 def test_the_weight_is_chosen_on_validation_alone_and_the_smallest_of_equals():
     seeds = [[["t", "m", a, v, t, 0.0, 0] for a, v, t in ((1.0, 0.8, 0.9), (0.1, 0.8, 0.1), (0.01, 0.7, 1.0))]] * 2
     assert chosen(curves(seeds)["t"]["m"]) == 0.1
+
+
+def test_negative_controls_tell_which_recorded_tasks_decide_nothing():
+    record = json.loads((Path(__file__).parents[1] / "results" / "C3.full.json").read_text(encoding="utf-8"))
+
+    def seeds(node):
+        if isinstance(node, dict):
+            yield from [node["runs"]] if "runs" in node else [r for v in node.values() for r in seeds(v)]
+        elif isinstance(node, list):
+            yield from (r for v in node for r in seeds(v))
+
+    failed = {task: doubts(methods) for task, methods in curves(seeds(record)).items()}
+    assert failed["tiny-imagenet, ResNet-20"] == []
+    assert failed["flowers, MobileNetV2"] == [
+        "fm at its largest weight 0.1 is at 23.5, frozen at 57.4",
+        "delta at its largest weight 0.1 is at 23.0, frozen at 57.4",
+        "frozen (57.4) is not beaten by l2 (50.4)",
+    ]
+    assert len(failed["flowers, SqueezeNet"]) == 2
+    curve = {0.1: np.array([[0.5, 0.5], [0.5, 0.5]])}
+    assert doubts({"l2": curve}) == [] and doubts({"l2": curve, "scratch": curve}) == [
+        "scratch (50.0) is not beaten by l2 (50.0)"
+    ]
+
+
+def test_the_number_of_seeds_is_that_of_the_interval():
+    pilot = np.array([1.0, -1.0, 0.5, -0.5, 0.0])
+    n = seeds_needed(pilot)
+    half = {k: 2.1788 * pilot.std(ddof=1) / k**0.5 for k in (n,)}  # t at 12 degrees of freedom
+    assert n == 13 and half[n] <= 0.5 < 2.201 * pilot.std(ddof=1) / (n - 1) ** 0.5

@@ -67,3 +67,45 @@ def curves(seeds: Iterable[Sequence[Run]]) -> dict[str, dict[str, Curve]]:
 def chosen(curve: Curve) -> float:
     """The weight with the best mean validation accuracy, the smallest of equals."""
     return max(sorted(curve), key=lambda alpha: round(float(curve[alpha][:, 0].mean()), 9))
+
+
+LIMIT = 3.0
+"""Points within which feature maps held at the largest weight must come of a frozen extractor."""
+
+
+def doubts(methods: Mapping[str, Curve]) -> list[str]:
+    """Why a comparison on one task would decide nothing: one sentence for each negative control that fails.
+
+    As their weight grows, ``fm`` and ``delta`` hold the features where they are, so that they must come within three points
+    of ``frozen``, from below (from above more is left to learn); and plain ``l2`` must beat ``frozen`` and ``scratch``, or
+    there is nothing to gain by moving weights, or nothing in the source.
+
+    Args:
+        methods: Method to its curve; controls of methods that are not there are left out.
+    """
+    mean = {m: 100 * float(c[chosen(c)][:, 1].mean()) for m, c in methods.items()}
+    found = []
+    for method in ("fm", "delta"):
+        if method in methods and "frozen" in mean:
+            alpha = max(methods[method])
+            held = 100 * float(methods[method][alpha][:, 1].mean())
+            if held < mean["frozen"] - LIMIT:
+                found.append(f"{method} at its largest weight {alpha:g} is at {held:.1f}, frozen at {mean['frozen']:.1f}")
+    found += [
+        f"{other} ({mean[other]:.1f}) is not beaten by l2 ({mean['l2']:.1f})"
+        for other in ("frozen", "scratch")
+        if other in mean and "l2" in mean and mean["l2"] <= mean[other]
+    ]
+    return found
+
+
+def seeds_needed(differences: np.ndarray, half_width: float = 0.5, most: int = 100_000) -> int:
+    """Paired seeds at which the 95 % interval of a mean difference is at most ``+- half_width``, from a pilot's spread.
+
+    >>> seeds_needed(np.array([0.0, 1.0, -1.0, 0.5, -0.5]))
+    13
+    """
+    from scipy.stats import t
+
+    spread = float(np.std(differences, ddof=1))
+    return next((n for n in range(2, most) if t.ppf(0.975, n - 1) * spread <= half_width * n**0.5), most)

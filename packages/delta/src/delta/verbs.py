@@ -26,7 +26,7 @@ from claimkit.transfer.networks import SmallCNN, create, reinitialise
 from claimkit.transfer.tasks import Split, Task, carve
 from delta import photographs, plots
 from delta.attention import Attention, channel_attention
-from delta.comparison import Run, chosen, compare_task, curves
+from delta.comparison import Run, chosen, compare_task, curves, doubts
 from delta.methods import ALPHAS, Method, fine_tune, task_attention
 from delta.probe import Batches
 from delta.regularizer import DELTA
@@ -169,7 +169,10 @@ def compare(
         accuracy = mean_interval(100 * curve[alpha][:, 1], method, "%")
         rows[method] = {"alpha": alpha, "test accuracy": asdict(accuracy), "by seed": (100 * curve[alpha][:, 1]).tolist()}
         print(f"  {method:<8} alpha {alpha:<7g} {accuracy}")
-    write_atomic(out / "compare.json", json.dumps({"methods": rows, "settings": asdict(settings)}, indent=2) + "\n")
+    for doubt in (controls := doubts(table[task.name])):
+        print(f"  a negative control fails, so that this decides nothing between methods: {doubt}")
+    summary = {"methods": rows, "failed controls": controls, "settings": asdict(settings)}
+    write_atomic(out / "compare.json", json.dumps(summary, indent=2) + "\n")
     plots.alpha_curves(table, out / "compare.png")
     print(out)
 
