@@ -127,7 +127,7 @@ class ColourExecutor:
 
     def __init__(self, name: str, max_gain: float | None = None):
         if name not in METHODS:
-            raise InputError(f"there is no method {name!r}: expected network, {', '.join(METHODS)}")
+            raise InputError(f"there is no method {name!r}: expected network, regions, {', '.join(METHODS)}")
         self.method = METHODS[name]
         self.transfers = Transfers(self.method.transform, max_gain=max_gain)
         self.digest = COLOURS + name

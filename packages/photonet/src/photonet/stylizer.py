@@ -12,6 +12,7 @@ from claimkit.style.images import read_image
 from claimkit.style.padding import crop, pad_to_multiple
 from photonet.colour import COLOURS, ColourExecutor, has_matrix
 from photonet.executor import Executor
+from photonet.found import RegionExecutor
 from photonet.look import Table
 from photonet.network import PhotoNet
 from photonet.regions import checked, feathered, from_labels
@@ -38,7 +39,8 @@ class PhotoStylizer:
 
     Args:
         network: A network, or the name or bits of one in ``model``; its first when None.
-        method: ``network``, or a method of colours in :data:`photonet.colour.METHODS`.
+        method: ``network``, a method of colours in :data:`photonet.colour.METHODS`, or ``regions``: the matrix in regions
+            that :mod:`photonet.found` finds in both pictures.
         model: File of networks that ``photonet train`` wrote; the one that comes with the package when None.
         transform: Name in :data:`photonet.transforms.TRANSFORMS`, or a callable ``(x, s) -> z``; ``ot`` when None.
         max_gain: By how much a matrix may stretch a difference of the content; :data:`GAIN` of a method of colours, and of
@@ -67,13 +69,15 @@ class PhotoStylizer:
             raise InputError(f"pixels = {pixels}: expected at least 1")
         asked = network is not None or model is not None or transform is not None
         method = method or ("network" if asked else METHOD)
-        self.executor: Executor | ColourExecutor
+        self.executor: Executor | ColourExecutor | RegionExecutor
         if method == "network":
             loaded = network if isinstance(network, PhotoNet) else load_network(network, model)
             loaded = loaded.requires_grad_(False).to(torch.device(self.device))
             self.executor = Executor(loaded, "ot" if transform is None else transform, pixels=pixels, max_gain=max_gain)
         elif asked:
             raise InputError(f"the method {method!r} knows no network, model or transform of features: leave them out")
+        elif method == "regions":
+            self.executor = RegionExecutor(load_network().encoder, GAIN if max_gain is None else max_gain)
         else:
             bound = GAIN if max_gain is None and has_matrix(method) else max_gain
             self.executor = ColourExecutor(method, bound)

@@ -1,6 +1,6 @@
 """What the papers claim and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
-from photonet.claims import ablation, artistic, default, kernel, large, preserved, sharp, speed, video
+from photonet.claims import ablation, artistic, default, graded, kernel, large, preserved, sharp, speed, video
 
 EXPERIMENTS = [
     *sharp.EXPERIMENTS,
@@ -12,4 +12,5 @@ EXPERIMENTS = [
     *large.EXPERIMENTS,
     *video.EXPERIMENTS,
     *default.EXPERIMENTS,
+    *graded.EXPERIMENTS,
 ]
