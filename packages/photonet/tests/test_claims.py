@@ -9,11 +9,11 @@ import torch
 from claimkit.experiment import Job
 from claimkit.runner import reproduce
 from photonet.architecture import PRESETS
-from photonet.claims import EXPERIMENTS, ablation, artistic, kernel, large, preserved, sharp, speed, video
+from photonet.claims import EXPERIMENTS, ablation, artistic, default, graded, kernel, large, preserved, sharp, speed, video
 from photonet.claims.common import artistic_pairs, feature_distance, photo_pairs, style_distance, training_photographs
 from photonet.samples import photograph
 
-MINE = [f"N{i}" for i in range(1, 11)]
+MINE = [f"N{i}" for i in range(1, 13)]
 ENCODERS = "made up"
 
 
@@ -259,3 +259,62 @@ def test_development_data_have_the_pairs_and_keep_what_is_measured_out_of_traini
     measured = {name.split("|")[0] for name, *_ in artistic_pairs(artistic.Artistic(longest=64, development=True), job)}
     assert len(measured) == 9
     assert not {p.name for p in training_photographs(s, job)} & {name.split("/")[-1] for name in measured}
+
+
+GOOD = {"edges": 0.9, "style": 0.3, "halo": 0.2, "banding": 0.01, "seconds": 0.05}
+
+
+def default_values(**changes):
+    """The matrix, and a network with one quantity changed."""
+    matrix = {"edges": 0.9, "style": 0.4, "halo": 0.2, "banding": 0.01, "seconds": 0.01}
+    rows = {
+        k: {
+            n: [v] * 8
+            for n, v in ((default.MATRIX, matrix[k]), (default.KEPT, matrix[k]), ("photonas, ot", (GOOD | changes)[k]))
+        }
+        for k in matrix
+    }
+    rows["style"] = {n: spread(v[0]) for n, v in rows["style"].items()}
+    regions = {k: {"whole": []} for k in ("edges", "style", "halo", "banding")}
+    return {**rows, "regions": regions, "control": spread(0.8), "longest": 96, "encoders": ENCODERS}
+
+
+@pytest.mark.parametrize(
+    ("change", "missed", "kind"),
+    [
+        ({}, None, "reproduced"),
+        ({"edges": 0.87}, "edges", "direction reproduced"),
+        ({"halo": 0.4}, "halo", "direction reproduced"),
+        ({"banding": 0.03}, "banding", "direction reproduced"),
+        ({"seconds": 0.2}, "time", "direction reproduced"),
+        ({"style": 0.37}, "style", "direction reproduced"),
+        ({"style": 0.45}, "style", "not reproduced"),
+    ],
+)
+def test_the_rule_chooses_a_network_only_if_it_misses_no_bar(change, missed, kind):
+    value = default_values(**change)
+    verdict = default.judge_default([value])
+    assert verdict.kind == kind
+    bars = default.passes({k: value[k] for k in GOOD}, "photonas, ot")
+    assert [bar for bar, good in bars.items() if not good] == ([missed] if missed else [])
+    assert f"The rule chooses {default.KEPT if missed else 'photonas, ot'}" in verdict.reason
+
+
+def test_a_judge_that_does_not_see_a_transfer_decides_nothing():
+    assert default.judge_default([default_values() | {"control": spread(0.4)}]).kind == "not run"
+
+
+@pytest.mark.parametrize(
+    ("found", "whole", "given", "kind"),
+    [
+        (7, 10, 5, "reproduced"),
+        (9, 10, 5, "direction reproduced"),
+        (7, 12, 5, "direction reproduced"),
+        (10.5, 10, 5, "not reproduced"),
+        (7, 10, 10.5, "not run"),
+    ],
+)
+def test_regions_are_judged_by_the_error_to_the_truth(found, whole, given, kind):
+    light = {"mk": spread(10), graded.FOUND: spread(found), graded.GIVEN: spread(given)}
+    rows = {"mk": spread(10), graded.FOUND: spread(whole), graded.GIVEN: spread(10)}
+    assert graded.judge_graded([{"light": light, "whole": rows, "longest": 96}]).kind == kind

@@ -1,7 +1,7 @@
 """Regions that nobody drew: the encoder's features and the height in the picture, clustered in both pictures at once.
 
-A matrix knows which colours a picture has and not where; the encoder knows what is where. Positions of content and style that
-look alike (relu4_1, each picture normalised by itself, so that light does not count) and stand at a like height fall into one
+A matrix knows which colours a picture has and not where; the encoder knows what is where. Positions of content and style
+that look alike (relu4_1, each picture normalised by itself: light does not count) and stand at a like height fall into one
 cluster, and every cluster has a matrix of its own (Monge-Kantorovich), softly blended.
 """
 
@@ -114,8 +114,9 @@ def common_regions(
     both = both / both.std(0).clamp_min(1e-6).sqrt()
     heights = torch.cat([_height(content), _height(style)])
     points = torch.cat([both / both.std().clamp_min(1e-6), HEIGHT * heights], 1)
-    known = KMeans(min(clusters, len(points)), n_init=2, random_state=0).fit(points.double().numpy())
-    spread = max(known.inertia_ / len(points), 1e-9)
+    known = KMeans(min(clusters, len(points)), n_init=2, random_state=0)  # pyright: ignore[reportArgumentType]
+    known.fit(points.double().numpy())
+    spread = max(float(known.inertia_ or 0) / len(points), 1e-9)
     distances = torch.cdist(points.double(), torch.from_numpy(known.cluster_centers_).double()).square()
     kept = torch.arange(distances.shape[1])
     while True:

@@ -1,7 +1,7 @@
 """Grades with a truth: what a photographer does to a picture's colours, drawn at random, so that an error can be measured.
 
-The grades are ours to make: white balance, exposure and contrast curve, saturation, split toning; and light that changes from
-the top of a picture to its bottom, as between a sky and the ground, where two grades are blended.
+The grades are ours to make: white balance, exposure and contrast curve, saturation, split toning; and light that
+changes from the top of a picture to its bottom, as between a sky and the ground, where two grades are blended.
 """
 
 from dataclasses import dataclass

@@ -22,7 +22,7 @@ from photonet.walk import Smooth
 from photonet.weights import load_network, load_networks
 
 Picture: TypeAlias = Tensor | Path | str
-METHOD = "network"
+METHOD = "mk"
 """What is used without being asked."""
 GAIN = 5.0
 """Most by which a matrix of colours stretches a difference: a step of 8 bits, or the noise of a JPEG, then stays below what

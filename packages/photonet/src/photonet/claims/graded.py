@@ -1,4 +1,4 @@
-"""N12: graded photographs with a truth to compare with: how near does each method come to what the grade would have given?"""
+"""N12: graded photographs with a truth: how near does each method come to what the grade would have given?"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -122,14 +122,16 @@ EXPERIMENTS = [
             title="Where, not only which colours",
             paper="1912.02398",
             where="derived: what features know and a matrix of colours does not",
-            statement="A matrix in regions that the encoder finds in both pictures comes nearer to a grade whose light changes "
-            "over the picture than one matrix for all, and hardly less near to one grade for all.",
-            criterion="Left two thirds of a photograph as content, right two thirds graded as style; the truth is the content "
-            f"graded alike. Root mean squared error of the regions found at most {BAR:g} times the matrix's under light that "
-            f"changes, paired 95 % interval of the difference below 0, and at most {ROOM:g} times under one grade. Direction: "
-            "the interval. Control: with regions given (the blend of the grades itself) the error is smaller, interval.",
-            tolerance="Intervals by bootstrap over photographs. Power: on 12 photographs of the training split the difference "
-            "was 36 % with a spread of 25 %, so 79 see 6 %; clusters, softness and the weight of height were chosen there.",
+            statement="A matrix in regions that the encoder finds in both pictures comes nearer to a grade whose light "
+            "changes over the picture than one matrix for all, and hardly less near to one grade for all.",
+            criterion="Left two thirds of a photograph as content, right two thirds graded as style; the truth is the "
+            f"content graded alike. Root mean squared error of the regions found at most {BAR:g} times the matrix's under "
+            f"light that changes, paired 95 % interval of the difference below 0, and at most {ROOM:g} times under one "
+            "grade. Direction: the interval. Control: with regions given (the blend of the grades itself) the error is "
+            "smaller, interval.",
+            tolerance="Intervals by bootstrap over photographs. Power: on 12 photographs of the training split the "
+            "difference was 36 % with a spread of 25 %, so 79 see 6 %; clusters, softness and the weight of height were "
+            "chosen there.",
         ),
         {
             "smoke": Graded(photographs=2, longest=96),
