@@ -139,12 +139,13 @@ def check_scoring(folder, feature_party, values, predicted):
         for bad, code, what in (
             ({"rows": 3}, 400, "send"),
             ({"rows": [{"id": "c5", "values": {"zzz": 1}}]}, 400, "unknown column"),
-            ({"rows": [{"id": "nobody", "values": {}}]}, 400, "1 of 1 ids are not in"),
         ):
             found, said = post(address, bad)
             assert found == code
             assert what in said["error"]
         assert post(address.replace("/score", "/other"), {})[0] == 404
+        code, said = post(address, {"rows": [rows[0], {"id": "nobody", "values": {}}]})
+        assert (code, said["incomplete"], len(said["predictions"])) == (200, [1], 2)
         assert post(address, {"rows": rows[:1]})[1] == {"predictions": pytest.approx([predicted[5]])}
     finally:
         process.send_signal(signal.SIGINT)

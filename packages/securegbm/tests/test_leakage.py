@@ -297,23 +297,32 @@ def test_a_feature_party_that_requires_hiding_refuses_other_runs(columns, quick,
 
 
 def test_requests_beyond_what_a_tree_needs_end_the_session(columns, quick, pair):
-    """A label party cannot read off every column by asking for every split in one tree."""
+    """A label party cannot read off every column by asking for every split or many sums in one tree."""
     from securegbm.table import pack_rows
 
     run = pair(*columns[:2], quick())
     party, talk, session = run.feature, Endpoint(b"shared secret of the tests"), new_run()
-    everyone = pack_rows(np.arange(300), 300)
+    ones = [np.ones(300, dtype="<i8").tobytes()] * 2
+    greet(party, talk, session, run.label)
+    talk.decode(party.handle(talk.encode(Message(Kind.TREE, session, 0))))
+    for number in range(7):
+        rows = pack_rows(np.arange(300 - 10 * number), 300)
+        parts = [rows, *(part[: 8 * (300 - 10 * number)] for part in ones)]
+        answer = talk.decode(party.handle(talk.encode(Message(Kind.SUMS, session, 0, number, {}, parts))))
+        assert (answer.kind == Kind.ABORT) == (number == 6)
+    assert "than a tree of 3 leaves" in answer.fields["reason"]
+    greet(party, talk, session, run.label)
+    talk.decode(party.handle(talk.encode(Message(Kind.TREE, session, 0))))
+    talk.decode(party.handle(talk.encode(Message(Kind.SUMS, session, 0, 0, {}, [pack_rows(np.arange(300), 300), *ones]))))
     split = {"feature": 0, "threshold": 0, "default_left": True}
-    for kind, fields, parts, allowed in (
-        (Kind.SPLIT, split, [everyone], 2),
-        (Kind.SUMS, {}, [everyone, *[np.ones(300, dtype="<i8").tobytes()] * 2], 6),
-    ):
-        greet(party, talk, session, run.label)
-        talk.decode(party.handle(talk.encode(Message(Kind.TREE, session, 0))))
-        for number in range(allowed + 1):
-            answer = talk.decode(party.handle(talk.encode(Message(kind, session, 0, number, fields, parts))))
-            assert (answer.kind == Kind.ABORT) == (number == allowed)
-        assert "than a tree of 3 leaves" in answer.fields["reason"]
+    answer = talk.decode(
+        party.handle(talk.encode(Message(Kind.SPLIT, session, 0, 0, split, [pack_rows(np.arange(300), 300)])))
+    )
+    assert answer.kind == Kind.SPLIT
+    left = np.unpackbits(np.frombuffer(answer.part(0), np.uint8), count=300).astype(bool)
+    split = {"feature": 0, "threshold": 1, "default_left": True}
+    data = talk.encode(Message(Kind.SPLIT, session, 0, 1, split, [pack_rows(np.flatnonzero(left), 300)]))
+    assert "a node without sums" in talk.decode(party.handle(data)).fields["reason"]
     with pytest.raises(ProtocolError, match="trees of 2 to 5"):
         from securegbm.feature_policy import FeaturePolicy
 

@@ -18,6 +18,12 @@ from securegbm.table import Table
 class Echo:
     """Answers with what arrived."""
 
+    def limit(self):
+        return 8 * CHUNK
+
+    def oversized(self):
+        return b"too long"
+
     def handle(self, data):
         if data == b"slow":
             time.sleep(1.0)

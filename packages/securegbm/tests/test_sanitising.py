@@ -89,3 +89,60 @@ def test_only_targets_decode(attacked):
     cells = np.bincount((others * 16 // t).astype(int), minlength=16)
     statistic = ((cells - len(others) / 16) ** 2 / (len(others) / 16)).sum()
     assert statistic < 57.0
+
+
+def matching_masks(attacked, feature):
+    """How many of the 512 possible bins of one row explain the second polynomial of the reply, after the switch.
+
+    The product's second polynomial is a x P with a known to the label party and P one of 512 monomials; random numbers
+    and the switch do not touch it. Only the encryption of zero does. One coefficient (of 54 bits) tells.
+    """
+    import tenseal.sealapi as sealapi
+
+    from securegbm.packing import mask_positions
+
+    attacker, _, _, _, _ = attacked
+    ring, degree = feature.ring, feature.ring.parameters.degree
+    stride = degree // 512
+    upload = attacker.cipher.encrypt([np.array([12345])])
+    entries = np.array([[137]], dtype=np.int32)
+    reply = ring.load(sealapi.Ciphertext(), feature.histogram([upload], entries, 512, stride, range(1))[0][0])
+    ((_, plus, minus),) = mask_positions(entries, stride, degree)
+    assert (plus.tolist(), minus.tolist()) == ([137 * stride], [])
+    seen = reply.data(1)
+    found = []
+    for candidate in range(512):
+        cipher = feature.load(upload[0])
+        mask = np.zeros(degree, dtype=np.uint64)
+        mask[candidate * stride] = 1
+        plain = ring.plaintext(mask)
+        ring.evaluator.transform_to_ntt_inplace(plain, feature._first)
+        ring.evaluator.multiply_plain_inplace(cipher, plain)
+        ring.evaluator.transform_from_ntt_inplace(cipher)
+        for _ in range(feature._levels):
+            ring.evaluator.mod_switch_to_next_inplace(cipher)
+        if cipher.data(1) == seen:
+            found.append(candidate)
+    return found
+
+
+def test_the_encryption_of_zero_hides_which_mask_was_used(attacked, monkeypatch):
+    """Without it, exactly the row's own bin explains the reply; with it, none does."""
+    feature = attacked[1]
+    if feature.ring.parameters.toy is False:
+        pytest.skip("one set of parameters is enough")
+    assert matching_masks(attacked, feature) == []
+    evaluator, add = feature.ring.evaluator, feature.ring.evaluator.add_inplace
+
+    class WithoutZero:
+        def __getattr__(self, name):
+            return getattr(evaluator, name)
+
+        def add_inplace(self, cipher, other):
+            if other is not zero:
+                add(cipher, other)
+
+    zero = feature._encrypt_zero()
+    monkeypatch.setattr(feature, "_zero", lambda: zero)
+    monkeypatch.setattr(feature.ring, "evaluator", WithoutZero())
+    assert matching_masks(attacked, feature) == [137]

@@ -1,11 +1,9 @@
 """Bin edges exactly as LightGBM makes them, found by each party alone for its own columns (its `bin.cpp`).
 
 A column's edges depend on that column, the number of rows and the binning settings only, so edges made by each party
-for itself equal the edges of a joint data set. LightGBM does not expose the edges; it does write them as thresholds of
-trees. We let it grow, for each column, the one tree that separates every bin, and read the thresholds.
+for itself equal the edges of a joint data set (`tables.edges` reads them from LightGBM).
 """
 
-import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from securegbm.errors import SecureGBMError
+from securegbm.tables.edges import upper_edges
 
 ZERO_THRESHOLD = float(np.float32(1e-35))
 """Values with |x| at most this are LightGBM's zero."""
@@ -68,8 +67,11 @@ class BinLayout:
 
     @property
     def entries(self) -> npt.NDArray[np.int64]:
-        """The bins whose sums are ever asked for: LightGBM derives the most frequent one from the leaf's totals."""
-        return np.delete(np.arange(self.num_bin), self.most_freq_bin)
+        """The bins whose sums are asked for: all, so that a column's sums can be held against the node's.
+
+        LightGBM derives the most frequent bin's from the leaf's totals instead; so does the search.
+        """
+        return np.arange(self.num_bin if self.num_bin > 1 else 0)
 
     def goes_left(self, bins: Bins, threshold: int, default_left: bool) -> npt.NDArray[np.bool_]:
         """Which of `bins` a split at `threshold` sends to the left child; missing ones follow `default_left`."""
@@ -121,82 +123,68 @@ class ColumnBins:
         return left
 
 
-def _tree_thresholds(column: Floats, config: BinConfig) -> tuple[Floats, int]:
-    import lightgbm
-
-    settings = {
-        "max_bin": config.max_bin,
-        "min_data_in_bin": config.min_data_in_bin,
-        "feature_pre_filter": False,
-        "enable_bundle": False,
-        "verbose": -1,
-        "num_threads": 1,
-        "deterministic": True,
-        "force_col_wise": True,
-    }
-    data = lightgbm.Dataset(column[:, None], label=np.zeros(len(column)), params=settings, free_raw_data=False)
-    data.construct()
-    num_bin = int(data.feature_num_bin(0))
-    if num_bin <= 1:
-        return np.array([]), 1
-    rank = np.unique(column, return_inverse=True)[1].astype(np.float32)
-    gradient = rank.mean(dtype=np.float64).astype(np.float32) - rank
-    tree = settings | {
-        "objective": lambda _scores, _data: (gradient, np.ones_like(gradient)),
-        "num_leaves": max(num_bin, 2),
-        "min_data_in_leaf": 1,
-        "min_sum_hessian_in_leaf": 0.0,
-    }
-    text = lightgbm.train(tree, data, num_boost_round=1).model_to_string()
-    found = re.search(r"^threshold=(.*)$", text, re.MULTILINE)
-    values = np.unique(np.array(found.group(1).split(), dtype=np.float64)) if found else np.array([])
-    return values[values < 1e300], num_bin
-
-
 def find_bins(column: npt.ArrayLike, config: BinConfig, name: str = "column") -> ColumnBins:
-    """The bins LightGBM makes of one column.
+    """The bins LightGBM makes of one column; see `find_all_bins`.
 
     Args:
         column: `(rows,)` numbers, NaN allowed, infinities not.
         config: How to bin.
         name: What to call the column in an error.
+    """
+    return find_all_bins(_numbers(column, name)[:, None], config, [name])[0]
+
+
+def find_all_bins(values: Floats, config: BinConfig, names: list[str]) -> list[ColumnBins]:
+    """The bins LightGBM makes of every column.
+
+    Args:
+        values: `(rows, columns)` numbers, NaN allowed, infinities not.
+        config: How to bin.
+        names: What to call the columns in an error.
 
     Raises:
-        SecureGBMError: If the column is not numeric or holds infinities.
+        SecureGBMError: If a column is not numeric or holds infinities.
     """
-    try:
-        values = np.ascontiguousarray(column, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise SecureGBMError(f"{name} is not numeric; encode categories as numbers before training") from error
-    if np.isinf(values).any():
-        raise SecureGBMError(f"{name} holds infinite values; replace them by NaN or a finite bound")
-    missing: Missing = "nan" if np.isnan(values).any() else "none"
+    for column, name in zip(values.T, names, strict=True):
+        if np.isinf(column).any():
+            raise SecureGBMError(f"{name} holds infinite values; replace them by NaN or a finite bound")
     if config.zero_as_missing:
-        missing, values = "zero", np.nan_to_num(values, nan=0.0)
-    thresholds, num_bin = _tree_thresholds(values, config)
-    if num_bin <= 1:
-        return ColumnBins(np.array([np.inf]), BinLayout(1, "none", 0, 0))
-    ordinary = num_bin - (missing == "nan")
-    edges = set(thresholds.tolist())
-    if len(edges) < ordinary - 1:
-        edges |= {edge for edge in (-ZERO_THRESHOLD, ZERO_THRESHOLD) if (np.sign(values) == np.sign(edge)).any()}
-    if len(edges) != ordinary - 1:
-        raise SecureGBMError(
-            f"{name}: LightGBM has {ordinary} bins, but {len(edges) + 1} were found; report the column's distribution"
-        )
-    upper = np.append(np.sort(np.array(list(edges), dtype=np.float64)), np.inf)
-    if missing == "zero" and num_bin == 2:
-        missing = "none"
-    bins = np.searchsorted(upper, np.nan_to_num(values, nan=0.0), side="left")
-    bins[np.isnan(values)] = num_bin - 1
+        values = np.nan_to_num(values, nan=0.0)
+    varied = ~((values == values[:1]) | (np.isnan(values) & np.isnan(values[:1]))).all(axis=0)
+    one = ColumnBins(np.array([np.inf]), BinLayout(1, "none", 0, 0))
+    found = [one for _ in names]
+    columns = np.flatnonzero(varied)
+    if not len(columns):
+        return found
+    edges = upper_edges(values if varied.all() else values[:, varied], config.max_bin, config.min_data_in_bin)
+    for column, upper in zip(columns.tolist(), edges, strict=True):
+        found[column] = _describe(values[:, column], upper, config) or one
+    return found
+
+
+def _describe(values: Floats, upper: Floats, config: BinConfig) -> ColumnBins | None:
+    """A column with these edges; none when all values fall into one bin."""
+    num_bin, missing = len(upper), np.isnan(values)
+    kind: Missing = "zero" if config.zero_as_missing and num_bin > 2 else "nan" if np.isnan(upper[-1]) else "none"
+    upper = upper[~np.isnan(upper)].copy()
+    bins = np.searchsorted(upper, np.where(missing, 0.0, values), side="left")
+    if kind == "nan":
+        bins[missing] = num_bin - 1
     counts = np.bincount(bins, minlength=num_bin)
     if np.count_nonzero(counts) == 1:
-        return ColumnBins(np.array([np.inf]), BinLayout(1, "none", 0, 0))
+        return None
     default_bin = int(np.searchsorted(upper, 0.0, side="left"))
     most_freq = int(counts.argmax())
     if counts[most_freq] / len(values) < SPARSE_RATE:
         most_freq = default_bin
-    return ColumnBins(upper, BinLayout(num_bin, missing, default_bin, most_freq))
+    return ColumnBins(upper, BinLayout(num_bin, kind, default_bin, most_freq))
+
+
+def _numbers(column: npt.ArrayLike, name: str) -> Floats:
+    try:
+        return np.ascontiguousarray(column, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise SecureGBMError(f"{name} is not numeric; encode categories as numbers before training") from error
 
 
 class EntryIndex:
@@ -220,5 +208,5 @@ class EntryIndex:
         self._of[self.feature, self.bin] = np.arange(self.size)
 
     def __call__(self, bins: Bins) -> npt.NDArray[np.int32]:
-        """`(rows, features)` bin numbers to pair numbers; -1 where the bin is the most frequent one."""
+        """`(rows, features)` bin numbers to pair numbers; -1 in columns of one bin."""
         return self._of[np.arange(bins.shape[1]), bins].astype(np.int32)

@@ -54,11 +54,12 @@ class Identity:
         Raises:
             SecureGBMError: If a file is missing, a certificate is not valid now, or the fingerprint differs.
         """
+        lines = tuple(_line_of(folder, name) for name in (own, peer))
         paths = [folder / f"{own}.crt", folder / f"{own}.key", folder / f"{peer}.crt"]
         for path in paths:
             if not path.exists():
                 raise SecureGBMError(f"{path} is missing; run `securegbm certs` and exchange the .crt files")
-        found = cls(paths[0].read_bytes(), paths[1].read_bytes(), paths[2].read_bytes())
+        found = cls(paths[0].read_bytes(), paths[1].read_bytes(), paths[2].read_bytes(), (lines[0], lines[1]))
         for pem, path in ((found.certificate, paths[0]), (found.peer, paths[2])):
             check_dates(pem, path.name)
         if pinned is not None and fingerprint(found.peer) != pinned.replace(":", "").lower():
@@ -78,6 +79,12 @@ def shared_secret(identity: Identity) -> bytes:
         raise SecureGBMError("the certificates must carry P-256 keys; make them with `securegbm certs`")
     shared = own.exchange(ec.ECDH(), peer)
     return HKDF(hashes.SHA256(), 32, None, b"securegbm shared secret").derive(shared)
+
+
+def _line_of(folder: Path, name: str) -> str:
+    """Fingerprint of the first certificate of a party whose keys were rotated; empty when they never were."""
+    path = folder / f"{name}.line"
+    return path.read_text().strip() if path.exists() else ""
 
 
 def parties_of(identity: Identity) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from securegbm.errors import PeerError, ProtocolError, SecureGBMError, SessionLostError
 from securegbm.messages import Endpoint, Kind, Log, Message, session_of
+from securegbm.wire.schema import REPLIES, check
 
 
 class Channel(Protocol):
@@ -22,6 +23,14 @@ class Party(Protocol):
 
     def handle(self, data: bytes) -> bytes:
         """Answer one."""
+        ...
+
+    def limit(self) -> int:
+        """Bytes of the longest message that is read now."""
+        ...
+
+    def oversized(self) -> bytes:
+        """The answer to a longer one."""
         ...
 
 
@@ -86,6 +95,7 @@ class Conversation:
         self.bytes_sent += len(data)
         self.bytes_received += len(answer)
         reply = self._endpoint.decode(answer)
+        check(reply, REPLIES)
         if reply.kind == Kind.ABORT:
             reason = f"the feature party ended the session: {reply.fields.get('reason')}"
             raise (SessionLostError if reply.fields.get("lost") else PeerError)(reason)

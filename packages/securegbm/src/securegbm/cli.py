@@ -8,7 +8,7 @@ from claimkit.cli import main as run
 from securegbm.app.model_commands import models_list, models_retire, models_show, models_use
 from securegbm.party_commands import party_a_predict, party_a_serve, party_a_train, party_b_serve
 
-TWO_WORDS = ("party-a", "party-b", "models")
+TWO_WORDS = ("party-a", "party-b", "models", "certs")
 """First words of the verbs that are two."""
 
 CITATION = """
@@ -34,6 +34,31 @@ def certs(name: str = "party-a", out: Path = Path("certs"), days: int = 365) -> 
     from securegbm import verbs
 
     verbs.certs(name, out, days)
+
+
+def certs_rotate(name: str = "party-a", out: Path = Path("certs"), days: int = 365) -> None:
+    """Replace this party's certificate and key by new ones; runs and models stay valid.
+
+    Args:
+        name: party-a or party-b: whose key is replaced, on its own machine.
+        out: Folder of the files.
+        days: Validity.
+    """
+    from securegbm import verbs
+
+    verbs.certs_rotate(name, out, days)
+
+
+def certs_accept(name: str = "party-b", out: Path = Path("certs")) -> None:
+    """Take over the other party's new certificate, which its old key signed (NAME.rotation in the same folder).
+
+    Args:
+        name: The other party: party-a or party-b.
+        out: Folder of the files.
+    """
+    from securegbm import verbs
+
+    verbs.certs_accept(name, out)
 
 
 def export(
@@ -101,6 +126,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             "export": export,
             "audit": audit,
             "demo": demo,
+            "certs rotate": certs_rotate,
+            "certs accept": certs_accept,
             "models list": models_list,
             "models show": models_show,
             "models retire": models_retire,

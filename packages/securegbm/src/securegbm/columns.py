@@ -7,6 +7,8 @@ from securegbm.channel import Conversation
 from securegbm.growth import Rows
 from securegbm.messages import Kind
 from securegbm.objectives import FixedPoint, Floats
+from securegbm.parties.checks import SumChecks
+from securegbm.parties.spot_checks import SpotChecks
 from securegbm.search import Flags, Split
 from securegbm.sums import LabelSums
 from securegbm.table import pack_rows, unpack_bits
@@ -51,8 +53,18 @@ class BothColumns:
     """Own columns, then the feature party's columns through the protocol (P2 to P6)."""
 
     def __init__(
-        self, own: OwnColumns, talk: Conversation, sums: LabelSums, tree: int, sampled: Rows, n_rows: int, hides: bool
+        self,
+        own: OwnColumns,
+        talk: Conversation,
+        sums: LabelSums,
+        tree: int,
+        sampled: Rows,
+        n_rows: int,
+        hides: bool,
+        checks: SumChecks,
+        spot: SpotChecks | None = None,
     ) -> None:
+        self._checks, self._spot = checks, spot
         self._own, self._talk, self._hidden = own, talk, sums
         self._tree, self._sampled, self._n_rows, self._hides = tree, sampled, n_rows, hides
         self._asked = self._splits = 0
@@ -77,6 +89,7 @@ class BothColumns:
         reply = self._talk.ask(Kind.SUMS, self._tree, self._asked, fields, naming + parts)
         self._asked += 1
         found = self._hidden.reveal(header, reply.parts, len(sent))
+        self._checks.sums(found, [vector[rows] for vector in vectors])
         mine = self._own.sums(rows)
         gradient, hessian = (
             np.concatenate([own, other.astype(np.float64) * vector.step])
@@ -97,6 +110,16 @@ class BothColumns:
         number, self._splits = self._splits, self._splits + 1
         if self._hides:
             reply = self._talk.ask(Kind.SPLIT, self._tree, number, fields | {"all_rows": True})
-            return unpack_bits(reply.part(0), self._n_rows)[rows]
+            left = unpack_bits(reply.part(0), self._n_rows)[rows]
+            return self._checked(split, rows, left)
         reply = self._talk.ask(Kind.SPLIT, self._tree, number, fields, [pack_rows(rows, self._n_rows)])
-        return unpack_bits(reply.part(0), len(rows))
+        return self._checked(split, rows, unpack_bits(reply.part(0), len(rows)))
+
+    def _checked(self, split: Split, rows: Rows, left: Flags) -> Flags:
+        column = split.feature - len(self._own.layouts)
+        vectors, is_sampled = self._own.vectors, np.isin(rows, self._sampled, assume_unique=True)
+        own = [vector.integers[rows[is_sampled]] for vector in vectors]
+        self._checks.decision(split, column, left[is_sampled], own, (vectors[0].step, vectors[1].step))
+        if self._spot is not None:
+            self._spot.check(self._talk, self._tree, split, column, rows, left)
+        return left

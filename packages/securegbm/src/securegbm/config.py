@@ -38,6 +38,8 @@ class TrainConfig:
         encryption: `standard`, `strong`, `toy` (tests, demonstrations) or `none` (no secrecy at all).
         merge_replies: Merge reply ciphertexts: fewer bytes for slow links, more work for the feature party.
         stride: Fixed rows per ciphertext; none chooses for the fewest bytes.
+        spot_checks: Cells of the feature party's binned table that are opened after each of its splits, to hold its
+            decisions against the table it committed to at the greeting; it must grant them (`open_cells`).
         seed: Of row sampling and of the held-out rows.
     """
 
@@ -59,6 +61,7 @@ class TrainConfig:
     encryption: Encryption = "standard"
     merge_replies: bool = False
     stride: int | None = None
+    spot_checks: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:

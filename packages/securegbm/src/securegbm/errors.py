@@ -11,6 +11,10 @@ class ProtocolError(SecureGBMError):
     """A message was tampered with, replayed, reordered or does not fit the agreed session."""
 
 
+class ForgedError(ProtocolError):
+    """A message does not carry the shared secret's digest: whoever sent it, nothing may change because of it."""
+
+
 class SessionLostError(SecureGBMError):
     """The peer no longer knows this session (it was restarted): greet it again and continue from the last tree."""
 

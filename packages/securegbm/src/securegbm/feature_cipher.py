@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as sealapi
 
+from securegbm.crypto.noise import discrete_gaussian
 from securegbm.errors import SecureGBMError
 from securegbm.packing import mask_positions, target_positions
 from securegbm.parameters import BFVParameters
@@ -34,11 +35,18 @@ class FeatureCipher:
         public_key: The label party's saved public key.
         galois_keys: Its saved Galois keys; needed when replies are merged.
         cache_bytes: Memory for masks of row sets that come again (the root's).
+        noise: Standard deviation of the noise added to every sum, in units of the integers.
     """
 
     def __init__(
-        self, parameters: BFVParameters, public_key: bytes, galois_keys: bytes = b"", cache_bytes: int = 1 << 29
+        self,
+        parameters: BFVParameters,
+        public_key: bytes,
+        galois_keys: bytes = b"",
+        cache_bytes: int = 1 << 29,
+        noise: float = 0.0,
     ) -> None:
+        self._noise = noise
         self.ring = Ring(parameters)
         self._public = sealapi.Encryptor(self.ring.context, self.ring.load(sealapi.PublicKey(), public_key))
         self._galois = self.ring.load(sealapi.GaloisKeys(), galois_keys) if parameters.merge else None
@@ -134,7 +142,7 @@ class FeatureCipher:
             parts = [self._plain_form(sums.get(output)) for output in range(first, first + merge)]
             cipher = self._merge(parts, stride) if merge > 1 else parts[0]
             if sanitise:
-                cipher = self._sanitise(cipher, where[which == first // merge])
+                cipher = self._sanitise(cipher, where[which == first // merge], merge)
             replies.append(self.ring.scratch.dump(cipher))
         return replies
 
@@ -184,10 +192,11 @@ class FeatureCipher:
             parts, shift = merged, shift // 2
         return parts[0]
 
-    def _sanitise(self, cipher: Any, targets: Ints) -> Any:
+    def _sanitise(self, cipher: Any, targets: Ints, merge: int = 1) -> Any:
         evaluator = self.ring.evaluator
         noise = uniform_below(self.ring.parameters.plain_modulus, self.ring.parameters.degree)
-        noise[targets] = 0
+        added = discrete_gaussian(self._noise, len(targets)) * merge
+        noise[targets] = (added % self.ring.parameters.plain_modulus).astype(np.uint64)
         evaluator.add_plain_inplace(cipher, self.ring.plaintext(noise))
         evaluator.add_inplace(cipher, self._zero())
         for _ in range(self._levels):

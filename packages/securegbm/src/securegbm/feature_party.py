@@ -1,7 +1,6 @@
 """The feature party B: owns columns, answers requests, remembers which of its splits were chosen, and nothing else."""
 
 import secrets
-import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from securegbm.binning import BinConfig, ColumnBins
-from securegbm.errors import ProtocolError, SecureGBMError, SessionLostError
+from securegbm.errors import ForgedError, ProtocolError, SecureGBMError, SessionLostError
 from securegbm.feature_policy import FeaturePolicy
-from securegbm.feature_run import Answer, FeatureRun
+from securegbm.feature_run import SMALL, Answer, FeatureRun
 from securegbm.messages import Endpoint, Kind, Log, Message, digest_of, peek
 from securegbm.model import FeatureHalf, FeatureSplit
 from securegbm.parties.registry import Registry
+from securegbm.predict import MOST_SCORED
 from securegbm.store import TreeStore, dump_json, read_json, write_atomically
 from securegbm.table import Table
+from securegbm.wire.schema import REQUESTS, check
 
 
 class FeatureParty:
@@ -85,20 +86,43 @@ class FeatureParty:
                     raise SessionLostError("the feature party was restarted; greet it again")
                 message = self._endpoint.decode(data)
                 session = message.session
+                check(message, REQUESTS)
                 reply = self._endpoint.encode(self._answer(message))
                 self._retry = (digest_of(data), reply)
+            except ForgedError as error:
+                self._tell(f"{error} (what this party does goes on)")
+                return self._refusal(session, str(error), lost=False)
             except SecureGBMError as error:
                 return self._abort(session, str(error), lost=isinstance(error, SessionLostError))
-            except (KeyError, TypeError, ValueError, IndexError, struct.error):
-                return self._abort(session, "a message lacks a field or has a wrong one; the session ends", lost=False)
             except (OSError, MemoryError) as error:
                 return self._abort(session, f"the feature party's machine failed it ({type(error).__name__})", lost=False)
+            except Exception as error:  # whatever arrives must not end the server
+                return self._abort(session, f"a message cannot be answered ({type(error).__name__}); it ends", lost=False)
             return reply
+
+    def limit(self) -> int:
+        """Bytes of the longest message that is read now: what was agreed at the greeting can need no more."""
+        run, session = self._run, self._session
+        if run is not None:
+            return run.limit
+        trees = max([split.tree for split in self.half(session).splits], default=0) + 1 if session is not None else 0
+        return SMALL + (16 + 8 * trees) * MOST_SCORED if session is not None else SMALL
+
+    def oversized(self) -> bytes:
+        """The answer to a message that is longer; it was not read, so nothing changes."""
+        if self._session is None:
+            return self._refusal(bytes(16), "the feature party was restarted; greet it again", lost=True)
+        reason = "a message is longer than what was agreed needs"
+        self._tell(reason)
+        return self._refusal(bytes(16), reason, lost=False)
 
     def _abort(self, session: bytes, reason: str, lost: bool) -> bytes:
         self.close()
         self._retry = None
         self._tell(reason)
+        return self._refusal(session, reason, lost)
+
+    def _refusal(self, session: bytes, reason: str, lost: bool) -> bytes:
         return self._endpoint.encode(Message(Kind.ABORT, session, fields={"reason": reason, "lost": lost}))
 
     def _answer(self, message: Message) -> Message:
@@ -124,7 +148,13 @@ class FeatureParty:
             return run.begin(message)
         if message.kind == Kind.FINISH:
             return self._finish(message)
-        answers = {Kind.KEYS: run.keys, Kind.SUMS: run.sums, Kind.SPLIT: run.split, Kind.COMMIT: run.commit}
+        answers = {
+            Kind.KEYS: run.keys,
+            Kind.SUMS: run.sums,
+            Kind.SPLIT: run.split,
+            Kind.COMMIT: run.commit,
+            Kind.OPEN: run.open,
+        }
         return answers[message.kind](message)
 
     def store(self, run: bytes) -> TreeStore:
@@ -173,6 +203,11 @@ class FeatureParty:
             half = self.half(message.session)
             self._session = message.session
             return nonce | {"splits": [split.tree for split in half.splits]}
+        if message.fields.get("label") in self.table.names:
+            self._tell(
+                f"the label party's label is called {message.fields['label']!r}, like one of your columns; labels belong to "
+                "the label party alone, check that it is not the same"
+            )
         parameters = self.policy.check(message.fields, self.table, self.key)
         named = message.fields.get("continues")
         continued = self._known(bytes.fromhex(named["run"])) if named else None
@@ -198,16 +233,19 @@ class FeatureParty:
 
     def _evaluate(self, message: Message) -> Answer:
         tokens = message.parts[0]
+        if len(tokens) % 16 or len(tokens) > 16 * MOST_SCORED:
+            raise ProtocolError(f"a prediction asks for more than {MOST_SCORED} rows, or for half a row; the session ends")
         rows = [self._row_of.get(tokens[at : at + 16], -1) for at in range(0, len(tokens), 16)]
-        if min(rows, default=0) < 0:
-            raise SecureGBMError(
-                f"{rows.count(-1)} of {len(rows)} ids are not in the feature party's serving table; send known ids"
-            )
+        known = np.array(rows, dtype=np.int64) >= 0
+        if self.policy.unknown == "refuse" and not known.all():
+            raise SecureGBMError("the feature party answers no batch with rows that not both parties know")
         values = self.serving.values[np.array(rows, dtype=np.int64)]
+        values[~known] = np.nan
+        flags = [np.packbits(known).tobytes()] if self.policy.unknown == "flag" else []
         half = self.half(message.session)
         if message.fields.get("path_only"):
             pairs = np.frombuffer(message.parts[1], dtype="<u4").reshape(-1, 2)
             if pairs.size and (pairs[:, 0].max() >= len(rows) or pairs[:, 1].max() >= len(half.splits)):
                 raise ProtocolError("a prediction asks for a row or a split that does not exist; the session ends")
-            return {}, [np.packbits(half.decide_pairs(values, pairs)).tobytes()]
-        return {}, [np.packbits(half.decide(values)).tobytes()]
+            return {}, [np.packbits(half.decide_pairs(values, pairs)).tobytes(), *flags]
+        return {}, [np.packbits(half.decide(values)).tobytes(), *flags]

@@ -1,6 +1,7 @@
 """A training run at the feature party after its greeting: keys, row sets, sums, and the splits of the open tree."""
 
 import hashlib
+import math
 import secrets
 from typing import Any
 
@@ -9,11 +10,14 @@ import numpy.typing as npt
 
 from securegbm.binning import BinConfig, EntryIndex
 from securegbm.blanking import merge_small_bins
+from securegbm.crypto.commitment import Commitment
 from securegbm.errors import ProtocolError, SecureGBMError
 from securegbm.feature_policy import FeaturePolicy
 from securegbm.messages import Kind, Message
 from securegbm.model import FeatureSplit
 from securegbm.parameters import BFVParameters
+from securegbm.parties.ledger import Ledger
+from securegbm.parties.nodes import Nodes
 from securegbm.parties.registry import now
 from securegbm.store import NO_TREE, TreeStore, binding_of, dump_json, read_json, write_atomically
 from securegbm.sums import EncryptedFeatureSums, FeatureSums, PlainFeatureSums
@@ -21,6 +25,10 @@ from securegbm.table import Table, unpack_bits
 
 Answer = tuple[dict[str, Any], list[bytes]]
 """Fields and parts of a reply."""
+
+
+SMALL = 1 << 20
+"""Bytes that any message may have."""
 
 
 class FeatureRun:
@@ -69,11 +77,37 @@ class FeatureRun:
         self._columns = [self.edges[i] for i in self._column_of]
         self._bins = bins[:, self._column_of]
         self._index = EntryIndex([column.layout for column in self._columns])
-        self._sums: FeatureSums | None = PlainFeatureSums(self._index.size) if parameters is None else None
-        self._leaves, self._asked = int(fields["leaves"]), 0
+        self._noise = round(policy.noise * (1 << int(fields["privacy_bits"])))
+        self._sums: FeatureSums | None = PlainFeatureSums(self._index.size, self._noise) if parameters is None else None
+        self._leaves, self._stride = int(fields["leaves"]), int(fields.get("stride") or 0)
+        most = policy.max_sums or 2 * self._leaves * (2 * int(fields["trees"]) + 32)
+        self._ledger = Ledger(store, most, policy.open_cells, 2 * self._leaves)
+        self._commitment: Commitment | None = None
+        if policy.open_cells:
+            self._commitment = Commitment(self._bins, bytes.fromhex(store.bound["salt"]))
+        self._nodes: Nodes | None = None
+        self._asked, self._split_rows = 0, np.empty(0, dtype=np.int64)
         self.tree = -1
         self._rows: npt.NDArray[np.int64] | None = None
         self._pending: list[FeatureSplit] = []
+
+    @property
+    def limit(self) -> int:
+        """Bytes of the longest message that what was agreed at the greeting can need."""
+        n, parameters = self._n_rows, self._parameters
+        if parameters is None:
+            return SMALL + n // 8 + 16 * n
+        degree, data_primes = parameters.degree, len(parameters.coeff_bits) - 1
+        blocks = n / degree + 2 * math.sqrt(n * self._index.size / degree) + 2  # adaptive strides lie within 2^0.7
+        if parameters.merge:
+            blocks = max(blocks, n / 512 + 1)
+        if self._stride:
+            blocks = n / self._stride + 1
+        cipher = 8 * degree * data_primes * 1.05 + 1024
+        keys = 2 * cipher + (
+            degree.bit_length() * 2 * data_primes * (data_primes + 1) * 8 * degree if parameters.merge else 0
+        )
+        return int(SMALL + n // 8 + max(2 * blocks * (cipher + 8), 2 * keys))
 
     def close(self) -> None:
         """End worker processes."""
@@ -88,6 +122,8 @@ class FeatureRun:
             "binding": binding_of(self._store.bound),
             "layouts": [vars(column.layout) for column in self._columns],
             "min_bin_rows": self._policy.min_bin_rows,
+            "noise": self._noise,
+            "commitment": self._commitment.root if self._commitment is not None else "",
         }
 
     def _agree(self, fields: dict[str, Any]) -> int:
@@ -115,7 +151,7 @@ class FeatureRun:
         if self._parameters is None or self._sums is not None:
             raise ProtocolError("keys were not expected now; the session ends")
         self._sums = EncryptedFeatureSums(
-            self._parameters, message.parts, self._index.size, self._policy.workers, self._policy.cache_bytes
+            self._parameters, message.parts, self._index.size, self._policy.workers, self._policy.cache_bytes, self._noise
         )
         return {}, []
 
@@ -127,7 +163,9 @@ class FeatureRun:
             raise ProtocolError(f"tree {message.tree} cannot begin after {len(self._store.records)} trees; the session ends")
         rows = np.flatnonzero(unpack_bits(message.parts[0], self._n_rows)) if self._hides else None
         self._store.truncate(message.tree)
+        self._ledger.begin(self._n_rows)
         self._pending, self.tree, self._rows, self._asked = [], message.tree, rows, 0
+        self._nodes = None if self._hides else Nodes(self._policy.min_node_rows)
         return {}, []
 
     def _rows_of(self, message: Message) -> tuple[npt.NDArray[np.int64], list[bytes]]:
@@ -145,9 +183,12 @@ class FeatureRun:
     def sums(self, message: Message) -> Answer:
         """Encrypted sums over the rows of a node, per bin."""
         rows, parts = self._rows_of(message)
+        self._ledger.ask(rows)
         self._asked += 1
-        if self._asked > 2 * self._leaves:
-            raise ProtocolError(f"more sums were asked for than a tree of {self._leaves} leaves needs; the session ends")
+        if self._nodes is not None:
+            self._nodes.sums(_flags(rows, self._n_rows))
+        if message.node != self._asked - 1:
+            raise ProtocolError("sums of a tree are not numbered in their order; the session ends")
         if self._sums is None:
             raise ProtocolError("sums were asked for before keys were sent; the session ends")
         bins = self._bins[rows]
@@ -171,8 +212,13 @@ class FeatureRun:
         column, default_left = self._columns[feature], bool(fields["default_left"])
         upper = float(column.upper[min(threshold, len(column.upper) - 1)])
         number = self._column_of[feature]
+        if len(self._pending) + 1 >= 2 * self._asked:
+            raise ProtocolError("a split was asked for of a node without sums; the session ends")
         self._pending.append(FeatureSplit(message.tree, message.node, number, threshold, upper, default_left))
         left = column.layout.goes_left(self._bins[rows, feature], threshold, default_left)
+        if self._nodes is not None:
+            self._nodes.split(_flags(rows, self._n_rows), _flags(rows[left], self._n_rows))
+        self._split_rows = rows
         return {}, [np.packbits(left).tobytes()]
 
     def commit(self, message: Message) -> Answer:
@@ -181,8 +227,28 @@ class FeatureRun:
             raise ProtocolError(f"tree {message.tree} cannot be committed now; the session ends")
         splits = [vars(split) for split in self._pending]
         self._store.append({"bins": vars(self.bins_config), "splits": splits, "transcript": message.transcript.hex()})
+        self._ledger.commit()
         self._pending, self._agreed = [], len(self._store.records)
-        return {"committed": len(self._store.records)}, []
+        account = self._ledger.epsilon(self._policy.noise, len(self._columns))
+        told = {"epsilon": f"{account:.4g} at delta 1e-06"} if self._noise else {}
+        return {"committed": len(self._store.records)} | told, []
+
+    def open(self, message: Message) -> Answer:
+        """Open the split column's cells of some rows of the node that was split last."""
+        rows = np.frombuffer(message.parts[0], dtype="<u4").astype(np.int64)
+        if self._commitment is None or not self._pending or not len(rows) or not np.isin(rows, self._split_rows).all():
+            raise ProtocolError("cells were to be opened that are in no node just split, or none may be; the session ends")
+        self._ledger.open(len(rows))
+        column = self._column_of.index(self._pending[-1].feature)
+        opened = [self._commitment.open(int(row), column) for row in rows]
+        values = np.array([cell.value for cell in opened], dtype="<u2").tobytes()
+        return {}, [values, *(b"".join(getattr(cell, name) for cell in opened) for name in ("salt", "cells", "path"))]
+
+
+def _flags(rows: npt.NDArray[np.int64], n_rows: int) -> npt.NDArray[np.bool_]:
+    found = np.zeros(n_rows, dtype=bool)
+    found[rows] = True
+    return found
 
 
 def _continue(store: TreeStore, other: TreeStore, named: dict[str, Any], bound: dict[str, Any]) -> None:

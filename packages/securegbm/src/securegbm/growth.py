@@ -68,7 +68,7 @@ class Grower:
     Args:
         search: The threshold search over all features.
         config: Shape of a tree.
-        subtract: Derive the larger child's sums from its parent's (off when sums are not additive: `min_bin_rows`).
+        subtract: Derive the larger child's sums from its parent's (off when sums are not additive: `min_bin_rows`, noise).
     """
 
     search: SplitSearch
@@ -118,7 +118,8 @@ class Grower:
         sides = [(leaf.rows[side], leaf.rows[side & is_member]) for side in (goes_left, ~goes_left)]
         if not self.subtract:
             left_totals, right_totals = columns.totals(sides[0][1]), columns.totals(sides[1][1])
-            left_value, right_value = (self.search.rules.output(*totals) for totals in (left_totals, right_totals))
+            output = self.search.rules.output
+            left_value, right_value = (output(*t) if t[1] > 0 else 0.0 for t in (left_totals, right_totals))
         left = _Leaf(*sides[0], left_totals, leaf.depth + 1, left_value, parent=node, is_left=True)
         right = _Leaf(*sides[1], right_totals, leaf.depth + 1, right_value, parent=node, is_left=False)
         tree.add_split(index, best, leaf.value, leaf.parent, leaf.is_left, len(left.sampled), len(right.sampled))
@@ -128,6 +129,7 @@ class Grower:
         fewest = 2 * self.search.rules.min_data_in_leaf
         too_deep = 0 < self.config.max_depth <= left.depth
         too_small = len(left.sampled) < fewest and len(right.sampled) < fewest
+        too_small |= not (len(left.sampled) and len(right.sampled))  # noise may choose an edge with nobody beyond it
         is_last = len(leaves) + 1 >= self.config.num_leaves
         if not (too_deep or too_small or is_last):
             self._search_children(columns, leaf, smaller, larger)

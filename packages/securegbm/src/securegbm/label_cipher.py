@@ -86,7 +86,7 @@ class LabelCipher:
         out = []
         for offset, reply in enumerate(replies):
             cipher = self.ring.load(sealapi.Ciphertext(), reply)
-            if offset == 0 and self._decryptor.invariant_noise_budget(cipher) < LEAST_BUDGET:
+            if self._decryptor.invariant_noise_budget(cipher) < LEAST_BUDGET:
                 raise ProtocolError("a reply has no noise budget left; both parties must use the same parameters")
             plain = self._decrypt(cipher)
             count = plain.coeff_count()

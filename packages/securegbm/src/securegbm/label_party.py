@@ -227,7 +227,7 @@ class LabelParty:
             grower = Grower(SplitSearch(self._own.layouts, rules), config.growth)
             return grower.grow(self._own, everyone, sampled, config.learning_rate)
         search = SplitSearch([*self._own.layouts, *session.layouts], rules)
-        grower = Grower(search, config.growth, subtract=not session.merges_bins)
+        grower = Grower(search, config.growth, subtract=session.adds_up)
         both = session.columns(self._own, number, np.flatnonzero(sampled), len(sampled))
         return grower.grow(both, everyone, sampled, config.learning_rate)
 

@@ -10,6 +10,8 @@ from securegbm.config import TrainConfig
 from securegbm.errors import SecureGBMError
 from securegbm.messages import Kind, Message
 from securegbm.parameters import BFVParameters
+from securegbm.parties.checks import SumChecks
+from securegbm.parties.spot_checks import SpotChecks
 from securegbm.search import Flags
 from securegbm.store import TreeStore, binding_of
 from securegbm.sums import EncryptedLabelSums, LabelSums, PlainLabelSums
@@ -31,7 +33,8 @@ class LabelSession:
 
     Attributes:
         layouts: What the feature party said of its columns.
-        merges_bins: It merges small bins, so that sums of a parent and its children do not add up.
+        merges_bins: It merges small bins, so that a split's sums are not those of the rows that go left.
+        adds_up: Sums of two children are those of their parent: it neither merges bins nor adds noise.
     """
 
     def __init__(
@@ -49,8 +52,10 @@ class LabelSession:
         self._talk, self._table, self._config = talk, table, config
         self._label_name, self._key, self._workers = label_name, key, workers
         self.layouts: list[BinLayout] = []
-        self.merges_bins = False
+        self.merges_bins, self.adds_up = False, True
         self._sums: LabelSums | None = None
+        self._spot: SpotChecks | None = None
+        self._noise = 0.0
 
     @property
     def traffic(self) -> tuple[int, int]:
@@ -82,6 +87,7 @@ class LabelSession:
                 "privacy_bits": config.privacy_bits,
                 "encryption": config.encryption,
                 "parameters": parameters.to_dict() if parameters else None,
+                "stride": config.stride,
                 "job": store.bound["job"],
                 "binding": binding_of(store.bound),
                 "committed": held,
@@ -95,11 +101,16 @@ class LabelSession:
         self._check_partner(reply, both, held)
         self.layouts = [BinLayout(**layout) for layout in reply.field("layouts")]
         self.merges_bins = reply.field("min_bin_rows") > 1
+        self.adds_up = not self.merges_bins and reply.field("noise") == 0
+        self._noise = float(reply.field("noise"))
+        if config.spot_checks:
+            self._spot = SpotChecks(str(reply.field("commitment")), config.spot_checks, n_rows, self.layouts)
+            store.bind("commitment.json", {"binned table": reply.field("commitment")}, anew=both == 0)
         n_entries = EntryIndex(self.layouts).size
         if n_entries == 0:
             raise SecureGBMError("every column of the feature party is constant; there is nothing to learn from them")
         if parameters is None:
-            self._sums = PlainLabelSums()
+            self._sums = PlainLabelSums(n_entries)
         else:
             self._sums = EncryptedLabelSums(parameters, n_entries, config.privacy_bits, self._workers, config.stride)
             self._talk.ask(Kind.KEYS, parts=self._sums.keys())
@@ -132,7 +143,9 @@ class LabelSession:
         """Both parties' columns for the tree that was begun."""
         if self._sums is None:
             raise SecureGBMError("a tree cannot grow before the feature party was greeted")
-        return BothColumns(own, self._talk, self._sums, tree, sampled, n_rows, self._config.hide_instances)
+        checks = SumChecks(self.layouts, self._noise, self.merges_bins)
+        hides = self._config.hide_instances
+        return BothColumns(own, self._talk, self._sums, tree, sampled, n_rows, hides, checks, self._spot)
 
     def commit(self, tree: int) -> bytes:
         """Let the feature party store its splits of the tree; the transcript that both keep with it."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from securegbm.errors import ProtocolError, SecureGBMError
+from securegbm.errors import ForgedError, ProtocolError, SecureGBMError
 
 VERSION = 1
 _HEAD = struct.Struct("<4sHH16siiQQ")
@@ -36,6 +36,7 @@ class Kind(IntEnum):
     FINISH = 7
     EVALUATE = 8
     ABORT = 9
+    OPEN = 10
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,15 @@ class Endpoint:
         self.transcript = _START
         self._sequence = 0
 
+    @staticmethod
+    def head_of(data: bytes) -> tuple[int, bytes]:
+        """Number and transcript that an encoded message claims."""
+        return int(_HEAD.unpack_from(data)[6]), data[_HEAD.size + 32 : _SIZE]
+
+    def stand(self, number: int, transcript: bytes) -> None:
+        """Go on as if everything up to a message had been heard (tests, fuzzing)."""
+        self._sequence, self.transcript = number, transcript
+
     def _digest(self, *pieces: bytes | memoryview) -> bytes:
         found = hmac.new(self._key, digestmod="sha256")
         for piece in pieces:
@@ -180,14 +190,14 @@ class Endpoint:
         digest, transcript = data[_HEAD.size : _HEAD.size + 32], data[_HEAD.size + 32 : _SIZE]
         body = memoryview(data)[_SIZE:]
         if not hmac.compare_digest(self._digest(data[: _HEAD.size], transcript, body), digest):
-            raise ProtocolError(
+            raise ForgedError(
                 "a message was changed on its way, or the parties' shared secrets differ; the session ends, start "
                 "again to continue after the last whole tree"
             )
         try:
             message = _parse(head, body)
-        except (ValueError, struct.error) as error:
-            raise ProtocolError(f"a message is malformed ({error}); the session ends") from error
+        except (ValueError, struct.error, RecursionError) as error:
+            raise ProtocolError("a message is malformed; the session ends") from error
         if message.kind != Kind.ABORT:
             if message.kind == Kind.HELLO and head[6] == 0:
                 self.restart()

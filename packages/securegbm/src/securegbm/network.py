@@ -1,6 +1,7 @@
 """The protocol over gRPC: mutual TLS with pinned certificates, chunks of one mebibyte, deadlines, retries."""
 
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
@@ -8,7 +9,7 @@ from typing import Any
 
 import grpc
 
-from securegbm.certificates import Identity, fingerprint, host_name
+from securegbm.certificates import Identity, check_dates, fingerprint, host_name
 from securegbm.channel import Party
 from securegbm.errors import SecureGBMError, UnreachableError
 
@@ -18,7 +19,7 @@ SERVICE = "securegbm.FeatureParty"
 MAX_MESSAGE = 1 << 33
 _OPTIONS = [
     ("grpc.max_receive_message_length", 2 * CHUNK),
-    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),  # a server cuts calls that ping more often: long ones do
@@ -27,7 +28,13 @@ _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
 ]
+FIRST_BYTES, SLOWEST = 30.0, 32_768
+"""A message that is being sent must not fall behind 30 seconds + its bytes at 32 KiB a second."""
 _LOOPBACK = ("127.0.0.1:", "localhost:", "[::1]:")
+
+
+class OversizedError(SecureGBMError):
+    """A message says that it is longer than what was agreed needs."""
 
 
 def to_chunks(data: bytes) -> Iterator[bytes]:
@@ -37,8 +44,15 @@ def to_chunks(data: bytes) -> Iterator[bytes]:
         yield data[start : start + CHUNK]
 
 
-def from_chunks(chunks: Iterable[bytes], limit: int = MAX_MESSAGE) -> bytes:
+def from_chunks(
+    chunks: Iterable[bytes], limit: int = MAX_MESSAGE, heard: Callable[[int], None] = lambda size: None
+) -> bytes:
     """The message again.
+
+    Args:
+        chunks: Its pieces.
+        limit: Bytes it may have.
+        heard: Called with the bytes so far.
 
     Raises:
         SecureGBMError: If it is longer than `limit`, or cut.
@@ -52,8 +66,9 @@ def from_chunks(chunks: Iterable[bytes], limit: int = MAX_MESSAGE) -> bytes:
             (expected,) = struct.unpack_from("<Q", chunk)
             chunk = chunk[8:]
             if expected > limit:
-                raise SecureGBMError(f"a message of {expected} bytes is longer than the {limit} allowed")
+                raise OversizedError(f"a message of {expected} bytes is longer than the {limit} allowed")
         out += chunk
+        heard(len(out))
         if len(out) > expected:
             break
     if len(out) != expected:
@@ -69,6 +84,25 @@ def _refuse_plaintext(address: str, insecure_loopback: bool) -> None:
         )
     if not address.startswith(_LOOPBACK):
         raise SecureGBMError(f"--insecure-loopback is for this machine only, not for {address}; use certificates")
+
+
+class _Reading:
+    """One call that is being read: it is cancelled when it falls behind, or when its sender begins a newer one."""
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self._context, self._begun, self._size = context, time.monotonic(), 0
+
+    def heard(self, size: int) -> None:
+        """So many bytes have arrived."""
+        self._size = size
+
+    def is_late(self) -> bool:
+        """Whether it has fallen behind."""
+        return time.monotonic() - self._begun > FIRST_BYTES + self._size / SLOWEST
+
+    def cancel(self) -> None:
+        """End it; its memory goes with it."""
+        self._context.cancel()
 
 
 class Server:
@@ -93,6 +127,8 @@ class Server:
     ) -> None:
         self._party, self._tell = party, tell
         self._pinned = fingerprint(identity.peer) if identity else None
+        self._reading: set[_Reading] = set()
+        self._lock, self._stopped = threading.Lock(), threading.Event()
         handler = grpc.method_handlers_generic_handler(
             SERVICE, {METHOD: grpc.stream_stream_rpc_method_handler(self._exchange)}
         )
@@ -109,6 +145,14 @@ class Server:
         except RuntimeError as error:
             raise SecureGBMError(f"cannot listen on {address}; choose a free port") from error
         self._server.start()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(0.2):
+            with self._lock:
+                late = [reading for reading in self._reading if reading.is_late()]
+            for reading in late:
+                reading.cancel()
 
     def _exchange(self, chunks: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         if self._pinned is not None:
@@ -116,12 +160,25 @@ class Server:
             if not shown or fingerprint(shown) != self._pinned:
                 self._tell("a caller showed a certificate that is not the pinned one and was turned away")
                 context.abort(grpc.StatusCode.UNAUTHENTICATED, "this certificate is not the pinned one")
+        reading = _Reading(context)
+        with self._lock:  # the label party waits for every answer: of two unfinished calls the older one is dead
+            older, self._reading = self._reading, {reading}
+        for dead in older:
+            dead.cancel()
         try:
-            data = from_chunks(chunks)
+            data = from_chunks(chunks, self._party.limit(), reading.heard)
+        except OversizedError:
+            yield from to_chunks(self._party.oversized())
+            return
         except SecureGBMError as error:
             self._tell(str(error))
             context.abort(grpc.StatusCode.DATA_LOSS, str(error))
             return
+        except grpc.RpcError:
+            return
+        finally:
+            with self._lock:
+                self._reading.discard(reading)
         yield from to_chunks(self._party.handle(data))
 
     def wait(self) -> None:
@@ -130,6 +187,7 @@ class Server:
 
     def stop(self) -> None:
         """End at once."""
+        self._stopped.set()
         self._server.stop(None).wait()
 
 
@@ -152,7 +210,8 @@ class NetworkChannel:
         deadline: float = 600.0,
         patience: float = 60.0,
     ) -> None:
-        self._address, self._deadline, self._patience = address, deadline, patience
+        self._address, self._deadline, self._patience, self._identity = address, deadline, patience, identity
+        self._met = False
         if identity is None:
             _refuse_plaintext(address, insecure_loopback)
             self._channel = grpc.insecure_channel(address, options=_OPTIONS)
@@ -163,49 +222,68 @@ class NetworkChannel:
         self._call = self._channel.stream_stream(f"/{SERVICE}/{METHOD}")
 
     def call(self, data: bytes) -> bytes:
-        """Send one request, return the reply.
+        """Send one request, return the reply; whatever may heal is waited for.
 
         Raises:
             UnreachableError: If the other party cannot be reached, is not the pinned one, or takes too long.
         """
-        give_up = float("inf")
-        pause = 0.05
+        give_up, pause = float("inf"), 0.05
         while True:
             try:
-                return from_chunks(self._call(to_chunks(data), timeout=self._deadline))
+                answer = from_chunks(self._call(to_chunks(data), timeout=self._deadline))
+                self._met = True
+                return answer
             except grpc.RpcError as error:
                 code, details = error.code(), str(error.details())  # type: ignore[attr-defined]
-                if code == grpc.StatusCode.UNAUTHENTICATED:
-                    raise UnreachableError(f"{self._address} refuses us: {details}; exchange .crt files") from error
-                if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-                    raise UnreachableError(
-                        f"{self._address} did not answer within {self._deadline:.0f} s; raise the "
-                        "deadline, or start again to continue after the last whole tree"
-                    ) from error
-                if _is_tls(details):
-                    raise UnreachableError(
-                        f"{self._address} could not be authenticated (unknown or expired certificate): "
-                        "exchange .crt files again"
-                    ) from error
-                if code == grpc.StatusCode.UNKNOWN:
-                    raise UnreachableError(
-                        f"the feature party at {self._address} failed (its terminal says why); start it and this party "
-                        "again to continue after the last whole tree"
-                    ) from error
                 give_up = min(give_up, time.monotonic() + self._patience)
-                if code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DATA_LOSS) or time.monotonic() > give_up:
-                    raise UnreachableError(
-                        f"{self._address} cannot be reached or does not accept our certificate; start "
-                        "the feature party and check both .crt files, then start again to continue "
-                        "after the last whole tree"
-                    ) from error
+                if code not in _MAY_HEAL or self._is_stranger(details) or time.monotonic() > give_up:
+                    raise UnreachableError(self._cause(code, details)) from error
+            except SecureGBMError as error:
+                give_up = min(give_up, time.monotonic() + self._patience)
+                if isinstance(error, OversizedError) or time.monotonic() > give_up:
+                    raise UnreachableError(f"{self._address}: {error}") from error
             time.sleep(pause)
             pause = min(1.0, 2 * pause)
+
+    def _is_stranger(self, details: str) -> bool:
+        """Whether the other end showed a certificate that is not the expected one; nothing heals that."""
+        return not self._met and "CERTIFICATE_VERIFY_FAILED" in details
+
+    def _cause(self, code: grpc.StatusCode, details: str) -> str:
+        """Why a call failed for good, in one sentence that says what to do."""
+        where, again = self._address, "start again to continue after the last whole tree"
+        if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+            return f"{where} did not answer within {self._deadline:.0f} s; raise the deadline, or {again}"
+        for pem, whose in ((self._identity.certificate, "ours"), (self._identity.peer, "theirs")) if self._identity else ():
+            try:
+                check_dates(pem, f"the certificate ({whose})")
+            except SecureGBMError as error:
+                return f"{where} cannot be reached: {error}"
+        if code == grpc.StatusCode.UNAUTHENTICATED:
+            return f"{where} refuses us: {details}; exchange .crt files"
+        if self._is_stranger(details):
+            return f"{where} could not be authenticated (its certificate is not the one we hold): exchange .crt files again"
+        if code == grpc.StatusCode.UNKNOWN:
+            return f"the feature party at {where} failed (its terminal says why); start it and {again}"
+        if code in _MAY_HEAL and self._met:
+            return f"{where} cannot be reached any more; start the feature party, then {again}"
+        if code in _MAY_HEAL:
+            return (
+                f"{where} cannot be reached or does not accept our certificate; start the feature party, check both .crt "
+                f"files and any proxy on the way, then {again}"
+            )
+        return f"{where} is no feature party or stands behind something that does not pass gRPC on ({code.name})"
 
     def close(self) -> None:
         """Let go of the connection."""
         self._channel.close()
 
 
-def _is_tls(details: str) -> bool:
-    return any(word in details.lower() for word in ("ssl", "tls", "certificate", "handshake"))
+_MAY_HEAL = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DATA_LOSS,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
+"""What a proxy, a broken line or a restart may cause; anything else stays as it is."""

@@ -4,9 +4,12 @@ import numpy as np
 
 from securegbm.channel import Channel, Conversation
 from securegbm.errors import SecureGBMError, SessionLostError
-from securegbm.messages import Kind, Log
+from securegbm.messages import Kind, Log, Message
 from securegbm.model import Flags, Floats, LabelHalf
 from securegbm.table import Table, unpack_bits
+
+MOST_SCORED = 1 << 16
+"""Rows of one request; more are sent in several."""
 
 
 class Predictor:
@@ -19,6 +22,10 @@ class Predictor:
         log: Called with every message.
         path_only: Ask only for the nodes on a row's path: the feature party then learns the path, the label party
             learns nothing beside it; costs one round trip per level instead of one per batch.
+
+    Attributes:
+        known: `(rows,)` which rows of the last call the feature party knows (all, when it does not say); the others
+            were scored with its columns missing.
     """
 
     def __init__(
@@ -29,6 +36,7 @@ class Predictor:
             raise SecureGBMError("the model half has no run id; read it from its run's folder, or give the run")
         self._talk = Conversation(channel, half.run, key, log)
         self._greeted = False
+        self.known: Flags = np.ones(0, dtype=bool)
 
     def _greet(self) -> None:
         if self._greeted:
@@ -54,27 +62,43 @@ class Predictor:
 
     def _scores(self, table: Table) -> Floats:
         self._greet()
-        tokens = b"".join(table.id_tokens(self._key))
-        count, n_splits = len(table.ids), len(self.half.other_nodes)
+        tokens = table.id_tokens(self._key)
+        count = len(tokens)
+        self.known = np.ones(count, dtype=bool)
+        out = [
+            self._batch(table.values[at : at + MOST_SCORED], tokens[at : at + MOST_SCORED], at)
+            for at in range(0, count, MOST_SCORED)
+        ]
+        return np.concatenate(out, axis=1)
+
+    def _batch(self, values: Floats, tokens: list[bytes], at: int) -> Floats:
         if self._path_only:
-            return self.half.scores(table.values, self._on_path(table, tokens))
-        bits = self._talk.ask(Kind.EVALUATE, parts=[tokens]).part(0)
-        return self.half.scores(table.values, unpack_bits(bits, count * n_splits).reshape(count, n_splits))
+            return self.half.scores(values, self._on_path(values, tokens, at))
+        count, n_splits = len(tokens), len(self.half.other_nodes)
+        reply = self._talk.ask(Kind.EVALUATE, parts=[b"".join(tokens)])
+        self._note(reply, count, at)
+        return self.half.scores(values, unpack_bits(reply.part(0), count * n_splits).reshape(count, n_splits))
+
+    def _note(self, reply: Message, count: int, at: int) -> None:
+        if len(reply.parts) > 1:
+            self.known[at : at + count] = unpack_bits(reply.part(1), count)
 
     def predict(self, table: Table) -> Floats:
         """Probabilities, or predictions of a regression, `(num_class, rows)`."""
         return self.half.objective.transform(self.scores(table))
 
-    def _on_path(self, table: Table, tokens: bytes) -> Flags:
-        half, n_rows = self.half, len(table.ids)
+    def _on_path(self, values: Floats, tokens: list[bytes], at: int) -> Flags:
+        half, n_rows = self.half, len(tokens)
         number_of = {node: number for number, node in enumerate(half.other_nodes)}
         known = np.zeros((n_rows, len(number_of)), dtype=bool)
         asked = np.zeros_like(known)
         while True:
-            wanted = half.next_on_path(table.values, known, asked)
+            wanted = half.next_on_path(values, known, asked)
             if not wanted.any():
                 return known
             pairs = np.argwhere(wanted).astype("<u4")
-            reply = self._talk.ask(Kind.EVALUATE, fields={"path_only": True}, parts=[tokens, pairs.tobytes()])
+            parts = [b"".join(tokens), pairs.tobytes()]
+            reply = self._talk.ask(Kind.EVALUATE, fields={"path_only": True}, parts=parts)
+            self._note(reply, n_rows, at)
             known[wanted] = unpack_bits(reply.part(0), len(pairs))
             asked |= wanted

@@ -22,7 +22,8 @@ def score(predictor: Predictor, request: dict[str, Any]) -> dict[str, Any]:
         request: `{"rows": [{"id": ..., "values": {column: number or null}}, ...]}`; columns left out are missing.
 
     Returns:
-        `{"predictions": [...]}`, one number per row, or one list of class probabilities per row.
+        `{"predictions": [...]}`, one number per row, or one list of class probabilities per row; with
+        `"incomplete": [...]`, the positions of rows that the feature party does not know, when there are any.
 
     Raises:
         SecureGBMError: If the request does not fit.
@@ -39,7 +40,10 @@ def score(predictor: Predictor, request: dict[str, Any]) -> dict[str, Any]:
     if unknown:
         raise SecureGBMError(f"unknown column {sorted(unknown)[0]!r}; the model has {', '.join(names)}")
     found = predictor.predict(Table(array.reshape(len(rows), len(names)), names, tuple(ids)))
-    return {"predictions": found[0].tolist() if len(found) == 1 else found.T.tolist()}
+    answer: dict[str, Any] = {"predictions": found[0].tolist() if len(found) == 1 else found.T.tolist()}
+    if not predictor.known.all():
+        answer["incomplete"] = np.flatnonzero(~predictor.known).tolist()
+    return answer
 
 
 class ScoringServer(ThreadingHTTPServer):

@@ -101,7 +101,7 @@ class SplitSearch:
         self.width = int(self.num_bin.max())
         bins = np.arange(self.width)
         self.stored = bins < self.num_bin[:, None]
-        self.entries = self.stored & (bins != self.most_freq[:, None])
+        self.entries = self.stored & (self.num_bin > 1)[:, None]
         self.last = self.num_bin - 1 - self.nan_apart
         self._not_default = ~(self.zero_apart[:, None] & (bins == self.default[:, None]))
         self._reverse = (bins >= 1) & (bins <= self.last[:, None]) & self._not_default
@@ -112,9 +112,10 @@ class SplitSearch:
         self._skips_first = skips_first
 
     def pad(self, entries: Floats) -> Floats:
-        """Flat sums of all (feature, bin) pairs but the most frequent bins, `(entries,)`, to `(features, widest)`."""
+        """Flat sums of all (feature, bin) pairs, `(entries,)`, to `(features, widest)`, the most frequent bins empty."""
         table = np.zeros(self.stored.shape)
         table[self.entries] = entries
+        table[np.arange(len(table)), self.most_freq] = 0.0
         return table
 
     def fix(self, table: Floats, total: float) -> Floats:

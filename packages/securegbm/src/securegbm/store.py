@@ -122,6 +122,7 @@ class TreeStore:
         self.order: list[int] = []
         self._described: dict[str, dict[str, Any]] = {}
         self._finished: dict[str, Any] | None = None
+        self.ledger: dict[str, int] = {"asked": 0, "touched": 0, "opened": 0}
         self.records: list[dict[str, Any]] = []
         self.arrays: list[npt.NDArray[Any] | None] = []
         if folder is None:

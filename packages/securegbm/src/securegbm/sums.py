@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from securegbm.crypto.noise import discrete_gaussian
 from securegbm.errors import ProtocolError, SecureGBMError
 from securegbm.packing import adaptive_stride, check_stride, merge_factor
 from securegbm.parameters import BFVParameters
@@ -55,7 +56,10 @@ class FeatureSums(Protocol):
 
 
 class PlainLabelSums:
-    """Integers in the clear. Nothing is hidden from the feature party."""
+    """Integers in the clear, summed over `n_entries` entries. Nothing is hidden from the feature party."""
+
+    def __init__(self, n_entries: int) -> None:
+        self._size = n_entries
 
     def keys(self) -> list[bytes]:
         """None are needed."""
@@ -67,6 +71,8 @@ class PlainLabelSums:
 
     def reveal(self, header: dict[str, Any], parts: list[bytes], n_vectors: int) -> list[Ints]:
         """The sums themselves."""
+        if len(parts) != n_vectors or any(len(part) != 8 * self._size for part in parts):
+            raise ProtocolError("a reply does not hold the sums that were asked for; the session ends")
         return [np.frombuffer(part, dtype="<i8").astype(np.int64) for part in parts]
 
     def close(self) -> None:
@@ -76,20 +82,23 @@ class PlainLabelSums:
 class PlainFeatureSums:
     """Sums in the clear over `n_entries` entries."""
 
-    def __init__(self, n_entries: int) -> None:
-        self._size = n_entries
+    def __init__(self, n_entries: int, noise: float = 0.0) -> None:
+        self._size, self._noise = n_entries, noise
 
     def add(self, header: dict[str, Any], parts: list[bytes], entries: Entries, key: bytes | None) -> list[bytes]:
         """Sum by counting, column by column."""
         out = []
         for part in parts:
+            if len(part) != 8 * len(entries):
+                raise SecureGBMError(f"{len(part)} bytes arrived for {len(entries)} rows; refuse this peer")
             vector = np.frombuffer(part, dtype="<i8").astype(np.float64)
-            if len(vector) != len(entries):
-                raise SecureGBMError(f"{len(vector)} numbers arrived for {len(entries)} rows; refuse this peer")
+            if np.abs(vector).max(initial=0.0) > 1 << 23:
+                raise SecureGBMError("numbers arrived that are no gradients of at most 23 bits; refuse this peer")
             total = np.zeros(self._size + 1)
             for column in entries.T:
                 total += np.bincount(column + 1, vector, self._size + 1)
-            out.append(np.rint(total[1:]).astype("<i8").tobytes())
+            added = discrete_gaussian(self._noise, self._size)
+            out.append((np.rint(total[1:]).astype("<i8") + added).tobytes())
         return out
 
     def close(self) -> None:
@@ -174,10 +183,17 @@ class EncryptedFeatureSums:
         n_entries: Entries of this party.
         workers: Processes (0: this one).
         cache_bytes: Memory for cached masks, over all processes.
+        noise: Standard deviation of the noise added to every sum, in units of the integers.
     """
 
     def __init__(
-        self, parameters: BFVParameters, keys: list[bytes], n_entries: int, workers: int = 0, cache_bytes: int = 1 << 30
+        self,
+        parameters: BFVParameters,
+        keys: list[bytes],
+        n_entries: int,
+        workers: int = 0,
+        cache_bytes: int = 1 << 30,
+        noise: float = 0.0,
     ) -> None:
         from securegbm.feature_cipher import PREPARED, FeatureCipher
 
@@ -186,7 +202,7 @@ class EncryptedFeatureSums:
             raise SecureGBMError("the keys do not fit the agreed parameters; compare both parties' configuration")
         self.parameters, self._size = parameters, n_entries
         share = cache_bytes // max(workers, 1)
-        self._workers = Workers(workers, FeatureCipher, parameters, keys[0], keys[1], share)
+        self._workers = Workers(workers, FeatureCipher, parameters, keys[0], keys[1], share, noise)
 
     def add(self, header: dict[str, Any], parts: list[bytes], entries: Entries, key: bytes | None) -> list[bytes]:
         """Multiply, add, sanitise.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from securegbm.binning import BinConfig, Bins, ColumnBins, Floats, find_bins
+from securegbm.binning import BinConfig, Bins, ColumnBins, Floats, find_all_bins
 from securegbm.errors import SecureGBMError
 from securegbm.store import dump_json, read_json, write_atomically
 
@@ -106,7 +106,7 @@ class Table:
         if kept is not None and kept.exists():
             columns = [ColumnBins.from_dict(column) for column in read_json(kept)]
         else:
-            columns = [find_bins(self.values[:, i], config, f"column {name!r}") for i, name in enumerate(self.names)]
+            columns = find_all_bins(self.values, config, [f"column {name!r}" for name in self.names])
             if kept is not None:
                 write_atomically(kept, dump_json([column.to_dict() for column in columns]))
         bins = [column.transform(self.values[:, i]) for i, column in enumerate(columns)]

@@ -14,6 +14,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 from claimkit import run
 from claimkit.files import write_atomic
 from claimkit.run import progress
+from securegbm.app.rotation import accept, rotate
 from securegbm.audit import MessageLog, describe, read_log
 from securegbm.certificates import Identity, fingerprint, parties_of, shared_secret, write_certificate
 from securegbm.config import TrainConfig
@@ -123,6 +124,18 @@ def certs(name: str, out: Path, days: int) -> None:
     print(f"fingerprint {found}  tell it to the other party over another channel; it passes it as --pin")
 
 
+def certs_rotate(name: str, out: Path, days: int) -> None:
+    """Replace a key; see the command's help."""
+    found = rotate(out, name, days)
+    print(f"{out / name}.rotation  give this file to the other party, which runs `securegbm certs accept --name {name}`")
+    print(f"fingerprint {found}  the other party passes it as --pin from now on; runs and models stay valid")
+
+
+def certs_accept(name: str, out: Path) -> None:
+    """Take over the other party's new certificate; see the command's help."""
+    print(f"{out / name}.crt is replaced; its fingerprint is {accept(out, name)}")
+
+
 def party_b_serve(data: Path, id_column: str, serving: Path | None, link: Link, state: Path, policy: FeaturePolicy) -> None:
     """Serve the feature party; see the command's help."""
     table, _ = Table.read(data, id_column)
@@ -222,13 +235,18 @@ def party_a_predict(
     extra = tuple(name for name in columns if name not in half.names and name != id_column)
     table, _ = Table.read(data, id_column, extra)
     channel, secret = link.open()
-    found = Predictor(half, channel, secret, link.log(model.parent, "label"), path_only).predict(table)
+    predictor = Predictor(half, channel, secret, link.log(model.parent, "label"), path_only)
+    found = predictor.predict(table)
     channel.close()
     names = ["prediction"] if len(found) == 1 else [f"class_{c}" for c in range(len(found))]
     frame = pandas.DataFrame(found.T, columns=pandas.Index(names))
     frame.insert(0, id_column, list(table.ids))
+    frame["complete"] = predictor.known.astype(int)
     write_atomic(out, frame.to_csv(index=False))
     print(f"{len(table.ids)} predictions: {out}")
+    if not predictor.known.all():
+        print(f"{(~predictor.known).sum()} rows are not known to the feature party: scored without its columns, "
+              "complete = 0", file=sys.stderr)  # fmt: skip
 
 
 def party_a_serve(model: Path, run: str | None, listen: str, link: Link) -> None:

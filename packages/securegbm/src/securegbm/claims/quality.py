@@ -44,7 +44,7 @@ PRESETS: dict[Preset, Quality] = {
 }
 
 
-def secure_auc(data: Split, config: TrainConfig) -> float:
+def secure_auc(data: Split, config: TrainConfig, policy: FeaturePolicy | None = None) -> float:
     """Test AUC of both parties' model. Sums travel in the clear: they are the same integers as under encryption (S5)."""
     from sklearn.metrics import roc_auc_score
 
@@ -53,7 +53,7 @@ def secure_auc(data: Split, config: TrainConfig) -> float:
         return Table.of(values[:, first:last], names, [f"{tag}{i}" for i in range(len(values))])
 
     width = data.train.shape[1]
-    party = FeatureParty(table(data.train, data.own, width, "r"), FeaturePolicy(allow_plain=True))
+    party = FeatureParty(table(data.train, data.own, width, "r"), policy or FeaturePolicy(allow_plain=True))
     channel = LocalChannel(party)
     label = LabelParty(table(data.train, 0, data.own, "r"), data.train_labels, config, channel)
     half = label.train()
