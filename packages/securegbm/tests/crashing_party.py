@@ -64,7 +64,7 @@ def feature_party(folder, port):
 
 def label_party(folder, port):
     table = np.load(folder / "table.npz")
-    channel = NetworkChannel(f"127.0.0.1:{port}", insecure_loopback=True, patience=30, deadline=30)
+    channel = NetworkChannel(f"127.0.0.1:{port}", insecure_loopback=True, patience=300, deadline=60)
 
     class Crashing:
         def call(self, data):

@@ -386,3 +386,21 @@ def test_wire_numbers_say_nothing_of_the_shape_of_a_tree(problem, pair, quick):
         for numbers in seen.values():
             assert numbers == list(range(len(numbers)))
         assert len(seen[Kind.SPLIT]) > 1
+
+
+def test_the_noise_budget_of_every_reply_is_looked_at():
+    parameters = BFVParameters.choose(100, 4, "toy")
+    label = LabelCipher(parameters)
+    replies = label.encrypt([np.arange(8)] * 3)
+    decryptor, budgets = label._decryptor, iter((9, 9, 0))
+
+    class Watched:
+        def __getattr__(self, name):
+            return getattr(decryptor, name)
+
+        def invariant_noise_budget(self, cipher):
+            return next(budgets)
+
+    label._decryptor = Watched()
+    with pytest.raises(ProtocolError, match="no noise budget left"):
+        label.decrypt(replies, 0, 3 * 4096 // 1024, 1024, 1)

@@ -159,7 +159,7 @@ def post(address, content):
     """Status and JSON of the answer."""
     request = urllib.request.Request(address, json.dumps(content).encode(), method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:
@@ -173,7 +173,7 @@ def test_the_scoring_service_says_when_the_feature_party_is_gone(folder, capsys)
     from securegbm.scoring import ScoringServer
 
     class Half:
-        run, names, objective = bytes(16), ("a",), Objective("binary")
+        run, names, objective, rules = bytes(16), ("a",), Objective("binary"), {}
 
     channel = NetworkChannel("127.0.0.1:1", insecure_loopback=True, patience=0.1)
     server = ScoringServer(("127.0.0.1", 0), Predictor(Half(), channel))
@@ -227,7 +227,7 @@ def test_common_verbs(capsys, tmp_path, monkeypatch):
 
 def test_the_demo_draws_its_picture(tmp_path):
     command = [*SECUREGBM, "demo", "--trees", "1", "--workers", "0", "--out", "demo.png"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert "SecureGBM" in done.stdout
     assert (tmp_path / "demo.png").read_bytes()[:4] == b"\x89PNG"

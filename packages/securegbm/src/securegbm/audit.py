@@ -14,7 +14,7 @@ from securegbm.store import append_privately
 from securegbm.wire.proof import FIRST, chain, last_chain
 
 _RECORDED = ("rows", "trees", "hide_instances", "privacy_bits", "encryption", "min_bin_rows", "stride", "feature",
-             "threshold", "committed", "all_rows", "path_only", "purpose", "reason")  # fmt: skip
+             "threshold", "committed", "all_rows", "path_only", "purpose", "reason", "noise", "epsilon")  # fmt: skip
 
 _LEARNED = {
     ("HELLO", "feature"): "the label party's row count, its settings, and that both id lists agree",
@@ -36,6 +36,10 @@ _LEARNED = {
     ("FINISH", "label"): "nothing",
     ("EVALUATE", "feature"): "which of its rows are scored (and the decision path with path_only)",
     ("EVALUATE", "label"): "left or right for the scored rows at the feature party's splits",
+    ("OPEN", "feature"): "which rows are held against its commitment",
+    ("OPEN", "label"): "the bin of one column of these rows",
+    ("ALIGN", "feature"): "how many ids the label party has (as rounded), and which of its own are common",
+    ("ALIGN", "label"): "how many ids the feature party has (as rounded), and which of its own are common",
     ("ABORT", "feature"): "why the label party ended the session",
     ("ABORT", "label"): "why the feature party ended the session",
 }
@@ -150,6 +154,12 @@ def describe(lines: list[dict[str, Any]], messages: bool = False) -> Iterator[st
     if tags:
         most = ", ".join(f"column {f} bin {b}: {n}" for (f, b), n in tags.most_common(5))
         yield f"splits on the feature party's columns, most frequent first: {most}"
+    told = [line["fields"]["epsilon"] for line in lines if "epsilon" in line["fields"]]
+    if told:
+        yield (
+            f"account of the noise, one row's columns in the sums of the last run: epsilon {told[-1]}, for gradients of at "
+            "most 1; decisions are exact and not in it"
+        )
     hidden = [line for line in lines if line["kind"] == "SUMS" and line["fields"].get("all_rows")]
     shown = [line for line in lines if line["kind"] == "SUMS" and not line["fields"].get("all_rows")]
     if role == "feature":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from claimkit.cli import main as run
+from securegbm.app.align_command import align
 from securegbm.app.model_commands import models_list, models_retire, models_show, models_use
 from securegbm.party_commands import party_a_predict, party_a_serve, party_a_train, party_b_serve
 
@@ -126,6 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "export": export,
             "audit": audit,
             "demo": demo,
+            "align": align,
             "certs rotate": certs_rotate,
             "certs accept": certs_accept,
             "models list": models_list,

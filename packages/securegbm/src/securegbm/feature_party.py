@@ -181,7 +181,7 @@ class FeatureParty:
         if records and not columns:
             columns = self.table.bin(BinConfig(**records[0]["bins"]), store.file("edges.json"))[0]
         used = sorted({split.feature for split in splits})
-        return FeatureHalf(self.table.names, {feature: columns[feature] for feature in used}, splits)
+        return FeatureHalf(self.table.names, {feature: columns[feature] for feature in used}, splits, self.table.rules)
 
     def _known(self, run: bytes) -> TreeStore | None:
         """The trees of a run that was begun here and is not retired."""

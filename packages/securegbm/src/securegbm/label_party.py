@@ -257,6 +257,7 @@ class LabelParty:
             history,
             self.config.rules.min_gain_to_split,
             self.run,
+            self.table.rules,
         )
         path = self._store.file("model.json")
         if path is not None:

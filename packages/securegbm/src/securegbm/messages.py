@@ -37,6 +37,7 @@ class Kind(IntEnum):
     EVALUATE = 8
     ABORT = 9
     OPEN = 10
+    ALIGN = 11
 
 
 @dataclass(frozen=True)

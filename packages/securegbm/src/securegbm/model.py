@@ -9,6 +9,7 @@ import numpy.typing as npt
 from securegbm.binning import ColumnBins
 from securegbm.errors import SecureGBMError
 from securegbm.objectives import Objective
+from securegbm.tables.encode import Rule
 from securegbm.tree import Tree
 
 Floats = npt.NDArray[np.float64]
@@ -43,11 +44,13 @@ class FeatureHalf:
         names: Its column names.
         columns: Edges of the columns in use.
         splits: Its splits, in order of (tree, number).
+        rules: How its columns that were no numbers became numbers.
     """
 
     names: tuple[str, ...]
     columns: dict[int, ColumnBins]
     splits: list[FeatureSplit]
+    rules: dict[str, Rule] = field(default_factory=dict)
 
     def decide(self, values: Floats) -> Flags:
         """`(rows, splits)`: who goes left where.
@@ -77,6 +80,7 @@ class FeatureHalf:
             "names": list(self.names),
             "columns": _columns_to_dict(self.columns),
             "splits": [vars(split) | {"upper": repr(split.upper)} for split in self.splits],
+            "rules": self.rules,
         }
 
     @classmethod
@@ -85,7 +89,7 @@ class FeatureHalf:
         if data.get("format") != "securegbm feature half 2":
             raise SecureGBMError("this file is no feature party's half of a model; give the file that party wrote")
         splits = [FeatureSplit(**(split | {"upper": float(split["upper"])})) for split in data["splits"]]
-        return cls(tuple(data["names"]), _columns_from_dict(data["columns"]), splits)
+        return cls(tuple(data["names"]), _columns_from_dict(data["columns"]), splits, data["rules"])
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ class LabelHalf:
         history: Loss on the held-out rows per iteration (empty without early stopping).
         min_gain_to_split: Needed to write gains as LightGBM does.
         run: The run's 16 bytes; they stand in `job.json` beside the half, which is the same byte for byte in every run.
+        rules: How its columns that were no numbers became numbers.
     """
 
     job: str
@@ -115,6 +120,7 @@ class LabelHalf:
     history: list[float] = field(default_factory=list)
     min_gain_to_split: float = 0.0
     run: bytes = b""
+    rules: dict[str, Rule] = field(default_factory=dict)
 
     @property
     def other_nodes(self) -> list[tuple[int, int]]:
@@ -181,7 +187,7 @@ class LabelHalf:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
-            "format": "securegbm label half 1",
+            "format": "securegbm label half 2",
             "job": self.job,
             "objective": vars(self.objective),
             "initial": self.initial.tolist(),
@@ -191,12 +197,13 @@ class LabelHalf:
             "trees": [tree.to_dict() for tree in self.trees],
             "history": self.history,
             "min_gain_to_split": self.min_gain_to_split,
+            "rules": self.rules,
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], run: bytes = b"") -> "LabelHalf":
         """The inverse of `to_dict`, with the run's id."""
-        if data.get("format") != "securegbm label half 1":
+        if data.get("format") != "securegbm label half 2":
             raise SecureGBMError("this file is no label party's half of a model; give the file that party wrote")
         return cls(
             data["job"],
@@ -209,4 +216,5 @@ class LabelHalf:
             list(data["history"]),
             float(data["min_gain_to_split"]),
             run,
+            data["rules"],
         )

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import tyro
 
 ObjectiveName = Literal["binary", "regression", "multiclass"]
+Unknown = Literal["flag", "hide", "refuse"]
 Encryption = Literal["standard", "strong", "toy", "none"]
 
 
@@ -25,6 +26,16 @@ def party_b_serve(
     max_trees: int = 10_000,
     max_leaves: int = 256,
     shuffle_columns: bool = False,
+    max_privacy_bits: int = 23,
+    min_node_rows: int = 0,
+    noise: float = 0.0,
+    max_sums: int = 0,
+    open_cells: int = 0,
+    unknown: Unknown = "flag",
+    metrics: str | None = None,
+    separator: str | None = None,
+    encoding: str = "utf-8",
+    decimal: str = ".",
     workers: int = 2,
 ) -> None:
     """Serve the feature party: training and, afterwards, predictions. Stops on Ctrl-C; resumes where it was.
@@ -45,6 +56,16 @@ def party_b_serve(
         max_trees: Refuse more trees.
         max_leaves: Refuse larger trees, and more requests in a tree than its leaves need.
         shuffle_columns: Number the columns anew in every job, so that their order says nothing.
+        max_privacy_bits: Refuse gradients of more bits, and with them a wider modulus.
+        min_node_rows: Refuse sums over nodes of fewer rows (where nodes are shown).
+        noise: Standard deviation of noise on every sum, in units of gradients; the account stands in the log.
+        max_sums: Requests for sums a run may make over all its restarts (0: what its trees need, and some restarts).
+        open_cells: Cells of the binned table a run may open for the label party's spot checks.
+        unknown: What becomes of rows to predict that are not in the serving table.
+        metrics: Serve counters for Prometheus on 127.0.0.1:PORT.
+        separator: Between columns of the CSV; found out when not given.
+        encoding: Of the CSV.
+        decimal: Decimal sign of the CSV.
         workers: Processes for the arithmetic.
     """
     from securegbm import verbs
@@ -59,9 +80,16 @@ def party_b_serve(
         max_leaves,
         workers,
         shuffle_columns=shuffle_columns,
+        max_privacy_bits=max_privacy_bits,
+        min_node_rows=min_node_rows,
+        noise=noise,
+        max_sums=max_sums,
+        open_cells=open_cells,
+        unknown=unknown,
     )
     link = verbs.Link(address, certs, "party-b", "party-a", pin, insecure_loopback)
-    verbs.party_b_serve(data, id_column, serving, link, state, policy)
+    dialect = verbs.Dialect(separator, encoding, decimal)
+    verbs.party_b_serve(data, id_column, serving, link, state, policy, metrics, dialect)
 
 
 def party_a_train(
@@ -102,6 +130,10 @@ def party_a_train(
     early_stopping_rounds: int = 0,
     encryption: Encryption = "standard",
     merge_replies: bool = False,
+    spot_checks: int = 0,
+    separator: str | None = None,
+    encoding: str = "utf-8",
+    decimal: str = ".",
     seed: int = 0,
     workers: int = 2,
     deadline: float = 600.0,
@@ -147,12 +179,17 @@ def party_a_train(
         early_stopping_rounds: Stop after so many iterations without progress.
         encryption: Strength; the feature party must agree to toy and none.
         merge_replies: Fewer bytes, more work for the feature party.
+        spot_checks: Cells that the feature party opens after each of its splits; it must grant them (`--open-cells`).
+        separator: Between columns of the CSV; found out when not given.
+        encoding: Of the CSV.
+        decimal: Decimal sign of the CSV.
         seed: Of row sampling.
         workers: Processes for the arithmetic.
         deadline: Seconds one call may take.
         patience: Seconds to wait for a feature party that cannot be reached.
     """
     from securegbm import verbs
+    from securegbm.app.beginning import Begin, more_trees
     from securegbm.binning import BinConfig
     from securegbm.config import TrainConfig
     from securegbm.growth import GrowthConfig
@@ -177,12 +214,14 @@ def party_a_train(
         early_stopping_rounds,
         encryption,
         merge_replies,
+        spot_checks=spot_checks,
         seed=seed,
     )
     link = verbs.Link(address, certs, "party-a", "party-b", pin, insecure_loopback, deadline, patience)
-    begin = verbs.Begin(replace, continue_, roll_back)
-    config = verbs.more_trees(config, begin, state)
-    verbs.party_a_train(data, id_column, label_column, weight_column, link, state, job, config, workers, begin)
+    begin = Begin(replace, continue_, roll_back)
+    config = more_trees(config, begin, state)
+    dialect = verbs.Dialect(separator, encoding, decimal)
+    verbs.party_a_train(data, id_column, label_column, weight_column, link, state, job, config, workers, begin, dialect)
 
 
 def party_a_predict(
@@ -196,6 +235,9 @@ def party_a_predict(
     pin: str | None = None,
     insecure_loopback: bool = False,
     path_only: bool = False,
+    separator: str | None = None,
+    encoding: str = "utf-8",
+    decimal: str = ".",
 ) -> None:
     """Predict rows of a CSV with the feature party's help; one round trip for all of them.
 
@@ -210,11 +252,14 @@ def party_a_predict(
         pin: SHA-256 fingerprint that party-b.crt must have.
         insecure_loopback: No TLS; for trials on this machine only.
         path_only: Ask for the nodes on each row's path only, one round trip per level.
+        separator: Between columns of the CSV; found out when not given.
+        encoding: Of the CSV.
+        decimal: Decimal sign of the CSV.
     """
     from securegbm import verbs
 
     link = verbs.Link(address, certs, "party-a", "party-b", pin, insecure_loopback)
-    verbs.party_a_predict(data, out, model, run, id_column, link, path_only)
+    verbs.party_a_predict(data, out, model, run, id_column, link, path_only, verbs.Dialect(separator, encoding, decimal))
 
 
 def party_a_serve(

@@ -10,6 +10,7 @@ import numpy as np
 from securegbm.errors import SecureGBMError, UnreachableError
 from securegbm.predict import Predictor
 from securegbm.table import Table
+from securegbm.tables.encode import Rule, apply
 
 MAX_BODY = 1 << 24
 
@@ -34,7 +35,7 @@ def score(predictor: Predictor, request: dict[str, Any]) -> dict[str, Any]:
         ids = [str(row["id"]) for row in rows]
         unknown = {name for row in rows for name in row["values"]} - set(names)
         values = [[row["values"].get(name) for name in names] for row in rows]
-        array = np.array([[np.nan if v is None else float(v) for v in row] for row in values], dtype=np.float64)
+        array = _encode(values, names, predictor.half.rules)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SecureGBMError('send {"rows": [{"id": ..., "values": {column: number or null}}]}') from error
     if unknown:
@@ -44,6 +45,20 @@ def score(predictor: Predictor, request: dict[str, Any]) -> dict[str, Any]:
     if not predictor.known.all():
         answer["incomplete"] = np.flatnonzero(~predictor.known).tolist()
     return answer
+
+
+def _encode(values: list[list[Any]], names: tuple[str, ...], rules: dict[str, Rule]) -> Any:
+    """Values as numbers, text by the rules of training."""
+    import pandas
+
+    out = np.empty((len(values), len(names)))
+    for column, name in enumerate(names):
+        held = [row[column] for row in values]
+        if name in rules:
+            out[:, column] = apply(pandas.Series(held, dtype=object), rules[name], f"column {name!r}")
+        else:
+            out[:, column] = [np.nan if value is None else float(value) for value in held]
+    return out
 
 
 class ScoringServer(ThreadingHTTPServer):
@@ -62,6 +77,8 @@ class ScoringServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    timeout = 10  # seconds of silence after which a connection is closed
+
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         if self.path != "/score":

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,10 @@ import numpy.typing as npt
 from securegbm.binning import BinConfig, Bins, ColumnBins, Floats, find_all_bins
 from securegbm.errors import SecureGBMError
 from securegbm.store import dump_json, read_json, write_atomically
+from securegbm.tables.encode import Rule, apply, learn
+from securegbm.tables.files import Dialect, read_frame
+
+NUMBER: Rule = {"kind": "number"}
 
 
 @dataclass(frozen=True)
@@ -20,13 +24,15 @@ class Table:
     Args:
         values: `(rows, columns)` float64, NaN for missing.
         names: One name per column.
-        ids: One id per row, in the order both parties agreed on (private set intersection is not part of this
-            package: bring tables that are already aligned; both parties compare a keyed hash of the ids).
+        ids: One id per row, in the order both parties agreed on (`securegbm align`); both parties compare
+            a keyed hash of the ids.
+        rules: How columns that were no numbers became numbers; they go into the half of a model.
     """
 
     values: Floats
     names: tuple[str, ...]
     ids: tuple[str, ...]
+    rules: dict[str, Rule] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape != (len(self.ids), len(self.names)):
@@ -52,13 +58,22 @@ class Table:
         )
 
     @classmethod
-    def read(cls, path: Path, id_column: str, drop: tuple[str, ...] = ()) -> tuple["Table", dict[str, list[str]]]:
-        """Read a CSV file.
+    def read(
+        cls,
+        path: Path,
+        id_column: str,
+        drop: tuple[str, ...] = (),
+        dialect: Dialect | None = None,
+        rules: dict[str, Rule] | None = None,
+    ) -> tuple["Table", dict[str, list[str]]]:
+        """Read a file.
 
         Args:
-            path: The file (may be compressed), with a header line.
+            path: CSV with a header line (also gzip), Parquet or Feather.
             id_column: The column of row ids.
             drop: Columns that are not features; returned as text.
+            dialect: Of a CSV.
+            rules: How text became numbers at training; learned from this file when not given.
 
         Returns:
             The table and the dropped columns.
@@ -66,22 +81,21 @@ class Table:
         Raises:
             SecureGBMError: If the file, a column or the number format is wrong.
         """
-        import pandas
-
-        try:
-            frame = pandas.read_csv(path, dtype={id_column: str})
-        except (OSError, ValueError) as error:
-            raise SecureGBMError(f"cannot read {path}: {error}") from error
-        for name in (id_column, *drop):
+        frame = read_frame(path, id_column, dialect)
+        for name in drop:
             if name not in frame:
                 raise SecureGBMError(f"{path.name} has no column {name!r}; its columns are {', '.join(frame.columns)}")
         taken = {name: frame[name].astype(str).tolist() for name in drop}
         ids = frame[id_column].tolist()
         frame = frame.drop(columns=[id_column, *drop])
-        text = [str(name) for name in frame if not pandas.api.types.is_numeric_dtype(frame[name])]
-        if text:
-            raise SecureGBMError(f"column {text[0]!r} of {path.name} is text; encode categories as numbers first")
-        return cls(frame.to_numpy(np.float64), tuple(map(str, frame.columns)), tuple(ids)), taken
+        names = tuple(map(str, frame.columns))
+        called = {name: f"column {name!r} of {path.name}" for name in names}
+        learned = {name: learn(frame[name], called[name]) for name in names if rules is None}
+        kept = learned if rules is None else {name: rules.get(name, NUMBER) for name in names}
+        columns = [apply(frame[name], kept[name], called[name]) for name in names]
+        values = np.column_stack(columns) if columns else np.zeros((len(ids), 0))
+        own = {name: rule for name, rule in kept.items() if rule != NUMBER}
+        return cls(np.ascontiguousarray(values), names, tuple(ids), own), taken
 
     def constant_columns(self) -> list[str]:
         """Names of the columns that hold one value only: they can never be split."""

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,63 +14,29 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 from claimkit import run
 from claimkit.files import write_atomic
 from claimkit.run import progress
+from securegbm.app.aligning import reloaded
+from securegbm.app.beginning import Begin
+from securegbm.app.metrics import Metrics, MetricsServer
 from securegbm.app.rotation import accept, rotate
 from securegbm.audit import MessageLog, describe, read_log
 from securegbm.certificates import Identity, fingerprint, parties_of, shared_secret, write_certificate
+from securegbm.channel import Party
 from securegbm.config import TrainConfig
 from securegbm.errors import SecureGBMError
 from securegbm.export import to_lightgbm_text
 from securegbm.feature_party import FeatureParty
 from securegbm.feature_policy import FeaturePolicy
 from securegbm.label_party import LabelParty, TreeReport
-from securegbm.messages import new_run
 from securegbm.model import FeatureHalf, LabelHalf
 from securegbm.network import NetworkChannel, Server
-from securegbm.parties.registry import Registry, run_of, store_of
+from securegbm.parties.registry import Registry, run_of
 from securegbm.predict import Predictor
-from securegbm.store import TreeStore, read_json
+from securegbm.store import read_json
 from securegbm.table import Table
+from securegbm.tables.files import Dialect, read_frame
 from securegbm.wire.proof import check_chain, compare
 
 LOOPBACK_SECRET = b"securegbm insecure loopback"
-
-
-@dataclass(frozen=True)
-class Begin:
-    """Which run a `train` means: the open one of the job, a new one, or one that continues another.
-
-    Args:
-        replace: Begin a new run though the job has one; that one stays under its id.
-        continues: Run (or job) whose trees the new run begins with.
-        roll_back: Accept to lose trees that only one party holds.
-    """
-
-    replace: bool = False
-    continues: str | None = None
-    roll_back: bool = False
-    run: bytes = field(default_factory=new_run)
-
-    def choose(self, registry: Registry, job: str) -> tuple[Path, TreeStore | None]:
-        """The run's folder, and the trees it begins with."""
-        held = registry.current(job)
-        source = registry.find(self.continues, finished=True) if self.continues else None
-        wanted = source.id if source else ""
-        if held is not None and not self.replace:
-            begun = (held.bound.get("continues") or {}).get("run", "")
-            if begun == wanted or (source is None and held.finished is None):
-                return held.folder, store_of(source) if source else None
-            if held.finished is None:
-                raise SecureGBMError(
-                    f"the job {job!r} has an open run {held.id[:8]}; finish it, give another --job, or --replace it"
-                )
-        return registry.folder(self.run), store_of(source) if source else None
-
-    def settle(self, registry: Registry, run: bytes) -> None:
-        """The new run has the job's name now; earlier ones stay under their ids."""
-        own = registry.find(run.hex())
-        for other in registry.runs():
-            if other.job == own.job and other.id != own.id and other.state in ("open", "finished"):
-                registry.replace(other)
 
 
 @dataclass(frozen=True)
@@ -106,7 +72,7 @@ class Link:
         channel = NetworkChannel(self.address, identity, self.insecure_loopback, self.deadline, self.patience)
         return channel, shared_secret(identity) if identity else LOOPBACK_SECRET
 
-    def serve(self, party_of: Callable[[bytes], FeatureParty], tell: Callable[[str], None]) -> Server:
+    def serve(self, party_of: Callable[[bytes], Party], tell: Callable[[str], None]) -> Server:
         """A server of the feature party that `party_of(secret)` makes."""
         identity = self.identity()
         secret = shared_secret(identity) if identity else LOOPBACK_SECRET
@@ -136,17 +102,31 @@ def certs_accept(name: str, out: Path) -> None:
     print(f"{out / name}.crt is replaced; its fingerprint is {accept(out, name)}")
 
 
-def party_b_serve(data: Path, id_column: str, serving: Path | None, link: Link, state: Path, policy: FeaturePolicy) -> None:
+def party_b_serve(
+    data: Path, id_column: str, serving: Path | None, link: Link, state: Path, policy: FeaturePolicy,
+    counted: str | None = None, dialect: Dialect | None = None,
+) -> None:  # fmt: skip
     """Serve the feature party; see the command's help."""
-    table, _ = Table.read(data, id_column)
+    table, _ = Table.read(data, id_column, (), dialect)
     _say_constant(table)
-    served = Table.read(serving, id_column)[0] if serving else None
+    served = Table.read(serving, id_column, (), dialect, table.rules)[0] if serving else None
     log, parties = link.log(state, "feature"), link.parties()
 
     def tell(sentence: str) -> None:
         print(sentence, file=sys.stderr, flush=True)
 
-    server = link.serve(lambda secret: FeatureParty(table, policy, secret, state, log, served, tell, parties), tell)
+    log = Metrics(log)
+    if counted:
+        MetricsServer(counted, log)
+    party: list[FeatureParty] = []
+
+    def make(secret: bytes) -> FeatureParty:
+        party.append(FeatureParty(table, policy, secret, state, log, served, tell, parties))
+        return party[0]
+
+    server = link.serve(make, tell)
+    if serving is not None:
+        reloaded(serving, lambda: party[0].serve(Table.read(serving, id_column, (), dialect, table.rules)[0]), tell)
     print(f"feature party: {len(table.ids)} rows, {len(table.names)} columns, listening on port {server.port}", flush=True)
     try:
         server.wait()
@@ -156,11 +136,11 @@ def party_b_serve(data: Path, id_column: str, serving: Path | None, link: Link, 
 
 def party_a_train(
     data: Path, id_column: str, label_column: str, weight_column: str | None, link: Link, state: Path, job: str,
-    config: TrainConfig, workers: int, begin: Begin,
+    config: TrainConfig, workers: int, begin: Begin, dialect: Dialect | None = None,
 ) -> None:  # fmt: skip
     """Train as the label party; see the command's help."""
     taken = (label_column, *((weight_column,) if weight_column else ()))
-    table, dropped = Table.read(data, id_column, taken)
+    table, dropped = Table.read(data, id_column, taken, dialect)
     _say_constant(table)
     labels = _numbers(dropped[label_column], label_column)
     weights = _numbers(dropped[weight_column], weight_column) if weight_column else None
@@ -194,14 +174,6 @@ def party_a_train(
     print(f"gain by party: label {shares['label'] / total_gain:.1%}, feature {shares['feature'] / total_gain:.1%}")
 
 
-def more_trees(config: TrainConfig, begin: Begin, state: Path) -> TrainConfig:
-    """With `--continue RUN`, `--trees` counts the trees to add."""
-    if begin.continues is None:
-        return config
-    kept = Registry(state).find(begin.continues, finished=True).finished or 0
-    return replace(config, n_estimators=config.n_estimators + kept // config.objective.num_class)
-
-
 def _say_constant(table: Table) -> None:
     for name in table.constant_columns():
         print(f"column {name!r} holds one value only and is never split; leave it out or check it", file=sys.stderr)
@@ -225,15 +197,15 @@ def _label_half(path: Path, run: str | None = None) -> LabelHalf:
 
 
 def party_a_predict(
-    data: Path, out: Path, model: Path, run: str | None, id_column: str, link: Link, path_only: bool
+    data: Path, out: Path, model: Path, run: str | None, id_column: str, link: Link, path_only: bool, dialect: Dialect
 ) -> None:
     """Predict a CSV; see the command's help."""
     half = _label_half(model, run)
     import pandas
 
-    columns = pandas.read_csv(data, nrows=0).columns if data.exists() else []
+    columns = [str(name) for name in read_frame(data, id_column, dialect).columns]
     extra = tuple(name for name in columns if name not in half.names and name != id_column)
-    table, _ = Table.read(data, id_column, extra)
+    table, _ = Table.read(data, id_column, extra, dialect, half.rules)
     channel, secret = link.open()
     predictor = Predictor(half, channel, secret, link.log(model.parent, "label"), path_only)
     found = predictor.predict(table)
