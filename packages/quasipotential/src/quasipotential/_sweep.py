@@ -48,8 +48,7 @@ def sweep(grid, b, d, starts, offsets, method, radius, every, stop, level, progr
     state = np.zeros(8, np.int64)
     gradient = np.zeros((size, 2)) if method == "jet" else None
     for begin, offset in zip(starts, offsets, strict=True):
-        points = np.stack([begin.columns, begin.rows], -1) * grid.spacing + grid.corner
-        value, slope = begin.local(points) + offset, begin.local.gradient(points) @ np.linalg.inv(back)
+        value, slope = begin.values + offset, begin.slopes @ np.linalg.inv(back)
         place = (begin.rows + 1) * stride + begin.columns + 1
         lower = value < u[place]
         place, value = place[lower], value[lower]

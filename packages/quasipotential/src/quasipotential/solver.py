@@ -10,6 +10,7 @@ the viscosity solution of ``1/2 <grad U, D grad U> + <b, grad U> = 0``. For b = 
 
 import math
 import time
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from ._sweep import sweep
 from ._trial import ACCEPTED_COUNT, LONE_BASES, SINGLES, SOLVES, STOPPED, TRIANGLES, WIDE_SEARCHES
 from .mesh import Field, Mesh, make_mesh
 from .solution import Solution
-from .start import find_start
+from .start import TooCoarseError, find_start, start_within
 
 
 def solve(
@@ -54,7 +55,8 @@ def solve(
             A rotation that outweighs the gradient part r times wants about 1.5 r.
         update: which triangles a new point tries: ``"hierarchical"``, the one with the best single base so far, or
             ``"all"``: up to three times slower, with smaller largest errors for OLIM.
-        start: ``"taylor"`` or ``"linear"``, see ``start.find_start``.
+        start: ``"taylor"`` or ``"linear"``, see ``start.find_start``. Where the mesh is too coarse around an attractor the
+            first solves a box of a quarter of the size there, if need be again in that, and starts from its values.
         stop: ``"boundary"`` ends at the first point next to the edge of the mesh, where paths could leave;
             ``"never"`` fills it.
         level: values above it are not computed.
@@ -93,7 +95,16 @@ def solve(
     d = tabulate_diffusion(grid, diffusion)
     check_cells(grid, d, method)
     tabulated = time.perf_counter()
-    starts = [find_start(grid, b, d, point, start) for point in attractors]
+    starts = []
+    for point in attractors:
+        try:
+            starts.append(find_start(grid, b, d, point, start))
+        except TooCoarseError:
+            inner = None if start == "linear" else _nested(drift, diffusion, point, grid, method)
+            begin = inner and start_within(grid, inner)
+            if not begin:
+                raise
+            starts.append(begin)
     started = time.perf_counter()
     every = update == "all"
     values, gradient, state, seconds = sweep(grid, b, d, starts, offsets, method, radius, every, stop, level, progress)
@@ -118,6 +129,20 @@ def solve(
         "total_seconds": time.perf_counter() - began,
     }
     return Solution(grid, values, gradient, attractors, offsets, tuple(s.local for s in starts), b, d, settings)
+
+
+def _nested(drift: Any, diffusion: Any, point: np.ndarray, grid: Mesh, method: str) -> Solution | None:
+    """A solve on as many points around one attractor, in a box of a quarter of the size; None where tables forbid that."""
+    fields: dict[str, Any] = {"drift": drift, "diffusion": diffusion}
+    if not callable(drift) or (not callable(diffusion) and np.ndim(diffusion) > 2):
+        return None
+    size = np.array([high - low for low, high in grid.domain])
+    low, high = (np.array(ends) for ends in zip(*grid.domain, strict=True))
+    low, high = np.maximum(low, point - size / 8), np.minimum(high, point + size / 8)
+    box = ((float(low[0]), float(high[0])), (float(low[1]), float(high[1])))
+    if (high - low < 1e-4 * np.abs(point).max()).any():
+        return None
+    return solve(attractor=point, domain=box, mesh=grid.shape, method=method, **fields)
 
 
 def guideline_radius(points: int) -> int:

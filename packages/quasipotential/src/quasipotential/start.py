@@ -32,14 +32,20 @@ class Start:
         columns: mesh columns ``(n,)``.
         rows: mesh rows ``(n,)``.
         ring: 0 for a point inside, 1 for the accepted rim, 2 for the points that wait ``(n,)``.
-        level: highest start value.
+        values: U there, ``(n,)``.
+        slopes: its gradient, ``(n, 2)``.
     """
 
     local: LocalPotential
     columns: np.ndarray
     rows: np.ndarray
     ring: np.ndarray
-    level: float
+    values: np.ndarray
+    slopes: np.ndarray
+
+
+class TooCoarseError(InputError):
+    """The mesh does not see how the drift vanishes at an attractor: a finer one around it is needed."""
 
 
 def find_start(mesh: Mesh, drift: np.ndarray, diffusion: np.ndarray | None, attractor, kind: str) -> Start:
@@ -115,8 +121,8 @@ def _equilibrium(mesh, near, attractor, where):
             + (
                 f"the nearest zero is about ({attractor[0] + step[0]:.6g}, {attractor[1] + step[1]:.6g})."
                 if seen
-                else "it has no zero within two mesh points: find_equilibria lists all zeros; a limit cycle as attractor is "
-                "not supported."
+                else "it has no zero within two mesh points (a limit cycle as attractor is not supported; find_equilibria "
+                "lists all zeros)."
             )
         )
     return attractor + np.where(np.abs(step) < 1e-9 * scale, 0.0, step), jacobian
@@ -171,14 +177,42 @@ def _sublevel(mesh, drift, diffusion, local, half):
     inside = values < level
     if inside.sum() < 25:
         return None
-    grown = _grow(inside)
+    ring, (r, c) = _rings(inside)
+    points = points[r, c]
+    return Start(local, columns[c], rows[r], ring, local(points), local.gradient(points))
+
+
+def _rings(inside):
+    """The codes of a sublevel set's points and of the ring that waits around it, and where they are."""
     kept = inside & ~_grow(~inside)
-    waiting = grown & ~inside
-    front = inside & ~kept
-    ring = np.full(values.shape, -1)
-    ring[kept], ring[front], ring[waiting] = 0, 1, 2
+    ring = np.full(inside.shape, -1)
+    ring[_grow(inside)], ring[inside], ring[kept] = 2, 1, 0
     r, c = np.nonzero(ring >= 0)
-    return Start(local, columns[c], rows[r], ring[r, c], float(values[waiting].max()))
+    return ring[r, c], (r, c)
+
+
+def start_within(mesh: Mesh, inner) -> Start | None:
+    """Start values from a solve on a finer mesh around the attractor, on a sublevel set that it reached; None if too small.
+
+    Args:
+        mesh: the mesh to start on.
+        inner: a ``Solution`` with one attractor, on a smaller box.
+    """
+    points = mesh.points
+    (left, right), (bottom, top) = inner.mesh.domain
+    covered = (points >= [left, bottom]).all(-1) & (points <= [right, top]).all(-1)
+    values = np.full(covered.shape, np.nan)
+    values[covered] = inner(points[covered])
+    level = 0.9 * float(np.nanmax(inner.values))
+    for _ in range(40):
+        inside = values < level
+        if inside.sum() < 9:
+            return None
+        if np.isfinite(values[_grow(inside)]).all():
+            ring, (r, c) = _rings(inside)
+            return Start(inner.local[0], c, r, ring, values[r, c], inner.gradient_at(points[r, c]))
+        level *= 0.85
+    return None
 
 
 def _edge_values(mesh, local):
@@ -212,8 +246,8 @@ def _block(mesh, drift, diffusion, local, where):
     d = diffusion if diffusion.ndim == 2 else diffusion[2 * rows, 2 * columns]
     error = residual(local, points, drift[2 * rows, 2 * columns], d)
     if error.max() > 0.5:
-        raise InputError(
+        raise TooCoarseError(
             f"The mesh is too coarse around the attractor {where}: two points away the drift is no longer nearly linear "
             f"(relative Hamilton-Jacobi residual {error.max():.2g}); refine the mesh or shrink the domain."
         )
-    return Start(local, columns, rows, ring, float(local(points).max()))
+    return Start(local, columns, rows, ring, local(points), local.gradient(points))

@@ -1,0 +1,12 @@
+"""A fresh Numba cache for every session: Numba does not see edits in callees, and would test yesterday's machine code."""
+
+import os
+import shutil
+import tempfile
+
+CACHE = os.environ.setdefault("NUMBA_CACHE_DIR", tempfile.mkdtemp(prefix="quasipotential-numba-"))
+
+
+def pytest_unconfigure(config):
+    if "quasipotential-numba-" in CACHE:
+        shutil.rmtree(CACHE, ignore_errors=True)
