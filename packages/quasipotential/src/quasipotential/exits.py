@@ -136,7 +136,7 @@ def simulate_exits(
         progress: show a progress bar on a terminal.
 
     Raises:
-        InputError: for a start outside, a cost above the budget, or when no path had left at the longest time.
+        InputError: for a start outside, a cost above the budget, or, where ``longest`` is not given, when no path left.
     """
     if noise <= 0 or step <= 0 or paths < 1:
         raise InputError(f"noise, step and paths must be positive; they are {noise}, {step} and {paths}.")
@@ -169,7 +169,7 @@ def simulate_exits(
                     "fewer paths, more noise or a larger budget, or use mean_exit_time."
                 )
             advance(part.stop - low)
-    if (counts < 0).all():
+    if longest is None and (counts < 0).all():
         raise InputError(
             f"None of {paths} paths left the region within {limit * step:.4g} units of time; the mean exit time is larger: "
             "use more noise, or mean_exit_time."
