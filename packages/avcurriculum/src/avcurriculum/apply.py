@@ -128,6 +128,7 @@ def track(
     silent = np.array([audio.rms(w) < audio.SILENCE for w in windows])
     k = sounds + model.architecture.background
     same = clip_centers(model, wave, sounds) if sounds > 1 else None
+    target = torch.empty(0)
     if same is not None:
         some = np.linspace(0, len(images) - 1, min(len(images), FRAMES)).round().astype(int)
         target = assign(same, _clip_clusters(model, images[some], k)[:, None]).center
