@@ -96,7 +96,7 @@ class Picture:
         if seen is None:
             return rgb
         visible = seen.numpy() > 0
-        nearest = distance_transform_edt(~visible, return_distances=False, return_indices=True)
+        nearest = np.asarray(distance_transform_edt(~visible, return_distances=False, return_indices=True))
         here = np.indices(visible.shape)
         limits = np.array(visible.shape)[:, None, None] - 1
         mirrored = np.clip(2 * nearest - here, 0, limits)
