@@ -26,7 +26,7 @@ class Witness(Guarded):
 
     def __init__(self, base: Regularizer, rate: float, every: int = 10) -> None:
         super().__init__(base)
-        self.rate, self.every = rate, every
+        self.rate, self.looks = rate, every  # not ``every``, which is how often the guard itself is exact
         self.alignment: list[float] = []
         self.differences: list[float] = []
         self._count = 0
@@ -34,7 +34,7 @@ class Witness(Guarded):
     def backward(self, step: Step) -> None:
         """Guarded, and looked at now and then."""
         self._count += 1
-        if (self._count - 1) % self.every:
+        if (self._count - 1) % self.looks:
             super().backward(step)
             return
         parameters = list(step.parameters.values())
