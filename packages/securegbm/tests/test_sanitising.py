@@ -51,7 +51,7 @@ def test_random_coefficients_alone_do_not_help(attacked, monkeypatch):
     """The label party decrypts the randomness away: the encryption of zero and the switch are what hides."""
     feature = attacked[1]
 
-    def random_only(cipher, targets):
+    def random_only(cipher, targets, _merged):
         noise = uniform_below(feature.ring.parameters.plain_modulus, feature.ring.parameters.degree)
         noise[targets] = 0
         feature.ring.evaluator.add_plain_inplace(cipher, feature.ring.plaintext(noise))
