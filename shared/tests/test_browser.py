@@ -69,7 +69,7 @@ def test_the_report_filters_by_verdict_and_package(width, record, workspace):
         assert page.locator("article:visible").count() == 2
         page.locator("article:visible").get_by_text("Values by seed").first.click()
         assert page.locator("article details[open] td").first.is_visible()
-        assert page.locator("article a img").first.get_attribute("alt").startswith("Plot of Order: ")
+        assert (page.locator("article a img").first.get_attribute("alt") or "").startswith("Plot of Order: ")
         page.goto(f"{address}#delta-M3")
         assert page.locator("article:visible").count() == 1
 
@@ -86,18 +86,11 @@ def test_the_report_can_be_read_by_everyone(width, scheme, record, workspace):
         assert found.violations_count == 0, found.generate_report()
 
 
-@pytest.mark.parametrize("package", ["styleproj", "photonet"])
-@widths
-def test_two_pictures_dropped_make_a_third_and_the_slider_changes_it(width, package, tmp_path):
+@contextmanager
+def served(package):
+    """The address of a package's page."""
     pytest.importorskip(package)
     pytest.importorskip("gradio")
-    from PIL import Image
-
-    for name, colour in (("content", "seagreen"), ("style", "darkred")):
-        Image.linear_gradient("L").convert("RGB").save(tmp_path / f"{name}.png")
-        Image.blend(Image.open(tmp_path / f"{name}.png"), Image.new("RGB", (256, 256), colour), 0.5).save(
-            tmp_path / f"{name}.png"
-        )
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -106,15 +99,65 @@ def test_two_pictures_dropped_make_a_third_and_the_slider_changes_it(width, pack
         assert server.stdout is not None
         address = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())
         assert address
-        with browser(width) as page:
-            page.goto(address[0])
-            result = page.locator("#result img")
-            first = result.get_attribute("src")
-            for name in ("content", "style"):
-                page.locator(f"#{name}").get_by_label(re.compile("Clear|Remove")).first.click()
-                page.locator(f"#{name} input[type=file]").set_input_files(tmp_path / f"{name}.png")
-            page.wait_for_function("before => document.querySelector('#result img')?.src !== before", arg=first)
-            full = result.get_attribute("src")
-            page.locator("#strength input[type=number]").fill("0.2")
-            page.locator("#strength input[type=number]").press("Enter")
-            page.wait_for_function("before => document.querySelector('#result img')?.src !== before", arg=full)
+        yield address[0]
+
+
+@pytest.mark.parametrize("package", ["styleproj", "photonet"])
+@widths
+def test_two_pictures_dropped_make_a_third_and_every_choice_changes_it(width, package, tmp_path):
+    from PIL import Image
+
+    ramp = Image.linear_gradient("L").convert("RGB")
+    for name, colour in (("content", "seagreen"), ("style", "darkred")):
+        Image.blend(ramp, Image.new("RGB", (256, 256), colour), 0.5).save(tmp_path / f"{name}.png")
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (tmp_path / "diary.txt").write_text("Dear diary")
+    with served(package) as address, browser(width) as page:
+        page.goto(address)
+        shown, notes = page.locator("#result img"), page.locator("#notes textarea")
+
+        def drop(place, name):
+            page.locator(f"#{place}").get_by_label(re.compile("Clear|Remove")).first.click()
+            page.locator(f"#{place} input[type=file]").set_input_files(tmp_path / name)
+
+        def changed(before):
+            page.wait_for_function(
+                "before => { const now = document.querySelector('#result img')?.src; return now && now !== before }",
+                arg=before,
+            )
+            return shown.get_attribute("src")
+
+        first = shown.get_attribute("src")
+        drop("content", "content.png")
+        second = changed(first)
+        drop("style", "style.png")
+        full = changed(second)
+        page.locator("#strength input[type=number]").fill("0.2")
+        page.locator("#strength input[type=number]").press("Enter")
+        weak = changed(full)
+        page.get_by_label("size", exact=True).click()
+        page.get_by_role("option", name="256", exact=True).click()
+        large = changed(weak)
+        page.get_by_label({"styleproj": "transform", "photonet": "method"}[package], exact=True).click()
+        page.get_by_role("option", name={"styleproj": "adain", "photonet": "regions"}[package], exact=True).click()
+        other = changed(large)
+        page.get_by_role("radio", name="PNG").check()
+        changed(other)
+        with page.expect_download() as download:
+            page.locator("#result").get_by_label("Download").click()
+        assert download.value.suggested_filename == "content-style.png"
+        with Image.open(download.value.path()) as image:
+            assert (image.format, image.size) == ("PNG", (256, 256))
+            assert b"sRGB" in image.info["icc_profile"]
+        for name, sentence in (
+            ("phone.heic", "phone.heic is no JPEG, PNG or the like"),
+            ("diary.txt", "diary.txt is no picture"),
+        ):
+            drop("content", name)
+            page.wait_for_function(
+                "start => document.querySelector('#notes textarea').value.startsWith(start)", arg=sentence
+            )
+            assert shown.count() == 0
+        drop("content", "content.png")
+        shown.wait_for()
+        assert notes.input_value() == ""

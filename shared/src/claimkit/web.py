@@ -1,63 +1,187 @@
 """A page on this machine where two pictures are dropped and a slider is moved; needs the extras ``style`` and ``demo``."""
 
 import importlib
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from claimkit.errors import InputError
+from claimkit.media.picture import Picture, write_picture
+from claimkit.media.policy import name_results
+from claimkit.media.reading import read_picture
+from claimkit.photographs import photograph
 from claimkit.run import require
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-STYLE_SIDE = 512
+PREVIEW = 384
+SIZES = (256, 512, 1024, 2048)
+AS_IT_IS = "as it is"
+Words = tuple[str, ...]
 
 
-def page(
-    title: str,
-    explanation: str,
-    stylize: "Callable[[Tensor, Tensor, float], Tensor]",
-    examples: "Sequence[tuple[Tensor, Tensor]]",
-    size: int,
-) -> Any:
+@dataclass(frozen=True)
+class Painter:
+    """What a package does with two pictures, in steps of which each is kept until a picture or a choice changes.
+
+    Attributes:
+        prepare: ``(style, words) -> prepared``, what is needed of a style.
+        begin: ``(content, prepared, words) -> at``, where ``at(strength)`` is the result ``(3, height, width)`` in [0, 1].
+        choices: Label of each choice and its words, the first being taken unasked; ``words`` are the chosen, in this order.
+        style_size: Side of the square to whose area a style is shrunk unasked.
+        style_label: What the size of the style is called.
+    """
+
+    prepare: Callable[[Picture, Words], Any]
+    begin: Callable[[Picture, Any, Words], "Callable[[float], Tensor]"]
+    choices: dict[str, Words]
+    style_size: int = 512
+    style_label: str = "style's size"
+
+
+class Desk:
+    """Makes pictures of files for a page; what does not depend on the strength is done once for each picture and choice."""
+
+    def __init__(self, painter: Painter):
+        self.painter = painter
+        self.read = lru_cache(8)(_read)
+        self._prepared = lru_cache(4)(self._prepare)
+        self._begun = lru_cache(4)(self._begin)
+
+    def make(
+        self, content: Path, style: Path, out: Path, strength: float, size: int, style_size: int, words: Words
+    ) -> tuple[str, ...]:
+        """Write the picture; return what was lost or guessed, a sentence each.
+
+        Args:
+            content: A picture in any format that :mod:`claimkit.media` reads.
+            style: Another.
+            out: The suffix is the format; tagged as sRGB.
+            strength: In [0, 1].
+            size: Side of the square to whose area the content is shrunk; 0 keeps it.
+            style_size: The same for the style.
+            words: One for each of the painter's choices.
+
+        Raises:
+            InputError: A picture cannot be read or worked on; the sentence names it as the user does.
+        """
+        import torch
+
+        picture = self.read(content, size)
+        result = self._begun(content, style, size, style_size, words)(strength)
+        if picture.seen is not None:
+            result = torch.where(picture.seen > 0, result, picture.rgb)
+        said = write_picture(out, picture.with_rgb(result))
+        return *picture.notes, *self.read(style, style_size).notes, *said
+
+    def _begin(self, content: Path, style: Path, size: int, style_size: int, words: Words) -> "Callable[[float], Tensor]":
+        picture, prepared = self.read(content, size), self._prepared(style, style_size, words)
+        with _named(content):
+            return self.painter.begin(picture, prepared, words)
+
+    def _prepare(self, style: Path, size: int, words: Words) -> Any:
+        picture = self.read(style, size)
+        with _named(style):
+            return self.painter.prepare(picture, words)
+
+
+def _read(path: Path, side: int) -> Picture:
+    with _named(path):
+        return read_picture(path, side=side)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Sentences that name a picture as the user does, not where the page keeps it."""
+    try:
+        yield
+    except InputError as e:
+        said = str(e).replace(str(path), path.name)
+        raise InputError(said if path.name in said else f"{path.name}: {said}") from e
+
+
+def page(title: str, explanation: str, painter: Painter, examples: Sequence[tuple[str, str]], size: int) -> Any:
     """The page, not yet served: a gradio ``Blocks``.
 
     Args:
         title: Heading.
         explanation: One sentence below it.
-        stylize: ``(content, style, strength) -> result``, called for every picture dropped and every move of the slider;
-            pictures are ``(3, height, width)`` in [0, 1]; an InputError is shown as its sentence.
-        examples: Pairs of pictures, of which the first is there from the beginning.
-        size: Longer side of a result.
+        painter: Makes the pictures.
+        examples: Pairs of :data:`claimkit.photographs.PHOTOGRAPHS`, of which the first is there from the beginning.
+        size: Side of the square to whose area a content is shrunk unasked; 0 keeps it.
+
+    Raises:
+        InputError: gradio is missing, or the size is negative.
     """
     require("gradio", "pages", "claimkit[demo]")
+    if size < 0:
+        raise InputError(f"size = {size}: expected a number of pixels, or 0 to keep the size")
     gradio: Any = importlib.import_module("gradio")
+    desk = Desk(painter)
+    kept = tempfile.TemporaryDirectory(prefix="claimkit-")
 
-    from claimkit.style.images import fit, from_uint8, to_uint8
+    def example(name: str) -> str:
+        path = Path(kept.name) / f"{name}.jpg"
+        if not path.exists():
+            write_picture(path, Picture(photograph(name)))
+        return str(path)
 
-    def result(content: np.ndarray | None, style: np.ndarray | None, strength: float) -> np.ndarray | None:
-        if content is None or style is None:
-            return None
+    def preview(file: str | None) -> Any:
         try:
-            return to_uint8(stylize(fit(from_uint8(content), size), fit(from_uint8(style), STYLE_SIDE), strength))
-        except InputError as e:
-            raise gradio.Error(str(e)) from e
+            return None if file is None else desk.read(Path(file), PREVIEW).fitted(PREVIEW).pixels
+        except InputError:
+            return None  # the sentence stands below the result
 
-    pairs = [[to_uint8(picture) for picture in pair] for pair in examples]
-    with gradio.Blocks(title=title, analytics_enabled=False) as blocks:
+    def make(content: str | None, style: str | None, strength: float, *chosen: Any) -> tuple[str | None, str]:
+        side, style_side, suffix, *words = chosen
+        if content is None or style is None:
+            return None, "Drop two pictures."
+        files = Path(content), Path(style)
+        out = name_results([files], Path(kept.name), suffix)[0]
+        try:
+            return str(out), "\n".join(desk.make(*files, out, strength, side, style_side, tuple(words)))
+        except InputError as e:
+            return None, str(e)
+
+    def sizes(label: str, usual: int) -> Any:
+        named = [(str(n), n) for n in sorted({*SIZES, usual} - {0})]
+        return gradio.Dropdown([*named, (AS_IT_IS, 0)], value=usual, label=label)
+
+    pairs = [[example(name) for name in pair] for pair in examples]
+    with gradio.Blocks(title=title, analytics_enabled=False, delete_cache=(3600, 86400)) as blocks:
         gradio.Markdown(f"# {title}\n{explanation}")
+        files = []
         with gradio.Row():
-            content = gradio.Image(label="content", elem_id="content", value=pairs[0][0])
-            style = gradio.Image(label="style", elem_id="style", value=pairs[0][1])
-            shown = gradio.Image(label="result", elem_id="result", interactive=False)
+            for name, first in zip(("content", "style"), pairs[0], strict=True):
+                with gradio.Column(min_width=240):
+                    file = gradio.File(label=name, elem_id=name, value=first, height=120)
+                    shown = gradio.Image(
+                        label=f"{name} as it is read", elem_id=f"{name}-seen", interactive=False, buttons=["fullscreen"]
+                    )
+                    gradio.on([blocks.load, file.change], preview, file, shown, show_progress="hidden")
+                    files.append(file)
+            with gradio.Column(min_width=240):
+                result = gradio.Image(
+                    label="result", elem_id="result", interactive=False, type="filepath", buttons=["download", "fullscreen"]
+                )
+                said = gradio.Textbox(label="notes", elem_id="notes", interactive=False)
         strength = gradio.Slider(0, 1, value=1, step=0.05, label="strength", elem_id="strength")
-        gradio.Examples(pairs, [content, style])
-        inputs = [content, style, strength]
-        gradio.on(
-            [blocks.load, content.change, style.change, strength.change], result, inputs, shown, trigger_mode="always_last"
-        )
+        with gradio.Row():
+            chosen = [
+                sizes("size", size),
+                sizes(painter.style_label, painter.style_size),
+                gradio.Radio([("JPEG", ".jpg"), ("PNG", ".png")], value=".jpg", label="download", elem_id="format"),
+                *(gradio.Dropdown(list(words), value=words[0], label=label) for label, words in painter.choices.items()),
+            ]
+        gradio.Examples(pairs, files)
+        inputs = [*files, strength, *chosen]
+        changes = [blocks.load, *(i.change for i in inputs)]
+        gradio.on(changes, make, inputs, [result, said], trigger_mode="always_last", show_progress="minimal")
     return blocks
 
 

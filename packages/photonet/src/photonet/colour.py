@@ -129,6 +129,7 @@ class ColourExecutor:
         if name not in METHODS:
             raise InputError(f"there is no method {name!r}: expected network, regions, {', '.join(METHODS)}")
         self.method = METHODS[name]
+        self.blends_pictures = self.method.back is _same  # whether strength alpha is alpha z + (1 - alpha) x of RGB
         self.transfers = Transfers(self.method.transform, max_gain=max_gain)
         self.digest = COLOURS + name
 

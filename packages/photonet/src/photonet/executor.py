@@ -29,6 +29,7 @@ class Executor:
     """
 
     multiple = MULTIPLE  # of heights and widths
+    blends_pictures = False  # strength acts on features
 
     def __init__(
         self,

@@ -40,6 +40,7 @@ class RegionExecutor:
     """
 
     multiple = 1
+    blends_pictures = True
 
     def __init__(self, encoder: LevelEncoder, max_gain: float | None = None):
         self.encoder = encoder

@@ -1,5 +1,6 @@
 """Pictures in, picture out: :class:`PhotoStylizer` holds a network and does everything around it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias, overload
 
@@ -10,6 +11,7 @@ from claimkit import run
 from claimkit.errors import InputError
 from claimkit.style.images import read_image
 from claimkit.style.padding import crop, pad_to_multiple
+from claimkit.style.transforms import checked_strength
 from photonet.colour import COLOURS, ColourExecutor, has_matrix
 from photonet.executor import Executor
 from photonet.found import RegionExecutor
@@ -157,8 +159,7 @@ class PhotoStylizer:
         Raises:
             InputError: What is given does not fit; the sentence says what.
         """
-        if not 0 <= alpha <= 1:
-            raise InputError(f"alpha = {alpha} is outside [0, 1]: 0 is the content, 1 the full style")
+        checked_strength(alpha)
         image = _checked(read_image(Path(content)) if isinstance(content, str | Path) else content, "the content")
         if (labels is None) != (style_labels is None):
             raise InputError("a segmentation of the content needs one of the style, and the other way round")
@@ -175,6 +176,26 @@ class PhotoStylizer:
         padded = self._padded(image)
         result = self.executor(padded, prepared, alpha, self._padded_masks(masks), smooth)
         return crop(result, *image.shape[-2:])[0].clamp(0, 1).cpu()
+
+    def strengths(self, content: Tensor, style: Tensor | Style) -> Callable[[float], Tensor]:
+        """A function of alpha alone that gives what :meth:`stylize` does.
+
+        A method that works on RGB is run once, as its ``alpha z + (1 - alpha) x`` is that of pictures; a network, and a
+        method in another space of colours, is run at each strength.
+
+        Args:
+            content: ``(3, height, width)`` in [0, 1].
+            style: A picture or a prepared style.
+
+        Raises:
+            InputError: What is given does not fit.
+        """
+        prepared = self.prepare(style)
+        if not self.executor.blends_pictures or isinstance(prepared, Table):
+            return lambda alpha: self.stylize(content, prepared, alpha)
+        image = _checked(content, "the content")
+        full = self.executor(self._padded(image), prepared)[0].cpu()
+        return lambda alpha: torch.lerp(image.cpu(), full, checked_strength(alpha)).clamp(0, 1)
 
     def _padded(self, image: Tensor) -> Tensor:
         return pad_to_multiple(image[None].to(self.device), self.executor.multiple)

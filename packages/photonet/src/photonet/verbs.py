@@ -25,6 +25,7 @@ from photonet.cost import VGG_CHANNELS, VGG_CONVOLUTIONS, decoder_macs, encoder_
 from photonet.executor import Executor
 from photonet.look import Table
 from photonet.network import PhotoNet
+from photonet.page import painter
 from photonet.regions import FrameRegions
 from photonet.samples import PAIRS, photograph
 from photonet.style import Style
@@ -172,9 +173,8 @@ def demo(out: Path, size: int, device: str) -> None:
 
 def web(port: int, size: int, device: str) -> None:
     """Serve the page where two pictures are dropped."""
-    examples = [(photograph(content), photograph(style)) for content, style in PAIRS]
     explanation = "Drop a photograph and another whose light it shall have."
-    serve(page("photonet", explanation, PhotoStylizer(device=device).stylize, examples, size), port)
+    serve(page("photonet", explanation, painter(device), PAIRS, size), port)
 
 
 def bench(size: int, rounds: int, device: str) -> None:

@@ -216,7 +216,7 @@ def web(port: int = 7860, size: int = 512, device: str = "auto") -> None:
 
     Args:
         port: Of the loopback interface; no other machine can reach it.
-        size: Longer side of the result.
+        size: A picture of more than SIZE x SIZE pixels is shrunk to that area until the page says otherwise; 0 keeps it.
         device: auto, cpu, cuda, cuda:N or mps.
     """
     from styleproj import verbs

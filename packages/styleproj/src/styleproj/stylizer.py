@@ -1,6 +1,6 @@
 """Pictures in, picture out: :class:`Stylizer` holds a network and does everything around the projection of its features."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -12,7 +12,7 @@ from claimkit import run
 from claimkit.errors import InputError
 from claimkit.style.images import read_image
 from claimkit.style.padding import crop, pad_to_multiple
-from claimkit.style.transforms import Statistics, ot_map
+from claimkit.style.transforms import Statistics, checked_strength, ot_map
 from styleproj import tiles
 from styleproj.colour import coral, keep_chroma
 from styleproj.network import StyleNetwork
@@ -141,8 +141,7 @@ class Stylizer:
         Raises:
             InputError: What is given does not fit; the sentence says what.
         """
-        if not 0 <= alpha <= 1:
-            raise InputError(f"alpha = {alpha} is outside [0, 1]: 0 is the content, 1 the full style")
+        checked_strength(alpha)
         if preserve_color not in (None, "luminance", "coral"):
             raise InputError(f"preserve_color = {preserve_color!r} is neither 'luminance' nor 'coral'")
         image = _checked(read_image(Path(content)) if isinstance(content, str | Path) else content, "the content")
@@ -157,9 +156,41 @@ class Stylizer:
             features = list(self._encode(image))
             for level, x in enumerate(features):
                 features[level] = self._transform(x, parts, level, alpha, image)
-            result = crop(tiles.decode(self.network, tuple(features), self.tile)[None], *image.shape[-2:])[0]
-            if self.palette and preserve_color is None:
-                result = _repaint(result, parts, alpha, self.max_gain)
+            return self._painted(features, parts, alpha, image, preserve_color, mask)
+
+    def strengths(
+        self, content: Tensor, style: Tensor | Style, *, mask: Tensor | None = None, style_mask: Tensor | None = None,
+        preserve_color: PreserveColor | None = None,
+    ) -> Callable[[float], Tensor]:  # fmt: skip
+        """A function of alpha alone that gives what :meth:`stylize` does of the same, and only blends and decodes.
+
+        Raises:
+            InputError: What is given does not fit.
+        """
+        image = _checked(content, "the content")
+        if mask is not None:
+            _same_size(mask, image, "mask")
+        used = self._repainted(style, image) if preserve_color == "coral" else style
+        parts = self._parts([used], None, style_mask, None, None, mask)
+        with torch.inference_mode():
+            features = self._encode(image)
+            full = [self._transform(x, parts, level, 1.0, image) for level, x in enumerate(features)]
+
+        @torch.inference_mode()
+        def at(alpha: float) -> Tensor:
+            blended = [torch.lerp(x, z, checked_strength(alpha)) for x, z in zip(features, full, strict=True)]
+            return self._painted(blended, parts, alpha, image, preserve_color, mask)
+
+        return at
+
+    def _painted(
+        self, features: Sequence[Tensor], parts: list[tuple[Tensor | None, Style]], alpha: float, image: Tensor,
+        preserve_color: PreserveColor | None, mask: Tensor | None,
+    ) -> Tensor:  # fmt: skip
+        """The picture of transformed features, in the colours and within the mask that were asked for."""
+        result = crop(tiles.decode(self.network, tuple(features), self.tile)[None], *image.shape[-2:])[0]
+        if self.palette and preserve_color is None:
+            result = _repaint(result, parts, alpha, self.max_gain)
         if preserve_color == "luminance":
             result = keep_chroma(result, image.to(result.device))
         if mask is not None:

@@ -18,6 +18,7 @@ from claimkit.web import page, serve
 from styleproj import kernels
 from styleproj.baselines import adain_reference, efdm
 from styleproj.batch import Batch, prepare
+from styleproj.page import painter
 from styleproj.projection import project
 from styleproj.samples import CONTENTS, STYLES, photograph, square
 from styleproj.sheet import contact_sheet
@@ -65,9 +66,9 @@ def demo(out: Path, size: int, device: str) -> None:
 
 def web(port: int, size: int, device: str) -> None:
     """Serve the page where two pictures are dropped."""
-    examples = [(photograph(c), photograph(s)) for c, s in zip(CONTENTS[:4], STYLES[:4], strict=True)]
     explanation = "Drop a photograph and a picture whose style it shall have."
-    serve(page("Style Projection", explanation, Stylizer(device=device).stylize, examples, size), port)
+    examples = list(zip(CONTENTS[:4], STYLES[:4], strict=True))
+    serve(page("Style Projection", explanation, painter(device), examples, size), port)
 
 
 def bench(size: int, rounds: int, device: str) -> None:

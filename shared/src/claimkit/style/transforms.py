@@ -22,6 +22,17 @@ ROUNDING = 16  # a channel whose spread is below so many roundings of its mean i
 LEAST = 10  # positions a region needs on both sides, as FastPhotoStyle has it
 
 
+def checked_strength(alpha: float) -> float:
+    """The strength of a transfer.
+
+    Raises:
+        InputError: It is outside [0, 1].
+    """
+    if not 0 <= alpha <= 1:
+        raise InputError(f"alpha = {alpha} is outside [0, 1]: 0 is the content, 1 the full style")
+    return alpha
+
+
 @dataclass(frozen=True)
 class Statistics:
     """Mean (B, C) and covariance (B, C, C) of features over positions, in double precision; keep it to use a style again."""
