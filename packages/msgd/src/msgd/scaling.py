@@ -37,7 +37,7 @@ def learning_rate_gain(rule: Rule, small: int, large: int, noise_scale: float | 
 
     >>> learning_rate_gain("linear", 50, 800), learning_rate_gain("square-root", 50, 800)
     (16.0, 4.0)
-    >>> learning_rate_gain("adascale", 50, 800, noise_scale=800)
+    >>> learning_rate_gain("adascale", 50, 800, noise_scale=800.0)
     8.5
     """
     if min(small, large) < 1:

@@ -137,7 +137,7 @@ EXPERIMENTS = [
             "finite learning rates about 0.05.",
         ),
         {
-            "smoke": Paths(etas=(0.2, 0.1), paths=200, weak_paths=2_000, substeps=8),
+            "smoke": Paths(etas=(0.2, 0.1, 0.05), paths=200, weak_paths=2_000, substeps=8),
             "small": Paths(),
             "full": Paths(seeds=5, paths=10_000, weak_paths=200_000),
         },

@@ -77,7 +77,7 @@ def match(
 
     >>> match(GaussianFisher(n=1000), batch=10, replacement=True).std
     10.0
-    >>> round(match(MiniBatchFisher(n=10**9, size=1000), 100, learning_rate=1.0, small_learning_rate=0.1).std, 3)
+    >>> round(match(MiniBatchFisher(n=10**9, size=1000), 100, learning_rate=1.0, small_learning_rate=0.1).std, 2)
     0.0
     """
     ratio = _rate(small_learning_rate, small_momentum, learning_rate) / _rate(learning_rate, momentum, small_learning_rate)
