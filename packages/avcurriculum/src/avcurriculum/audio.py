@@ -146,19 +146,20 @@ def log_mel(wave: Float[Tensor, "*batch samples"], spec: MelSpec = SMALL) -> Flo
 
 
 def load(path: Path) -> NDArray[np.float32]:
-    """A sound file of any format that librosa reads, as mono at 16 kHz, ``(samples,)``.
+    """A sound file of any format that libsndfile reads (WAV, FLAC, Ogg, MP3, AIFF ...), as mono at 16 kHz, ``(samples,)``.
 
     Raises:
         InputError: Not a sound file.
     """
     import librosa
+    import soundfile
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it tries another library for what libsndfile does not know
-            return librosa.load(path, sr=RATE, mono=True)[0]
-    except Exception as e:  # its libraries have no error in common
-        raise InputError(f"{path} is not a sound file that can be read: {e or type(e).__name__}") from e
+        with soundfile.SoundFile(path) as file, warnings.catch_warnings():  # opened here: a broken one is closed, too
+            warnings.simplefilter("ignore")  # that what librosa would read other files with is deprecated
+            return librosa.load(file, sr=RATE, mono=True)[0]
+    except (soundfile.LibsndfileError, OSError) as e:
+        raise InputError(f"{path} is not a sound file that can be read: {e}") from e
 
 
 def save(path: Path, wave: NDArray[np.float32]) -> None:
