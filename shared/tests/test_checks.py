@@ -83,7 +83,7 @@ PROVENANCE = {
     "processor": edit(lambda d: d["evidence"]["environment"].update(processor="a faster one")),
     "library": edit(lambda d: d["evidence"].update(installed=["numpy==9"])),
     "load": edit(lambda d: d["evidence"].update(load=[0, 0])),
-    "seconds": edit(lambda d: first(d).update(wall_seconds=1e-3)),
+    "seconds": edit(lambda d: first(d).update(wall_seconds=123.0)),
     "data": edit(lambda d: first(d).update(data={"numbers.txt": "00"})),
     "command": edit(lambda d: d["evidence"].update(command="true")),
     "fingerprint": edit(lambda d: d["evidence"].update(fingerprint="00")),

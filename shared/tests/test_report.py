@@ -18,7 +18,8 @@ def exit_code(function, *args):
     return e.value.code
 
 
-def test_readme_tables_are_generated_then_checked(workspace, capsys):
+def test_readme_tables_are_generated_then_checked(workspace, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(workspace / "packages")  # found as packages, whether or not they are installed
     assert exit_code(house.readme, workspace, True) == 1
     assert "packages/msgd/README.md" in capsys.readouterr().out
     assert exit_code(house.readme, workspace) == 0
