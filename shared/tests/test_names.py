@@ -159,3 +159,10 @@ def test_a_release_names_the_repository_and_no_link_ends_nowhere(folder, tmp_pat
             path = re.sub(r"^\w+/main/", "", target.removeprefix("https://example.org/ours/")).split("#")[0]
             assert (ROOT / path).exists(), target
     assert metadata(copy)["urls"]["Issues"] == "https://example.org/ours/issues"
+
+
+def test_no_sentence_asks_for_a_name_that_is_not_ours_yet():
+    names = "|".join({*PROJECTS, *(f.name for f in FOLDERS[1:])})
+    asked = re.compile(rf"pip install ['\"]*(?:{names})\b(?!/)")
+    files = [p for f in FOLDERS for p in (*(f / "src").rglob("*.py"), f / "README.md")]
+    assert not [str(p) for p in files if asked.search(p.read_text("utf-8"))]

@@ -16,7 +16,7 @@ def test_an_example_runs(name):
     if importlib.util.find_spec(NEEDS[name]) is None or (
         name == "hf_trainer" and not importlib.util.find_spec("accelerate")
     ):
-        pytest.skip(f"needs {NEEDS[name]}: pip install dtnh[examples]")
+        pytest.skip(f"needs {NEEDS[name]}: pip install ./packages/dtnh[examples]")
     spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -118,7 +118,7 @@ def page(title: str, explanation: str, painter: Painter, examples: Sequence[tupl
     Raises:
         InputError: gradio is missing, or the size is negative.
     """
-    require("gradio", "pages", "claimkit[demo]")
+    require("gradio", "pages", "./shared[demo]")
     if size < 0:
         raise InputError(f"size = {size}: expected a number of pixels, or 0 to keep the size")
     gradio: Any = importlib.import_module("gradio")

@@ -70,7 +70,7 @@ def _vision(name: str, channels: int, classes: int) -> nn.Module:
     try:
         from torchvision import models
     except ImportError as e:
-        raise InputError(f'model {name} needs torchvision: pip install "msgd[vision]"') from e
+        raise InputError(f'model {name} needs torchvision: pip install "./packages/msgd[vision]"') from e
     if name == "vgg11":
         features = models.vgg11(weights=None).features
         assert isinstance(features, nn.Sequential)

@@ -162,7 +162,8 @@ def demo(out: Path, size: int, device: str) -> None:
     run.picture(out, (".jpg", ".png", ".webp"))
     if size < 64:
         raise InputError(f"size = {size}: the photographs of the sheet need at least 64 pixels")
-    stylizers = {name: PhotoStylizer(network, device=device) for name, network in load_networks().items()}
+    stylizers = {"default (matrix)": PhotoStylizer(device=device)}
+    stylizers |= {name: PhotoStylizer(network, device=device) for name, network in load_networks().items()}
     rows = []
     for content, style in run.progress(PAIRS, "demo", unit="row"):
         pictures = photograph(content, size), photograph(style, size)

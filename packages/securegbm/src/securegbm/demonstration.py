@@ -75,7 +75,7 @@ def demonstrate(out: Path, trees: int, workers: int) -> Iterator[str]:
     volume = np.array([(report.bytes_sent, report.bytes_received) for report in reports]) / 1e6
     yield f"a tree: {seconds:.2f} s, {volume[:, 0].mean():.1f} MB up, {volume[:, 1].mean():.1f} MB down"
     if importlib.util.find_spec("matplotlib") is None:
-        yield "no picture, as matplotlib is not installed: pip install 'securegbm[plots]'"
+        yield "no picture, as matplotlib is not installed: pip install './packages/securegbm[plots]'"
         return
     _draw(auc, volume, reports, out)
     yield str(out)

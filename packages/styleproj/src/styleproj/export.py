@@ -78,7 +78,7 @@ def export(network: StyleNetwork, path: Path, size: tuple[int, int], style_size:
         raise InputError(f"{path}: give a name that ends in {' or '.join(SUFFIXES)}")
     if path.suffix == ".onnx":
         for module in ("onnx", "onnxscript"):
-            run.require(module, "exports to ONNX", "styleproj[export]")
+            run.require(module, "exports to ONNX", "./packages/styleproj[export]")
     portable = PortableProjection(network, size, style_size).eval()
     shown = torch.zeros(1, 3, *size), torch.zeros(1, 3, *style_size), torch.ones(1)
     with atomic_path(path) as temporary, warnings.catch_warnings():
