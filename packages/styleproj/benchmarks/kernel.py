@@ -13,8 +13,8 @@ from claimkit import bench
 from claimkit.experiment import Job
 from claimkit.style.transforms import Statistics, wct
 from styleproj import SortedStyle, kernels, project
-from styleproj.baselines import adain_reference, efdm, histogram_matching
 from styleproj.claims.speed import real_features
+from styleproj.operator.baselines import adain_reference, efdm, histogram_matching
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 CPU = "--cpu" in sys.argv

@@ -12,7 +12,7 @@ from claimkit import bench
 from claimkit.style.encoders import VGG19
 from claimkit.style.transforms import adain
 from styleproj import Stylizer, kernels
-from styleproj.network import Decoder, StyleNetwork
+from styleproj.networks.network import Decoder, StyleNetwork
 from styleproj.samples import photograph, square
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from claimkit.style.encoders import SlimEncoder
-from styleproj.network import Decoder, StyleNetwork
+from styleproj.networks.network import Decoder, StyleNetwork
 
 hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("house")

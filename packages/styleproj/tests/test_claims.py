@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from claimkit.runner import reproduce
-from styleproj.baselines import TRANSFORMS, adain_reference, efdm, histogram_matching
 from styleproj.claims import EXPERIMENTS, fidelity, fronts, kl, pictures, speed
-from styleproj.projection import project
+from styleproj.operator.baselines import TRANSFORMS, adain_reference, efdm, histogram_matching
+from styleproj.operator.projection import project
 
 MINE = [f"P{i}" for i in range(1, 10)]
 

@@ -16,7 +16,7 @@ from claimkit.media.reading import read_picture
 from claimkit.media.writing import VideoWriter
 from claimkit.style.images import read_image, to_uint8, write_image
 from styleproj.cli import main
-from styleproj.weights import save_network
+from styleproj.networks.weights import save_network
 
 call = partial(testing.call, main)
 
@@ -277,7 +277,7 @@ def test_a_full_disk_is_one_sentence(capsys, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("styleproj.batch.write_picture", full)
+    monkeypatch.setattr("styleproj.pictures.batch.write_picture", full)
     assert call("stylize", PHOTO, STYLE, "--out", "y.png", *MODEL) == 2
     assert "No space left on device" in capsys.readouterr().err
     assert not Path("y.png").exists()

@@ -5,9 +5,9 @@ import torch
 
 from claimkit.errors import InputError
 from styleproj import Stylizer, cli
-from styleproj.export import export
+from styleproj.networks.export import export
+from styleproj.networks.weights import load_network
 from styleproj.samples import photograph
-from styleproj.weights import load_network
 
 SIZE, STYLE_SIZE = (48, 64), (32, 40)
 

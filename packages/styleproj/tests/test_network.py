@@ -8,9 +8,9 @@ from claimkit.errors import InputError
 from claimkit.style.encoders import LevelEncoder, SlimEncoder
 from claimkit.training.closed_form import start_encoder
 from styleproj import project
-from styleproj.closed_form import start_decoder
-from styleproj.network import Decoder, StyleNetwork
-from styleproj.weights import load_network, save_network, shipped
+from styleproj.networks.closed_form import start_decoder
+from styleproj.networks.network import Decoder, StyleNetwork
+from styleproj.networks.weights import load_network, save_network, shipped
 
 
 def network(levels=(2, 3), residuals=(0, 1)):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
-import styleproj
+import styleproj.operator
 from claimkit.errors import InputError
 from styleproj import SortedStyle, barycentre, kernels, project, project_regions
 
@@ -291,8 +291,8 @@ def test_without_numba_torch_does_the_work(monkeypatch):
     expected = project(x, s)
     monkeypatch.setattr("builtins.__import__", without_numba)
     kernels.compiled.cache_clear()
-    monkeypatch.delitem(sys.modules, "styleproj.radix", raising=False)
-    monkeypatch.delattr(styleproj, "radix", raising=False)
+    monkeypatch.delitem(sys.modules, "styleproj.operator.radix", raising=False)
+    monkeypatch.delattr(styleproj.operator, "radix", raising=False)
     assert not kernels.warmup()
     assert torch.equal(project(x, s), expected)
     with pytest.raises(InputError, match="needs numba"):

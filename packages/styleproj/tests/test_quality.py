@@ -11,8 +11,8 @@ import torch
 from claimkit.style.images import read_image
 from claimkit.style.metrics import psnr, ssim
 from claimkit.style.padding import crop, pad_to_multiple
-from styleproj.teachers import CompressedTeacher, Teacher, compressed_pair
-from styleproj.weights import load_network
+from styleproj.networks.teachers import CompressedTeacher, Teacher, compressed_pair
+from styleproj.networks.weights import load_network
 
 DATA = os.environ.get("CLAIMKIT_DATA")
 pytestmark = [pytest.mark.data, pytest.mark.skipif(not DATA, reason="CLAIMKIT_DATA is not set")]

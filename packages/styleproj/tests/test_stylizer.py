@@ -5,9 +5,11 @@ import torch
 
 import styleproj
 from claimkit.errors import InputError
-from styleproj import Style, Stylizer, colour, tiles
-from styleproj.sheet import contact_sheet
-from styleproj.style import mix
+from styleproj import Style, Stylizer
+from styleproj.networks import tiles
+from styleproj.pictures import colour
+from styleproj.pictures.sheet import contact_sheet
+from styleproj.pictures.style import mix
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def test_it_is_encode_project_decode(stylizer, network):
 @pytest.mark.parametrize(("height", "width"), [(200, 136), (131, 77)])
 def test_tiles_change_nothing(network, tile, height, width, monkeypatch):
     """In double precision: in single, tiles of another size take other kernels, whose rounding changes ranks."""
-    monkeypatch.setattr("styleproj.stylizer._checked", lambda image, name: image)
+    monkeypatch.setattr("styleproj.pictures.stylizer._checked", lambda image, name: image)
     network.double()
     x, s = picture(height, width).double(), picture(90, 70, seed=1).double()
     whole = Stylizer(network, device="cpu").stylize(x, s)

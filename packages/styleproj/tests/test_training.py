@@ -8,12 +8,12 @@ from torch import nn
 from claimkit.errors import InputError
 from claimkit.style.encoders import SlimEncoder
 from claimkit.style.images import write_image
-from styleproj.distillation import Distillation, distill
-from styleproj.losses import StyleProjectionLoss, content_loss, kl_loss, moments, style_loss
-from styleproj.network import Decoder, StyleNetwork
-from styleproj.teachers import Teacher, compressed_pair
-from styleproj.training import TrainingSettings, train, train_from_folders
-from styleproj.weights import load_network
+from styleproj.networks.network import Decoder, StyleNetwork
+from styleproj.networks.teachers import Teacher, compressed_pair
+from styleproj.networks.weights import load_network
+from styleproj.training.decoder import TrainingSettings, train, train_from_folders
+from styleproj.training.distillation import Distillation, distill
+from styleproj.training.losses import StyleProjectionLoss, content_loss, kl_loss, moments, style_loss
 
 
 @pytest.fixture

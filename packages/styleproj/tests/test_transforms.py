@@ -6,7 +6,7 @@ import torch
 from claimkit.errors import InputError
 from claimkit.style.transforms import Affine, Statistics, adain, ot_map
 from styleproj import SortedStyle, Stylizer, project
-from styleproj.transforms import bounded, transform
+from styleproj.operator.transforms import bounded, transform
 
 
 def features(seed, channels=3, side=20):

@@ -8,9 +8,9 @@ import torch
 from claimkit.errors import InputError
 from claimkit.media.picture import Picture
 from claimkit.style.images import to_uint8
-from styleproj.page import painter
+from styleproj.pictures.page import painter
+from styleproj.pictures.stylizer import Stylizer
 from styleproj.samples import photograph
-from styleproj.stylizer import Stylizer
 
 
 @pytest.fixture(scope="module")

@@ -20,11 +20,11 @@ from claimkit.files import write_atomic
 from claimkit.style.encoders import load_vgg19
 from claimkit.style.images import read_image
 from claimkit.training.crops import Crops
-from styleproj.closed_form import start_decoder
-from styleproj.network import Decoder, StyleNetwork
-from styleproj.teachers import CompressedTeacher, Teacher, compressed_pair
-from styleproj.training import TrainingSettings, train
-from styleproj.weights import load_network
+from styleproj.networks.closed_form import start_decoder
+from styleproj.networks.network import Decoder, StyleNetwork
+from styleproj.networks.teachers import CompressedTeacher, Teacher, compressed_pair
+from styleproj.networks.weights import load_network
+from styleproj.training.decoder import TrainingSettings, train
 
 
 def main() -> None:

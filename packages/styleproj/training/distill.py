@@ -8,7 +8,7 @@ import argparse
 import csv
 from pathlib import Path
 
-from styleproj.distillation import Distillation, distill
+from styleproj.training.distillation import Distillation, distill
 
 
 def split(data: Path, name: str, part: str = "train") -> list[Path]:

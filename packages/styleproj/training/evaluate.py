@@ -21,11 +21,11 @@ from claimkit.style.encoders import VGG19, load_vgg19
 from claimkit.style.images import fit, read_image
 from claimkit.style.metrics import psnr, ssim, ssim_edge
 from claimkit.style.padding import crop, pad_to_multiple
-from styleproj.losses import content_loss, kl_loss, moments, style_loss
-from styleproj.network import StyleNetwork
-from styleproj.projection import project
-from styleproj.teachers import compressed_pair
-from styleproj.weights import load_network, shipped
+from styleproj.networks.network import StyleNetwork
+from styleproj.networks.teachers import compressed_pair
+from styleproj.networks.weights import load_network, shipped
+from styleproj.operator.projection import project
+from styleproj.training.losses import content_loss, kl_loss, moments, style_loss
 
 
 def reconstruct(network: StyleNetwork, image: Tensor) -> Tensor:

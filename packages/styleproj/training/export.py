@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from styleproj.weights import load_network, save_network
+from styleproj.networks.weights import load_network, save_network
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)

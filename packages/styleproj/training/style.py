@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from distill import split
 
-from styleproj.teachers import CompressedTeacher, Teacher
-from styleproj.training import TrainingSettings, train
-from styleproj.weights import load_network
+from styleproj.networks.teachers import CompressedTeacher, Teacher
+from styleproj.networks.weights import load_network
+from styleproj.training.decoder import TrainingSettings, train
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)

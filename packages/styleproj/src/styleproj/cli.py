@@ -82,8 +82,8 @@ def stylize(
     """
     from claimkit.media.batch import plan
     from styleproj import verbs
-    from styleproj.batch import Batch, Options
-    from styleproj.stylizer import Stylizer
+    from styleproj.pictures.batch import Batch, Options
+    from styleproj.pictures.stylizer import Stylizer
 
     options = Options(
         alpha, mix, size, style_size, mask, style_mask, labels, style_labels, None if color == "style" else color
@@ -132,7 +132,7 @@ def video(
         output: How the video is written.
     """
     from styleproj import verbs
-    from styleproj.stylizer import Stylizer
+    from styleproj.pictures.stylizer import Stylizer
 
     stylizer = Stylizer(model, ties=ties, transform=transform, palette=palette, max_gain=max_gain, device=device)
     verbs.video(stylizer, source, style, out, alpha, size, style_size, output)
@@ -180,7 +180,7 @@ def train(
         device: auto, cpu, cuda, cuda:N or mps.
         resume: Go on from the checkpoint in --out.
     """
-    from styleproj.training import TrainingSettings, train_from_folders
+    from styleproj.training.decoder import TrainingSettings, train_from_folders
 
     settings = TrainingSettings(
         steps=steps,
@@ -241,8 +241,8 @@ def export(
         style_size: Width and height of the style picture.
         model: A network that styleproj train wrote; the one that comes with the package when not given.
     """
-    from styleproj.export import export as write
-    from styleproj.weights import load_network
+    from styleproj.networks.export import export as write
+    from styleproj.networks.weights import load_network
 
     print(write(load_network(model), out, (size[1], size[0]), (style_size[1], style_size[0])))
 

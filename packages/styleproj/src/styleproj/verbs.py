@@ -15,16 +15,16 @@ from claimkit.media.policy import check_results
 from claimkit.media.reading import read_picture
 from claimkit.style.images import write_image
 from claimkit.web import page, serve
-from styleproj import kernels
-from styleproj.baselines import adain_reference, efdm
-from styleproj.batch import Batch, prepare
-from styleproj.page import painter
-from styleproj.projection import project
+from styleproj.operator import kernels
+from styleproj.operator.baselines import adain_reference, efdm
+from styleproj.operator.projection import project
+from styleproj.operator.sorted_style import SortedStyle
+from styleproj.pictures.batch import Batch, prepare
+from styleproj.pictures.page import painter
+from styleproj.pictures.sheet import contact_sheet
+from styleproj.pictures.stylizer import Stylizer
+from styleproj.pictures.video import stylize_video
 from styleproj.samples import CONTENTS, STYLES, photograph, square
-from styleproj.sheet import contact_sheet
-from styleproj.sorted_style import SortedStyle
-from styleproj.stylizer import Stylizer
-from styleproj.video import stylize_video
 
 
 def stylize(todo: Plan, batch: Batch) -> None:

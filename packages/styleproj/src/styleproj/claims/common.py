@@ -11,9 +11,9 @@ from claimkit.experiment import Job, Settings
 from claimkit.files import sha256
 from claimkit.style.encoders import load_vgg19, read_state
 from claimkit.style.images import read_image
-from styleproj.network import Decoder, StyleNetwork
+from styleproj.networks.network import Decoder, StyleNetwork
+from styleproj.networks.weights import load_network, shipped
 from styleproj.samples import CONTENTS, STYLES, photograph, square
-from styleproj.weights import load_network, shipped
 
 Encoder = Literal["slim", "vgg19"]
 NAMES: dict[Encoder, str] = {

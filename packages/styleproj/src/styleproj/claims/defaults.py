@@ -18,8 +18,8 @@ from claimkit.style.metrics import gram_distance, mean_std_distance, ssim_edge
 from claimkit.style.transforms import Statistics, ot_map
 from styleproj import plots
 from styleproj.claims.common import Pairs, network, pairs
-from styleproj.stylizer import Stylizer
-from styleproj.transforms import FeatureTransform
+from styleproj.operator.transforms import FeatureTransform
+from styleproj.pictures.stylizer import Stylizer
 
 VARIANTS: dict[str, tuple[FeatureTransform, float]] = {
     "projection": ("projection", float("inf")),

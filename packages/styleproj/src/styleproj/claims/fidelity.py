@@ -13,8 +13,8 @@ from claimkit.experiment import Experiment, Job, pooled
 from claimkit.statistics import mean_interval
 from claimkit.style.metrics import gram_distance
 from styleproj import plots
-from styleproj.baselines import TRANSFORMS
 from styleproj.claims.common import NAMES, Pairs, network, pairs
+from styleproj.operator.baselines import TRANSFORMS
 
 GAP = 0.02
 """Median distance, in standard deviations, that another transform must show before a distance of zero says anything."""

@@ -14,8 +14,8 @@ from claimkit.experiment import Experiment, Job
 from claimkit.statistics import mean_interval
 from claimkit.style.metrics import gram_distance, mean_std_distance, sliced_wasserstein
 from styleproj import plots
-from styleproj.baselines import TRANSFORMS
 from styleproj.claims.common import NAMES, Pairs, network, pairs
+from styleproj.operator.baselines import TRANSFORMS
 
 METRICS = {
     "mean-std": mean_std_distance,

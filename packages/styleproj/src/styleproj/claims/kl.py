@@ -15,11 +15,11 @@ from claimkit.statistics import paired_difference
 from claimkit.style.images import write_image
 from claimkit.style.metrics import ssim_edge
 from styleproj import plots
-from styleproj.baselines import TRANSFORMS
 from styleproj.claims.common import NAMES, Pairs, held_out, network, pairs
-from styleproj.losses import content_loss, kl_loss, moments, style_loss
+from styleproj.operator.baselines import TRANSFORMS
 from styleproj.samples import CONTENTS, STYLES, photograph
-from styleproj.training import TrainingSettings, train
+from styleproj.training.decoder import TrainingSettings, train
+from styleproj.training.losses import content_loss, kl_loss, moments, style_loss
 
 HELD_OUT_SMALL = Pairs(side=128, contents=2, styles=3)
 HELD_OUT = Pairs(side=256, contents=6, styles=4, development=True)

@@ -17,11 +17,11 @@ from claimkit.experiment import Experiment, Job, Settings, pooled
 from claimkit.statistics import mean_interval
 from claimkit.style.metrics import psnr
 from styleproj import plots
-from styleproj.baselines import TRANSFORMS
 from styleproj.claims.common import NAMES, Pairs, network, pairs
+from styleproj.operator.baselines import TRANSFORMS
+from styleproj.pictures.stylizer import Stylizer
+from styleproj.pictures.video import Steadiness
 from styleproj.samples import photograph, square
-from styleproj.stylizer import Stylizer
-from styleproj.video import Steadiness
 
 GIGABYTES = 4.0
 
@@ -75,7 +75,7 @@ import json, sys, time, torch
 from claimkit import run
 from styleproj.claims.pictures import enlarged
 from styleproj.samples import photograph
-from styleproj.stylizer import Stylizer
+from styleproj.pictures.stylizer import Stylizer
 torch.set_num_threads({threads})
 stylizer = Stylizer(device="cpu", tile={tile})
 content, style = enlarged({side}), photograph("ihc")

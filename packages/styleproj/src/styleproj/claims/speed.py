@@ -12,13 +12,14 @@ from torch import Tensor
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from claimkit.style.transforms import Statistics, wct
-from styleproj import kernels, plots
-from styleproj.baselines import adain_reference, efdm
+from styleproj import plots
 from styleproj.claims.common import NAMES, network
-from styleproj.projection import project
+from styleproj.operator import kernels
+from styleproj.operator.baselines import adain_reference, efdm
+from styleproj.operator.projection import project
+from styleproj.operator.sorted_style import SortedStyle
+from styleproj.pictures.stylizer import Stylizer
 from styleproj.samples import photograph, square
-from styleproj.sorted_style import SortedStyle
-from styleproj.stylizer import Stylizer
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from claimkit.media.picture import Picture
 from claimkit.web import Painter, Words
-from styleproj.batch import prepare
 from styleproj.cli import Color, Transform
-from styleproj.stylizer import Stylizer
-from styleproj.weights import load_network
+from styleproj.networks.weights import load_network
+from styleproj.pictures.batch import prepare
+from styleproj.pictures.stylizer import Stylizer
 
 
 def painter(device: str = "auto") -> Painter:

@@ -10,8 +10,8 @@ from torch import Tensor
 from claimkit.media.clip import Frame
 from claimkit.media.frames import transform_frames
 from claimkit.media.options import ClipOptions
-from styleproj.style import Style
-from styleproj.stylizer import Stylizer
+from styleproj.pictures.style import Style
+from styleproj.pictures.stylizer import Stylizer
 
 
 @dataclass

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from claimkit.errors import InputError
 from claimkit.style.encoders import VGG_CHANNELS, LevelEncoder, load_vgg19, read_state
-from styleproj.network import Decoder, StyleNetwork
+from styleproj.networks.network import Decoder, StyleNetwork
 
 CHANNELS = (16, 32, 64, 128)
 CONVOLUTIONS = (2, 2, 4)

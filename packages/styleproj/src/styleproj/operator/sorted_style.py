@@ -10,7 +10,7 @@ from torch import Tensor
 
 from claimkit.errors import InputError
 from claimkit.files import atomic_path
-from styleproj.kernels import Kernel, argsort_rows, sort_rows
+from styleproj.operator.kernels import Kernel, argsort_rows, sort_rows
 
 
 @dataclass(frozen=True)

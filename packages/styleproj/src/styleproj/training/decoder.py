@@ -15,10 +15,10 @@ from claimkit.style.images import image_files
 from claimkit.training import parallel
 from claimkit.training.crops import Crops
 from claimkit.training.loop import Loop
-from styleproj.losses import Moments, StyleProjectionLoss, moments
-from styleproj.network import Decoder, StyleNetwork
-from styleproj.projection import project
-from styleproj.weights import load_network, save_network
+from styleproj.networks.network import Decoder, StyleNetwork
+from styleproj.networks.weights import load_network, save_network
+from styleproj.operator.projection import project
+from styleproj.training.losses import Moments, StyleProjectionLoss, moments
 
 
 @dataclass(frozen=True)

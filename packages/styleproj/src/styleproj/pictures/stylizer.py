@@ -13,14 +13,14 @@ from claimkit.errors import InputError
 from claimkit.style.images import read_image
 from claimkit.style.padding import crop, pad_to_multiple
 from claimkit.style.transforms import Statistics, checked_strength, ot_map
-from styleproj import tiles
-from styleproj.colour import coral, keep_chroma
-from styleproj.network import StyleNetwork
-from styleproj.projection import Ties
-from styleproj.sorted_style import SortedStyle
-from styleproj.style import Style, digest, mix, picture_digest
-from styleproj.transforms import FeatureTransform, bounded, checked_transform, transform
-from styleproj.weights import load_network
+from styleproj.networks import tiles
+from styleproj.networks.network import StyleNetwork
+from styleproj.networks.weights import load_network
+from styleproj.operator.projection import Ties
+from styleproj.operator.sorted_style import SortedStyle
+from styleproj.operator.transforms import FeatureTransform, bounded, checked_transform, transform
+from styleproj.pictures.colour import coral, keep_chroma
+from styleproj.pictures.style import Style, digest, mix, picture_digest
 
 Picture: TypeAlias = Tensor | Path | str
 PreserveColor = Literal["luminance", "coral"]
@@ -34,7 +34,8 @@ class Stylizer:
     Args:
         network: A network, a file of one, or None for the one that comes with the package.
         ties: Order among equal values, see :func:`styleproj.project`.
-        transform: How features take the style, see :func:`styleproj.transforms.transform`; ``projection`` is the paper's.
+        transform: How features take the style, see :func:`styleproj.operator.transforms.transform`; ``projection`` is
+            the paper's.
         palette: After decoding, map the colours to the mean and covariance of the style's, by the map that moves them least;
             a decoder alone does not hit them. Not done where the content's colours are kept.
         max_gain: Most that this map of colours may enlarge a difference of colours, at least 1.

@@ -10,7 +10,7 @@ import torch
 from claimkit.errors import InputError
 from claimkit.files import atomic_path
 from claimkit.style.encoders import LevelEncoder
-from styleproj.network import Decoder, StyleNetwork
+from styleproj.networks.network import Decoder, StyleNetwork
 
 
 def shipped() -> Path:

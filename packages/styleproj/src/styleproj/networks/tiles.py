@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from styleproj.network import Features, StyleNetwork
+from styleproj.networks.network import Features, StyleNetwork
 
 Span = tuple[slice, slice]
 

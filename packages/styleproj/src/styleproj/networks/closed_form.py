@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from claimkit.training.closed_form import explained, fit_convolution
-from styleproj.network import StyleNetwork
+from styleproj.networks.network import StyleNetwork
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from claimkit.errors import InputError
 from claimkit.style.transforms import Statistics, adain, ot_map, wct
-from styleproj.projection import project
+from styleproj.operator.projection import project
 
 Transform = Callable[[Tensor, Tensor, float], Tensor]
 

@@ -13,8 +13,8 @@ from claimkit.media.batch import Task
 from claimkit.media.options import PictureOptions
 from claimkit.media.picture import Picture, write_picture
 from claimkit.media.reading import read_picture
-from styleproj.style import Style
-from styleproj.stylizer import PreserveColor, Stylizer
+from styleproj.pictures.style import Style
+from styleproj.pictures.stylizer import PreserveColor, Stylizer
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from claimkit.style.encoders import VGG19, SlimEncoder, vgg19_state
 from claimkit.training.closed_form import chosen_channels, start_encoder
 from claimkit.training.crops import Crops
 from claimkit.training.loop import Loop
-from styleproj.closed_form import start_decoder
-from styleproj.network import Decoder, StyleNetwork
-from styleproj.teachers import Teacher
-from styleproj.weights import save_network
+from styleproj.networks.closed_form import start_decoder
+from styleproj.networks.network import Decoder, StyleNetwork
+from styleproj.networks.teachers import Teacher
+from styleproj.networks.weights import save_network
 
 
 @dataclass(frozen=True)

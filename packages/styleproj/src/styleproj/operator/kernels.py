@@ -32,7 +32,7 @@ _met = 0  # values that this process was asked to sort
 def compiled() -> ModuleType | None:
     """The compiled kernel; None where numba is not installed or finds no folder to keep its code in."""
     try:
-        from styleproj import radix
+        from styleproj.operator import radix
     except (ImportError, RuntimeError):
         return None
     return radix

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from claimkit.errors import InputError
 from claimkit.style.transforms import Affine, Statistics, ot_map, wct_map
-from styleproj.projection import Ties, project
-from styleproj.sorted_style import SortedStyle
+from styleproj.operator.projection import Ties, project
+from styleproj.operator.sorted_style import SortedStyle
 
 FeatureTransform = Literal["projection", "ot-projection", "adain", "wct", "ot"]
 

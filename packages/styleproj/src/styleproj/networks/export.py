@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from claimkit import run
 from claimkit.errors import InputError
 from claimkit.files import atomic_path
-from styleproj.network import StyleNetwork
+from styleproj.networks.network import StyleNetwork
 
 SUFFIXES = (".onnx", ".pt2")
 

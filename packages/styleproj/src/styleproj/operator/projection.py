@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from claimkit.errors import InputError
-from styleproj.kernels import Kernel, argsort_rows, level_ties, project_rows
-from styleproj.sorted_style import SortedStyle, positions
+from styleproj.operator.kernels import Kernel, argsort_rows, level_ties, project_rows
+from styleproj.operator.sorted_style import SortedStyle, positions
 
 Ties = Literal["stable", "average", "random", "local-mean"]
 Gradient = Literal["exact", "straight-through"]

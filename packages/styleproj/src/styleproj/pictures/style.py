@@ -13,8 +13,8 @@ from torch import Tensor
 from claimkit.errors import InputError
 from claimkit.files import atomic_path
 from claimkit.style.transforms import Statistics
-from styleproj.network import StyleNetwork
-from styleproj.sorted_style import SortedStyle, barycentre
+from styleproj.networks.network import StyleNetwork
+from styleproj.operator.sorted_style import SortedStyle, barycentre
 
 FORMAT = 2
 """What a style holds; another number is another digest, so that nothing kept by an earlier version is taken up."""
