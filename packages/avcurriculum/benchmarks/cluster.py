@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from avcurriculum.cluster import EPS, soft_kmeans
+from avcurriculum.network.cluster import EPS, soft_kmeans
 from claimkit import bench
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from avcurriculum import audio
-from avcurriculum.generated import generate_pack
-from avcurriculum.scenes import LEVELS, Composer
+from avcurriculum.scenes.composer import LEVELS, Composer
+from avcurriculum.scenes.generated import generate_pack
 from claimkit import bench
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"

@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 import sklearn.metrics
 
-from avcurriculum import annotations, metrics
+from avcurriculum import metrics
+from avcurriculum.evaluation import annotations
 
 SIDE, MAPS = 224, 300  # maps are drawn until so many can be measured
 RNG = np.random.default_rng(0)

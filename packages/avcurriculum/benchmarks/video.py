@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from avcurriculum import media
 from avcurriculum.audio import RATE
+from avcurriculum.video import media
 from claimkit import bench
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"

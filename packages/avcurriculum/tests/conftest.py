@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from avcurriculum import media
 from avcurriculum.audio import RATE
-from avcurriculum.generated import generate_pack
+from avcurriculum.scenes.generated import generate_pack
+from avcurriculum.video import media
 
 
 @pytest.fixture(autouse=True, scope="session")

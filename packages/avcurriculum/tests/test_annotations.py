@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from avcurriculum import annotations
+from avcurriculum.evaluation import annotations
 from claimkit.errors import InputError
 
 

@@ -5,13 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from avcurriculum import apply, audio, conditions
+from avcurriculum import audio
 from avcurriculum.audio import RATE
-from avcurriculum.evaluation import calibrate, offscreen_distances
-from avcurriculum.model import Architecture, AVNet, build
-from avcurriculum.pools import fill
-from avcurriculum.scenes import LEVELS, Composer
-from avcurriculum.training import load_model, save_model
+from avcurriculum.evaluation.composed import calibrate, offscreen_distances
+from avcurriculum.network.model import Architecture, AVNet, build
+from avcurriculum.scenes.composer import LEVELS, Composer
+from avcurriculum.scenes.pools import fill
+from avcurriculum.separation import conditions
+from avcurriculum.training.trainer import load_model, save_model
+from avcurriculum.video import apply
 
 TINY = Architecture(widths=(4, 8, 8, 8), dim=8)
 

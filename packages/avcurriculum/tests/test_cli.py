@@ -51,7 +51,7 @@ def test_train_interrupt_resume_eval_localize_separate(clip, capsys):
 
 
 def test_train_on_videos_interrupted_resumed_and_localized(folder_of_videos, capsys, monkeypatch):
-    from avcurriculum.training import Trainer, load_model
+    from avcurriculum.training.trainer import Trainer, load_model
 
     train = ("train", "--videos", str(folder_of_videos), "--steps", "6", "--scenes", "32", "--batch", "4")
     assert call(*train, "--out", "whole") == 0
@@ -133,7 +133,7 @@ def test_eval_on_annotated_clips_names_what_is_missing(clip, capsys):
 
 
 def test_eval_of_a_separator_gives_the_bounds_of_its_assignment(capsys):
-    from avcurriculum.separate import Separator, SeparatorSettings, save_separator
+    from avcurriculum.separation.separate import Separator, SeparatorSettings, save_separator
 
     torch.manual_seed(0)
     save_separator(Separator(SeparatorSettings(2, 2, 2, 2, 32, blind=True)), Path("s.pt"))

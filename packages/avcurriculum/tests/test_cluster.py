@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avcurriculum.cluster import EPS, SoftKMeans, energy, soft_kmeans
+from avcurriculum.network.cluster import EPS, SoftKMeans, energy, soft_kmeans
 from claimkit.errors import InputError
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from avcurriculum import audio
-from avcurriculum.counting import FLOOR, SourceCounter, regroup, statistics
-from avcurriculum.pools import Pool
+from avcurriculum.scenes.pools import Pool
+from avcurriculum.training.counting import FLOOR, SourceCounter, regroup, statistics
 from claimkit.errors import InputError
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from avcurriculum.evaluation import pair_hits, scene_scores, solo_queries
-from avcurriculum.model import Architecture, AVNet
-from avcurriculum.pools import Pool
+from avcurriculum.evaluation.composed import pair_hits, scene_scores, solo_queries
+from avcurriculum.network.model import Architecture, AVNet
+from avcurriculum.scenes.pools import Pool
 
 COLORS = torch.tensor([[250, 0, 0], [0, 250, 0], [0, 0, 250], [120, 120, 120]], dtype=torch.uint8)
 BOXES = np.array([[0, 0, 4, 4], [4, 0, 8, 4]]), np.array([[0, 4, 8, 8]])

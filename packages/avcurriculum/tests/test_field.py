@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from avcurriculum import audio, field, metrics
-from avcurriculum.annotations import Annotated
-from avcurriculum.cluster import Clusters
-from avcurriculum.field import Sample
-from avcurriculum.model import Architecture, build
+from avcurriculum import audio, metrics
+from avcurriculum.evaluation import field
+from avcurriculum.evaluation.annotations import Annotated
+from avcurriculum.evaluation.field import Sample
+from avcurriculum.network.cluster import Clusters
+from avcurriculum.network.model import Architecture, build
 from claimkit.errors import InputError
 
 TINY = Architecture(widths=(4, 8, 8, 8), dim=8)

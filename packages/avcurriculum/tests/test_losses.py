@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from avcurriculum import losses
+from avcurriculum.network import losses
 from claimkit.errors import InputError
 
 

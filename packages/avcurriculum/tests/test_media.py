@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from avcurriculum import apply, audio, media
-from avcurriculum.counting import fit_counter
-from avcurriculum.model import Architecture, build
-from avcurriculum.pools import fill
-from avcurriculum.scenes import LEVELS, Composer
-from avcurriculum.separate import Separator, SeparatorSettings
-from avcurriculum.videos import complexity, hold_out, sounding_videos, video_scenes
+from avcurriculum import audio
+from avcurriculum.network.model import Architecture, build
+from avcurriculum.scenes.composer import LEVELS, Composer
+from avcurriculum.scenes.pools import fill
+from avcurriculum.separation.separate import Separator, SeparatorSettings
+from avcurriculum.training.counting import fit_counter
+from avcurriculum.video import apply, media
+from avcurriculum.video.videos import complexity, hold_out, sounding_videos, video_scenes
 from claimkit.errors import InputError
 from claimkit.media.clip import read_frames
 

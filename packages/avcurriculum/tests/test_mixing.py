@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from avcurriculum import mixing, separation
-from avcurriculum.annotations import Annotated
-from avcurriculum.conditions import assign
-from avcurriculum.field import Sample
+from avcurriculum.evaluation import separation
+from avcurriculum.evaluation.annotations import Annotated
+from avcurriculum.evaluation.field import Sample
+from avcurriculum.evaluation.separation import TwoSounds, measure_separation, mixes_of, pack_mixes
 from avcurriculum.metrics import si_sdr
-from avcurriculum.mixing import draw_mix, stems, visual_conditions
-from avcurriculum.model import Architecture, build
-from avcurriculum.pools import fill
-from avcurriculum.scenes import Composer
-from avcurriculum.separation import TwoSounds, measure_separation, mixes_of, pack_mixes
+from avcurriculum.network.model import Architecture, build
+from avcurriculum.scenes.composer import Composer
+from avcurriculum.scenes.pools import fill
+from avcurriculum.separation import mixing
+from avcurriculum.separation.conditions import assign
+from avcurriculum.separation.mixing import draw_mix, stems, visual_conditions
 from claimkit.errors import InputError
 
 TINY = Architecture(widths=(4, 8, 8, 8), dim=8)

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from avcurriculum.backbones import MobileNet, YAMNet, load_weights
-from avcurriculum.baselines import CapsuleNet, Capsules, Pooled
-from avcurriculum.cluster import Clusters
-from avcurriculum.counting import fit_counter, regroup
-from avcurriculum.curriculum import ORDERS, Curriculum, Stage, make
-from avcurriculum.evaluation import disjoint_partners, pair_hits, scene_scores, solo_queries
-from avcurriculum.model import Architecture, build, dense_map, minima, read_out
-from avcurriculum.pools import fill, solo_sounds
-from avcurriculum.scenes import LEVELS, Composer
-from avcurriculum.training import Trainer, Training, load_model, save_model, train
+from avcurriculum.evaluation.composed import disjoint_partners, pair_hits, scene_scores, solo_queries
+from avcurriculum.network.backbones import MobileNet, YAMNet, load_weights
+from avcurriculum.network.baselines import CapsuleNet, Capsules, Pooled
+from avcurriculum.network.cluster import Clusters
+from avcurriculum.network.model import Architecture, build, dense_map, minima, read_out
+from avcurriculum.scenes.composer import LEVELS, Composer
+from avcurriculum.scenes.pools import fill, solo_sounds
+from avcurriculum.training.counting import fit_counter, regroup
+from avcurriculum.training.curriculum import ORDERS, Curriculum, Stage, make
+from avcurriculum.training.trainer import Trainer, Training, load_model, save_model, train
 from claimkit.errors import InputError
 
 TINY = Architecture(widths=(4, 8, 8, 8), dim=8)

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from avcurriculum import audio
-from avcurriculum.generated import generate_pack
-from avcurriculum.packs import SAMPLES, load_pack
-from avcurriculum.scenes import LEVELS, Composer, Level
+from avcurriculum.scenes.composer import LEVELS, Composer, Level
+from avcurriculum.scenes.generated import generate_pack
+from avcurriculum.scenes.packs import SAMPLES, load_pack
 from claimkit.errors import InputError
 
 

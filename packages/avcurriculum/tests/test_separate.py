@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from avcurriculum import nmf
 from avcurriculum.metrics import si_sdr
-from avcurriculum.mixing import SeparatorTrainer, constant_conditions, draw_mix, stems, train_separator, visual_conditions
-from avcurriculum.model import Architecture, build
-from avcurriculum.pools import fill
-from avcurriculum.scenes import Composer
-from avcurriculum.separate import (
+from avcurriculum.network.model import Architecture, build
+from avcurriculum.scenes.composer import Composer
+from avcurriculum.scenes.pools import fill
+from avcurriculum.separation import nmf
+from avcurriculum.separation.mixing import (
+    SeparatorTrainer,
+    constant_conditions,
+    draw_mix,
+    stems,
+    train_separator,
+    visual_conditions,
+)
+from avcurriculum.separation.separate import (
     Separator,
     SeparatorSettings,
     analyse,

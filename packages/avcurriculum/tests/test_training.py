@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from avcurriculum.audio import REFERENCE, SMALL, MelSpec
-from avcurriculum.augment import GAIN_DB, augment_pictures, augment_sounds
-from avcurriculum.curriculum import make
-from avcurriculum.model import Architecture, build
-from avcurriculum.pools import fill
-from avcurriculum.scenes import Composer
-from avcurriculum.training import History, Trainer, Training
+from avcurriculum.network.model import Architecture, build
+from avcurriculum.scenes.composer import Composer
+from avcurriculum.scenes.pools import fill
+from avcurriculum.training.augment import GAIN_DB, augment_pictures, augment_sounds
+from avcurriculum.training.curriculum import make
+from avcurriculum.training.trainer import History, Trainer, Training
 from avcurriculum.verbs.training import verdict
 
 TINY = Architecture(widths=(4, 8, 8, 8), dim=8)

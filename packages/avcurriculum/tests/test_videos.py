@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from avcurriculum import media
 from avcurriculum.audio import RATE
-from avcurriculum.model import Architecture, build
-from avcurriculum.videos import video_scenes
+from avcurriculum.network.model import Architecture, build
+from avcurriculum.video import media
+from avcurriculum.video.videos import video_scenes
 
 COLORS = np.array([[220, 20, 20], [20, 220, 20], [20, 20, 220], [230, 230, 230]], np.uint8)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from avcurriculum.evaluation import calibrate, offscreen_distances
-from avcurriculum.packs import load_pack
-from avcurriculum.pools import fill
-from avcurriculum.scenes import LEVELS, Composer
-from avcurriculum.training import load_model, save_model
+from avcurriculum.evaluation.composed import calibrate, offscreen_distances
+from avcurriculum.scenes.composer import LEVELS, Composer
+from avcurriculum.scenes.packs import load_pack
+from avcurriculum.scenes.pools import fill
+from avcurriculum.training.trainer import load_model, save_model
 
 SCENES = 240
 

@@ -18,10 +18,10 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from avcurriculum.claims.common import HARDEST, PACK, PRETRAINED, WEIGHTS, composer
-from avcurriculum.counting import statistics
-from avcurriculum.model import build
-from avcurriculum.packs import load_pack
-from avcurriculum.pools import audio_features
+from avcurriculum.network.model import build
+from avcurriculum.scenes.packs import load_pack
+from avcurriculum.scenes.pools import audio_features
+from avcurriculum.training.counting import statistics
 from claimkit.files import atomic_path
 
 SCENES = {"train": 512, "val": 240}

@@ -2,7 +2,7 @@
 
     python train_separator.py DATA LOCALIZER.pt OUT.pt [STEPS] [blind|told]
 
-``told`` is conditioned on the visual centre that the rule of ``avcurriculum.conditions`` picks from the mixture, in
+``told`` is conditioned on the visual centre that the rule of ``separation.conditions`` picks from the mixture, in
 training as later; ``blind`` is told nothing, and its stems are given to the pictures by the same rule. Sounds are four
 random windows of each clip. Every 250 steps the state is saved beside OUT.
 """
@@ -14,14 +14,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avcurriculum.conditions import assigned_stems
 from avcurriculum.metrics import si_sdr
-from avcurriculum.mixing import SeparatorTrainer, constant_conditions, draw_mix, seen_centers, stems, visual_conditions
-from avcurriculum.packs import load_pack
-from avcurriculum.pools import fill
-from avcurriculum.scenes import Composer
-from avcurriculum.separate import Separator, SeparatorSettings, save_separator
-from avcurriculum.training import load_model
+from avcurriculum.scenes.composer import Composer
+from avcurriculum.scenes.packs import load_pack
+from avcurriculum.scenes.pools import fill
+from avcurriculum.separation.conditions import assigned_stems
+from avcurriculum.separation.mixing import (
+    SeparatorTrainer,
+    constant_conditions,
+    draw_mix,
+    seen_centers,
+    stems,
+    visual_conditions,
+)
+from avcurriculum.separation.separate import Separator, SeparatorSettings, save_separator
+from avcurriculum.training.trainer import load_model
 
 SEED, SCENES, STEPS, WINDOWS = 0, 1024, 2500, 4
 

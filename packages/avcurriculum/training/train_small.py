@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from avcurriculum.curriculum import make
-from avcurriculum.evaluation import pair_accuracy, solo_queries
-from avcurriculum.model import Architecture, build
-from avcurriculum.packs import load_pack
-from avcurriculum.pools import fill, solo_sounds
-from avcurriculum.scenes import LEVELS, Composer
-from avcurriculum.training import Training, save_model, train
+from avcurriculum.evaluation.composed import pair_accuracy, solo_queries
+from avcurriculum.network.model import Architecture, build
+from avcurriculum.scenes.composer import LEVELS, Composer
+from avcurriculum.scenes.packs import load_pack
+from avcurriculum.scenes.pools import fill, solo_sounds
+from avcurriculum.training.curriculum import make
+from avcurriculum.training.trainer import Training, save_model, train
 
 SEED, SCENES, STEPS, DISTILL = 0, 1024, 400, 1500
 STUDENT = Architecture("small", widths=(24, 48, 96, 128))

@@ -126,7 +126,7 @@ def train(
         out: Folder of model.pt, separator.pt, history.json and checkpoint.pt.
         resume: Go on from the checkpoint in --out.
     """
-    from avcurriculum.training import Training
+    from avcurriculum.training.trainer import Training
     from avcurriculum.verbs import training
 
     default = {"infonce": 7.0, "contrastive": 5.0, "maxmargin": 1.0}[loss]

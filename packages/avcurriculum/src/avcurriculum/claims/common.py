@@ -11,14 +11,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from avcurriculum.curriculum import Curriculum, Order, make
-from avcurriculum.evaluation import pair_accuracy
-from avcurriculum.generated import generate_pack
-from avcurriculum.model import Architecture, AVNet, build
-from avcurriculum.packs import Pack, Split, load_pack
-from avcurriculum.pools import Pool, fill, solo_sounds
-from avcurriculum.scenes import LEVELS, Composer
-from avcurriculum.training import History, Training, train
+from avcurriculum.evaluation.composed import pair_accuracy
+from avcurriculum.network.model import Architecture, AVNet, build
+from avcurriculum.scenes.composer import LEVELS, Composer
+from avcurriculum.scenes.generated import generate_pack
+from avcurriculum.scenes.packs import Pack, Split, load_pack
+from avcurriculum.scenes.pools import Pool, fill, solo_sounds
+from avcurriculum.training.curriculum import Curriculum, Order, make
+from avcurriculum.training.trainer import History, Training, train
 from claimkit.claims import Estimate
 from claimkit.experiment import Job, Settings
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from avcurriculum.claims.common import HARDEST, PAPER, PRETRAINED_RUN, Scenes, scenes
-from avcurriculum.counting import fit_counter, regroup
-from avcurriculum.curriculum import Order, make
-from avcurriculum.evaluation import pair_accuracy, solo_queries
-from avcurriculum.pools import Pool
-from avcurriculum.training import Training, train
+from avcurriculum.evaluation.composed import pair_accuracy, solo_queries
+from avcurriculum.scenes.pools import Pool
+from avcurriculum.training.counting import fit_counter, regroup
+from avcurriculum.training.curriculum import Order, make
+from avcurriculum.training.trainer import Training, train
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from avcurriculum import audio
 from avcurriculum.claims.common import HARDEST, PACK, PAPER
-from avcurriculum.counting import fit_classifier, statistics
-from avcurriculum.generated import generate_pack
-from avcurriculum.packs import Pack, load_pack
-from avcurriculum.scenes import LEVELS, Composer
+from avcurriculum.scenes.composer import LEVELS, Composer
+from avcurriculum.scenes.generated import generate_pack
+from avcurriculum.scenes.packs import Pack, load_pack
+from avcurriculum.training.counting import fit_classifier, statistics
 from claimkit.claims import Claim, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from claimkit.statistics import mean_interval, paired_difference, power

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avcurriculum import baselines
 from avcurriculum.claims.common import (
     PAPER,
     PRETRAINED_RUN,
@@ -23,13 +22,14 @@ from avcurriculum.claims.common import (
     pack,
     scenes,
 )
-from avcurriculum.curriculum import make
-from avcurriculum.evaluation import solo_queries
+from avcurriculum.evaluation.composed import solo_queries
 from avcurriculum.metrics import localization as metric
-from avcurriculum.model import AVNet, resize
-from avcurriculum.packs import Split
-from avcurriculum.pools import Pool, fill
-from avcurriculum.training import Training, train
+from avcurriculum.network import baselines
+from avcurriculum.network.model import AVNet, resize
+from avcurriculum.scenes.packs import Split
+from avcurriculum.scenes.pools import Pool, fill
+from avcurriculum.training.curriculum import make
+from avcurriculum.training.trainer import Training, train
 from claimkit.claims import Claim, Values, Verdict
 from claimkit.experiment import Experiment, Job
 

@@ -20,10 +20,10 @@ from avcurriculum.claims.common import (
     curriculum_network,
     scenes,
 )
-from avcurriculum.curriculum import ORDERS
-from avcurriculum.evaluation import pair_hits, scene_scores, solo_queries
+from avcurriculum.evaluation.composed import pair_hits, scene_scores, solo_queries
 from avcurriculum.metrics import auc, success_rate
-from avcurriculum.training import Training
+from avcurriculum.training.curriculum import ORDERS
+from avcurriculum.training.trainer import Training
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job
 

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from avcurriculum import audio
 from avcurriculum.claims.common import HARDEST, PACK, PAPER, Scenes
-from avcurriculum.curriculum import make
-from avcurriculum.generated import generate_pack
-from avcurriculum.model import AVNet, build
-from avcurriculum.packs import Pack, load_pack
-from avcurriculum.pools import Pool, fill
-from avcurriculum.scenes import LEVELS, Composer
-from avcurriculum.training import Training, train
+from avcurriculum.network.model import AVNet, build
+from avcurriculum.scenes.composer import LEVELS, Composer
+from avcurriculum.scenes.generated import generate_pack
+from avcurriculum.scenes.packs import Pack, load_pack
+from avcurriculum.scenes.pools import Pool, fill
+from avcurriculum.training.curriculum import make
+from avcurriculum.training.trainer import Training, train
 from claimkit.claims import Claim, Values, Verdict
 from claimkit.experiment import Experiment, Job
 from claimkit.statistics import paired_difference

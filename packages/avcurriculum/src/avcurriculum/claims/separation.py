@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avcurriculum import audio, nmf
+from avcurriculum import audio
 from avcurriculum.claims.common import (
     PAPER,
     PRETRAINED_RUN,
@@ -21,13 +21,14 @@ from avcurriculum.claims.common import (
     scenes,
 )
 from avcurriculum.metrics import bss_eval, si_sdr
-from avcurriculum.mixing import Conditions, Mix, constant_conditions, draw_mix, seen_centers, train_separator
-from avcurriculum.mixing import stems as mix_stems
-from avcurriculum.model import AVNet
-from avcurriculum.packs import Split
-from avcurriculum.pools import Pool, audio_features
-from avcurriculum.separate import Separator, SeparatorSettings, ideal_masks
-from avcurriculum.training import Training
+from avcurriculum.network.model import AVNet
+from avcurriculum.scenes.packs import Split
+from avcurriculum.scenes.pools import Pool, audio_features
+from avcurriculum.separation import nmf
+from avcurriculum.separation.mixing import Conditions, Mix, constant_conditions, draw_mix, seen_centers, train_separator
+from avcurriculum.separation.mixing import stems as mix_stems
+from avcurriculum.separation.separate import Separator, SeparatorSettings, ideal_masks
+from avcurriculum.training.trainer import Training
 from claimkit.claims import Claim, Values, Verdict
 from claimkit.experiment import Experiment, Job
 

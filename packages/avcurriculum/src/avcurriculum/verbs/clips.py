@@ -4,9 +4,10 @@ import json
 import sys
 from pathlib import Path
 
-from avcurriculum import apply, audio, media, plots
-from avcurriculum.separate import load_separator
+from avcurriculum import audio, plots
+from avcurriculum.separation.separate import load_separator
 from avcurriculum.verbs.common import Weights, read_model
+from avcurriculum.video import apply, media
 from claimkit.files import write_atomic
 from claimkit.media.options import ClipOptions
 from claimkit.media.policy import check_results

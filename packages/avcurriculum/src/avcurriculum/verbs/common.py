@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from avcurriculum.apply import shipped_localizer
-from avcurriculum.generated import generate_pack
-from avcurriculum.model import AVNet
-from avcurriculum.packs import Pack, Split, load_pack
-from avcurriculum.scenes import LEVELS, Composer, Level
-from avcurriculum.training import load_model
+from avcurriculum.network.model import AVNet
+from avcurriculum.scenes.composer import LEVELS, Composer, Level
+from avcurriculum.scenes.generated import generate_pack
+from avcurriculum.scenes.packs import Pack, Split, load_pack
+from avcurriculum.training.trainer import load_model
+from avcurriculum.video.apply import shipped_localizer
 
 Weights = tuple[Path, Path] | None
 """Files of MobileNetV2's and YAMNet's weights."""

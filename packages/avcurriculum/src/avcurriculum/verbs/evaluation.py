@@ -9,16 +9,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from avcurriculum import annotations as readers
-from avcurriculum import apply, audio, field, media
-from avcurriculum.evaluation import pair_accuracy, scene_scores, solo_queries
+from avcurriculum import audio
+from avcurriculum.evaluation import annotations as readers
+from avcurriculum.evaluation import field
+from avcurriculum.evaluation.composed import pair_accuracy, scene_scores, solo_queries
+from avcurriculum.evaluation.separation import measure_separation, mixes_of, pack_mixes
 from avcurriculum.metrics import auc, success_rate
-from avcurriculum.model import AVNet
-from avcurriculum.packs import SAMPLES, Pack, Picture, Sound, Split, loudness, read_picture
-from avcurriculum.pools import fill, solo_sounds
-from avcurriculum.separate import Separator, load_separator
-from avcurriculum.separation import measure_separation, mixes_of, pack_mixes
+from avcurriculum.network.model import AVNet
+from avcurriculum.scenes.packs import SAMPLES, Pack, Picture, Sound, Split, loudness, read_picture
+from avcurriculum.scenes.pools import fill, solo_sounds
+from avcurriculum.separation.separate import Separator, load_separator
 from avcurriculum.verbs.common import Weights, composer_of, read_model, read_pack
+from avcurriculum.video import apply, media
 from claimkit.errors import InputError
 from claimkit.files import write_atomic
 

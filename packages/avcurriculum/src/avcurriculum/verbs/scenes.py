@@ -7,17 +7,17 @@ import numpy as np
 import torch
 
 from avcurriculum import audio, plots
-from avcurriculum.conditions import assign
-from avcurriculum.curriculum import make
-from avcurriculum.generated import generate_pack
 from avcurriculum.metrics import si_sdr
-from avcurriculum.mixing import train_separator, visual_conditions
-from avcurriculum.model import Architecture, build
-from avcurriculum.packs import Split, loudness
-from avcurriculum.pools import fill
-from avcurriculum.scenes import LEVELS, Composer, Level
-from avcurriculum.separate import Separator, SeparatorSettings
-from avcurriculum.training import Trainer, Training
+from avcurriculum.network.model import Architecture, build
+from avcurriculum.scenes.composer import LEVELS, Composer, Level
+from avcurriculum.scenes.generated import generate_pack
+from avcurriculum.scenes.packs import Split, loudness
+from avcurriculum.scenes.pools import fill
+from avcurriculum.separation.conditions import assign
+from avcurriculum.separation.mixing import train_separator, visual_conditions
+from avcurriculum.separation.separate import Separator, SeparatorSettings
+from avcurriculum.training.curriculum import make
+from avcurriculum.training.trainer import Trainer, Training
 from avcurriculum.verbs.common import read_pack
 from claimkit import run
 from claimkit.errors import InputError

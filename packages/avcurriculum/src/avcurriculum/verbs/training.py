@@ -9,18 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from avcurriculum import media, videos
-from avcurriculum.counting import fit_counter
-from avcurriculum.curriculum import Order, make
-from avcurriculum.evaluation import calibrate, disjoint_partners, pair_accuracy
+from avcurriculum.evaluation.composed import calibrate, disjoint_partners, pair_accuracy
 from avcurriculum.metrics import si_sdr
-from avcurriculum.mixing import SeparatorTrainer, draw_mix, stems, visual_conditions
-from avcurriculum.model import Architecture, AVNet, build
-from avcurriculum.packs import Pack
-from avcurriculum.pools import Pool, audio_features, fill
-from avcurriculum.separate import Separator, SeparatorSettings, save_separator
-from avcurriculum.training import History, Trainer, Training, save_model
+from avcurriculum.network.model import Architecture, AVNet, build
+from avcurriculum.scenes.packs import Pack
+from avcurriculum.scenes.pools import Pool, audio_features, fill
+from avcurriculum.separation.mixing import SeparatorTrainer, draw_mix, stems, visual_conditions
+from avcurriculum.separation.separate import Separator, SeparatorSettings, save_separator
+from avcurriculum.training.counting import fit_counter
+from avcurriculum.training.curriculum import Order, make
+from avcurriculum.training.trainer import History, Trainer, Training, save_model
 from avcurriculum.verbs.common import Weights, composer_of, read_model, read_pack
+from avcurriculum.video import media, videos
 from claimkit import run
 from claimkit.errors import InputError
 from claimkit.files import write_atomic

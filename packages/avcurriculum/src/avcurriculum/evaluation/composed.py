@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avcurriculum.conditions import assign
 from avcurriculum.metrics import localization as metric
-from avcurriculum.model import AVNet, dense_map, grid_of, read_out, resize
-from avcurriculum.pools import Pool
+from avcurriculum.network.model import AVNet, dense_map, grid_of, read_out, resize
+from avcurriculum.scenes.pools import Pool
+from avcurriculum.separation.conditions import assign
 
 CHUNK = 128
 

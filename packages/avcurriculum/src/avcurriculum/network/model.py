@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
 from avcurriculum.audio import MelSpec
-from avcurriculum.backbones import Backbone, MobileNet, ResNet18, SmallCNN, YAMNet
-from avcurriculum.cluster import EPS, Clusters, Init, SoftKMeans
+from avcurriculum.network.backbones import Backbone, MobileNet, ResNet18, SmallCNN, YAMNet
+from avcurriculum.network.cluster import EPS, Clusters, Init, SoftKMeans
 from claimkit.errors import InputError
 
 

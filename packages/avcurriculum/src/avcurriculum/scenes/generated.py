@@ -8,7 +8,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from avcurriculum.audio import RATE
-from avcurriculum.packs import SAMPLES, Pack, Picture, Sound, Split, loudness
+from avcurriculum.scenes.packs import SAMPLES, Pack, Picture, Sound, Split, loudness
 
 SIDE = 64
 _SPLIT_SEED: dict[Split, int] = {"train": 0, "val": 1, "test": 2}

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
-from avcurriculum.model import AVNet
+from avcurriculum.network.model import AVNet
 
 
 def random_map(size: int, rng: np.random.Generator, grid: int = 8) -> Float[NDArray, "size size"]:

@@ -10,12 +10,12 @@ from jaxtyping import Bool, Float, Int, UInt8
 from numpy.typing import NDArray
 
 from avcurriculum import audio
-from avcurriculum.apply import square
-from avcurriculum.counting import SourceCounter
-from avcurriculum.media import read_clip, sample_frames
-from avcurriculum.model import AVNet
-from avcurriculum.packs import SAMPLES, SECONDS, Pack, loudness
-from avcurriculum.pools import Pool, audio_features, visual_features
+from avcurriculum.network.model import AVNet
+from avcurriculum.scenes.packs import SAMPLES, SECONDS, Pack, loudness
+from avcurriculum.scenes.pools import Pool, audio_features, visual_features
+from avcurriculum.training.counting import SourceCounter
+from avcurriculum.video.apply import square
+from avcurriculum.video.media import read_clip, sample_frames
 from claimkit import run
 from claimkit.errors import InputError
 

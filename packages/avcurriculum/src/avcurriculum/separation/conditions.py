@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcurriculum import audio
-from avcurriculum.model import AVNet
-from avcurriculum.packs import SAMPLES, loudness
-from avcurriculum.separate import Separator
+from avcurriculum.network.model import AVNet
+from avcurriculum.scenes.packs import SAMPLES, loudness
+from avcurriculum.separation.separate import Separator
 
 Reader = Callable[[Float[Tensor, "sounds frames bands"]], Tensor]
 """From log-mel to what the network reads: a frozen backbone's features, or log-mel itself."""

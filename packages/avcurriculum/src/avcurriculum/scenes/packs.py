@@ -121,7 +121,7 @@ def read_manifest(folder: Path) -> list[dict[str, str]]:
     """
     path = folder / "manifest.csv"
     if not path.is_file():
-        raise InputError(f"{folder} holds no manifest.csv: a pack is a folder with one, see avcurriculum.packs")
+        raise InputError(f"{folder} holds no manifest.csv: a pack is a folder with one, see avcurriculum.scenes.packs")
     with path.open(encoding="utf-8", newline="") as f:
         rows = list(csv.DictReader(f))
     if missing := {"kind", "path", "cls", "split"} - set(rows[0] if rows else ()):

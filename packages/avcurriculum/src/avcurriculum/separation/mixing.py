@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avcurriculum.backbones import read_tensors
-from avcurriculum.conditions import Reader, assign, heard_centers
-from avcurriculum.model import AVNet
-from avcurriculum.packs import Pack
-from avcurriculum.pools import Pool
-from avcurriculum.separate import Separator, analyse, mask_loss
+from avcurriculum.network.backbones import read_tensors
+from avcurriculum.network.model import AVNet
+from avcurriculum.scenes.packs import Pack
+from avcurriculum.scenes.pools import Pool
+from avcurriculum.separation.conditions import Reader, assign, heard_centers
+from avcurriculum.separation.separate import Separator, analyse, mask_loss
 from claimkit.errors import InputError
 from claimkit.files import atomic_path
 
@@ -154,7 +154,7 @@ def seen_centers(net: AVNet, shown: Pool) -> Float[Tensor, "scenes centers dim"]
 
 
 def visual_conditions(net: AVNet, shown: Pool, reader: Reader | None = None) -> Conditions:
-    """The visual centre of each source's picture, by the rule of :mod:`avcurriculum.conditions`: all that a user has.
+    """The visual centre of each source's picture, by the rule of :mod:`.conditions`: all that a user has.
 
     Args:
         net: Localiser whose centres are the conditions.

@@ -17,7 +17,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, grid_sample, interpolate, leaky_relu, pad
 
-from avcurriculum.backbones import read_tensors
+from avcurriculum.network.backbones import read_tensors
 from claimkit.errors import InputError
 from claimkit.files import atomic_path
 

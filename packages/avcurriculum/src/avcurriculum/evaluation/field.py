@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcurriculum import audio, metrics
-from avcurriculum.annotations import SIDE, Annotated
-from avcurriculum.baselines import center_map, saliency_map, whole_map
-from avcurriculum.cluster import Clusters
-from avcurriculum.model import AVNet, grid_of, read_out, resize
-from avcurriculum.packs import SAMPLES, loudness
+from avcurriculum.evaluation.annotations import SIDE, Annotated
+from avcurriculum.network.baselines import center_map, saliency_map, whole_map
+from avcurriculum.network.cluster import Clusters
+from avcurriculum.network.model import AVNet, grid_of, read_out, resize
+from avcurriculum.scenes.packs import SAMPLES, loudness
 from claimkit import run
 from claimkit.errors import InputError
 

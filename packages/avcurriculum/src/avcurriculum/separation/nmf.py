@@ -10,8 +10,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avcurriculum.packs import Pack
-from avcurriculum.separate import analyse, synthesise
+from avcurriculum.scenes.packs import Pack
+from avcurriculum.separation.separate import analyse, synthesise
 
 Dictionaries = list[Float[NDArray, "components bins"]]
 FRAMES = 500

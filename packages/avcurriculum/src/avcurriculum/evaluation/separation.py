@@ -9,14 +9,14 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avcurriculum.conditions import Reader, assign, assigned_stems, heard_centers
-from avcurriculum.field import Sample
+from avcurriculum.evaluation.field import Sample
 from avcurriculum.metrics import bss_eval, si_sdr
-from avcurriculum.mixing import draw_mix, seen_centers, stems
-from avcurriculum.model import AVNet
-from avcurriculum.packs import Pack
-from avcurriculum.pools import Pool
-from avcurriculum.separate import Separator
+from avcurriculum.network.model import AVNet
+from avcurriculum.scenes.packs import Pack
+from avcurriculum.scenes.pools import Pool
+from avcurriculum.separation.conditions import Reader, assign, assigned_stems, heard_centers
+from avcurriculum.separation.mixing import draw_mix, seen_centers, stems
+from avcurriculum.separation.separate import Separator
 from claimkit import run
 from claimkit.errors import InputError
 
@@ -66,7 +66,7 @@ def mixes_of(net: AVNet, samples: Iterable[Sample]) -> Iterator[TwoSounds]:
 def estimates(
     net: AVNet, separator: Separator, mixes: Sequence[TwoSounds], reader: Reader | None = None
 ) -> Float[Tensor, "mixes 2 samples"]:
-    """Stems of some mixes in the order of the pictures, told or assigned by the rule of :mod:`avcurriculum.conditions`."""
+    """Stems of some mixes in the order of the pictures, told or assigned by the rule of :mod:`.separation.conditions`."""
     mixture = torch.from_numpy(np.stack([m.waves.sum(0) for m in mixes]))
     seen = [m.seen for m in mixes]
     if separator.settings.blind:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcurriculum import audio
-from avcurriculum.packs import SAMPLES, Pack
+from avcurriculum.scenes.packs import SAMPLES, Pack
 from claimkit.errors import InputError
 
 CACHED_TILES = 8192

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avcurriculum.augment import augment_pictures, augment_sounds
-from avcurriculum.backbones import read_tensors
-from avcurriculum.curriculum import Curriculum
-from avcurriculum.losses import LossName, batch_loss, matching
-from avcurriculum.model import Architecture, AVNet, build, minima
-from avcurriculum.pools import Pool
+from avcurriculum.network.backbones import read_tensors
+from avcurriculum.network.losses import LossName, batch_loss, matching
+from avcurriculum.network.model import Architecture, AVNet, build, minima
+from avcurriculum.scenes.pools import Pool
+from avcurriculum.training.augment import augment_pictures, augment_sounds
+from avcurriculum.training.curriculum import Curriculum
 from claimkit.errors import InputError
 from claimkit.files import atomic_path
 from claimkit.training import parallel

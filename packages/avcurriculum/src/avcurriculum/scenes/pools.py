@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcurriculum import audio
-from avcurriculum.model import AVNet
-from avcurriculum.scenes import Composer
+from avcurriculum.network.model import AVNet
+from avcurriculum.scenes.composer import Composer
 from claimkit import run
 
 CHUNK = 64

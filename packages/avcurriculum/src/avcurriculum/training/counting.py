@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avcurriculum.pools import Pool
+from avcurriculum.scenes.pools import Pool
 from claimkit.errors import InputError
 
 FLOOR = -8.0

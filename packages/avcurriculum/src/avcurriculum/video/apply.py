@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcurriculum import audio
-from avcurriculum.conditions import assign, clip_centers, heard_centers
-from avcurriculum.media import Clip, Frame, sample_frames
-from avcurriculum.model import AVNet, grid_of, resize
-from avcurriculum.packs import SAMPLES
-from avcurriculum.separate import Separator, load_separator
-from avcurriculum.training import load_model
+from avcurriculum.network.model import AVNet, grid_of, resize
+from avcurriculum.scenes.packs import SAMPLES
+from avcurriculum.separation.conditions import assign, clip_centers, heard_centers
+from avcurriculum.separation.separate import Separator, load_separator
+from avcurriculum.training.trainer import load_model
+from avcurriculum.video.media import Clip, Frame, sample_frames
 from claimkit import run
 from claimkit.errors import InputError
 
@@ -111,7 +111,7 @@ def track(
     """Maps of pictures at some times of a sound.
 
     One sound is heard anew at every look. Several are clustered once over the whole clip, and each is given a visual
-    cluster of the whole clip (:func:`~avcurriculum.conditions.assign`, as in :func:`separate_clip`); at every look it is
+    cluster of the whole clip (by ``conditions.assign``, as in :func:`separate_clip`); at every look it is
     where the cluster of this look is that resembles it most, one to one. So a sound is the same one at every look, and
     its place does not jump with what is heard.
 

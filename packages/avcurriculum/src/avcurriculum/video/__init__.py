@@ -1,0 +1,5 @@
+"""Videos as people have them: reading, localising and separating a clip, and folders of clips to train on."""
+
+from avcurriculum.video import media
+
+__all__ = ["media"]
