@@ -6,7 +6,7 @@ import torch
 
 from claimkit import bench
 from photonet.baselines.reference import wct_svd64
-from photonet.claims.kernel import features, ours
+from photonet.claims.cost.kernel import features, ours
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 

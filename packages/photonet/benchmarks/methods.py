@@ -6,10 +6,10 @@ import torch
 
 from claimkit import bench
 from claimkit.experiment import Job
-from photonet.baselines.guided_filter import guided_filter
 from photonet.baselines.matting import matting_smoothing
 from photonet.claims.common import baselines, network
-from photonet.claims.speed import both_ways, candidates, pictures
+from photonet.claims.cost.speed import both_ways, candidates, pictures
+from photonet.regions.guided_filter import guided_filter
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 SIZES = {(256, 256): 9, (512, 512): 5, (512, 1024): 3}

@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 
 from claimkit import bench
-from photonet.baselines.guided_filter import guided_filter
 from photonet.baselines.matting import affinity, matting_smoothing
 from photonet.baselines.weights import load_baselines
-from photonet.claims.speed import pictures
+from photonet.claims.cost.speed import pictures
+from photonet.regions.guided_filter import guided_filter
 from photonet.weights import load_network
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"

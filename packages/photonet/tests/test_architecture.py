@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from claimkit.errors import InputError
 from photonet import PRESETS, Architecture
-from photonet.architecture import NAMES, OPERATORS
-from photonet.cost import decoder_macs, encoder_macs, layers, macs, parameters
+from photonet.network.architecture import NAMES, OPERATORS
+from photonet.network.cost import decoder_macs, encoder_macs, layers, macs, parameters
 
 bits = st.text("01", min_size=32, max_size=32)
 

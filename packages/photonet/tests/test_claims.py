@@ -8,9 +8,12 @@ import torch
 
 from claimkit.experiment import Job
 from claimkit.runner import reproduce
-from photonet.architecture import PRESETS
-from photonet.claims import EXPERIMENTS, ablation, artistic, default, graded, kernel, large, preserved, sharp, speed, video
+from photonet.claims import EXPERIMENTS
 from photonet.claims.common import artistic_pairs, feature_distance, photo_pairs, style_distance, training_photographs
+from photonet.claims.cost import kernel, large, speed
+from photonet.claims.light import default, graded
+from photonet.claims.pictures import ablation, artistic, preserved, sharp, video
+from photonet.network.architecture import PRESETS
 from photonet.samples import photograph
 
 MINE = [f"N{i}" for i in range(1, 13)]

@@ -8,7 +8,7 @@ from skimage.color import rgb2lab
 from claimkit.errors import InputError
 from claimkit.style.transforms import Statistics
 from photonet import PhotoStylizer
-from photonet.colour import METHODS, iterative_transfer, mk_map
+from photonet.colour.methods import METHODS, iterative_transfer, mk_map
 from photonet.quality import banding, halo
 from photonet.samples import photograph
 

@@ -10,9 +10,9 @@ from claimkit.errors import InputError
 from claimkit.style.encoders import LevelEncoder
 from claimkit.style.transforms import Affine, Statistics
 from photonet import Architecture, Decoder, Executor, PhotoNet
-from photonet.convolution import Folded
-from photonet.lazy import Activation, measure
-from photonet.style import Style
+from photonet.execution.convolution import Folded
+from photonet.execution.lazy import Activation, measure
+from photonet.execution.style import Style
 
 CHANNELS = (4, 6, 8, 8, 8)
 

@@ -6,8 +6,8 @@ import torch
 
 from claimkit.errors import InputError
 from photonet import PhotoStylizer
-from photonet.found import common_regions
-from photonet.grades import Grade, below, graded_by_light
+from photonet.colour.grades import Grade, below, graded_by_light
+from photonet.regions.found import common_regions
 from photonet.samples import photograph
 
 

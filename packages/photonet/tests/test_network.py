@@ -10,8 +10,8 @@ from claimkit.errors import InputError
 from claimkit.style.encoders import SlimEncoder
 from claimkit.style.transforms import Statistics
 from photonet import Architecture, Decoder, PhotoNet
-from photonet.architecture import NAMES
-from photonet.cost import parameters
+from photonet.network.architecture import NAMES
+from photonet.network.cost import parameters
 
 CHANNELS = (4, 6, 8, 8, 8)
 

@@ -12,7 +12,7 @@ from claimkit import testing
 from claimkit.errors import InputError
 from claimkit.style.images import read_image, write_image
 from photonet.cli import main
-from photonet.regions import NOWHERE, feathered, from_labels, read_segmentations
+from photonet.regions.labels import NOWHERE, feathered, from_labels, read_segmentations
 from photonet.samples import photograph
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from claimkit.errors import InputError
-from photonet.baselines.guided_filter import guided_filter, inverse
 from photonet.baselines.matting import affinity, matting_laplacian, matting_smoothing
+from photonet.regions.guided_filter import guided_filter, inverse
 
 
 def pictures(height, width, seed=0, dtype=torch.float64):

@@ -7,7 +7,7 @@ from claimkit.errors import InputError
 from claimkit.style.images import read_image, write_image
 from claimkit.style.transforms import Statistics
 from photonet import PhotoStylizer
-from photonet.regions import feathered, from_labels, read_segmentations
+from photonet.regions.labels import feathered, from_labels, read_segmentations
 from photonet.video import Smoother
 
 HALVES = torch.zeros(2, 40, 56)

@@ -13,10 +13,10 @@ from claimkit.errors import InputError
 from claimkit.style.encoders import VGG19, SlimEncoder
 from claimkit.style.images import write_image
 from photonet import Architecture, Decoder, PhotoNet, objective
-from photonet.closed_form import start_decoder
-from photonet.distillation import Distillation, distill
-from photonet.objective import Objective, cost_of
-from photonet.training import TrainingSettings, reconstruction_losses, train, train_from_folder
+from photonet.network.objective import Objective, cost_of
+from photonet.training.closed_form import start_decoder
+from photonet.training.decoders import TrainingSettings, reconstruction_losses, train, train_from_folder
+from photonet.training.distillation import Distillation, distill
 from photonet.weights import load_network, load_networks, save_networks
 
 CHANNELS = (4, 6, 8, 8, 8)
@@ -71,7 +71,7 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_been(photos, tmp_path
 
     settings = TrainingSettings(**{**SETTINGS.__dict__, "steps": 4, "sample_every": 0})
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("photonet.training.reconstruction_losses", stop)
+        patch.setattr("photonet.training.decoders.reconstruction_losses", stop)
         train(encoder, made, photos, tmp_path / "b", settings, device="cpu")
     assert torch.allclose(run(tmp_path / "b", 4, resume=True), whole, atol=1e-6)
     with pytest.raises(InputError, match="already holds a run"):

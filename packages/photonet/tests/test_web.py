@@ -6,7 +6,7 @@ import torch
 from claimkit.errors import InputError
 from claimkit.media.picture import Picture
 from claimkit.style.images import to_uint8
-from photonet.page import painter
+from photonet.app.page import painter
 from photonet.samples import photograph
 from photonet.stylizer import PhotoStylizer
 

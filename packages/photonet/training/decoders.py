@@ -10,10 +10,10 @@ from pathlib import Path
 from distill import photographs
 
 from claimkit.training.crops import Crops
-from photonet.architecture import PRESETS
-from photonet.closed_form import start_decoder
-from photonet.network import Decoder
-from photonet.training import TrainingSettings, train
+from photonet.network.architecture import PRESETS
+from photonet.network.auto_encoder import Decoder
+from photonet.training.closed_form import start_decoder
+from photonet.training.decoders import TrainingSettings, train
 from photonet.weights import load_networks
 
 NAMES = ("photonet", "photonas", "artnet")

@@ -7,7 +7,7 @@ import argparse
 import csv
 from pathlib import Path
 
-from photonet.distillation import Distillation, distill
+from photonet.training.distillation import Distillation, distill
 
 
 def photographs(data: Path, part: str = "train") -> list[Path]:

@@ -10,8 +10,8 @@ import torch
 from decoders import NAMES
 from torch import nn
 
-from photonet.architecture import PRESETS
-from photonet.network import Decoder
+from photonet.network.architecture import PRESETS
+from photonet.network.auto_encoder import Decoder
 from photonet.weights import load_networks, save_networks
 
 if __name__ == "__main__":

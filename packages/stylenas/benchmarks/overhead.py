@@ -9,7 +9,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from claimkit import bench
 from stylenas import AgingEvolution, Objective, Search, Table, run_search
-from stylenas.ledger import BIT
+from stylenas.trials.ledger import BIT
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 BUDGET = 100

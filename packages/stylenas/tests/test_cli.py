@@ -28,7 +28,7 @@ def test_help_imports_neither_torch_nor_optuna():
 def test_the_generic_searcher_does_not_import_torch():
     code = """
 import sys
-import stylenas.workers, stylenas.table, stylenas.results, stylenas.verbs, stylenas.race
+import stylenas.search.workers, stylenas.table, stylenas.results, stylenas.verbs, stylenas.search.race
 assert not {"torch", "photonet"} & set(sys.modules), sorted(m for m in sys.modules if m.startswith("torch"))[:3]
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

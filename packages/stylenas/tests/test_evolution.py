@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from optuna.trial import create_trial
 
 from claimkit.errors import InputError
-from stylenas.evolution import AgingEvolution, select
-from stylenas.ledger import BIT
 from stylenas.objective import Objective
-from stylenas.search import Search
+from stylenas.search.definition import Search
+from stylenas.search.evolution import AgingEvolution, select
+from stylenas.search.workers import run_search
 from stylenas.table import Table
-from stylenas.workers import run_search
+from stylenas.trials.ledger import BIT
 
 OBJECTIVE = Objective.parse("quality + 0.1*operators")
 

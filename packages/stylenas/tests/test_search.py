@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from claimkit.errors import InputError
-from stylenas.confirm import Confirm, confirm, ranked
 from stylenas.objective import Objective
 from stylenas.results import Results
-from stylenas.search import Search
+from stylenas.search.confirm import Confirm, confirm, ranked
+from stylenas.search.definition import Search
+from stylenas.search.workers import reasons, run_search
 from stylenas.space import identity
-from stylenas.state import State
-from stylenas.storage import open_storage
 from stylenas.table import Table
-from stylenas.workers import reasons, run_search
+from stylenas.trials.state import State
+from stylenas.trials.storage import open_storage
 
 OBJECTIVE = Objective.parse("quality + 0.1*operators")
 

@@ -9,20 +9,20 @@ from hypothesis import strategies as st
 
 from claimkit.errors import InputError
 from claimkit.style.encoders import SlimEncoder
-from photonet.architecture import DEAD, NAMES, Architecture
-from photonet.closed_form import start_decoder
-from photonet.cost import macs
-from photonet.network import Decoder, PhotoNet
-from photonet.objective import cost_of
+from photonet.network.architecture import DEAD, NAMES, Architecture
+from photonet.network.auto_encoder import Decoder, PhotoNet
+from photonet.network.cost import macs
+from photonet.network.objective import cost_of
+from photonet.training.closed_form import start_decoder
 from photonet.weights import save_networks
 from stylenas.objective import Objective
-from stylenas.search import Search
+from stylenas.search.definition import Search
+from stylenas.search.workers import run_search
 from stylenas.space import check_space
 from stylenas.style.candidate import EXTENDED, PUBLISHED, Candidate, CandidateNet
 from stylenas.style.judge import JUDGED_ON, TRAINED_ON, training_crops
 from stylenas.style.spaces import StyleSpace, _studio, genome_of, photonet_bits, scratch
 from stylenas.style.supernet import Supernet, narrow_encoder, random_candidate
-from stylenas.workers import run_search
 
 CHANNELS = (4, 6, 8, 10, 10)
 CONVOLUTIONS = (1, 1, 1, 1)

@@ -5,7 +5,7 @@ import pytest
 
 from claimkit.errors import InputError
 from stylenas.objective import Objective
-from stylenas.race import race
+from stylenas.search.race import race
 from stylenas.table import Table
 
 OBJECTIVE = Objective.parse("quality + 0.1*operators")

@@ -16,15 +16,15 @@ import pytest
 from optuna.trial import TrialState
 
 from claimkit.errors import InputError
-from stylenas import ledger
-from stylenas.ledger import Ledger
 from stylenas.objective import Objective
-from stylenas.race import race
-from stylenas.search import Search
-from stylenas.state import Kind, State
-from stylenas.storage import open_storage
+from stylenas.search.definition import Search
+from stylenas.search.race import race
+from stylenas.search.workers import run_search
 from stylenas.table import Table
-from stylenas.workers import run_search
+from stylenas.trials import ledger
+from stylenas.trials.ledger import Ledger
+from stylenas.trials.state import Kind, State
+from stylenas.trials.storage import open_storage
 
 OBJECTIVE = Objective.parse("quality + 0.1*operators")
 HEADER = {"space": "s"}

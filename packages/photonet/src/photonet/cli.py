@@ -81,7 +81,7 @@ def transfer(
     """
     from claimkit.media.batch import plan
     from photonet import verbs
-    from photonet.batch import Options
+    from photonet.app.batch import Options
 
     given = (labels, style_labels, model)
     todo = plan(content, [style], out, suffix, pairs=pairs, existing=output.existing, inputs=given)
@@ -201,7 +201,7 @@ def look_apply(
     """
     from claimkit.media.batch import plan
     from photonet import verbs
-    from photonet.batch import Options
+    from photonet.app.batch import Options
 
     todo = plan(content, [verbs.known_look(look)], out, suffix, existing=output.existing, inputs=(model,))
     stylizer = verbs.Choice(None, None, model, None, None, device).stylizer(look)
@@ -246,7 +246,7 @@ def train(
         device: auto, cpu, cuda, cuda:N or mps.
         resume: Go on from the checkpoint in --out.
     """
-    from photonet.training import TrainingSettings, train_from_folder
+    from photonet.training.decoders import TrainingSettings, train_from_folder
 
     settings = TrainingSettings(
         steps=steps,

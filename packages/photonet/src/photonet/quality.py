@@ -12,7 +12,7 @@ from torch import Tensor
 
 from claimkit.errors import InputError
 from claimkit.style.metrics import LUMA
-from photonet.baselines.guided_filter import guided_filter
+from photonet.regions.guided_filter import guided_filter
 
 LOCAL = 8  # radius in pixels of the windows in which a change of light is one affine map
 AROUND = 3  # pixels: halos are looked for so far from an edge, and compared with the range so far around

@@ -12,15 +12,15 @@ from claimkit.errors import InputError
 from claimkit.style.images import read_image
 from claimkit.style.padding import crop, pad_to_multiple
 from claimkit.style.transforms import checked_strength
-from photonet.colour import COLOURS, ColourExecutor, has_matrix
-from photonet.executor import Executor
-from photonet.found import RegionExecutor
+from photonet.colour.methods import COLOURS, ColourExecutor, has_matrix
+from photonet.execution.executor import Executor
+from photonet.execution.style import Style, checked_maker, digest
+from photonet.execution.walk import Smooth
 from photonet.look import Table
-from photonet.network import PhotoNet
-from photonet.regions import checked, feathered, from_labels
-from photonet.style import Style, checked_maker, digest
+from photonet.network.auto_encoder import PhotoNet
+from photonet.regions.found import RegionExecutor
+from photonet.regions.labels import checked, feathered, from_labels
 from photonet.transforms import Transform
-from photonet.walk import Smooth
 from photonet.weights import load_network, load_networks
 
 Picture: TypeAlias = Tensor | Path | str
@@ -42,7 +42,7 @@ class PhotoStylizer:
     Args:
         network: A network, or the name or bits of one in ``model``; its first when None.
         method: ``network``, a method of colours in :data:`photonet.colour.METHODS`, or ``regions``: the matrix in regions
-            that :mod:`photonet.found` finds in both pictures.
+            that :mod:`photonet.regions.found` finds in both pictures.
         model: File of networks that ``photonet train`` wrote; the one that comes with the package when None.
         transform: Name in :data:`photonet.transforms.TRANSFORMS`, or a callable ``(x, s) -> z``; ``ot`` when None.
         max_gain: By how much a matrix may stretch a difference of the content; :data:`GAIN` of a method of colours, and of

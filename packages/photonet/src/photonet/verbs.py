@@ -18,17 +18,17 @@ from claimkit.media.picture import Picture, write_picture
 from claimkit.media.policy import check_results
 from claimkit.media.reading import read_picture
 from claimkit.web import page, serve
-from photonet import plots
-from photonet.architecture import Architecture
-from photonet.batch import LOOKS, Batch, Options, prepare
-from photonet.cost import VGG_CHANNELS, VGG_CONVOLUTIONS, decoder_macs, encoder_macs, macs, parameters
-from photonet.executor import Executor
+from photonet.app import plots
+from photonet.app.batch import LOOKS, Batch, Options, prepare
+from photonet.app.page import painter
+from photonet.execution.executor import Executor
+from photonet.execution.style import Style
 from photonet.look import Table
-from photonet.network import PhotoNet
-from photonet.page import painter
-from photonet.regions import FrameRegions
+from photonet.network.architecture import Architecture
+from photonet.network.auto_encoder import PhotoNet
+from photonet.network.cost import VGG_CHANNELS, VGG_CONVOLUTIONS, decoder_macs, encoder_macs, macs, parameters
+from photonet.regions.labels import FrameRegions
 from photonet.samples import PAIRS, photograph
-from photonet.style import Style
 from photonet.stylizer import PhotoStylizer
 from photonet.video import stylize_video
 from photonet.weights import load_networks

@@ -11,9 +11,9 @@ from claimkit.media.clip import Frame
 from claimkit.media.frames import transform_frames
 from claimkit.media.options import ClipOptions
 from claimkit.style.transforms import Statistics
+from photonet.execution.style import Style
 from photonet.look import Table
-from photonet.regions import FrameRegions
-from photonet.style import Style
+from photonet.regions.labels import FrameRegions
 from photonet.stylizer import PhotoStylizer
 
 CUT = 0.15  # mean absolute change from frame to frame, of values in [0, 1], that is taken for another scene

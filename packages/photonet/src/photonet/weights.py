@@ -11,8 +11,8 @@ from torch import nn
 from claimkit.errors import InputError
 from claimkit.files import atomic_path
 from claimkit.style.encoders import LevelEncoder
-from photonet.architecture import Architecture
-from photonet.network import Decoder, PhotoNet
+from photonet.network.architecture import Architecture
+from photonet.network.auto_encoder import Decoder, PhotoNet
 
 SCALE = "#scale"  # after the name of a tensor kept in eight bits: what a step of each output channel is worth
 

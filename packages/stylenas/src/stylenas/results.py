@@ -10,12 +10,12 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from claimkit.errors import InputError
-from stylenas.confirm import confirmed
 from stylenas.front import non_dominated
-from stylenas.ledger import HEADER
 from stylenas.objective import Objective
-from stylenas.state import State
-from stylenas.storage import studies
+from stylenas.search.confirm import confirmed
+from stylenas.trials.ledger import HEADER
+from stylenas.trials.state import State
+from stylenas.trials.storage import studies
 
 
 @dataclass(frozen=True)

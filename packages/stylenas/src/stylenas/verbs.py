@@ -13,15 +13,15 @@ from claimkit import run
 from claimkit.errors import InputError
 from claimkit.files import write_atomic
 from stylenas import plots
-from stylenas.confirm import Confirm, confirm, ranked
 from stylenas.objective import Objective
 from stylenas.results import Results
-from stylenas.search import Search
+from stylenas.search.confirm import Confirm, confirm, ranked
+from stylenas.search.definition import Search
+from stylenas.search.workers import reasons, run_search
 from stylenas.space import Space, load_space
-from stylenas.state import State
-from stylenas.storage import open_storage
 from stylenas.table import Table
-from stylenas.workers import reasons, run_search
+from stylenas.trials.state import State
+from stylenas.trials.storage import open_storage
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def export(storage: str, count: int, objective: str | None, study: str, out: Pat
 
 def demo(out: Path, budget: int, seeds: int) -> None:
     """Three searchers on tables, paired by seed."""
-    from stylenas.race import race
+    from stylenas.search.race import race
 
     run.picture(out)
     if seeds < 1:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from claimkit.errors import InputError
-from photonet.baselines.guided_filter import inverse
+from photonet.regions.guided_filter import inverse
 
 STRENGTH = 0.9999  # a and ε as the public code of PhotoWCT has them
 EPSILON = 1e-7

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from claimkit.style.transforms import Regularization
 from photonet.baselines.reference import wct_svd64
-from photonet.lazy import measure
+from photonet.execution.lazy import measure
 from photonet.transforms import TRANSFORMS
 
 Towards = Callable[[Tensor], Tensor]

@@ -1,6 +1,8 @@
 """What the papers claim and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
-from photonet.claims import ablation, artistic, default, graded, kernel, large, preserved, sharp, speed, video
+from photonet.claims.cost import kernel, large, speed
+from photonet.claims.light import default, graded
+from photonet.claims.pictures import ablation, artistic, preserved, sharp, video
 
 EXPERIMENTS = [
     *sharp.EXPERIMENTS,

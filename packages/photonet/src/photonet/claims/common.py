@@ -19,9 +19,9 @@ from claimkit.style.metrics import gram_distance
 from claimkit.style.padding import crop, pad_to_multiple
 from photonet.baselines import weights as baseline_weights
 from photonet.baselines.cascade import stylize
-from photonet.baselines.guided_filter import guided_filter
 from photonet.baselines.matting import matting_smoothing
-from photonet.network import MULTIPLE, PhotoNet
+from photonet.network.auto_encoder import MULTIPLE, PhotoNet
+from photonet.regions.guided_filter import guided_filter
 from photonet.samples import photograph
 from photonet.weights import load_network, shipped
 

@@ -12,11 +12,11 @@ from stylenas import plots
 from stylenas.claims.common import published, style_space
 from stylenas.objective import PUBLISHED, Objective
 from stylenas.results import Results
-from stylenas.search import Search
-from stylenas.state import State
+from stylenas.search.definition import Search
+from stylenas.search.workers import run_search
 from stylenas.style.spaces import StyleSpace, scratch
 from stylenas.table import Table
-from stylenas.workers import run_search
+from stylenas.trials.state import State
 
 OVERHEAD_MS = 20.0
 EFFICIENCY = 0.85

@@ -12,8 +12,8 @@ from claimkit.statistics import paired_difference
 from stylenas import plots
 from stylenas.claims.common import style_space
 from stylenas.objective import PUBLISHED, Objective
-from stylenas.race import race
-from stylenas.search import SamplerName
+from stylenas.search.definition import SamplerName
+from stylenas.search.race import race
 from stylenas.table import Table
 
 WINS = 0.8

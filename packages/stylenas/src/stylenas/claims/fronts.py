@@ -13,9 +13,9 @@ from stylenas.claims.common import published, style_space
 from stylenas.front import hypervolume, non_dominated
 from stylenas.objective import Objective
 from stylenas.results import Results
-from stylenas.search import Search
+from stylenas.search.definition import Search
+from stylenas.search.workers import run_search
 from stylenas.style.spaces import SpaceName
-from stylenas.workers import run_search
 
 RIVALS = ("photonas", "best-of-log")
 

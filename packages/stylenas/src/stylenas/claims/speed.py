@@ -11,9 +11,9 @@ import torch
 
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
-from photonet.architecture import Architecture
-from photonet.executor import Executor
-from photonet.network import Decoder, PhotoNet
+from photonet.execution.executor import Executor
+from photonet.network.architecture import Architecture
+from photonet.network.auto_encoder import Decoder, PhotoNet
 from photonet.samples import photograph
 from photonet.transforms import resolve
 from photonet.weights import load_network

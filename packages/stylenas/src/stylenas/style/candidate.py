@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from claimkit.style.encoders import LevelEncoder
-from photonet.architecture import DEAD, NAMES, STAGES, Architecture
-from photonet.cost import Layer, encoder_macs, layers
-from photonet.network import Decoder, Levels, PhotoNet, normalised
+from photonet.network.architecture import DEAD, NAMES, STAGES, Architecture
+from photonet.network.auto_encoder import Decoder, Levels, PhotoNet, normalised
+from photonet.network.cost import Layer, encoder_macs, layers
 from photonet.transforms import resolve
 
 PUBLISHED = tuple(n for i, n in enumerate(NAMES) if i != DEAD)

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from claimkit.style.encoders import LevelEncoder
 from claimkit.style.images import write_image
 from claimkit.training.crops import Crops
-from photonet.architecture import LENGTH, PRESETS
-from photonet.network import PhotoNet
-from photonet.objective import objective
+from photonet.network.architecture import LENGTH, PRESETS
+from photonet.network.auto_encoder import PhotoNet
+from photonet.network.objective import objective
 from photonet.samples import photograph
 from stylenas.style.candidate import Candidate, CandidateNet
 

@@ -12,9 +12,9 @@ from claimkit import run
 from claimkit.errors import InputError
 from claimkit.style.encoders import LevelEncoder
 from claimkit.style.images import image_files
-from photonet.architecture import DEAD, Architecture
-from photonet.network import MULTIPLE
-from photonet.style import digest
+from photonet.execution.style import digest
+from photonet.network.architecture import DEAD, Architecture
+from photonet.network.auto_encoder import MULTIPLE
 from photonet.weights import load_network
 from stylenas.style.candidate import EXTENDED, PUBLISHED, Candidate, CandidateNet
 from stylenas.style.judge import Judge, training_crops

@@ -17,11 +17,11 @@ from claimkit import run
 from claimkit.errors import InputError
 from claimkit.files import atomic_path
 from claimkit.style.encoders import LevelEncoder
-from photonet.architecture import Architecture
-from photonet.closed_form import start_decoder
-from photonet.cost import layers
-from photonet.network import Decoder
-from photonet.training import reconstruction_losses
+from photonet.network.architecture import Architecture
+from photonet.network.auto_encoder import Decoder
+from photonet.network.cost import layers
+from photonet.training.closed_form import start_decoder
+from photonet.training.decoders import reconstruction_losses
 from stylenas.style.candidate import LEVEL, PUBLISHED, Candidate, CandidateDecoder
 
 IMAGE_WEIGHT, FEATURE_WEIGHT = 10.0, 0.5

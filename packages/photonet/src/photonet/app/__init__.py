@@ -1,0 +1,1 @@
+"""What stands around the pictures for people: batches of files, the page, contact sheets and drawings."""

@@ -1,0 +1,1 @@
+"""Claims about the colours and the light that a picture is given."""

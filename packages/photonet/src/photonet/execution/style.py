@@ -1,0 +1,115 @@
+"""A style ready for use: what a network needs of a style picture, in memory and on disk."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from claimkit.errors import InputError
+from claimkit.files import atomic_path
+from claimkit.style.transforms import Statistics
+from photonet.network.auto_encoder import PhotoNet
+
+Point: TypeAlias = Statistics | Tensor
+"""What a transfer needs of the style: statistics, or the features themselves where the transform is not affine."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """What the style is at every transfer of a network, region by region.
+
+    Attributes:
+        points: By the transfer's name, one entry a region; one where there are no regions.
+        network: Digest of the network, or name of the method of colours, that looked at it.
+        name: For file names and messages.
+    """
+
+    points: Mapping[str, tuple[Point, ...]]
+    network: str
+    name: str = "style"
+
+    @property
+    def regions(self) -> int:
+        """Number of regions."""
+        return max((len(p) for p in self.points.values()), default=1)
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file, atomically."""
+        from safetensors.torch import save_file
+
+        tensors: dict[str, Tensor] = {"none": torch.zeros(0)}  # a network without transfers has none
+        for name, regions in self.points.items():
+            for i, point in enumerate(regions):
+                if isinstance(point, Statistics):
+                    tensors |= {f"{name}:{i}:mean": point.mean, f"{name}:{i}:covariance": point.covariance}
+                else:
+                    tensors[f"{name}:{i}:features"] = point
+        about = {"kind": "photonet", "network": self.network, "name": self.name}
+        with atomic_path(path) as temporary:
+            save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, temporary, about)
+
+    @classmethod
+    def load(cls, path: Path) -> "Style":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: Not such a file.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        found: dict[str, dict[int, Point]] = {}
+        try:
+            with safe_open(path, "pt") as f:
+                about = f.metadata() or {}
+                if about.get("kind") != "photonet":
+                    raise InputError(f"{path} holds no style: give a picture, or a file that Style.save wrote")
+                for key in f.keys():  # noqa: SIM118 - not a dictionary
+                    name, _, rest = key.partition(":")
+                    region, _, part = rest.partition(":")
+                    if part == "mean":
+                        point: Point = Statistics(f.get_tensor(key), f.get_tensor(key.replace("mean", "covariance")))
+                    elif part == "features":
+                        point = f.get_tensor(key)
+                    else:
+                        continue
+                    found.setdefault(name, {})[int(region)] = point
+        except FileNotFoundError as e:
+            raise InputError(f"{path} does not exist: give a picture, or a file that Style.save wrote") from e
+        except SafetensorError as e:
+            raise InputError(f"{path} holds no style: give a picture, or a file that Style.save wrote") from e
+        return cls({n: tuple(r[i] for i in sorted(r)) for n, r in found.items()}, about["network"], about["name"])
+
+
+def checked_maker(style: Style, maker: str) -> None:
+    """Refuse a style that another network or method looked at.
+
+    Raises:
+        InputError: It is another's.
+    """
+    if style.network != maker:
+        raise InputError(f"the style {style.name!r} is of another network or method: prepare it from its picture again")
+
+
+def checked_style(style: Style, maker: str, masks: Tensor | None) -> None:
+    """Refuse a style that another network or method looked at, and another number of regions.
+
+    Raises:
+        InputError: It does not fit.
+    """
+    checked_maker(style, maker)
+    regions = 1 if masks is None else len(masks)
+    if style.points and regions != style.regions:
+        raise InputError(f"the style {style.name!r} has {style.regions} regions and the content {regions}: give as many")
+
+
+def digest(network: PhotoNet) -> str:
+    """Short sha256 of architecture and weights: styles of one network do not fit another."""
+    total = hashlib.sha256(json.dumps([network.architecture.bits, network.encoder.channels]).encode())
+    for name, tensor in network.state_dict().items():
+        total.update(name.encode() + tensor.cpu().float().contiguous().numpy().tobytes())
+    return total.hexdigest()[:16]
