@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from claimkit.errors import InputError
-from claimkit.transfer.axes import channel_axes
 from claimkit.transfer.heads import head_name, replace_head
-from claimkit.transfer.layers import layers_for
+from claimkit.transfer.maps.axes import channel_axes
+from claimkit.transfer.maps.layers import layers_for
 from claimkit.transfer.networks import create
 
 RESNET50 = ("layer1.2.conv3", "layer2.3.conv3", "layer3.5.conv3", "layer4.2.conv3")

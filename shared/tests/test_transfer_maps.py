@@ -11,9 +11,9 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from claimkit.errors import InputError
-from claimkit.transfer.distance import feature_distance
 from claimkit.transfer.maps import FeatureMaps
-from claimkit.transfer.teachers import Teacher
+from claimkit.transfer.maps.distance import feature_distance
+from claimkit.transfer.maps.teachers import Teacher
 
 SHAPES = st.sampled_from(
     [((2, 3, 4, 5), 1), ((2, 4, 5, 3), 3), ((3, 7, 2), 2), ((3, 2, 7), 1), ((4, 6), 1), ((2, 3, 2, 2, 2), 1)]

@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from claimkit.errors import InputError
-from claimkit.transfer.distance import feature_distance
-from claimkit.transfer.features import unwrapped
+from claimkit.transfer.maps.distance import feature_distance
+from claimkit.transfer.maps.features import unwrapped
 from delta import DELTA, Attention, FeatureCache
 from delta.claims.exact import literal
 

@@ -48,7 +48,7 @@ def test_torchjd_calls_it_and_gets_what_the_guard_gives():
 def test_the_symmetric_rival_is_pcgrad_of_torchjd():
     aggregation = pytest.importorskip("torchjd.aggregation")
     from claimkit.transfer.regularizers import Regularizer
-    from dtnh.guarded import Symmetric
+    from dtnh.finetune.guarded import Symmetric
 
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):

@@ -10,9 +10,9 @@ from torch.nn.functional import cross_entropy
 
 from claimkit.runner import reproduce
 from claimkit.transfer.regularizers import L2SP, Step
-from dtnh import embedded
 from dtnh.claims import EXPERIMENTS, grid, never_hurts
 from dtnh.claims.witness import Witness
+from dtnh.finetune import embedded
 
 
 def test_every_claim_runs_at_smoke(tmp_path):

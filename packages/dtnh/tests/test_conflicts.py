@@ -8,8 +8,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from claimkit.errors import InputError
-from dtnh.conflicts import COLUMNS, PACKED, Conflicts
-from dtnh.projection import Info, project
+from dtnh.guard.conflicts import COLUMNS, PACKED, Conflicts
+from dtnh.guard.projection import Info, project
 
 
 def step(cos):
@@ -17,7 +17,7 @@ def step(cos):
 
 
 def test_adding_reads_nothing(monkeypatch):
-    monkeypatch.setattr("dtnh.conflicts.PACKED", 4)
+    monkeypatch.setattr("dtnh.guard.conflicts.PACKED", 4)
     with FakeTensorMode():
         conflicts = Conflicts()
         for _ in range(5):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from claimkit.errors import InputError
-from dtnh.projection import project
+from dtnh.guard.projection import project
 
 SHAPES = st.lists(st.lists(st.integers(1, 4), max_size=4).map(tuple), min_size=1, max_size=5)
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}

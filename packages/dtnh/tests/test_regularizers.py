@@ -14,7 +14,7 @@ from claimkit.transfer.networks import SmallCNN, create
 from claimkit.transfer.regularizers import Regularizer, Step
 from claimkit.transfer.tasks import Task
 from dtnh import L2SP, FeatureMaps, Guard, Guarded, LogitDistillation, fit, project
-from dtnh.guarded import Combined, RandomDirection, Symmetric
+from dtnh.finetune.guarded import Combined, RandomDirection, Symmetric
 
 VIEW = View(8, flip=False, mean=(0,), std=(1,))
 

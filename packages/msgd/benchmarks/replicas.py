@@ -7,9 +7,9 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
 from claimkit import bench
-from msgd.models import make_model
-from msgd.replicas import Perceptron, descend
-from msgd.sparse_regression import matched_classes, sparse_regression
+from msgd.theory.replicas import Perceptron, descend
+from msgd.theory.sparse_regression import matched_classes, sparse_regression
+from msgd.train.models import make_model
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 REPLICAS, ROWS = 16, 32

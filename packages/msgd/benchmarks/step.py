@@ -8,10 +8,10 @@ from torch.nn.functional import cross_entropy
 
 import msgd
 from claimkit import bench
-from msgd.data import ImageData
-from msgd.models import make_model
 from msgd.noise import make
-from msgd.training import Trainer, Training
+from msgd.train.data import ImageData
+from msgd.train.models import make_model
+from msgd.train.training import Trainer, Training
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 N, BATCH = 1_000, 50

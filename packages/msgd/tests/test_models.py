@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import msgd
 from claimkit.errors import InputError
-from msgd import directional
+from msgd.matrix import directional
 
 N = 7
 

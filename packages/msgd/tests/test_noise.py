@@ -12,7 +12,7 @@ from claimkit.errors import InputError
 from msgd import noise
 from msgd.claims.algebra import classes
 from msgd.noise import Bernoulli, GaussianCov, GaussianFisher, MiniBatch, MiniBatchCov, MiniBatchFisher, Multinomial, match
-from msgd.sparse_regression import matched_classes
+from msgd.theory.sparse_regression import matched_classes
 
 ALL = classes(8)
 NONNEGATIVE = {"gd", "sgd", "sgd-replacement", "bernoulli", "bernoulli, size 2.5"}

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 import msgd
 from claimkit.errors import InputError
-from msgd.scaling import AdaptiveMatch, learning_rate_gain
+from msgd.loop.scaling import AdaptiveMatch, learning_rate_gain
 
 N = 600
 

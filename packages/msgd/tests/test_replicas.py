@@ -5,8 +5,8 @@ import torch
 
 import msgd
 from claimkit.errors import InputError
-from msgd.replicas import DiagonalLinear, Perceptron, descend
-from msgd.sparse_regression import sparse_regression
+from msgd.theory.replicas import DiagonalLinear, Perceptron, descend
+from msgd.theory.sparse_regression import sparse_regression
 
 
 def autograd(model, theta, weight, index):

@@ -11,7 +11,7 @@ import msgd
 from claimkit.errors import InputError
 from claimkit.statistics import power_law
 from msgd.claims.algebra import logistic_losses
-from msgd.sde import coupled_paths, run_paths, weighted_gradient
+from msgd.theory.sde import coupled_paths, run_paths, weighted_gradient
 
 START = torch.tensor([1.0, -1.0], dtype=torch.float64)
 
@@ -88,7 +88,7 @@ def test_torchsde_takes_the_same_path_on_the_same_brownian_motion(losses):
 
 def test_runs_of_any_class_agree_in_the_mean(losses):
     """2,000 paths of each matched class, seed 0: mean losses within 5 standard errors of SGD's after 20 steps."""
-    from msgd.sparse_regression import matched_classes
+    from msgd.theory.sparse_regression import matched_classes
 
     means = {}
     for name, law in matched_classes(20, 4, 10).items():

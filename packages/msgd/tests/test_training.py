@@ -9,10 +9,10 @@ import torch
 
 import msgd
 from claimkit.errors import InputError
-from msgd import data as data_module
-from msgd.data import load
-from msgd.models import make_model
-from msgd.training import Trainer, Training
+from msgd.train import data as data_module
+from msgd.train.data import load
+from msgd.train.models import make_model
+from msgd.train.training import Trainer, Training
 
 
 def criterion(outputs, targets):

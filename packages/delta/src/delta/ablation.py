@@ -21,8 +21,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils._pytree import tree_leaves, tree_map
 
 from claimkit.errors import InputError
-from claimkit.transfer.axes import channel_axes
-from claimkit.transfer.layers import find
+from claimkit.transfer.maps.axes import channel_axes
+from claimkit.transfer.maps.layers import find
 
 STACK_BYTES = (2**28, 2**22)
 """On a GPU, where few large passes are fastest; on a CPU, where its caches should hold the stack."""

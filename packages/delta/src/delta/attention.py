@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from claimkit.errors import InputError
 from claimkit.files import write_atomic
-from claimkit.transfer.features import unwrapped
-from claimkit.transfer.layers import layers_for
+from claimkit.transfer.maps.features import unwrapped
+from claimkit.transfer.maps.layers import layers_for
 from delta.ablation import ablate
 from delta.probe import fit_head
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from claimkit.transfer.layers import layers_for
 from claimkit.transfer.loop import DivergedError, FineTuning
+from claimkit.transfer.maps.layers import layers_for
 from claimkit.transfer.tasks import Task
 from delta.methods import ALPHAS, GRIDS, Method, fine_tune, task_attention
 

@@ -18,10 +18,10 @@ from typing import Literal
 from torch import nn
 
 from claimkit.errors import InputError
-from claimkit.transfer.cache import FeatureCache
 from claimkit.transfer.data import Images, View
-from claimkit.transfer.layers import layers_for
 from claimkit.transfer.loop import FineTuning, Result, finetune
+from claimkit.transfer.maps.cache import FeatureCache
+from claimkit.transfer.maps.layers import layers_for
 from claimkit.transfer.regularizers import L2, L2SP, Regularizer
 from claimkit.transfer.tasks import Task
 from delta.attention import Attention, channel_attention

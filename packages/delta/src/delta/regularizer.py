@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from claimkit.errors import InputError
-from claimkit.transfer.cache import FeatureCache as FeatureCache
-from claimkit.transfer.layers import layers_for as layers_for
 from claimkit.transfer.maps import FeatureMaps, Source
-from claimkit.transfer.teachers import Teacher as Teacher
+from claimkit.transfer.maps.cache import FeatureCache as FeatureCache
+from claimkit.transfer.maps.layers import layers_for as layers_for
+from claimkit.transfer.maps.teachers import Teacher as Teacher
 from delta.attention import Attention
 
 

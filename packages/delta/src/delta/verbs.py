@@ -18,10 +18,10 @@ from claimkit.files import atomic_path, write_atomic
 from claimkit.statistics import mean_interval
 from claimkit.training import parallel
 from claimkit.transfer import loop
-from claimkit.transfer.cache import FeatureCache
 from claimkit.transfer.data import Images, View, from_folder
-from claimkit.transfer.layers import find, layers_for
 from claimkit.transfer.loop import FineTuning
+from claimkit.transfer.maps.cache import FeatureCache
+from claimkit.transfer.maps.layers import find, layers_for
 from claimkit.transfer.networks import SmallCNN, create, reinitialise
 from claimkit.transfer.tasks import Split, Task, carve
 from delta import photographs, plots

@@ -8,7 +8,7 @@ import numpy as np
 
 from claimkit.files import atomic_path
 from claimkit.transfer.loop import Result
-from dtnh.conflicts import COLUMNS, smoothed
+from dtnh.guard.conflicts import COLUMNS, smoothed
 
 COLOURS = {"l2": "#000000", "plain": "#c1272d", "guard": "#0072b2", "symmetric": "#e69f00", "random": "#999999"}
 NAMES = {"l2": "plain L2", "plain": "base", "guard": "base, guarded", "symmetric": "PCGrad", "random": "random direction"}

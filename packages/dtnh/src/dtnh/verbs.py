@@ -21,10 +21,11 @@ from claimkit.transfer.data import View, from_folder
 from claimkit.transfer.loop import FineTuning
 from claimkit.transfer.networks import create
 from claimkit.transfer.tasks import Task
-from dtnh import embedded, plots
-from dtnh.conflicts import COLUMNS
-from dtnh.finetuning import ALPHAS, Base, Fit, fine_tune, regularizer
-from dtnh.scopes import Scope
+from dtnh import plots
+from dtnh.finetune import embedded
+from dtnh.finetune.finetuning import ALPHAS, Base, Fit, fine_tune, regularizer
+from dtnh.guard.conflicts import COLUMNS
+from dtnh.guard.scopes import Scope
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
-from . import covariance as covariance
-from . import langevin as langevin
-from . import loss as loss
 from . import noise as noise
-from . import noise_scale as noise_scale
-from . import replicas as replicas
-from . import scaling as scaling
-from . import sde as sde
-from .covariance import GradientMatrix as GradientMatrix
-from .langevin import DiagonalLangevin as DiagonalLangevin
-from .loss import NoisyMean as NoisyMean
-from .loss import weighted_loss as weighted_loss
+from .loop import langevin as langevin
+from .loop import loss as loss
+from .loop import noise_scale as noise_scale
+from .loop import scaling as scaling
+from .loop.langevin import DiagonalLangevin as DiagonalLangevin
+from .loop.loss import NoisyMean as NoisyMean
+from .loop.loss import weighted_loss as weighted_loss
+from .loop.noise_scale import NoiseScale as NoiseScale
+from .loop.scaling import AdaptiveMatch as AdaptiveMatch
+from .loop.scaling import learning_rate_gain as learning_rate_gain
+from .matrix import covariance as covariance
+from .matrix.covariance import GradientMatrix as GradientMatrix
 from .noise import Bernoulli as Bernoulli
 from .noise import GaussianCov as GaussianCov
 from .noise import GaussianFisher as GaussianFisher
@@ -23,8 +24,7 @@ from .noise import SparseGaussianCov as SparseGaussianCov
 from .noise import SparseGaussianFisher as SparseGaussianFisher
 from .noise import Weights as Weights
 from .noise import match as match
-from .noise_scale import NoiseScale as NoiseScale
-from .scaling import AdaptiveMatch as AdaptiveMatch
-from .scaling import learning_rate_gain as learning_rate_gain
+from .theory import replicas as replicas
+from .theory import sde as sde
 
 __version__: str

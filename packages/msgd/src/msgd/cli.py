@@ -98,7 +98,7 @@ def train(
         resume: Go on from the checkpoint in --out.
     """
     from msgd import verbs
-    from msgd.training import Training
+    from msgd.train.training import Training
 
     settings = Training(
         steps, learning_rate, momentum, weight_decay, tuple(decay_at), ghost, evaluate_every, seed, noise_scale

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from claimkit.files import atomic_path
-from msgd.training import LogRow
+from msgd.train.training import LogRow
 
 COLOURS = {"gd": "#000000", "sgd": "#c1272d"}
 OTHERS = ("#0072b2", "#56b4e9", "#009e73", "#66a61e", "#e69f00", "#b8860b", "#984ea3", "#cc79a7")

@@ -16,12 +16,12 @@ from claimkit.files import write_atomic
 from claimkit.statistics import in_standard_errors, paired_difference
 from claimkit.training import parallel
 from msgd import plots
-from msgd.data import ImageData, load
-from msgd.models import make_model
 from msgd.noise import Noise, make
-from msgd.replicas import descend
-from msgd.sparse_regression import matched_classes, sparse_regression
-from msgd.training import LogRow, Trainer, Training
+from msgd.theory.replicas import descend
+from msgd.theory.sparse_regression import matched_classes, sparse_regression
+from msgd.train.data import ImageData, load
+from msgd.train.models import make_model
+from msgd.train.training import LogRow, Trainer, Training
 
 
 def demo(out: Path, replicas: int, steps: int, seed: int) -> None:

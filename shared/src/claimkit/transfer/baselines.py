@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from claimkit.errors import InputError
-from claimkit.transfer.features import still
 from claimkit.transfer.heads import head, head_name
+from claimkit.transfer.maps.features import still
 
 
 def penultimate(model: nn.Module, x: Tensor, name: str | None = None, rows: int = 256) -> Tensor:

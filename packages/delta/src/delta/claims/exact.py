@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
-from claimkit.transfer.layers import layers_for
+from claimkit.transfer.maps.layers import layers_for
 from claimkit.transfer.networks import CifarResNet, reinitialise
 from delta.ablation import ablate, ablate_naive
 from delta.attention import Attention

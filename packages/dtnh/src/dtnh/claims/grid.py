@@ -14,11 +14,11 @@ from claimkit.experiment import Job, Settings
 from claimkit.run import progress
 from claimkit.transfer.loop import DivergedError, FineTuning
 from claimkit.transfer.tasks import Task
-from dtnh import embedded
 from dtnh.claims import natural_images
 from dtnh.claims.witness import Witness
-from dtnh.finetuning import fine_tune, regularizer
-from dtnh.guard import NotFiniteError
+from dtnh.finetune import embedded
+from dtnh.finetune.finetuning import fine_tune, regularizer
+from dtnh.guard.guard import NotFiniteError
 
 HOWS = ("plain", "guard", "symmetric", "random")
 Cell = tuple[str, str, str, float]

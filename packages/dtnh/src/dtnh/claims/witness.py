@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from claimkit.transfer.regularizers import Regularizer, Step
-from dtnh.guarded import Guarded
+from dtnh.finetune.guarded import Guarded
 
 
 class Witness(Guarded):

@@ -9,10 +9,10 @@ from torch.nn.functional import cross_entropy, softplus
 
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings, pooled
-from msgd.covariance import GradientMatrix
-from msgd.loss import weighted_loss
+from msgd.loop.loss import weighted_loss
+from msgd.matrix.covariance import GradientMatrix
 from msgd.noise import Bernoulli, MiniBatchCov, MiniBatchFisher, Multinomial, Noise, match, sgd_level
-from msgd.sparse_regression import matched_classes
+from msgd.theory.sparse_regression import matched_classes
 
 
 @dataclass(frozen=True)

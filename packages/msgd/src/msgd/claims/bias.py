@@ -12,8 +12,8 @@ from claimkit.experiment import Experiment, Job, Settings, pooled
 from claimkit.statistics import in_standard_errors, non_inferiority, paired_difference
 from msgd import plots
 from msgd.noise import GradientDescent, MiniBatch, MiniBatchFisher, Noise, match
-from msgd.replicas import descend
-from msgd.sparse_regression import matched_classes, sparse_regression
+from msgd.theory.replicas import descend
+from msgd.theory.sparse_regression import matched_classes, sparse_regression
 
 GAP = 4.0
 """Standard errors that GD and SGD must differ by before anything is said about the other classes."""

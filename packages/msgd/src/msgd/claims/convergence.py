@@ -15,7 +15,7 @@ from claimkit.statistics import power_law
 from msgd import plots
 from msgd.claims.algebra import logistic_losses
 from msgd.noise import Bernoulli, GaussianCov, Multinomial, Noise, match
-from msgd.sde import Losses, coupled_paths, weighted_gradient
+from msgd.theory.sde import Losses, coupled_paths, weighted_gradient
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from torch import Generator
 
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
-from msgd.data import ImageData
-from msgd.models import make_model
 from msgd.noise import Bernoulli, GaussianFisher, GradientDescent, MiniBatch, MiniBatchFisher, Noise, match
-from msgd.training import Trainer, Training
+from msgd.train.data import ImageData
+from msgd.train.models import make_model
+from msgd.train.training import Trainer, Training
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from claimkit.experiment import Experiment, Job, Settings
 from claimkit.statistics import power
 from msgd import plots
 from msgd.claims.bias import judge_within_gap
-from msgd.loss import stream
-from msgd.replicas import Perceptron, descend
-from msgd.sparse_regression import matched_classes
+from msgd.loop.loss import stream
+from msgd.theory.replicas import Perceptron, descend
+from msgd.theory.sparse_regression import matched_classes
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from claimkit.claims import Claim, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from msgd import plots
 from msgd.claims.bias import judge_against_gap
-from msgd.data import load
-from msgd.models import make_model
 from msgd.noise import make
-from msgd.training import Trainer, Training
+from msgd.train.data import load
+from msgd.train.models import make_model
+from msgd.train.training import Trainer, Training
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Generator
 
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings, pooled
-from msgd.sde import weighted_gradient
+from msgd.theory.sde import weighted_gradient
 
 
 @dataclass(frozen=True)

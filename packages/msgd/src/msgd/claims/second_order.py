@@ -14,8 +14,8 @@ from claimkit.experiment import Experiment, Job, Settings
 from claimkit.statistics import power_law
 from msgd import plots
 from msgd.claims.algebra import logistic_losses
-from msgd.sde import run_paths
-from msgd.sparse_regression import matched_classes
+from msgd.theory.sde import run_paths
+from msgd.theory.sparse_regression import matched_classes
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def match(
 
         level = sgd_level(n, batch) (small_learning_rate / (1 - small_momentum)) / (learning_rate / (1 - momentum))
 
-    so that a learning rate scaled with the batch needs no noise. (SGD; for adaptive optimisers see ``msgd.scaling``.)
+    so that a learning rate scaled with the batch needs no noise. (SGD; for adaptive optimisers see ``msgd.loop.scaling``.)
 
     Args:
         noise: A law; its ``std`` (or, for Bernoulli, MiniBatch and Multinomial, its size) is replaced.

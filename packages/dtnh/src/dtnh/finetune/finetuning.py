@@ -12,10 +12,10 @@ from claimkit.transfer.data import Images, View
 from claimkit.transfer.loop import FineTuning, Result, finetune
 from claimkit.transfer.regularizers import L2, L2SP, Regularizer
 from claimkit.transfer.tasks import Task
-from dtnh.conflicts import Conflicts
-from dtnh.distillation import FeatureMaps, LogitDistillation
-from dtnh.guarded import Guarded, RandomDirection, Symmetric
-from dtnh.scopes import Scope
+from dtnh.finetune.guarded import Guarded, RandomDirection, Symmetric
+from dtnh.guard.conflicts import Conflicts
+from dtnh.guard.scopes import Scope
+from dtnh.penalties.distillation import FeatureMaps, LogitDistillation
 
 Base = Literal["l2", "l2sp", "featmap", "logits"]
 How = Literal["plain", "guard", "symmetric", "random"]

@@ -11,11 +11,11 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from claimkit.errors import InputError
-from dtnh.conflicts import Conflicts
-from dtnh.metric import Apart
-from dtnh.projection import Info, project_
-from dtnh.scopes import Params, Scope, grouped, head_names, named
-from dtnh.watching import DecayCheck, Left, leaves
+from dtnh.guard.conflicts import Conflicts
+from dtnh.guard.metric import Apart
+from dtnh.guard.projection import Info, project_
+from dtnh.guard.scopes import Params, Scope, grouped, head_names, named
+from dtnh.guard.watching import DecayCheck, Left, leaves
 
 KEPT = 0.99
 """Share of ``<g, g>`` that ``<d, g>`` must have for a lagged coefficient to have kept the inequality."""
@@ -43,7 +43,7 @@ class Guard:
         check: Refuse gradients that are not finite. When None, on the CPU alone, since on a GPU it waits for the device;
             never with a GradScaler, which skips such a step itself.
         optimizer: One or several of SGD, Adam, AdamW, Adafactor and Muon: the rule then holds in their metric, ``.grad`` is
-            the loss's alone, and the penalty is applied after their step, outside of moments and clipping (``dtnh.metric``).
+            the loss's alone, and the penalty is applied after their step, outside of moments and clipping (``metric``).
         every: Take the exact rule each ``every``-th step and its coefficient in between, with one backward pass. Then
             ``<d, g> >= <g, g>`` is no longer certain; the guard's ``repr`` tells how often it held.
 

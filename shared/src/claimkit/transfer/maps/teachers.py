@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from claimkit.transfer.features import Taps, still, unwrapped
-from claimkit.transfer.layers import find, layers_for
+from claimkit.transfer.maps.features import Taps, still, unwrapped
+from claimkit.transfer.maps.layers import find, layers_for
 
 
 class Teacher:

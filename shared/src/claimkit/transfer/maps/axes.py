@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from claimkit.errors import InputError
-from claimkit.transfer.features import still
-from claimkit.transfer.layers import find
+from claimkit.transfer.maps.features import still
+from claimkit.transfer.maps.layers import find
 
 
 def channel_axis(shape: Sequence[int]) -> int:

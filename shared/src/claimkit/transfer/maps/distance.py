@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from claimkit.errors import InputError
-from claimkit.transfer.axes import channel_axis
+from claimkit.transfer.maps.axes import channel_axis
 
 
 def feature_distance(student: Tensor, source: Tensor, weights: Tensor | None = None, axis: int | None = None) -> Tensor:

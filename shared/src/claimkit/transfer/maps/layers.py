@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from claimkit.errors import InputError
-from claimkit.transfer.features import still
 from claimkit.transfer.heads import head_name, head_scope
+from claimkit.transfer.maps.features import still
 
 INCEPTION_V3 = ("Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_5d", "Mixed_6e")
 STAGES = 4

@@ -15,10 +15,10 @@ from torch.nn.functional import cross_entropy
 from claimkit.errors import InputError
 from claimkit.files import atomic_path
 from claimkit.training import parallel
-from msgd.data import ImageData
-from msgd.loss import stream, weighted_loss
+from msgd.loop.loss import stream, weighted_loss
+from msgd.loop.noise_scale import NoiseScale
 from msgd.noise import Noise
-from msgd.noise_scale import NoiseScale
+from msgd.train.data import ImageData
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from claimkit.errors import InputError
 from claimkit.files import write_atomic
-from dtnh.projection import Info
+from dtnh.guard.projection import Info
 
 COLUMNS = ("cos", "conflict", "coef", "grad_norm", "reg_norm", "removed_norm")
 PACKED = 256

@@ -20,11 +20,11 @@ from torch.nn.functional import kl_div, log_softmax
 
 from claimkit.errors import InputError
 from claimkit.transfer import maps
-from claimkit.transfer.cache import FeatureCache
-from claimkit.transfer.features import unwrapped
 from claimkit.transfer.heads import head, head_name
+from claimkit.transfer.maps.cache import FeatureCache
+from claimkit.transfer.maps.features import unwrapped
+from claimkit.transfer.maps.teachers import Teacher as Teacher
 from claimkit.transfer.regularizers import Regularizer, Step
-from claimkit.transfer.teachers import Teacher as Teacher
 
 
 class FeatureMaps(maps.FeatureMaps):

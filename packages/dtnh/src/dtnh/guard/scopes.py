@@ -6,8 +6,8 @@ from typing import Literal, get_args
 from torch import nn
 
 from claimkit.errors import InputError
-from claimkit.transfer.features import unwrapped
 from claimkit.transfer.heads import head_name
+from claimkit.transfer.maps.features import unwrapped
 
 Scope = Literal["shared", "all", "layer", "tensor"]
 Params = nn.Module | Iterable[nn.Parameter] | Iterable[tuple[str, nn.Parameter]]

@@ -7,10 +7,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from claimkit.transfer.regularizers import Regularizer, Step
-from dtnh.conflicts import Conflicts
-from dtnh.guard import Guard
-from dtnh.projection import project
-from dtnh.scopes import Scope
+from dtnh.guard.conflicts import Conflicts
+from dtnh.guard.guard import Guard
+from dtnh.guard.projection import project
+from dtnh.guard.scopes import Scope
 
 
 class Wrapper(Regularizer):

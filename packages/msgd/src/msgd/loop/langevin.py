@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from claimkit.errors import InputError
-from msgd.covariance import GradientMatrix
-from msgd.loss import stream
+from msgd.loop.loss import stream
+from msgd.matrix.covariance import GradientMatrix
 
 
 class DiagonalLangevin:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adafactor, Adam, Optimizer
 
 from claimkit.errors import InputError
-from dtnh.projection import Info
+from dtnh.guard.projection import Info
 
 MUON: type[Any] | None = getattr(torch.optim, "Muon", None)
 AWAITED: "set[Apart]" = set()

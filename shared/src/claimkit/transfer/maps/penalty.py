@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from claimkit.errors import InputError
 from claimkit.training import parallel
-from claimkit.transfer.axes import channel_axes, check
-from claimkit.transfer.cache import FeatureCache
-from claimkit.transfer.distance import feature_distance
-from claimkit.transfer.features import Taps, buffers_kept, unwrapped
-from claimkit.transfer.layers import find
+from claimkit.transfer.maps.axes import channel_axes, check
+from claimkit.transfer.maps.cache import FeatureCache
+from claimkit.transfer.maps.distance import feature_distance
+from claimkit.transfer.maps.features import Taps, buffers_kept, unwrapped
+from claimkit.transfer.maps.layers import find
+from claimkit.transfer.maps.teachers import Teacher
 from claimkit.transfer.regularizers import Regularizer, Step
-from claimkit.transfer.teachers import Teacher
 
 Source = nn.Module | Teacher | Callable[[Any], Sequence[Tensor]]
 
@@ -32,7 +32,7 @@ class FeatureMaps(Regularizer):
     Args:
         source: The source network, of which a frozen copy in eval mode is kept; a :class:`Teacher`, which is not copied;
             or any function from a batch to one feature map a layer, such as a look-up.
-        layers: Names of layers; chosen by :func:`~claimkit.transfer.layers.layers_for` at the first batch when None.
+        layers: Names of layers; chosen by :func:`~claimkit.transfer.maps.layers.layers_for` at the first batch when None.
         alpha: Weight in :meth:`penalty`, which loops of claimkit use.
         weights: One vector ``v`` a layer, of mean one; ones when None.
         reduction: ``sum`` over the batch, or ``mean``: the sum divided by the batch size.

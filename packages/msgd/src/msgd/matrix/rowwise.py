@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from claimkit.errors import InputError
-from msgd.rows import Batch, call, leaves, take
+from msgd.matrix.rows import Batch, call, leaves, take
 
 
 class Losses(nn.Module):

@@ -1,7 +1,7 @@
 """Products with F and C, their trace, diagonal and leading eigenpairs, without the gradient matrix.
 
 With ``G = [grad l_1, ..., grad l_n]`` (d x n): ``F = G G'/n`` and ``C = G (I - 11'/n) G'/n`` (arXiv 1906.07405). ``G u`` is
-one weighted backward pass and ``G' v`` the derivative of the losses along v (``msgd.directional``); G is never formed.
+one weighted backward pass and ``G' v`` the derivative of the losses along v (``directional``); G is never formed.
 """
 
 import sys
@@ -17,9 +17,9 @@ from torch.func import functional_call, grad, vmap
 from torch.utils._pytree import tree_map
 
 from claimkit.errors import InputError
-from msgd.directional import Way, choose, gradients, plain_kernels, rows_of
-from msgd.rows import Batch, Rows, leaves, take
-from msgd.rowwise import Losses, check, unwrapped
+from msgd.matrix.directional import Way, choose, gradients, plain_kernels, rows_of
+from msgd.matrix.rows import Batch, Rows, leaves, take
+from msgd.matrix.rowwise import Losses, check, unwrapped
 
 Matrix = Literal["C", "F"]
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from msgd.rows import Batch, leaves, take
-from msgd.rowwise import Losses
+from msgd.matrix.rows import Batch, leaves, take
+from msgd.matrix.rowwise import Losses
 
 Tensors = Sequence[Tensor]
 

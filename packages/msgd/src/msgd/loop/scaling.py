@@ -19,10 +19,10 @@ from typing import Literal
 import torch
 
 from claimkit.errors import InputError
-from msgd.loss import NoisyMean
+from msgd.loop.loss import NoisyMean
+from msgd.loop.noise_scale import NoiseScale
 from msgd.noise import MiniBatchFisher, match
 from msgd.noise.noisy_batch import NoisyBatch
-from msgd.noise_scale import NoiseScale
 
 Rule = Literal["linear", "square-root", "adascale"]
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from claimkit.errors import InputError
-from dtnh.projection import measure
+from dtnh.guard.projection import measure
 
 
 class ProtectedRow(nn.Module):

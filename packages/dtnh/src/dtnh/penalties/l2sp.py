@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from claimkit.errors import InputError
-from claimkit.transfer.features import unwrapped
-from dtnh.scopes import Params, head_names, named
+from claimkit.transfer.maps.features import unwrapped
+from dtnh.guard.scopes import Params, head_names, named
 
 foreach: Any = torch
 """torch, for its ``_foreach_*`` operators, which have no types."""

@@ -24,7 +24,7 @@ from msgd.noise import (
     SparseGaussianFisher,
     match,
 )
-from msgd.replicas import DiagonalLinear
+from msgd.theory.replicas import DiagonalLinear
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from claimkit.errors import InputError
-from msgd.loss import place, stream
+from msgd.loop.loss import place, stream
 from msgd.noise.draws import without_replacement
 
 

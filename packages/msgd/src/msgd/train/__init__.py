@@ -1,0 +1,1 @@
+"""The loop of ``msgd train``: data sets, small networks, and a trainer that resumes."""
