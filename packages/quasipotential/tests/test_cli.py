@@ -71,7 +71,7 @@ def test_an_interrupted_solve_leaves_no_file(tmp_path, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("quasipotential._sweep.march", interrupt)
+    monkeypatch.setattr("quasipotential.plane.kernels.sweep.march", interrupt)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         main(["solve", "cubic", "--mesh", "65", "--out", str(tmp_path / "s.npz"), "--plot", str(tmp_path / "s.png")])
     assert list(tmp_path.iterdir()) == []

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 import quasipotential as qp
 from claimkit.errors import InputError
 from quasipotential import closed_forms, systems
-from quasipotential.characteristics import Characteristics
 from quasipotential.claims.ladder import errors, order, sheared_difference, varying
 from quasipotential.claims.theory import forms, random_spd
-from quasipotential.mesh import Mesh
-from quasipotential.paths import geometric_action
-from quasipotential.start import find_start, residual
-from quasipotential.trees import cycle_hierarchy, log_stationary, tree_levels, tree_levels_brute
+from quasipotential.paths.action import geometric_action
+from quasipotential.paths.characteristics import Characteristics
+from quasipotential.plane.mesh import Mesh
+from quasipotential.plane.start import find_start, residual
+from quasipotential.wells.trees import cycle_hierarchy, log_stationary, tree_levels, tree_levels_brute
 
 
 @pytest.mark.parametrize("name", list(forms(np.random.default_rng(0))))

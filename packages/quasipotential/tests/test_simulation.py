@@ -6,8 +6,8 @@ from scipy import stats
 
 import quasipotential as qp
 from quasipotential import systems
-from quasipotential._random import normals
 from quasipotential.closed_forms import stationary_density_1d
+from quasipotential.rates.random import normals
 from quasipotential.sgd import NoisyRegression, gradient_covariance, run_sgd, sgd_problem
 
 A = np.diag([2.0, 0.5])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import quasipotential as qp
+from claimkit.errors import InputError
 from quasipotential import systems
 from quasipotential.sgd import NoisyRegression, gradient_covariance
 
@@ -114,10 +115,10 @@ def test_the_plane_has_the_same_potential_along_any_two_directions(basis):
 def test_a_plane_and_noise_that_are_none_are_refused():
     model, x, _ = quadratic_model()
     line = {"w": torch.ones(2, dtype=torch.float64)}
-    with pytest.raises(qp.sgd.InputError, match="parallel"):
+    with pytest.raises(InputError, match="parallel"):
         qp.sgd.plane_gradients(model, lambda o, t: o, x, None, {"w": x.mean(0)}, (line, line))
     one = np.ones((5, 1)) * np.array([[1.0, 2.0]])
-    with pytest.raises(qp.sgd.InputError, match="interpolating minimum"):
+    with pytest.raises(InputError, match="interpolating minimum"):
         qp.sgd.sgd_problem(lambda t: t[:, None, :] * one * np.arange(5)[:, None], ((-1, 1), (-1, 1)), 9, floor=1e-3)
 
 

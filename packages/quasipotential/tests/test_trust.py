@@ -7,6 +7,7 @@ import quasipotential as qp
 from claimkit.errors import InputError
 from quasipotential import closed_forms, systems
 from quasipotential.claims.ladder import varying
+from quasipotential.plane.noise import STRETCH
 
 BOX = ((-1, 1), (-1, 1))
 
@@ -101,7 +102,7 @@ def test_a_mesh_that_fits_the_noise_is_taken():
 
 
 def test_a_march_below_the_attractor_is_refused(monkeypatch):
-    monkeypatch.setitem(qp.solver.STRETCH, "jet", 1e9)
+    monkeypatch.setitem(STRETCH, "jet", 1e9)
     with pytest.raises(InputError, match=r"fell below the attractor's value, to -.*does not resolve"):
         qp.solve(langevin, (-1, 0), ((-1.9, 0.6), (-1.2, 1.2)), 129, diffusion=np.diag([1e-4, 1]), stop="never")
 

@@ -7,15 +7,15 @@ import numpy as np
 
 from claimkit.errors import InputError
 
-from .exits import check_cost, exit_slope, simulate_exits
-from .paths import geometric_action
-from .pde import mean_exit_time
+from .paths.action import geometric_action
+from .plane.solution import Solution
+from .plane.solver import solve
 from .plotting import plot_demo, plot_solution
+from .rates.exits import check_cost, exit_slope, simulate_exits
+from .rates.pde import mean_exit_time
 from .sgd import NoisyRegression, run_sgd, sgd_problem
-from .solution import Solution
-from .solver import solve
 from .systems import load_system
-from .wells import find_wells
+from .wells.graph import find_wells
 
 
 def run_solve(name, mesh, method, radius, attractor, stop, out, plot):

@@ -14,9 +14,9 @@ from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting
 from quasipotential.claims.theory import random_spd
 from quasipotential.closed_forms import stationary_covariance
-from quasipotential.exits import exit_slope, simulate_exits, tabulate
-from quasipotential.pde import mean_exit_time
-from quasipotential.solver import solve
+from quasipotential.plane.solver import solve
+from quasipotential.rates.exits import exit_slope, simulate_exits, tabulate
+from quasipotential.rates.pde import mean_exit_time
 from quasipotential.systems import two_wells
 
 HESSIAN = np.diag([2.0, 0.5])

@@ -7,7 +7,7 @@ import numpy as np
 
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
-from quasipotential.trees import cycle_hierarchy, log_stationary, tree_levels, tree_levels_brute
+from quasipotential.wells.trees import cycle_hierarchy, log_stationary, tree_levels, tree_levels_brute
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ import numpy as np
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting, systems
-from quasipotential._sweep import sweep
 from quasipotential.claims.published import JET_MARCHER, OLIM2D, OLIM2D_RUN, OLIM_ALL
 from quasipotential.claims.theory import manufactured_example
 from quasipotential.closed_forms import loss_dependent, separable
-from quasipotential.mesh import Mesh
-from quasipotential.solver import solve
-from quasipotential.start import find_start
+from quasipotential.plane.kernels.sweep import sweep
+from quasipotential.plane.mesh import Mesh
+from quasipotential.plane.solver import solve
+from quasipotential.plane.start import find_start
 
 FIELDS = {
     "l": lambda: systems.linear(),

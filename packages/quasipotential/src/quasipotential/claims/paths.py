@@ -10,9 +10,9 @@ import numpy as np
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting, systems
-from quasipotential.characteristics import Characteristics
-from quasipotential.paths import geometric_action, minimum_action_path
-from quasipotential.solver import solve
+from quasipotential.paths.action import geometric_action, minimum_action_path
+from quasipotential.paths.characteristics import Characteristics
+from quasipotential.plane.solver import solve
 
 
 @dataclass(frozen=True)

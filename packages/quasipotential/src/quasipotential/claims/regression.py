@@ -10,7 +10,7 @@ from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting
 from quasipotential.sgd import NoisyRegression, run_sgd, sgd_problem
-from quasipotential.wells import find_wells
+from quasipotential.wells.graph import find_wells
 
 DOMAIN = ((-6.0, 6.0), (-4.0, 4.0))
 

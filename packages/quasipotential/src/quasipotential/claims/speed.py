@@ -9,7 +9,7 @@ from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import systems
 from quasipotential.claims.ladder import errors
-from quasipotential.solver import solve
+from quasipotential.plane.solver import solve
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,14 @@ Points are accepted in the order of their values, as in Dijkstra's method; each 
 points of a disc around it. Update rule of olim2D (hierarchical): a new point tries one triangle with the best single base
 so far, and all its triangles only when it becomes that base itself (or always, with ``every``). With ``jet`` None this is
 OLIM with the midpoint rule; with jets the trial values use the cubic front and the accepted value is refined by
-``_accept.accept_jet``.
+``accept.accept_jet``.
 """
 
 import numpy as np
 from numba import njit
 
-from ._accept import accept_jet
-from ._kernels import (
+from .accept import accept_jet
+from .bits import (
     ACCEPTED,
     CONSIDERED,
     FRONT,
@@ -24,8 +24,8 @@ from ._kernels import (
     push,
     set_bit,
 )
-from ._segments import segment_action
-from ._trial import ACCEPTED_COUNT, HEAP_SIZE, LONE_BASES, SINGLES, STOPPED, WIDE_SEARCHES, best_single, improve
+from .segments import segment_action
+from .trial import ACCEPTED_COUNT, HEAP_SIZE, LONE_BASES, SINGLES, STOPPED, WIDE_SEARCHES, best_single, improve
 
 
 @njit(cache=True, error_model="numpy")
@@ -82,7 +82,7 @@ def march(
         keys: values in the heap.
         ids: points in the heap.
         where: place of each point in the heap.
-        state: the counters named in ``_trial``.
+        state: the counters named in ``trial``.
     """
     ny, nx = (b.shape[0] + 1) // 2, (b.shape[1] + 1) // 2
     stride = nx + 2

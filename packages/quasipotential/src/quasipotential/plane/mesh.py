@@ -3,17 +3,13 @@
 Every midpoint of two mesh points lies on that grid.
 """
 
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from claimkit.errors import InputError
 
-Field = Callable[[np.ndarray], np.ndarray]
-"""A function of points ``(..., 2)``; a drift returns ``(..., 2)``, a diffusion ``(..., 2, 2)``."""
+from ..fields import Field, evaluate
 
 _ROWS_AT_ONCE = 1 << 20
 """Points per call of a user's function: bounds the memory of its temporaries."""
@@ -109,44 +105,3 @@ def make_mesh(domain, mesh: int | tuple[int, int]) -> Mesh:
     (left, right), (bottom, top) = domain
     nx, ny = (mesh, mesh) if isinstance(mesh, int) else mesh
     return Mesh(((float(left), float(right)), (float(bottom), float(top))), (int(nx), int(ny)))
-
-
-def evaluate(field: Callable, points: np.ndarray, tail: tuple[int, ...], name: str) -> np.ndarray:
-    """Call a user's field on points ``(..., 2)``, as numpy arrays or, where it wants them, as torch tensors.
-
-    A constant result is spread over all points.
-
-    Raises:
-        InputError: when the result has the wrong shape.
-    """
-    torch = sys.modules.get("torch")
-    flat = points.reshape(-1, points.shape[-1])
-    if len(flat) == flat.shape[1]:  # one point more, so that axes cannot be mistaken
-        flat = np.concatenate([flat, flat[:1]])
-    try:
-        if torch is not None and getattr(field, "__torch_field__", isinstance(field, torch.nn.Module)):
-            result: Any = field(torch.as_tensor(flat))
-        else:
-            result = field(flat)
-        if torch is not None and isinstance(result, torch.Tensor):
-            result = result.detach().cpu().numpy()
-        result = np.asarray(result, dtype=np.float64)
-    except (ValueError, TypeError, IndexError) as error:
-        raise InputError(
-            f"The {name} failed on points of shape {flat.shape} ({type(error).__name__}: {error}); it must take points "
-            "(..., d): write p[..., 0] and p[..., 1], not x, y = p, and stack the parts with np.stack([...], -1)."
-        ) from error
-    try:
-        return np.broadcast_to(result, (len(flat), *tail))[: points.size // points.shape[-1]].reshape(
-            *points.shape[:-1], *tail
-        )
-    except ValueError:
-        raise InputError(
-            f"The {name} must return shape {(len(flat), *tail)} for points {flat.shape}; it returned {result.shape}."
-        ) from None
-
-
-def torch_field(function: Callable) -> Callable:
-    """Mark a function that wants float64 torch tensors ``(..., 2)`` instead of numpy arrays; returns the function."""
-    vars(function)["__torch_field__"] = True
-    return function

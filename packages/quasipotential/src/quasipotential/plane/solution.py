@@ -180,14 +180,14 @@ class Solution:
         return np.concatenate(places)
 
     def path_to(self, point) -> np.ndarray:
-        """Minimum action path from the attractor to a point, ``(n, 2)``; see ``paths.descend``."""
-        from .paths import descend
+        """Minimum action path from the attractor to a point, ``(n, 2)``; see ``descent.descend``."""
+        from .descent import descend
 
         return descend(self, point)
 
     def plot(self, path: str | Path | None = None, **options):
         """Picture of the values, see ``plotting.plot_solution``."""
-        from .plotting import plot_solution
+        from ..plotting import plot_solution
 
         return plot_solution(self, path, **options)
 

@@ -5,7 +5,7 @@ The parallel loops call a function for each path: a loop with an inner exit does
 
 from numba import njit, prange
 
-from ._random import normal, seed_path
+from .random import normal, seed_path
 
 
 @njit(cache=True, error_model="numpy")
@@ -30,6 +30,7 @@ def advance(x, y, b, root, dt, amplitude, words):
 
 @njit(cache=True, error_model="numpy")
 def exit_path(x, y, b, root, region, dt, amplitude, most, seed, path):
+    """Steps until one path leaves (minus ``most`` where it does not), and where it is then."""
     words = seed_path(seed, path)
     height, width = region.shape
     for step in range(1, most + 1):
@@ -48,6 +49,7 @@ def exit_path(x, y, b, root, region, dt, amplitude, most, seed, path):
 
 @njit(cache=True, error_model="numpy", parallel=True)
 def exit_paths(x, y, b, root, region, dt, amplitude, most, seed, first, steps, places):
+    """``exit_path`` for all numbers of paths, in parallel."""
     for path in prange(len(steps)):
         steps[path], places[path, 0], places[path, 1] = exit_path(
             x, y, b, root, region, dt, amplitude, most, seed, first + path
@@ -56,6 +58,7 @@ def exit_paths(x, y, b, root, region, dt, amplitude, most, seed, first, steps, p
 
 @njit(cache=True, error_model="numpy")
 def occupy_path(x, y, b, root, labels, dt, amplitude, burn, steps, every, seed, path, counts):
+    """Count, for one path, the looks at each label."""
     words = seed_path(seed, path)
     height, width = labels.shape
     for step in range(1, burn + steps + 1):
@@ -68,6 +71,7 @@ def occupy_path(x, y, b, root, labels, dt, amplitude, burn, steps, every, seed, 
 
 @njit(cache=True, error_model="numpy", parallel=True)
 def occupy_paths(starts, b, root, labels, dt, amplitude, burn, steps, every, seed, counts):
+    """``occupy_path`` for all starts, in parallel."""
     for path in prange(len(starts)):
         occupy_path(
             starts[path, 0], starts[path, 1], b, root, labels, dt, amplitude, burn, steps, every, seed, path, counts[path]

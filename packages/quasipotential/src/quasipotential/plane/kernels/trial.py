@@ -5,8 +5,8 @@ import math
 import numpy as np
 from numba import njit
 
-from ._kernels import count_trailing_zeros, masked_word
-from ._segments import edge_update, segment_action
+from .bits import count_trailing_zeros, masked_word
+from .segments import edge_update, segment_action
 
 HEAP_SIZE, ACCEPTED_COUNT, SINGLES, TRIANGLES, SOLVES, STOPPED, WIDE_SEARCHES, LONE_BASES = range(8)
 """Places in the integer state that survives between two calls of ``march``."""

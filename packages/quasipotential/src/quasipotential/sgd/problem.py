@@ -1,21 +1,13 @@
-"""SGD as a small-noise system: its drift is minus the gradient, its diffusion the covariance of one sample's gradient.
-
-A step of size eta on a batch of b samples has mean ``-eta grad f`` and covariance ``eta^2 C / b``: the noise is
-``eps = eta / b`` and
-``D = C(theta)`` (arXiv 1901.06054). ``sgd_problem`` tabulates both, ``run_sgd`` runs the algorithm itself for
-comparison.
-"""
+"""SGD on a mesh: the tables of its drift and of the covariance of one sample's gradient."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from claimkit.errors import InputError
 
-from .exits import Problem
-from .mesh import Mesh, make_mesh
-from .progress import progress_bar
+from ..plane.mesh import Mesh, make_mesh
+from ..rates.exits import Problem
 
 _POINTS_AT_ONCE = 1 << 15
 
@@ -75,128 +67,6 @@ def sgd_problem(
     return Problem(grid, np.ascontiguousarray(table[..., :2]), np.ascontiguousarray(table[..., 2:]))
 
 
-def torch_gradients(losses: Callable) -> Callable[[np.ndarray], np.ndarray]:
-    """Per-sample gradients of a torch function ``losses(theta)``.
-
-    ``(2,)`` to one loss per sample ``(n,)``, by forward mode.
-    """
-    import torch
-
-    batched = torch.func.vmap(torch.func.jacfwd(losses))
-    return lambda theta: batched(torch.as_tensor(np.asarray(theta))).detach().cpu().numpy()
-
-
-def plane_gradients(
-    model,
-    criterion: Callable,
-    inputs,
-    targets,
-    origin: dict,
-    directions: tuple[dict, dict],
-    *,
-    chunk: int = 64,
-    progress: bool = False,
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Per-sample gradients of a torch module on the plane ``origin + x d_1 + y d_2`` of its parameters, in x and y.
-
-    SGD moves the parameters by ``-eta g``; its part in the plane moves (x, y) by ``-eta G^{-1} (<d_1, g>, <d_2, g>)`` with
-    the Gram matrix ``G_ij = <d_i, d_j>``, so that the directions may have any length and angle. Two Jacobian-vector products
-    a point, vectorised over points: no matrix of samples by parameters is formed. In a model of more than two parameters SGD
-    leaves the plane: what is computed there is the quasi-potential of SGD held to the plane.
-
-    Args:
-        model: a torch module.
-        criterion: ``(outputs, targets)`` to one loss per sample ``(n,)``.
-        inputs: all samples.
-        targets: all samples.
-        origin: parameters by name, as ``dict(model.named_parameters())``.
-        directions: two of the same, not parallel.
-        chunk: points at once.
-        progress: show a progress bar on a terminal.
-
-    Returns:
-        A function of ``(m, 2)`` returning ``(m, n, 2)``.
-
-    Raises:
-        InputError: when the directions are parallel or zero.
-    """
-    import torch
-
-    gram = np.array([[sum(float((a[k] * b[k]).sum()) for k in origin) for b in directions] for a in directions])
-    if not np.linalg.det(gram) > 1e-12 * gram[0, 0] * gram[1, 1]:
-        raise InputError("The two directions of the plane are parallel, or one is zero; give two that span a plane.")
-    inverse = np.linalg.inv(gram)
-
-    def losses(theta):
-        parameters = {
-            name: origin[name].detach() + theta[0] * directions[0][name] + theta[1] * directions[1][name] for name in origin
-        }
-        return criterion(torch.func.functional_call(model, parameters, (inputs,)), targets)
-
-    first = next(iter(origin.values()))
-    derivative = torch.func.vmap(torch.func.jacfwd(losses))
-
-    def gradients(theta):
-        theta = torch.as_tensor(np.asarray(theta), dtype=first.dtype, device=first.device)
-        parts = []
-        with torch.no_grad(), progress_bar(len(theta), progress, "pt") as advance:
-            for part in theta.split(chunk):
-                parts.append(derivative(part).cpu().double().numpy() @ inverse)
-                advance(len(part))
-        return np.concatenate(parts)
-
-    return gradients
-
-
-def run_sgd(
-    gradient: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    samples: int,
-    start: np.ndarray,
-    *,
-    step: float,
-    batch: int,
-    steps: int,
-    seed: int = 0,
-    label: Callable[[np.ndarray], np.ndarray] | None = None,
-    burn: int = 0,
-    every: int = 10,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Replicas of mini-batch SGD, the algorithm itself.
-
-    Batches of samples drawn with replacement, no differential equation.
-
-    Args:
-        gradient: ``(theta (R, d), index (R, b)) -> (R, b, d)``, the gradients of the drawn samples.
-        samples: how many there are.
-        start: ``(R, d)``.
-        step: eta.
-        batch: b.
-        steps: how many.
-        seed: any integer.
-        label: function of parameters returning integers from 0; None for no occupancy.
-        burn: steps before the first look.
-        every: steps between two looks.
-
-    Returns:
-        The last parameters ``(R, d)`` and each replica's share of looks in each label ``(R, labels)`` (empty without
-        a label).
-    """
-    rng = np.random.default_rng(seed)
-    theta = np.array(start, float)
-    counts = np.zeros((len(theta), 0))
-    for k in range(1, steps + 1):
-        index = rng.integers(0, samples, (len(theta), batch))
-        theta = theta - step * gradient(theta, index).mean(1)
-        if label is not None and k > burn and k % every == 0:
-            which = np.asarray(label(theta))
-            wider = int(which.max()) + 1 - counts.shape[1]
-            if wider > 0:
-                counts = np.pad(counts, ((0, 0), (0, wider)))
-            counts[np.arange(len(theta)), which] += 1
-    return theta, counts / np.maximum(counts.sum(1, keepdims=True), 1)
-
-
-@dataclass(frozen=True)
 class NoisyRegression:
     """One neuron, two parameters, two minima of equal loss: the example in which SGD's noise alone decides.
 

@@ -7,7 +7,8 @@ from scipy.linalg import LinAlgError, expm, solve_continuous_lyapunov
 
 from claimkit.errors import InputError
 
-from ._relax import difference, spaced
+from ..fields import difference
+from .relax import spaced
 
 
 def polyline(points: np.ndarray, count: int) -> np.ndarray:

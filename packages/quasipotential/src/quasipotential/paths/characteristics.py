@@ -14,8 +14,8 @@ from scipy.optimize import root
 
 from claimkit.errors import InputError
 
-from .local import LocalPotential, expand, fit_polynomials
-from .mesh import evaluate
+from ..fields import evaluate
+from ..plane.local import LocalPotential, expand, fit_polynomials
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 
 from claimkit.errors import InputError
 
-from .solution import Solution
-from .solver import solve
+from ..plane.solution import Solution
+from ..plane.solver import solve
 from .trees import Cycle, cycle_hierarchy, tree_levels
 
 

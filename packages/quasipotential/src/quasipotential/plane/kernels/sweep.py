@@ -7,10 +7,10 @@ import numpy as np
 
 from claimkit.errors import InputError
 
-from ._kernels import ACCEPTED, CONSIDERED, FRONT, bit_set, disc_half_widths
-from ._march import march
-from ._trial import ACCEPTED_COUNT, HEAP_SIZE, STOPPED
-from .progress import progress_bar
+from ...progress import progress_bar
+from .bits import ACCEPTED, CONSIDERED, FRONT, bit_set, disc_half_widths
+from .march import march
+from .trial import ACCEPTED_COUNT, HEAP_SIZE, STOPPED
 
 _BATCH = 200_000
 """Points accepted between two looks at the clock and the keyboard."""

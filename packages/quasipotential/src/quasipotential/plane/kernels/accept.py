@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numba import njit
 
-from ._jet import curve_action, normal_to, refine
+from .jet import curve_action, normal_to, refine
 
 ON_EDGE = 1e-6
 """How far beyond the end of an edge, in edge lengths, a minimiser may lie."""

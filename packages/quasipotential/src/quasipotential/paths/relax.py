@@ -16,22 +16,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.linalg import solveh_banded
 
-CURVATURE_DIMENSION = 6
-"""Up to this dimension the second derivatives of the drift are taken too (two Jacobians a dimension and step)."""
-
-
-def difference(function: Callable, x: np.ndarray, step: float) -> np.ndarray:
-    """Derivatives at points ``(n, d)``, the direction last: central to dimension ``CURVATURE_DIMENSION``, then forward."""
-    parts, d = [], x.shape[-1]
-    here = function(x) if d > CURVATURE_DIMENSION else None
-    for k in range(d):
-        shift = np.zeros(d)
-        shift[k] = step
-        if here is None:
-            parts.append((function(x + shift) - function(x - shift)) / (2 * step))
-        else:
-            parts.append((function(x + shift) - here) / step)
-    return np.stack(parts, -1)
+from ..fields import CURVATURE_DIMENSION, difference
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._relax import difference
-from .mesh import evaluate, make_mesh
+from ..fields import difference, evaluate
+from .mesh import make_mesh
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,11 @@ import numpy as np
 
 from claimkit.errors import InputError
 
-from ._walk import exit_paths, occupy_paths
-from .mesh import Mesh, make_mesh
-from .progress import progress_bar
+from ..plane.mesh import Mesh, make_mesh
+from ..plane.noise import tabulate_diffusion
+from ..plane.solution import Solution
+from ..progress import progress_bar
+from .walk import exit_paths, occupy_paths
 
 BOUNDARY_SHIFT = 0.5825971579390107
 """``-zeta(1/2) / sqrt(2 pi)``: how far, in standard deviations of one step, discrete observation moves a boundary
@@ -53,8 +55,6 @@ class Problem:
 
 def tabulate(drift, domain, mesh: int | tuple[int, int] = 257, diffusion=None) -> Problem:
     """Put a drift and a diffusion on a mesh; the arguments are those of ``solve``."""
-    from .solver import tabulate_diffusion
-
     grid = make_mesh(domain, mesh)
     return Problem(grid, grid.tabulate(drift, 2, "drift"), tabulate_diffusion(grid, diffusion))
 
@@ -185,8 +185,6 @@ def check_cost(problem: Tables, region, noise: float, paths: int, step: float, b
     Raises:
         InputError: with the estimate, and what to use instead.
     """
-    from .solution import Solution
-
     if not isinstance(problem, Solution):
         return
     try:

@@ -1,0 +1,3 @@
+"""Minimum action paths in any dimension, without a mesh."""
+
+from . import characteristics as characteristics

@@ -1,0 +1,78 @@
+"""Minimum action paths in the plane: steepest descent of a solved quasi-potential."""
+
+import numpy as np
+
+from claimkit.errors import InputError
+
+
+def descend(solution, point) -> np.ndarray:
+    """Minimum action path from the attractor to a point, by following ``-(D grad U + b)`` back, ``(n, 2)``.
+
+    Within the start region the gradient is the local polynomial's. From an equilibrium such as a saddle, where the
+    direction
+    vanishes, the path begins at the lowest of the points three spacings around.
+
+    Args:
+        solution: a ``Solution``.
+        point: target ``(2,)`` inside the region that was reached.
+
+    Raises:
+        InputError: when the point is outside, or the march did not reach it.
+    """
+    target = np.asarray(point, float)
+    step = float(solution.mesh.spacing.min())
+    value = solution(target)
+    if not np.isfinite(value):
+        raise InputError(
+            f"The point ({target[0]:.6g}, {target[1]:.6g}) was not reached by the solve; enlarge the domain or the level."
+        )
+    starts = list(zip(solution.attractors, solution.offsets, solution.local, strict=True))
+
+    def gradient(x):
+        for center, offset, local in starts:
+            if np.linalg.norm(x - center) < 0.25 * local.scale and local(x) + offset <= solution(x) * (1 + 1e-3) + 1e-12:
+                return local.gradient(x)
+        return solution.gradient_at(x)
+
+    def direction(x):
+        flow = solution.diffusion_at(x) @ gradient(x) + solution.drift_at(x)
+        return -flow, float(np.linalg.norm(flow))
+
+    path = [target]
+    here = target
+    speed = float(np.linalg.norm(solution.drift_at(target)))
+    typical = float(np.abs(solution.drift).mean())
+    if speed < 1e-3 * typical and min(np.linalg.norm(target - c) for c, *_ in starts) > 3 * step:
+        angles = np.linspace(0, 2 * np.pi, 72, endpoint=False)
+        around = target + 3.0 * float(solution.mesh.spacing.max()) * np.stack([np.cos(angles), np.sin(angles)], -1)
+        inside = np.array([solution.mesh.contains(p) for p in around])
+        heights = np.full(72, np.inf)
+        heights[inside] = solution(around[inside])
+        here = around[int(np.nanargmin(heights))]
+        path.append(here)
+    longest = int(12 * np.sum(solution.mesh.shape))
+    for _ in range(longest):
+        nearest = min((np.linalg.norm(here - c) for c, *_ in starts))
+        if nearest < 0.5 * step:
+            break
+        size = min(0.5 * step, 0.25 * nearest)
+        total = np.zeros(2)
+        x = here
+        for weight, advance in ((1, 0.5), (2, 0.5), (2, 1.0), (1, 0.0)):
+            flow, norm = direction(x)
+            if not norm > 0:
+                break
+            total += weight * flow / norm
+            x = here + advance * size * flow / norm
+            if not solution.mesh.contains(x):
+                x = here
+        here = here + size * total / 6
+        if not (np.isfinite(here).all() and solution.mesh.contains(here)):
+            raise InputError(f"The path to {target.tolist()} left the region that was reached; enlarge the domain.")
+        path.append(here)
+    else:
+        raise InputError(
+            f"The path to {target.tolist()} did not come back to the attractor in {longest} steps; refine the mesh."
+        )
+    end = min((c for c, *_ in starts), key=lambda c: np.linalg.norm(here - c))
+    return np.array([*path, end])[::-1]

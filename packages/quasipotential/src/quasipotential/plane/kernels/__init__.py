@@ -1,0 +1,1 @@
+"""The compiled march: points are accepted in the order of their values."""

@@ -1,0 +1,1 @@
+"""How long escapes take at finite noise: simulated, and from equations."""

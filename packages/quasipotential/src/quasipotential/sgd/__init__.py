@@ -1,0 +1,14 @@
+"""SGD as a small-noise system: its drift is minus the gradient, its diffusion the covariance of one sample's gradient.
+
+A step of size eta on a batch of b samples has mean ``-eta grad f`` and covariance ``eta^2 C / b``: the noise is
+``eps = eta / b`` and
+``D = C(theta)`` (arXiv 1901.06054). ``sgd_problem`` tabulates both, ``run_sgd`` runs the algorithm itself for
+comparison.
+"""
+
+from .gradients import plane_gradients, torch_gradients
+from .problem import gradient_covariance, sgd_problem
+from .regression import NoisyRegression
+from .run import run_sgd
+
+__all__ = ["NoisyRegression", "gradient_covariance", "plane_gradients", "run_sgd", "sgd_problem", "torch_gradients"]
