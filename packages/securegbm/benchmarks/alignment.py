@@ -4,7 +4,7 @@ import resource
 import sys
 import time
 
-from securegbm.crypto.intersection import Masker, OwnIds
+from securegbm.align.intersection import Masker, OwnIds
 
 
 def main() -> None:

@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 from claimkit.assets import Assets
-from securegbm.binning import BinConfig
+from securegbm.claims.data import FOLDERS, load
 from securegbm.claims.quality import secure_auc
 from securegbm.config import TrainConfig
-from securegbm.data import FOLDERS, load
-from securegbm.feature_policy import FeaturePolicy
-from securegbm.growth import GrowthConfig
+from securegbm.feature_party.policy import FeaturePolicy
+from securegbm.tables.binning import BinConfig
+from securegbm.trees.growth import GrowthConfig
 
 BASE = TrainConfig(n_estimators=10, growth=GrowthConfig(15), bins=BinConfig(31), encryption="none")
 OPEN = FeaturePolicy(allow_plain=True)

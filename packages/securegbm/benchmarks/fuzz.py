@@ -5,7 +5,7 @@ import resource
 import sys
 import time
 
-from securegbm.wire.fuzz import fuzz
+from securegbm.app.fuzz import fuzz
 
 
 def main() -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from claimkit import bench
-from securegbm.feature_cipher import FeatureCipher
-from securegbm.label_cipher import LabelCipher
-from securegbm.packing import adaptive_stride
-from securegbm.parameters import BFVParameters
-from securegbm.sums import PlainFeatureSums
+from securegbm.crypto.feature_cipher import FeatureCipher
+from securegbm.crypto.label_cipher import LabelCipher
+from securegbm.crypto.packing import adaptive_stride
+from securegbm.crypto.parameters import BFVParameters
+from securegbm.crypto.sums import PlainFeatureSums
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 ROWS, FEATURES, BINS = 32_768, 16, 32

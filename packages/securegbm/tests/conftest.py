@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from securegbm.binning import BinConfig
-from securegbm.channel import LocalChannel
 from securegbm.config import TrainConfig
-from securegbm.feature_party import FeatureParty
-from securegbm.feature_policy import FeaturePolicy
-from securegbm.growth import GrowthConfig
-from securegbm.label_party import LabelParty
-from securegbm.table import Table
+from securegbm.feature_party.party import FeatureParty
+from securegbm.feature_party.policy import FeaturePolicy
+from securegbm.label_party.party import LabelParty
+from securegbm.tables.binning import BinConfig
+from securegbm.tables.table import Table
+from securegbm.trees.growth import GrowthConfig
+from securegbm.wire.channel import LocalChannel
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-from securegbm.binning import BinConfig
 from securegbm.config import TrainConfig
-from securegbm.feature_party import FeatureParty
-from securegbm.feature_policy import FeaturePolicy
-from securegbm.growth import GrowthConfig
-from securegbm.label_party import LabelParty
-from securegbm.messages import peek
-from securegbm.network import NetworkChannel, Server
-from securegbm.predict import Predictor
-from securegbm.search import SplitRules
-from securegbm.store import dump_json, write_atomically
-from securegbm.table import Table
+from securegbm.feature_party.party import FeatureParty
+from securegbm.feature_party.policy import FeaturePolicy
+from securegbm.label_party.party import LabelParty
+from securegbm.label_party.predict import Predictor
+from securegbm.state.store import dump_json, write_atomically
+from securegbm.tables.binning import BinConfig
+from securegbm.tables.table import Table
+from securegbm.trees.growth import GrowthConfig
+from securegbm.trees.search import SplitRules
+from securegbm.wire.messages import peek
+from securegbm.wire.network import NetworkChannel, Server
 
 KEY = b"crash"
 

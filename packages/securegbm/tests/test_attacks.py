@@ -5,26 +5,26 @@ import dataclasses
 import numpy as np
 import pytest
 
-from securegbm.binning import BinConfig, BinLayout, EntryIndex
-from securegbm.channel import Conversation, LocalChannel
 from securegbm.config import TrainConfig
 from securegbm.crypto.commitment import Commitment, depth, is_in
+from securegbm.crypto.label_cipher import LabelCipher
 from securegbm.crypto.noise import discrete_gaussian
+from securegbm.crypto.packing import adaptive_stride
+from securegbm.crypto.parameters import BFVParameters
 from securegbm.errors import ProtocolError, SecureGBMError
-from securegbm.feature_party import FeatureParty
-from securegbm.feature_policy import FeaturePolicy
-from securegbm.growth import GrowthConfig
-from securegbm.label_cipher import LabelCipher
-from securegbm.label_party import LabelParty
-from securegbm.messages import Kind, new_run
-from securegbm.packing import adaptive_stride
-from securegbm.parameters import BFVParameters
-from securegbm.parties.checks import SumChecks
-from securegbm.parties.ledger import Ledger
-from securegbm.parties.nodes import Nodes
-from securegbm.search import SplitRules
-from securegbm.store import TreeStore
-from securegbm.table import Table, pack_rows
+from securegbm.feature_party.ledger import Ledger
+from securegbm.feature_party.nodes import Nodes
+from securegbm.feature_party.party import FeatureParty
+from securegbm.feature_party.policy import FeaturePolicy
+from securegbm.label_party.checks import SumChecks
+from securegbm.label_party.party import LabelParty
+from securegbm.state.store import TreeStore
+from securegbm.tables.binning import BinConfig, BinLayout, EntryIndex
+from securegbm.tables.table import Table, pack_rows
+from securegbm.trees.growth import GrowthConfig
+from securegbm.trees.search import SplitRules
+from securegbm.wire.channel import Conversation, LocalChannel
+from securegbm.wire.messages import Kind, new_run
 
 N = 600
 

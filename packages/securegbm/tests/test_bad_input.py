@@ -7,16 +7,16 @@ import os
 import numpy as np
 import pytest
 
-from securegbm.binning import BinConfig, find_bins
-from securegbm.channel import LocalChannel
 from securegbm.errors import ProtocolError, SecureGBMError
-from securegbm.feature_party import FeatureParty
-from securegbm.feature_policy import FeaturePolicy
-from securegbm.label_party import LabelParty
-from securegbm.messages import Kind, peek
-from securegbm.predict import Predictor
-from securegbm.store import write_atomically
-from securegbm.table import Table
+from securegbm.feature_party.party import FeatureParty
+from securegbm.feature_party.policy import FeaturePolicy
+from securegbm.label_party.party import LabelParty
+from securegbm.label_party.predict import Predictor
+from securegbm.state.store import write_atomically
+from securegbm.tables.binning import BinConfig, find_bins
+from securegbm.tables.table import Table
+from securegbm.wire.channel import LocalChannel
+from securegbm.wire.messages import Kind, peek
 
 POLICY = FeaturePolicy(allow_plain=True, allow_toy=True)
 
@@ -74,7 +74,7 @@ def test_weak_encryption_is_refused_unless_both_agree(encryption, what, tables, 
 
 
 def test_foreign_parameters_are_refused(tables, quick, key, monkeypatch):
-    from securegbm.parameters import BFVParameters
+    from securegbm.crypto.parameters import BFVParameters
 
     own, other, labels = tables
     monkeypatch.setattr(BFVParameters, "to_dict", lambda self: {"degree": 1024, "coeff_bits": [27], "plain_bits": 20,
@@ -84,7 +84,7 @@ def test_foreign_parameters_are_refused(tables, quick, key, monkeypatch):
 
 
 def test_parameters_too_small_for_the_table_are_refused_by_the_feature_party(tables, quick, key, monkeypatch):
-    from securegbm.parameters import BFVParameters
+    from securegbm.crypto.parameters import BFVParameters
 
     own, other, labels = tables
     small = BFVParameters.choose(10, 23, "standard").to_dict()
@@ -245,8 +245,8 @@ def test_a_fault_at_the_label_party_is_told_to_the_feature_party(tables, quick, 
 
 @pytest.mark.parametrize("side", ["label", "feature"])
 def test_a_full_disk_under_the_message_log_is_one_sentence_on_both_sides(side, tables, quick, key, tmp_path, monkeypatch):
-    from securegbm import store
-    from securegbm.audit import MessageLog
+    from securegbm.state import store
+    from securegbm.wire.audit import MessageLog
 
     own, other, labels = tables
     told = []
@@ -294,7 +294,7 @@ def test_a_worker_process_that_dies_is_one_sentence_on_both_sides(tables, quick,
 
 
 def test_logs_are_private_and_hold_no_payload_id_or_key(tables, quick, key, tmp_path):
-    from securegbm.audit import MessageLog
+    from securegbm.wire.audit import MessageLog
 
     own, other, labels = tables
     named = Table(own.values, own.names, tuple(f"customer-{i}" for i in range(300)))

@@ -167,10 +167,10 @@ def post(address, content):
 
 
 def test_the_scoring_service_says_when_the_feature_party_is_gone(folder, capsys):
-    from securegbm.network import NetworkChannel
-    from securegbm.objectives import Objective
-    from securegbm.predict import Predictor
-    from securegbm.scoring import ScoringServer
+    from securegbm.app.scoring import ScoringServer
+    from securegbm.label_party.predict import Predictor
+    from securegbm.trees.objectives import Objective
+    from securegbm.wire.network import NetworkChannel
 
     class Half:
         run, names, objective, rules = bytes(16), ("a",), Objective("binary"), {}

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from crashing_party import KEY, config
 
-from securegbm.channel import LocalChannel
-from securegbm.feature_party import FeatureParty
-from securegbm.feature_policy import FeaturePolicy
-from securegbm.label_party import LabelParty
-from securegbm.predict import Predictor
-from securegbm.store import dump_json
-from securegbm.table import Table
+from securegbm.feature_party.party import FeatureParty
+from securegbm.feature_party.policy import FeaturePolicy
+from securegbm.label_party.party import LabelParty
+from securegbm.label_party.predict import Predictor
+from securegbm.state.store import dump_json
+from securegbm.tables.table import Table
+from securegbm.wire.channel import LocalChannel
 
 SCRIPT = Path(__file__).with_name("crashing_party.py")
 ORDER = ["HELLO", "KEYS", "TREE", "SUMS", "SPLIT", "COMMIT", "FINISH", "EVALUATE"]

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from securegbm.certificates import Identity, make_certificate
 from securegbm.errors import SecureGBMError, UnreachableError
-from securegbm.network import CHUNK, NetworkChannel, Server
+from securegbm.wire.certificates import Identity, make_certificate
+from securegbm.wire.network import CHUNK, NetworkChannel, Server
 
 
 class Echo:
@@ -232,7 +232,7 @@ def test_half_sent_messages_are_dropped_and_the_true_peer_is_served(monkeypatch)
 
     import grpc
 
-    from securegbm import network
+    from securegbm.wire import network
 
     server = Server(Echo(), "127.0.0.1:0", insecure_loopback=True)
     channel = NetworkChannel(f"127.0.0.1:{server.port}", insecure_loopback=True, patience=5.0, deadline=10.0)
@@ -270,7 +270,7 @@ def test_keys_are_rotated_without_losing_runs(tmp_path):
     import shutil
 
     from securegbm.app.rotation import accept, rotate
-    from securegbm.certificates import parties_of, shared_secret, write_certificate
+    from securegbm.wire.certificates import parties_of, shared_secret, write_certificate
 
     folders = {name: tmp_path / name for name in ("party-a", "party-b")}
     for name, folder in folders.items():
@@ -310,7 +310,7 @@ def test_metrics_count_on_this_machine_only():
     import urllib.request
 
     from securegbm.app.metrics import Metrics, MetricsServer
-    from securegbm.messages import Kind, Message
+    from securegbm.wire.messages import Kind, Message
 
     heard = []
     metrics = Metrics(lambda *message: heard.append(message))

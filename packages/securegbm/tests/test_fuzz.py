@@ -1,7 +1,7 @@
 """Signed nonsense of every kind, in both directions: one sentence each, no traceback, the true peer still served."""
 
-from securegbm.messages import Kind
-from securegbm.wire.fuzz import fuzz
+from securegbm.app.fuzz import fuzz
+from securegbm.wire.messages import Kind
 
 
 def test_signed_mutations_of_every_message_end_in_one_sentence():

@@ -5,12 +5,12 @@ import struct
 import numpy as np
 import pytest
 
-from securegbm.binning import BinConfig
+from securegbm.crypto.seal import Scratch
 from securegbm.errors import ProtocolError, SecureGBMError
-from securegbm.growth import GrowthConfig
-from securegbm.messages import Endpoint, Kind, Message, new_run, peek
-from securegbm.objectives import to_fixed_point
-from securegbm.seal import Scratch
+from securegbm.tables.binning import BinConfig
+from securegbm.trees.growth import GrowthConfig
+from securegbm.trees.objectives import to_fixed_point
+from securegbm.wire.messages import Endpoint, Kind, Message, new_run, peek
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_the_same_scan_finds_gradients_that_are_sent_in_the_clear(columns):
 
 
 def test_the_secret_key_is_never_sent(hidden_run, monkeypatch, columns):
-    from securegbm.label_cipher import LabelCipher
+    from securegbm.crypto.label_cipher import LabelCipher
 
     keys = []
     real = LabelCipher.secret_key
@@ -119,7 +119,7 @@ def test_with_hiding_all_requests_for_sums_are_alike_whatever_the_labels(columns
 
 def _digest(run, data):
     """Digest of the reply to `data`, so that the transcript of the requests can be followed."""
-    from securegbm.messages import digest_of
+    from securegbm.wire.messages import digest_of
 
     return digest_of(run.channel.received[run.channel.sent.index(data)])
 
@@ -144,8 +144,8 @@ def test_hidden_requests_cannot_tell_labels_apart(columns):
 
     60 ciphertexts of each of two gradient vectors, half for training; four standard errors around 1/2.
     """
-    from securegbm.label_cipher import LabelCipher
-    from securegbm.parameters import BFVParameters
+    from securegbm.crypto.label_cipher import LabelCipher
+    from securegbm.crypto.parameters import BFVParameters
 
     cipher = LabelCipher(BFVParameters.choose(300, 23, "toy"))
     zeros, ones = np.zeros(256, dtype=np.int64), np.full(256, 2**23)
@@ -176,7 +176,7 @@ def test_tampered_messages_end_the_session(field, columns, quick, pair):
                 data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
             return self.party.handle(data)
 
-    from securegbm.label_party import LabelParty
+    from securegbm.label_party.party import LabelParty
 
     told = []
     run = pair(values, labels, quick())
@@ -192,7 +192,7 @@ def test_tampered_messages_end_the_session(field, columns, quick, pair):
 def test_replies_that_were_changed_or_replayed_end_the_session_on_both_sides(attack, columns, quick, pair):
     """Who stands between the parties cannot make the label party take a reply that is not the next one."""
     values, labels, _ = columns
-    from securegbm.label_party import LabelParty
+    from securegbm.label_party.party import LabelParty
 
     told = []
     run = pair(values, labels, quick())
@@ -259,7 +259,7 @@ def test_a_retry_of_the_last_request_gets_the_same_bytes(columns, quick, pair):
 
 
 def test_a_message_of_another_session_or_secret_is_refused(columns, quick, pair):
-    from securegbm.channel import Conversation, LocalChannel
+    from securegbm.wire.channel import Conversation, LocalChannel
 
     run = pair(*columns[:2], quick())
     with pytest.raises(ProtocolError, match="secrets differ"):
@@ -270,8 +270,8 @@ def test_a_message_of_another_session_or_secret_is_refused(columns, quick, pair)
 
 
 def test_small_bins_are_merged_before_they_are_summed(columns):
-    from securegbm.binning import BinLayout
-    from securegbm.blanking import merge_small_bins
+    from securegbm.tables.binning import BinLayout
+    from securegbm.tables.blanking import merge_small_bins
 
     rng = np.random.default_rng(0)
     for trial in range(50):
@@ -288,7 +288,7 @@ def test_small_bins_are_merged_before_they_are_summed(columns):
 
 
 def test_a_feature_party_that_requires_hiding_refuses_other_runs(columns, quick, pair):
-    from securegbm.feature_policy import FeaturePolicy
+    from securegbm.feature_party.policy import FeaturePolicy
 
     policy = FeaturePolicy(require_hiding=True, allow_plain=True)
     with pytest.raises(SecureGBMError, match="requires hide_instances"):
@@ -298,7 +298,7 @@ def test_a_feature_party_that_requires_hiding_refuses_other_runs(columns, quick,
 
 def test_requests_beyond_what_a_tree_needs_end_the_session(columns, quick, pair):
     """A label party cannot read off every column by asking for every split or many sums in one tree."""
-    from securegbm.table import pack_rows
+    from securegbm.tables.table import pack_rows
 
     run = pair(*columns[:2], quick())
     party, talk, session = run.feature, Endpoint(b"shared secret of the tests"), new_run()
@@ -324,6 +324,6 @@ def test_requests_beyond_what_a_tree_needs_end_the_session(columns, quick, pair)
     data = talk.encode(Message(Kind.SPLIT, session, 0, 1, split, [pack_rows(np.flatnonzero(left), 300)]))
     assert "a node without sums" in talk.decode(party.handle(data)).fields["reason"]
     with pytest.raises(ProtocolError, match="trees of 2 to 5"):
-        from securegbm.feature_policy import FeaturePolicy
+        from securegbm.feature_party.policy import FeaturePolicy
 
         pair(*columns[:2], quick(), FeaturePolicy(allow_plain=True, max_leaves=5))

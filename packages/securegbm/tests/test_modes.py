@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from securegbm.binning import BinConfig
 from securegbm.config import TrainConfig
 from securegbm.errors import SecureGBMError
-from securegbm.export import to_lightgbm_text
-from securegbm.feature_policy import FeaturePolicy
-from securegbm.growth import GrowthConfig
-from securegbm.objectives import Objective, to_fixed_point
-from securegbm.predict import Predictor
-from securegbm.sampling import draw_rows, held_out
+from securegbm.feature_party.policy import FeaturePolicy
+from securegbm.label_party.predict import Predictor
+from securegbm.label_party.sampling import draw_rows, held_out
+from securegbm.model.export import to_lightgbm_text
+from securegbm.tables.binning import BinConfig
+from securegbm.trees.growth import GrowthConfig
+from securegbm.trees.objectives import Objective, to_fixed_point
 
 
 def auc_of(run, labels, key):
@@ -143,8 +143,8 @@ def test_fixed_point_is_exact_in_float32_and_bounded():
 
 
 def test_training_alone_needs_no_other_party(problem, quick):
-    from securegbm.label_party import LabelParty
-    from securegbm.table import Table
+    from securegbm.label_party.party import LabelParty
+    from securegbm.tables.table import Table
 
     values, labels, _ = problem(300, 1)
     half = LabelParty(Table.of(values), labels, quick(), None).train()

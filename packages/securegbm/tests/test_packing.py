@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from securegbm.crypto.feature_cipher import PREPARED, FeatureCipher, uniform_below
+from securegbm.crypto.label_cipher import LabelCipher
+from securegbm.crypto.packing import adaptive_stride, check_stride, mask_positions, merge_factor, target_positions
+from securegbm.crypto.parameters import BFVParameters
+from securegbm.crypto.sums import EncryptedFeatureSums, EncryptedLabelSums
+from securegbm.crypto.workers import shares
 from securegbm.errors import ProtocolError, SecureGBMError
-from securegbm.feature_cipher import PREPARED, FeatureCipher, uniform_below
-from securegbm.label_cipher import LabelCipher
-from securegbm.packing import adaptive_stride, check_stride, mask_positions, merge_factor, target_positions
-from securegbm.parameters import BFVParameters
-from securegbm.sums import EncryptedFeatureSums, EncryptedLabelSums
-from securegbm.workers import shares
 
 
 def loop_sums(values, entries, n_entries):
@@ -179,7 +179,7 @@ def test_transparent_ciphertexts_are_refused(monkeypatch):
 
 
 def test_a_reply_without_noise_budget_is_refused(monkeypatch):
-    from securegbm import label_cipher
+    from securegbm.crypto import label_cipher
 
     parameters = BFVParameters.choose(10, 23, "toy")
     label = EncryptedLabelSums(parameters, 1, 23)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tenseal.sealapi as sealapi
 
+from securegbm.crypto.parameters import MAX_BITS_128, BFVParameters
+from securegbm.crypto.seal import Ring
 from securegbm.errors import SecureGBMError
-from securegbm.parameters import MAX_BITS_128, BFVParameters
-from securegbm.seal import Ring
 
 
 @pytest.mark.parametrize("strength", ["standard", "strong", "toy"])

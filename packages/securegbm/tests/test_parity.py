@@ -4,15 +4,15 @@ import lightgbm
 import numpy as np
 import pytest
 
-from securegbm.binning import BinConfig, find_bins
 from securegbm.errors import SecureGBMError
-from securegbm.export import to_lightgbm_text
-from securegbm.growth import GrowthConfig
-from securegbm.objectives import Objective
-from securegbm.parity import compare, reference_model
-from securegbm.predict import Predictor
-from securegbm.search import SplitRules
-from securegbm.table import Table
+from securegbm.label_party.predict import Predictor
+from securegbm.model.export import to_lightgbm_text
+from securegbm.model.parity import compare, reference_model
+from securegbm.tables.binning import BinConfig, find_bins
+from securegbm.tables.table import Table
+from securegbm.trees.growth import GrowthConfig
+from securegbm.trees.objectives import Objective
+from securegbm.trees.search import SplitRules
 
 CASES = {
     "plain": {},
@@ -56,7 +56,7 @@ def test_native_objective_agrees_up_to_ties(problem, pair, quick):
     values, labels, _ = problem(3000, 5)
     config = quick(n_estimators=20, growth=GrowthConfig(15))
     done = pair(values, labels, config)
-    from securegbm.parity import lightgbm_settings
+    from securegbm.model.parity import lightgbm_settings
 
     data = lightgbm.Dataset(values, labels)
     native = lightgbm.train(lightgbm_settings(config) | {"objective": "binary"}, data, 20)

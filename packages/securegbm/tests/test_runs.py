@@ -7,16 +7,16 @@ import shutil
 import numpy as np
 import pytest
 
-from securegbm.audit import MessageLog, read_log
-from securegbm.channel import LocalChannel
 from securegbm.errors import SecureGBMError
-from securegbm.feature_party import FeatureParty
-from securegbm.feature_policy import FeaturePolicy
-from securegbm.label_party import LabelParty
-from securegbm.parties.registry import Registry
-from securegbm.predict import Predictor
-from securegbm.store import TreeStore
-from securegbm.table import Table
+from securegbm.feature_party.party import FeatureParty
+from securegbm.feature_party.policy import FeaturePolicy
+from securegbm.label_party.party import LabelParty
+from securegbm.label_party.predict import Predictor
+from securegbm.state.registry import Registry
+from securegbm.state.store import TreeStore
+from securegbm.tables.table import Table
+from securegbm.wire.audit import MessageLog, read_log
+from securegbm.wire.channel import LocalChannel
 from securegbm.wire.proof import check_chain, compare
 
 POLICY = FeaturePolicy(allow_plain=True)
@@ -266,7 +266,7 @@ def test_nothing_can_be_changed_or_cut_out_of_a_log(logged, forgery):
 
 
 def test_two_processes_write_one_chain(tmp_path, two):
-    from securegbm.messages import Kind, Message
+    from securegbm.wire.messages import Kind, Message
 
     one, other = (MessageLog(tmp_path / "log.jsonl", "label") for _ in range(2))
     for number in range(6):

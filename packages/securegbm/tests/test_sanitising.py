@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from securegbm.attack import Attacker
-from securegbm.feature_cipher import FeatureCipher, uniform_below
-from securegbm.label_cipher import LabelCipher
-from securegbm.parameters import BFVParameters
+from securegbm.claims.attack import Attacker
+from securegbm.crypto.feature_cipher import FeatureCipher, uniform_below
+from securegbm.crypto.label_cipher import LabelCipher
+from securegbm.crypto.parameters import BFVParameters
 
 SETTINGS = {"toy": (1024, 1024), "standard": (2048, 2048)}
 
@@ -99,7 +99,7 @@ def matching_masks(attacked, feature):
     """
     import tenseal.sealapi as sealapi
 
-    from securegbm.packing import mask_positions
+    from securegbm.crypto.packing import mask_positions
 
     attacker, _, _, _, _ = attacked
     ring, degree = feature.ring, feature.ring.parameters.degree

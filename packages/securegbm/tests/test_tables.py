@@ -6,11 +6,11 @@ import numpy as np
 import pandas
 import pytest
 
+from securegbm.align.party import AlignParty, align, canonical
 from securegbm.errors import SecureGBMError
-from securegbm.parties.alignment import AlignParty, align, canonical
-from securegbm.table import Table
 from securegbm.tables.encode import apply
 from securegbm.tables.files import Dialect, read_frame
+from securegbm.tables.table import Table
 
 NAN = float("nan")
 RIGHT = {
@@ -72,7 +72,7 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_bad_tables_are_one_sentence(name, tmp_path):
-    from securegbm.binning import BinConfig
+    from securegbm.tables.binning import BinConfig
 
     data, dialect, what = WRONG[name]
     (tmp_path / "t.csv").write_bytes(data)
@@ -120,11 +120,11 @@ def test_rules_of_training_hold_when_serving(tmp_path):
 
 
 def test_rules_are_kept_in_both_halves(problem, quick, tmp_path):
-    from securegbm.channel import LocalChannel
-    from securegbm.feature_party import FeatureParty
-    from securegbm.feature_policy import FeaturePolicy
-    from securegbm.label_party import LabelParty
-    from securegbm.model import FeatureHalf, LabelHalf
+    from securegbm.feature_party.party import FeatureParty
+    from securegbm.feature_party.policy import FeaturePolicy
+    from securegbm.label_party.party import LabelParty
+    from securegbm.model.halves import FeatureHalf, LabelHalf
+    from securegbm.wire.channel import LocalChannel
 
     rng = np.random.default_rng(0)
     for name in "ab":
@@ -183,8 +183,8 @@ def test_ids_are_made_canonical_and_duplicates_are_named():
 
 
 def test_a_cheating_aligner_gets_one_sentence():
-    from securegbm.channel import Conversation
-    from securegbm.messages import Kind, new_run
+    from securegbm.wire.channel import Conversation
+    from securegbm.wire.messages import Kind, new_run
 
     told = []
     for size, what in ((31, "wrong length"), (32, "no point of the group"), (32 * 9, "more than 8")):
@@ -225,7 +225,7 @@ def test_two_folders_are_aligned_by_the_command(tmp_path, monkeypatch, capsys):
 def test_a_serving_table_is_read_again_when_it_changes(tmp_path):
     import threading
 
-    from securegbm.app.aligning import reloaded
+    from securegbm.align.tables import reloaded
 
     path, heard, told = tmp_path / "s.csv", threading.Event(), []
     path.write_text("1")

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from claimkit.cli import main as run
-from securegbm.app.align_command import align
+from securegbm.align.command import align
 from securegbm.app.model_commands import models_list, models_retire, models_show, models_use
-from securegbm.party_commands import party_a_predict, party_a_serve, party_a_train, party_b_serve
+from securegbm.app.party_commands import party_a_predict, party_a_serve, party_a_train, party_b_serve
 
 TWO_WORDS = ("party-a", "party-b", "models", "certs")
 """First words of the verbs that are two."""

@@ -4,11 +4,11 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from securegbm.binning import BinConfig
 from securegbm.errors import SecureGBMError
-from securegbm.growth import GrowthConfig
-from securegbm.objectives import Objective
-from securegbm.search import SplitRules
+from securegbm.tables.binning import BinConfig
+from securegbm.trees.growth import GrowthConfig
+from securegbm.trees.objectives import Objective
+from securegbm.trees.search import SplitRules
 
 Encryption = Literal["standard", "strong", "toy", "none"]
 

@@ -7,17 +7,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from securegbm.binning import BinConfig
-from securegbm.channel import LocalChannel
 from securegbm.config import TrainConfig
 from securegbm.errors import SecureGBMError
-from securegbm.feature_party import FeatureParty
-from securegbm.feature_policy import FeaturePolicy
-from securegbm.growth import GrowthConfig
-from securegbm.label_party import LabelParty, TreeReport
-from securegbm.objectives import Objective
-from securegbm.search import SplitRules
-from securegbm.table import Table
+from securegbm.feature_party.party import FeatureParty
+from securegbm.feature_party.policy import FeaturePolicy
+from securegbm.label_party.party import LabelParty, TreeReport
+from securegbm.tables.binning import BinConfig
+from securegbm.tables.table import Table
+from securegbm.trees.growth import GrowthConfig
+from securegbm.trees.objectives import Objective
+from securegbm.trees.search import SplitRules
+from securegbm.wire.channel import LocalChannel
 
 
 class _SecureGBM(BaseEstimator):

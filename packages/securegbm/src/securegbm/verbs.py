@@ -14,26 +14,27 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 from claimkit import run
 from claimkit.files import write_atomic
 from claimkit.run import progress
-from securegbm.app.aligning import reloaded
+from securegbm.align.tables import reloaded
 from securegbm.app.beginning import Begin
 from securegbm.app.metrics import Metrics, MetricsServer
 from securegbm.app.rotation import accept, rotate
-from securegbm.audit import MessageLog, describe, read_log
-from securegbm.certificates import Identity, fingerprint, parties_of, shared_secret, write_certificate
-from securegbm.channel import Party
 from securegbm.config import TrainConfig
 from securegbm.errors import SecureGBMError
-from securegbm.export import to_lightgbm_text
-from securegbm.feature_party import FeatureParty
-from securegbm.feature_policy import FeaturePolicy
-from securegbm.label_party import LabelParty, TreeReport
-from securegbm.model import FeatureHalf, LabelHalf
-from securegbm.network import NetworkChannel, Server
-from securegbm.parties.registry import Registry, run_of
-from securegbm.predict import Predictor
-from securegbm.store import read_json
-from securegbm.table import Table
-from securegbm.tables.files import Dialect, read_frame
+from securegbm.feature_party.party import FeatureParty
+from securegbm.feature_party.policy import FeaturePolicy
+from securegbm.label_party.party import LabelParty, TreeReport
+from securegbm.label_party.predict import Predictor
+from securegbm.model.export import to_lightgbm_text
+from securegbm.model.halves import FeatureHalf, LabelHalf
+from securegbm.state.registry import Registry, run_of
+from securegbm.state.store import read_json
+from securegbm.tables.files import Dialect as Dialect
+from securegbm.tables.files import read_frame
+from securegbm.tables.table import Table
+from securegbm.wire.audit import MessageLog, describe, read_log
+from securegbm.wire.certificates import Identity, fingerprint, parties_of, shared_secret, write_certificate
+from securegbm.wire.channel import Party
+from securegbm.wire.network import NetworkChannel, Server
 from securegbm.wire.proof import check_chain, compare
 
 LOOPBACK_SECRET = b"securegbm insecure loopback"
@@ -223,7 +224,7 @@ def party_a_predict(
 
 def party_a_serve(model: Path, run: str | None, listen: str, link: Link) -> None:
     """Serve scores over HTTP; see the command's help."""
-    from securegbm.scoring import ScoringServer
+    from securegbm.app.scoring import ScoringServer
 
     half = _label_half(model, run)
 
@@ -273,7 +274,7 @@ def audit(log: Path, messages: bool, verify: bool, against: Path | None) -> None
 
 def demo(out: Path, trees: int, workers: int) -> None:
     """Two processes on this machine; see the command's help."""
-    from securegbm.demonstration import demonstrate
+    from securegbm.app.demonstration import demonstrate
 
     run.picture(out)
     if trees < 1 or workers < 0:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from securegbm.config import TrainConfig
 from securegbm.errors import SecureGBMError
-from securegbm.messages import new_run
-from securegbm.parties.registry import Registry, store_of
-from securegbm.store import TreeStore
+from securegbm.state.registry import Registry, store_of
+from securegbm.state.store import TreeStore
+from securegbm.wire.messages import new_run
 
 
 @dataclass(frozen=True)

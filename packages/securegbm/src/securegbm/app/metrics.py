@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from securegbm.errors import SecureGBMError
-from securegbm.messages import Kind, Log, Message
+from securegbm.wire.messages import Kind, Log, Message
 
 
 class Metrics:

@@ -9,7 +9,7 @@ def models_list(state: Path = Path("party-a")) -> None:
     Args:
         state: The party's state folder.
     """
-    from securegbm.parties.registry import Registry
+    from securegbm.state.registry import Registry
 
     print(f"{'run':<34}{'job':<20}{'begun':<26}{'trees':>6}  state")
     for run in Registry(state).runs():
@@ -26,7 +26,7 @@ def models_show(run: str, state: Path = Path("party-a")) -> None:
     """
     import json
 
-    from securegbm.parties.registry import Registry, store_of
+    from securegbm.state.registry import Registry, store_of
 
     found = Registry(state).find(run)
     store = store_of(found)
@@ -42,7 +42,7 @@ def models_retire(run: str, state: Path = Path("party-a")) -> None:
         run: Its id, the beginning of it, or a job's name.
         state: The party's state folder.
     """
-    from securegbm.parties.registry import Registry
+    from securegbm.state.registry import Registry
 
     registry = Registry(state)
     found = registry.find(run)
@@ -57,7 +57,7 @@ def models_use(run: str, state: Path = Path("party-a")) -> None:
         run: Its id, the beginning of it, or a job's name.
         state: The label party's state folder.
     """
-    from securegbm.parties.registry import Registry
+    from securegbm.state.registry import Registry
 
     registry = Registry(state)
     print(f"{registry.use(registry.find(run))} is run {registry.find(run).id}")

@@ -9,9 +9,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from securegbm.certificates import check_dates, fingerprint, make_certificate
 from securegbm.errors import SecureGBMError
-from securegbm.store import write_atomically
+from securegbm.state.store import write_atomically
+from securegbm.wire.certificates import check_dates, fingerprint, make_certificate
 
 _SAID = b"securegbm: this certificate follows the one whose key signed this\n"
 

@@ -11,16 +11,16 @@ import numpy as np
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from claimkit.files import atomic_path
-from securegbm.binning import BinConfig
+from securegbm.app.two_processes import Usage, feature_process
 from securegbm.claims.cost import make_table, settings
 from securegbm.config import TrainConfig
-from securegbm.feature_party import FeatureParty
-from securegbm.feature_policy import FeaturePolicy
-from securegbm.growth import GrowthConfig
-from securegbm.label_party import LabelParty, TreeReport
-from securegbm.network import NetworkChannel
-from securegbm.table import Table
-from securegbm.two_processes import Usage, feature_process
+from securegbm.feature_party.party import FeatureParty
+from securegbm.feature_party.policy import FeaturePolicy
+from securegbm.label_party.party import LabelParty, TreeReport
+from securegbm.tables.binning import BinConfig
+from securegbm.tables.table import Table
+from securegbm.trees.growth import GrowthConfig
+from securegbm.wire.network import NetworkChannel
 
 BARS_MB = {"every row": 200.0, "replies merged": 65.0, "10 % of the rows": 65.0}
 """Most megabytes a tree may move, both directions."""

@@ -7,17 +7,17 @@ import numpy as np
 
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
-from securegbm.binning import BinConfig
-from securegbm.channel import LocalChannel
 from securegbm.config import Encryption, TrainConfig
-from securegbm.feature_party import FeatureParty
-from securegbm.feature_policy import FeaturePolicy
-from securegbm.growth import GrowthConfig
-from securegbm.label_party import LabelParty
-from securegbm.objectives import Objective
-from securegbm.parity import Parity, compare, reference_model
-from securegbm.search import SplitRules
-from securegbm.table import Table
+from securegbm.feature_party.party import FeatureParty
+from securegbm.feature_party.policy import FeaturePolicy
+from securegbm.label_party.party import LabelParty
+from securegbm.model.parity import Parity, compare, reference_model
+from securegbm.tables.binning import BinConfig
+from securegbm.tables.table import Table
+from securegbm.trees.growth import GrowthConfig
+from securegbm.trees.objectives import Objective
+from securegbm.trees.search import SplitRules
+from securegbm.wire.channel import LocalChannel
 
 
 @dataclass(frozen=True)

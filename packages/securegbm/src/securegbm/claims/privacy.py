@@ -9,10 +9,10 @@ import numpy as np
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings, pooled
 from claimkit.files import atomic_path
-from securegbm.attack import Attacker
-from securegbm.feature_cipher import FeatureCipher
-from securegbm.label_cipher import LabelCipher
-from securegbm.parameters import BFVParameters
+from securegbm.claims.attack import Attacker
+from securegbm.crypto.feature_cipher import FeatureCipher
+from securegbm.crypto.label_cipher import LabelCipher
+from securegbm.crypto.parameters import BFVParameters
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,17 @@ from claimkit.claims import Claim, Estimate, Preset, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from claimkit.files import atomic_path
 from claimkit.statistics import mean_interval
-from securegbm.binning import BinConfig
-from securegbm.channel import LocalChannel
+from securegbm.claims.data import EMBEDDED, FOLDERS, Split, load
 from securegbm.config import TrainConfig
-from securegbm.data import EMBEDDED, FOLDERS, Split, load
-from securegbm.feature_party import FeatureParty
-from securegbm.feature_policy import FeaturePolicy
-from securegbm.growth import GrowthConfig
-from securegbm.label_party import LabelParty
-from securegbm.parity import lightgbm_settings
-from securegbm.predict import Predictor
-from securegbm.table import Table
+from securegbm.feature_party.party import FeatureParty
+from securegbm.feature_party.policy import FeaturePolicy
+from securegbm.label_party.party import LabelParty
+from securegbm.label_party.predict import Predictor
+from securegbm.model.parity import lightgbm_settings
+from securegbm.tables.binning import BinConfig
+from securegbm.tables.table import Table
+from securegbm.trees.growth import GrowthConfig
+from securegbm.wire.channel import LocalChannel
 
 
 @dataclass(frozen=True)

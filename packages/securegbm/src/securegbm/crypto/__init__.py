@@ -1,1 +1,1 @@
-"""What hides and what proves: noise, commitments, private set intersection."""
+"""What hides and what proves: BFV, where numbers sit in its polynomials, sums under it, noise, commitments."""

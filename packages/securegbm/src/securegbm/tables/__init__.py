@@ -1,1 +1,1 @@
-"""Files into tables: dialects, encodings, serving rows."""
+"""A party's own columns: files into tables, rules of encoding, bin edges as LightGBM makes them."""

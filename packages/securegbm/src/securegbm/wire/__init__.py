@@ -1,1 +1,1 @@
-"""What may be said: the form of every message, and the record of what was."""
+"""The wire: every message and its form, channels, gRPC over mutual TLS, certificates, the record of what was said."""

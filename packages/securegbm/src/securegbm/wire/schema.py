@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from securegbm.errors import ProtocolError
-from securegbm.messages import Kind, Message
+from securegbm.wire.messages import Kind, Message
 
 Check = Callable[[Any], bool]
 MOST_ROWS = 1 << 31

@@ -1,0 +1,125 @@
+"""Where the label party's sums and decisions come from: its own columns, and both parties' columns by the protocol."""
+
+import numpy as np
+
+from securegbm.crypto.sums import LabelSums
+from securegbm.label_party.checks import SumChecks
+from securegbm.label_party.spot_checks import SpotChecks
+from securegbm.tables.binning import BinLayout, Bins, EntryIndex
+from securegbm.tables.table import pack_rows, unpack_bits
+from securegbm.trees.growth import Rows
+from securegbm.trees.objectives import FixedPoint, Floats
+from securegbm.trees.search import Flags, Split
+from securegbm.wire.channel import Conversation
+from securegbm.wire.messages import Kind
+
+
+class OwnColumns:
+    """Sums and decisions on the label party's own columns, in the clear."""
+
+    def __init__(self, layouts: list[BinLayout], bins: Bins) -> None:
+        self.layouts, self.bins = layouts, bins
+        self._index = EntryIndex(layouts)
+        self._bounds = np.searchsorted(self._index.feature, np.arange(len(layouts) + 1))
+
+    def load(self, gradient: FixedPoint, hessian: FixedPoint) -> None:
+        """Begin a tree with these derivatives of all rows."""
+        self.vectors = (gradient, hessian)
+
+    def totals(self, rows: Rows) -> tuple[float, float]:
+        """Sums over `rows`."""
+        gradient, hessian = (float(v.integers[rows].sum() * v.step) for v in self.vectors)
+        return gradient, hessian
+
+    def sums(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Sums over `rows` per (feature, bin)."""
+        out = np.zeros((2, self._index.size))
+        for vector, total in zip(self.vectors, out, strict=True):
+            weights = vector.integers[rows].astype(np.float64)
+            for feature, layout in enumerate(self.layouts):
+                start, stop = self._bounds[feature : feature + 2]
+                counted = np.bincount(self.bins[rows, feature], weights, layout.num_bin)
+                total[start:stop] = counted[self._index.bin[start:stop]]
+            total *= vector.step
+        return out[0], out[1]
+
+    def decide(self, split: Split, rows: Rows) -> Flags:
+        """Who goes left."""
+        layout = self.layouts[split.feature]
+        return layout.goes_left(self.bins[rows, split.feature], split.threshold, split.default_left)
+
+
+class BothColumns:
+    """Own columns, then the feature party's columns through the protocol (P2 to P6)."""
+
+    def __init__(
+        self,
+        own: OwnColumns,
+        talk: Conversation,
+        sums: LabelSums,
+        tree: int,
+        sampled: Rows,
+        n_rows: int,
+        hides: bool,
+        checks: SumChecks,
+        spot: SpotChecks | None = None,
+    ) -> None:
+        self._checks, self._spot = checks, spot
+        self._own, self._talk, self._hidden = own, talk, sums
+        self._tree, self._sampled, self._n_rows, self._hides = tree, sampled, n_rows, hides
+        self._asked = self._splits = 0
+
+    def totals(self, rows: Rows) -> tuple[float, float]:
+        """Sums over `rows`."""
+        return self._own.totals(rows)
+
+    def sums(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Own sums in the clear, then the feature party's sums, decrypted."""
+        vectors = [vector.integers for vector in self._own.vectors]
+        if self._hides:
+            member = np.zeros(self._n_rows, dtype=np.int64)
+            member[rows] = 1
+            sent = [(vector * member)[self._sampled] for vector in vectors]
+            naming: list[bytes] = []
+        else:
+            sent = [vector[rows] for vector in vectors]
+            naming = [pack_rows(rows, self._n_rows)]
+        header, parts = self._hidden.hide(sent)
+        fields = header | ({"all_rows": True} if self._hides else {})
+        reply = self._talk.ask(Kind.SUMS, self._tree, self._asked, fields, naming + parts)
+        self._asked += 1
+        found = self._hidden.reveal(header, reply.parts, len(sent))
+        self._checks.sums(found, [vector[rows] for vector in vectors])
+        mine = self._own.sums(rows)
+        gradient, hessian = (
+            np.concatenate([own, other.astype(np.float64) * vector.step])
+            for own, other, vector in zip(mine, found, self._own.vectors, strict=True)
+        )
+        return gradient, hessian
+
+    def decide(self, split: Split, rows: Rows) -> Flags:
+        """Own decision, or the feature party's bits."""
+        n_own = len(self._own.layouts)
+        if split.feature < n_own:
+            return self._own.decide(split, rows)
+        fields = {
+            "feature": split.feature - n_own,
+            "threshold": split.threshold,
+            "default_left": split.default_left,
+        }
+        number, self._splits = self._splits, self._splits + 1
+        if self._hides:
+            reply = self._talk.ask(Kind.SPLIT, self._tree, number, fields | {"all_rows": True})
+            left = unpack_bits(reply.part(0), self._n_rows)[rows]
+            return self._checked(split, rows, left)
+        reply = self._talk.ask(Kind.SPLIT, self._tree, number, fields, [pack_rows(rows, self._n_rows)])
+        return self._checked(split, rows, unpack_bits(reply.part(0), len(rows)))
+
+    def _checked(self, split: Split, rows: Rows, left: Flags) -> Flags:
+        column = split.feature - len(self._own.layouts)
+        vectors, is_sampled = self._own.vectors, np.isin(rows, self._sampled, assume_unique=True)
+        own = [vector.integers[rows[is_sampled]] for vector in vectors]
+        self._checks.decision(split, column, left[is_sampled], own, (vectors[0].step, vectors[1].step))
+        if self._spot is not None:
+            self._spot.check(self._talk, self._tree, split, column, rows, left)
+        return left

@@ -1,0 +1,107 @@
+"""One joint model in LightGBM's text form. It shows each party's edges to whoever holds it, so both must consent."""
+
+from securegbm.errors import SecureGBMError
+from securegbm.model.halves import FeatureHalf, LabelHalf
+from securegbm.tables.binning import BinLayout, ColumnBins
+from securegbm.trees.tree import Tree
+
+_MISSING = {"none": 0, "zero": 1, "nan": 2}
+_OBJECTIVES = {"binary": "binary sigmoid:1", "regression": "regression", "multiclass": "multiclass num_class:{}"}
+
+
+def _line(name: str, values: list[object]) -> str:
+    return f"{name}={' '.join(f'{value:.17g}' if isinstance(value, float) else str(value) for value in values)}\n"
+
+
+def _tree_text(
+    number: int,
+    tree: Tree,
+    features: list[int],
+    bias: float,
+    nodes: list[tuple[float, BinLayout]],
+    min_gain_to_split: float,
+) -> str:
+    values = [value + bias for value in tree.value]
+    decision = [
+        (2 if left else 0) | (_MISSING[layout.missing] << 2)
+        for left, (_, layout) in zip(tree.default_left, nodes, strict=True)
+    ]
+    stump = tree.num_nodes == 0
+    lines = [
+        f"Tree={number}\n",
+        _line("num_leaves", [tree.num_nodes + 1]),
+        _line("num_cat", [0]),
+        _line("split_feature", list(features)),
+        _line("split_gain", [gain + min_gain_to_split for gain in tree.gain]),
+        _line("threshold", [upper for upper, _ in nodes]),
+        _line("decision_type", list(decision)),
+        _line("left_child", list(tree.left)),
+        _line("right_child", list(tree.right)),
+        _line("leaf_value", list(values)),
+        _line("leaf_weight", [] if stump else list(tree.weight)),
+        _line("leaf_count", [] if stump else list(tree.count)),
+        _line("internal_value", [value + bias for value in tree.node_value]),
+        _line("internal_weight", list(tree.node_weight)),
+        _line("internal_count", list(tree.node_count)),
+        _line("is_linear", [0]),
+        _line("shrinkage", [1.0 if bias else tree.shrinkage]),
+    ]
+    return "".join(lines) + "\n\n"
+
+
+def to_lightgbm_text(label: LabelHalf, feature: FeatureHalf, consent: bool = False) -> str:
+    """Join both halves into a model that `lightgbm.Booster(model_str=...)` reads.
+
+    Args:
+        label: The label party's half.
+        feature: The feature party's half.
+        consent: Both parties agree that the reader sees all edges and leaf values.
+
+    Raises:
+        SecureGBMError: Without consent, or when the halves do not belong together.
+    """
+    if not consent:
+        raise SecureGBMError(
+            "a joint model shows each party's split values to the other; pass the consent flag when both agree"
+        )
+    nodes_of = label.other_nodes
+    if [split.tree for split in feature.splits] != [tree for tree, _ in nodes_of]:
+        raise SecureGBMError("the two halves of the model belong to different runs; bring the halves of one run")
+    own = len(label.names)
+    splits = dict(zip(nodes_of, feature.splits, strict=True))
+    trees = []
+    used = set()
+    for number, tree in enumerate(label.trees):
+        features = list(tree.feature)
+        nodes: list[tuple[float, BinLayout]] = []
+        for node, index in enumerate(tree.feature):
+            if index < own:
+                column: ColumnBins = label.columns[index]
+                upper = float(column.upper[min(tree.threshold[node], len(column.upper) - 1)])
+                nodes.append((upper, column.layout))
+            else:
+                split = splits[number, node]
+                nodes.append((split.upper, feature.columns[split.feature].layout))
+                features[node] = own + split.feature
+        used.update(features)
+        classes = label.objective.num_class
+        bias = float(label.initial[number]) if number < classes else 0.0
+        trees.append(_tree_text(number, tree, features, bias, nodes, label.min_gain_to_split))
+    names = [f"{name}".replace(" ", "_") for name in (*label.names, *feature.names)]
+    if len(set(names)) != len(names):
+        names = [f"A_{name}" for name in names[:own]] + [f"B_{name}" for name in names[own:]]
+    classes = label.objective.num_class
+    header = [
+        "tree\nversion=v4\n",
+        _line("num_class", [classes]),
+        _line("num_tree_per_iteration", [classes]),
+        "label_index=0\n",
+        _line("max_feature_idx", [len(names) - 1]),
+        f"objective={_OBJECTIVES[label.objective.name].format(classes)}\n",
+        _line("feature_names", list(names)),
+        _line("feature_infos", ["[-inf:inf]" if index in used else "none" for index in range(len(names))]),
+        _line("tree_sizes", [len(text.encode()) for text in trees]),
+        "\n",
+    ]
+    tail = "end of trees\n\nfeature_importances:\n\nparameters:\n\nend of parameters\n\npandas_categorical:null\n"
+    return "".join(header) + "".join(trees) + tail

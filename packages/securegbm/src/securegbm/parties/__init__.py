@@ -1,1 +1,0 @@
-"""What each party keeps, allows and checks."""
