@@ -215,6 +215,16 @@ def bench(session: nox.Session, package: str) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation site in build/site: no warning, no dead link; ``-- --serve`` shows it while it is written."""
+    install(session, target("claimkit", "docs"))
+    if "--serve" in session.posargs:
+        session.run("mkdocs", "serve")
+    else:
+        session.run("mkdocs", "build", "--strict", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session
 def browser(session: nox.Session) -> None:
     """The report page and the pages of the packages that have one, clicked through in the system's headless Chromium."""
     install(

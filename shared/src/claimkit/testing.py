@@ -1,8 +1,21 @@
-"""What the tests of every package ask of its command line, alike for all."""
+"""What the tests of every package ask of its command line and of its pages, alike for all.
 
+A page of Markdown is run as a reader would: its blocks in turn, in one folder, Python in one namespace and commands in this
+process. A block that costs too much says why in a comment before it, ``<!-- not run: minutes -->``; its commands must exist.
+"""
+
+import contextlib
+import io
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Main = Callable[[Sequence[str]], None]
 
 CODE = """
 import sys
@@ -15,7 +28,7 @@ finally:
 """
 
 
-def call(main: Callable[[Sequence[str]], None], *argv: object) -> int:
+def call(main: Main, *argv: object) -> int:
     """Exit code of a command line, called in this process with arguments as a user types them."""
     try:
         main([str(a) for a in argv])
@@ -34,3 +47,67 @@ def help_text(package: str, *without: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a page: its kind (python or console), its text, where it starts, and why it is not run."""
+
+    kind: str
+    body: str
+    line: int
+    not_run: str = ""
+
+    def commands(self, package: str) -> list[list[str]]:
+        """Arguments of every line that calls the package's command; what other programs do is theirs to test."""
+        lines = self.body.replace("\\\n", " ").splitlines()
+        words = [shlex.split(line.removeprefix("$ "), comments=True) for line in lines if package in line]
+        return [w[1:] for w in words if w[:1] == [package]]
+
+
+def blocks(page: Path) -> list[Block]:
+    """The python and console blocks of a page, in order."""
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(r"(?:<!-- not run: (.+?) -->\s*\n)?^```(console|python)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return [Block(m[2], m[3], text.count("\n", 0, m.start(3)), m[1] or "") for m in found]
+
+
+def pages(tests: Path | str) -> list[Path]:
+    """Pages of the documentation site that show a package, whose ``tests`` folder (or a file in it) is given.
+
+    Those of its own folder, and those of the house that use its command; none in an sdist, where there is no site.
+    """
+    folder = next(p for p in (Path(tests), *Path(tests).parents) if p.name == "tests").parent
+    docs = folder.parents[1] / "docs"
+    own = sorted((docs / folder.name).glob("*.md"))
+    return own + [p for p in sorted(docs.glob("*.md")) if any(b.commands(folder.name) for b in blocks(p))]
+
+
+def run_page(page: Path, package: str, main: Main) -> dict[str, Any]:
+    """Run every block of a page in the current folder; the names that its Python leaves.
+
+    Raises:
+        AssertionError: A command failed, or one that is not run names an option that does not exist.
+    """
+    names: dict[str, Any] = {"__name__": "page"}
+    for block in blocks(page):
+        where = f"{page.name}:{block.line}"
+        if block.kind == "python" and not block.not_run:
+            exec(compile("\n" * block.line + block.body, str(page), "exec"), names)
+        for words in block.commands(package) if block.kind == "console" else ():
+            if block.not_run:
+                _exists(package, words, main, where)
+            else:
+                assert call(main, *words) == 0, f"{where}: {shlex.join(words)}"
+    return names
+
+
+def _exists(package: str, words: Sequence[str], main: Main, where: str) -> None:
+    verb = [w for w in words[:2] if not w.startswith("-")]
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        call(main, *verb, "--help")
+    text = re.sub(r"\x1b\[[0-9;]*m", "", shown.getvalue())
+    assert f"{package} {' '.join(verb[:1])}" in text.partition("\n")[0], f"{where}: no verb {verb[0]}"
+    options = {w.partition("=")[0] for w in words if w.startswith("--")}
+    known = set(re.findall(r"--[\w.-]+", text)) | {"--help", "--version"}
+    assert options <= known, f"{where}: no option {', '.join(sorted(options - known))}"

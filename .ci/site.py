@@ -1,0 +1,86 @@
+"""What mkdocs is told of the packages: navigation, pages made from records, pictures beside them, equations, links."""
+
+import ast
+import html
+import os
+import re
+import tomllib
+from pathlib import Path
+
+from latex2mathml.converter import convert
+from mkdocs.structure.files import File
+
+from claimkit import history, report, site
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = sorted(p.parent.name for p in ROOT.glob("packages/*/pyproject.toml"))
+PAGES = ["concepts", "recipes", "claims", "paper", "api"]
+OUTSIDE = re.compile(r"(?P<before>!?\[(?:[^][]|\[[^]]*\])*\])\((?P<to>\.\./[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
+
+
+def on_config(config):
+    """The navigation: the pages of the house, then those of every package that is found."""
+    packages = {p: [f"{p}/index.md", *(f"{p}/{page}.md" for page in PAGES)] for p in PACKAGES}
+    house = [f"claimkit/{page}.md" for page in ("index", "concepts", "recipes", "paper", "api")]
+    config.nav = [
+        "index.md",
+        {"Claims": ["how-claims-work.md", "not-reproduced.md"]},
+        {"Packages": [{p: pages} for p, pages in packages.items()]},
+        {"claimkit": house},
+    ]
+    return config
+
+
+def on_files(files, config):
+    """Pages of claims, what was not reproduced, and the pictures of the records under ``PACKAGE/results``."""
+    papers = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["claimkit"]["papers"]
+    everything = []
+    for p in PACKAGES:
+        folder = ROOT / "packages" / p / "results"
+        records = report.gather(folder)
+        everything += records
+        files.append(File.generated(config, f"{p}/claims.md", content=site.claims_page(p, records, history.changed(folder))))
+        for picture in sorted(f for f in folder.iterdir() if f.suffix in (".png", ".jpg", ".svg")):
+            files.append(File.generated(config, f"{p}/results/{picture.name}", abs_src_path=str(picture)))
+    head = files.get_file_from_path("not-reproduced.md")
+    files.remove(head)
+    text = head.content_string + "\n" + site.not_reproduced(everything, papers)
+    files.append(File.generated(config, "not-reproduced.md", content=text))
+    return files
+
+
+def on_page_markdown(markdown, page, config, files):
+    """Links that leave ``docs``: pictures of records are here, other files are the repository's, if its address is known."""
+    here = (ROOT / "docs" / page.file.src_uri).parent
+
+    def link(match):
+        target = Path(os.path.normpath(here / match["to"]))
+        if target.is_relative_to(ROOT / "docs") or not target.exists():
+            return match[0]  # mkdocs checks it
+        inside = target.relative_to(ROOT)
+        if match["before"].startswith("!"):
+            picture = Path(inside.parts[1], "results", inside.name)
+            return f"{match['before']}({os.path.relpath(ROOT / 'docs' / picture, here)})"
+        if not config.repo_url:
+            return match["before"][1:-1]
+        return f"{match['before']}({config.repo_url.rstrip('/')}/blob/main/{inside.as_posix()}{match['anchor'] or ''})"
+
+    return OUTSIDE.sub(link, re.sub(r"<!-- public names of (\w+) -->", lambda m: public(m[1]), markdown))
+
+
+def public(package):
+    """A line for mkdocstrings for each name that the package offers at its top level, in the order of its stub."""
+    stub = ROOT / "packages" / package / "src" / package / "__init__.pyi"
+    imports = [n for n in ast.parse(stub.read_text(encoding="utf-8")).body if isinstance(n, ast.ImportFrom) and n.module]
+    return "\n\n".join(f"::: {package}.{n.module}.{name.name}" for n in imports for name in n.names)
+
+
+def on_page_content(content, page, config, files):
+    """Equations as MathML, which browsers show by themselves; names that docstrings mark as Sphinx would as plain code."""
+
+    def mathml(match):
+        inline, tex = match[1] == "span", html.unescape(match[2])[2:-2]
+        return convert(tex, display="inline" if inline else "block")
+
+    content = re.sub(r'<(span|div) class="arithmatex">(.*?)</\1>', mathml, content, flags=re.DOTALL)
+    return re.sub(r":(?:func|class|meth|mod|attr|data|exc):<code>~?([^<]*)</code>", r"<code>\1</code>", content)
