@@ -3,6 +3,7 @@
 Scene ``index`` of a composer depends on its seed and the index alone, so neither order nor the number of workers matters.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -58,7 +59,7 @@ class Scene:
     gains: tuple[float, ...]
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """What is drawn for a scene before anything is rendered."""
 
     background: int
@@ -66,6 +67,8 @@ class _Plan(NamedTuple):
     """Group, item, x, y, side, flipped; groups are the classes, then the silent ones."""
     sounds: list[tuple[int, int, float]]
     """Class (classes, then off-screen ones), item, gain."""
+    depth: Sequence[int] = ()
+    """Tiles from the back to the front, where they overlap."""
 
 
 class Batch(NamedTuple):
@@ -119,7 +122,7 @@ class Composer:
         plan = self._plan(index)
         k = self.level.sources
         stems = np.stack([self._sounds[c][i] * np.float32(g) for c, i, g in plan.sounds])
-        boxes = _boxes(plan)
+        boxes = boxes_of(plan, self.canvas)
         return Scene(
             self._image(plan),
             stems.sum(0),
@@ -131,11 +134,11 @@ class Composer:
             tuple(g for _, _, g in plan.sounds),
         )
 
-    def batch(self, indices: range) -> Batch:
+    def batch(self, indices: Iterable[int]) -> Batch:
         """Pictures and log-mel features of several scenes; mixtures are sums of transforms computed once a sound."""
         plans = [self._plan(i) for i in indices]
         k = self.level.sources
-        boxes = [_boxes(p) for p in plans]
+        boxes = [boxes_of(p, self.canvas) for p in plans]
         spectra = torch.stack(
             [sum((self._spectrum(c, i) * g for c, i, g in p.sounds[1:]), self._first(p.sounds[0])) for p in plans]
         )
@@ -150,7 +153,7 @@ class Composer:
     def _first(self, sound: tuple[int, int, float]) -> Tensor:
         return self._spectrum(sound[0], sound[1]) * sound[2]
 
-    def _plan(self, index: int) -> _Plan:
+    def _plan(self, index: int) -> Plan:
         rng = np.random.default_rng([self.seed, index])
         sides = 2 if self.level.sources + self.level.distractors <= 4 else 3
         cell = self.canvas / sides
@@ -165,28 +168,35 @@ class Composer:
             tiles.append((group, int(rng.integers(len(self._groups[group]))), x, y, side, bool(rng.integers(2))))
         sounds = [(c, int(rng.integers(len(self._sounds[c]))), float(10 ** (rng.uniform(-3, 3) / 20))) for c in chosen]
         if self.level.offscreen:
-            c = int(rng.integers(len(self.pack.offscreen))) + len(self.pack.classes)
-            i = int(rng.integers(len(self._sounds[c])))
-            loud = sum(g * g for _, _, g in sounds) ** 0.5
-            sounds.append((c, i, float(loud * 10 ** (-rng.uniform(*self.snr_db) / 20))))
-        return _Plan(int(rng.integers(len(self.pack.backgrounds))), tiles, sounds)
+            sounds.append(self._offscreen(sounds, rng))
+        return Plan(int(rng.integers(len(self.pack.backgrounds))), tiles, sounds)
 
-    def _image(self, plan: _Plan) -> NDArray[np.uint8]:
+    def _offscreen(self, sounds: Sequence[tuple[int, int, float]], rng: np.random.Generator) -> tuple[int, int, float]:
+        """A sound whose thing is not seen, ``snr_db`` below the others."""
+        c = int(rng.integers(len(self.pack.offscreen))) + len(self.pack.classes)
+        i = int(rng.integers(len(self._sounds[c])))
+        loud = sum(g * g for _, _, g in sounds) ** 0.5
+        return c, i, float(loud * 10 ** (-rng.uniform(*self.snr_db) / 20))
+
+    def _image(self, plan: Plan) -> NDArray[np.uint8]:
         if plan.background not in self._backgrounds:
-            self._backgrounds[plan.background] = _square(self.pack.backgrounds[plan.background], self.canvas)
+            self._backgrounds[plan.background] = centre_square(self.pack.backgrounds[plan.background], self.canvas)
         image = self._backgrounds[plan.background].copy()
         for group, item, x, y, side, flipped in plan.tiles:
             if self.grey:
                 image[y : y + side, x : x + side] = GREY
                 continue
-            key = (group, item, side, flipped)
-            if key not in self._tiles:
-                if len(self._tiles) >= CACHED_TILES:
-                    del self._tiles[next(iter(self._tiles))]
-                tile = _square(self._groups[group][item], side)
-                self._tiles[key] = np.ascontiguousarray(tile[:, ::-1]) if flipped else tile
-            image[y : y + side, x : x + side] = self._tiles[key]
+            image[y : y + side, x : x + side] = self._tile(group, item, side, flipped)
         return image
+
+    def _tile(self, group: int, item: int, side: int, flipped: bool) -> NDArray[np.uint8]:
+        key = (group, item, side, flipped)
+        if key not in self._tiles:
+            if len(self._tiles) >= CACHED_TILES:
+                del self._tiles[next(iter(self._tiles))]
+            tile = centre_square(self._groups[group][item], side)
+            self._tiles[key] = np.ascontiguousarray(tile[:, ::-1]) if flipped else tile
+        return self._tiles[key]
 
     def _spectrum(self, group: int, item: int) -> Tensor:
         if (group, item) not in self._spectra:
@@ -209,11 +219,13 @@ class Composer:
             raise InputError(f"a pack's sounds have {SAMPLES} samples each")
 
 
-def _boxes(plan: _Plan) -> NDArray[np.int64]:
-    return np.array([(x, y, x + side, y + side) for _, _, x, y, side, _ in plan.tiles], np.int64).reshape(-1, 4)
+def boxes_of(plan: Plan, canvas: int) -> NDArray[np.int64]:
+    """What of each tile is within the picture."""
+    corners = [(x, y, x + side, y + side) for _, _, x, y, side, _ in plan.tiles]
+    return np.array(corners, np.int64).reshape(-1, 4).clip(0, canvas)
 
 
-def _square(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def centre_square(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """The centre square of a picture, resized."""
     from PIL import Image
 

@@ -12,8 +12,10 @@ from avcurriculum import audio
 from avcurriculum.network.model import AVNet
 from avcurriculum.scenes.composer import Composer
 from claimkit import run
+from claimkit.training import parallel
 
 CHUNK = 64
+ENDLESS = 2**31
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Pool:
     def __len__(self) -> int:
         return len(self.visual)
 
+    def draw(self, rng: np.random.Generator, number: int) -> tuple[Tensor, Tensor]:
+        """What a network reads of some different scenes (of this process's share of them)."""
+        chosen = parallel.share(torch.from_numpy(rng.choice(len(self), number, replace=False)))
+        return self.visual[chosen], self.audio[chosen]
+
     def take(self, index: Sequence[int] | NDArray[np.int64]) -> "Pool":
         """Some of the scenes."""
         chosen = [int(i) for i in index]
@@ -48,6 +55,27 @@ class Pool:
         classes = [self.classes[i] for i in chosen]
         visual, sound, mel = (x[chosen] for x in (self.visual, self.audio, self.mel))
         return Pool(visual, sound, mel, boxes, classes, silent, self.canvas)
+
+
+class Stream:
+    """Scenes that are composed when they are asked for, so that none comes twice; not for frozen backbones.
+
+    Args:
+        composer: Its log-mel front end must be the model's.
+    """
+
+    def __init__(self, composer: Composer) -> None:
+        self.composer = composer
+
+    def __len__(self) -> int:
+        """As many as there are seeds."""
+        return ENDLESS
+
+    def draw(self, rng: np.random.Generator, number: int) -> tuple[Tensor, Tensor]:
+        """Pictures and log-mel of scenes that follow each other from a random one on."""
+        start = int(rng.integers(ENDLESS - number))
+        batch = self.composer.batch(parallel.share(torch.arange(start, start + number)).tolist())
+        return batch.images, batch.features
 
 
 def fill(composer: Composer, scenes: int, model: AVNet, backbones: bool = False, start: int = 0) -> Pool:

@@ -14,7 +14,7 @@ from torch import Tensor
 from avcurriculum.network.backbones import read_tensors
 from avcurriculum.network.losses import LossName, batch_loss, matching
 from avcurriculum.network.model import Architecture, AVNet, build, minima
-from avcurriculum.scenes.pools import Pool
+from avcurriculum.scenes.pools import Pool, Stream
 from avcurriculum.training.augment import augment_pictures, augment_sounds
 from avcurriculum.training.curriculum import Curriculum
 from claimkit.errors import InputError
@@ -82,7 +82,7 @@ class Trainer:
 
     Args:
         model: On its device; on features where the pools hold features.
-        pools: Number of sources to scenes.
+        pools: Number of sources to scenes, held or composed anew at every step.
         curriculum: Stages.
         settings: Rates, batch, loss, seed of the order of the scenes.
         validate: Score of the model, larger is better; called every ``settings.validate_every`` steps and at the end.
@@ -95,7 +95,7 @@ class Trainer:
     def __init__(
         self,
         model: AVNet,
-        pools: Mapping[int, Pool],
+        pools: Mapping[int, Pool | Stream],
         curriculum: Curriculum,
         settings: Training,
         validate: Callable[[AVNet], float] | None = None,
@@ -174,14 +174,13 @@ class Trainer:
         s = self.settings
         k = int(sources[self.rng.integers(len(sources))])
         pool = self.pools[k]
-        chosen = parallel.share(torch.from_numpy(self.rng.choice(len(pool), s.batch, replace=False)))
         k_audio = k if k_audio is None else k_audio
         k_visual = k + self.model.architecture.background if k_visual is None else k_visual
         device = next(self.model.parameters()).device
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate() * lr_scale
-        pictures, sounds = pool.visual[chosen], pool.audio[chosen]
+        pictures, sounds = pool.draw(self.rng, s.batch)
         if s.augment and pictures.dtype == torch.uint8 and sounds.ndim == 3:
             pictures, sounds = augment_pictures(pictures, self.rng), augment_sounds(sounds, self.model.mel, self.rng)
         v = self.model.embed_image(pictures.to(device))
@@ -207,7 +206,7 @@ class Trainer:
 
 def train(
     model: AVNet,
-    pools: Mapping[int, Pool],
+    pools: Mapping[int, Pool | Stream],
     curriculum: Curriculum,
     settings: Training,
     validate: Callable[[AVNet], float] | None = None,
