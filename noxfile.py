@@ -21,6 +21,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["lint", "types", "records", "tests"]
 nox.options.error_on_missing_interpreters = True
 
+ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 PAPERS = sorted(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["claimkit"]["papers"])
 each_package = nox.parametrize("package", [nox.param(p, id=p) for p in PACKAGES])
 each_paper = nox.parametrize("paper", [nox.param(p, id=p) for p in PAPERS])
@@ -61,9 +62,11 @@ def with_house(package: str, *wanted: str) -> list[str]:
 
 
 def pytest(session: nox.Session, package: str, *options: str) -> None:
-    """Tests of the folder, and the doctests of what was installed."""
+    """Tests of the folder, and the doctests of what was installed: a file after the other on every core, a thread each."""
+    session.install("pytest-xdist[psutil]>=3.6")  # 3.6 with pytest 9
     tests = (FOLDERS[package] / "tests").as_posix()
-    session.run("pytest", tests, "--pyargs", package, *options, *session.posargs)
+    spread = () if session.posargs else ("-n", "logical", "--dist", "loadfile")  # who asks for one test wants to see it
+    session.run("pytest", tests, "--pyargs", package, *spread, *options, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session

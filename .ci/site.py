@@ -10,7 +10,8 @@ from pathlib import Path
 from latex2mathml.converter import convert
 from mkdocs.structure.files import File
 
-from claimkit import history, report, site
+from claimkit.records import history
+from claimkit.report import site, tables
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = sorted(p.parent.name for p in ROOT.glob("packages/*/pyproject.toml"))
@@ -37,7 +38,7 @@ def on_files(files, config):
     everything = []
     for p in PACKAGES:
         folder = ROOT / "packages" / p / "results"
-        records = report.gather(folder)
+        records = tables.gather(folder)
         everything += records
         files.append(File.generated(config, f"{p}/claims.md", content=site.claims_page(p, records, history.changed(folder))))
         for picture in sorted(f for f in folder.iterdir() if f.suffix in (".png", ".jpg", ".svg")):

@@ -79,7 +79,7 @@ def workspace(record, tmp_path, monkeypatch):
         claims = [r.claim, *(dataclasses.replace(r.claim, id=i) for i in ("M4", "M5"))]
         return [Experiment(c, {"small": Settings()}, judge, judge, judge) for c in claims]
 
-    monkeypatch.setattr("claimkit.checks.load_experiments", experiments)
+    monkeypatch.setattr("claimkit.records.checks.load_experiments", experiments)
     (tmp_path / "README.md").write_text("# Root\n<!-- scoreboard:begin -->\n<!-- scoreboard:end -->\nend\n")
     for name, kind in (("msgd", "reproduced"), ("delta", "not reproduced")):
         folder = tmp_path / "packages" / name

@@ -7,8 +7,9 @@ import subprocess
 
 import pytest
 
-from claimkit import checks, history, house, judging, sums
-from claimkit.claims import Record, Verdict
+from claimkit import house
+from claimkit.claims import Record, Verdict, sums
+from claimkit.records import checks, history, judging
 from claimkit.runner import reproduce
 
 

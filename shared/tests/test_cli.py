@@ -75,7 +75,7 @@ def test_smoke_says_that_it_means_nothing(toy, tmp_path, capsys):
 
 def test_list_shows_where_and_how_a_claim_was_measured(toy, tmp_path, capsys, monkeypatch):
     call("reproduce", "--out", str(tmp_path))
-    monkeypatch.setattr("claimkit.report.results_folder", lambda package: tmp_path)
+    monkeypatch.setattr("claimkit.report.tables.results_folder", lambda package: tmp_path)
     capsys.readouterr()
     call("list")
     out = capsys.readouterr().out

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from claimkit import imports
+from claimkit.runner import imports
 
 FILES = {
     "ours/__init__.py": "",

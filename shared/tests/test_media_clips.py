@@ -13,11 +13,11 @@ from av.sidedata.sidedata import Type
 from av.video.reformatter import Interpolation
 
 from claimkit.errors import InputError
-from claimkit.media import hdr
 from claimkit.media.clip import clip_info, read_frames, read_sound, sample_frames
+from claimkit.media.colour import hdr
+from claimkit.media.colour.video import VideoColour
 from claimkit.media.options import ClipOptions
 from claimkit.media.tracks import HEADER
-from claimkit.media.video_colour import VideoColour
 from claimkit.media.writing import LIBRARY, VideoWriter, rewrite_clip
 
 SCALER = {1: 1, 5: 5, 6: 5, 7: 7, 9: 9}
@@ -348,7 +348,7 @@ def test_the_curve_is_smooth_and_keeps_what_is_dark():
 
 @pytest.mark.parametrize("primaries, name", [(9, "BT.2020"), (12, "Display P3")])
 def test_wide_primaries_are_converted(tmp_path, primaries, name):
-    from claimkit.media import icc
+    from claimkit.media.colour import icc
 
     grey_and_warm = np.array([(128, 128, 128), (180, 90, 70), (90, 140, 100)], np.uint8)
     matrix = np.linalg.solve(icc.rgb_to_xyz(icc.PRIMARIES["sRGB"]), icc.rgb_to_xyz(icc.PRIMARIES[name]))

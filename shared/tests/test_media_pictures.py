@@ -15,9 +15,9 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from claimkit.errors import InputError
-from claimkit.media import icc
-from claimkit.media.colour import convert_array
-from claimkit.media.levels import to_bits
+from claimkit.media.colour import icc
+from claimkit.media.colour.profiles import convert_array
+from claimkit.media.depth.levels import to_bits
 from claimkit.media.picture import Picture, fitted_size, write_picture
 from claimkit.media.reading import read_picture
 

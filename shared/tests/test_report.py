@@ -5,11 +5,13 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from claimkit import history, house, report
+from claimkit import house
 from claimkit.claims import Claim, Record, Verdict
+from claimkit.claims.power import power
 from claimkit.errors import InputError
-from claimkit.page import write_page
-from claimkit.power import power
+from claimkit.records import history
+from claimkit.report import badges, tables
+from claimkit.report.page import write_page
 
 
 def exit_code(function, *args):
@@ -43,7 +45,7 @@ def test_a_badge_that_is_not_the_records_is_noticed(workspace, capsys):
 
 def test_seconds_of_a_shared_measurement_count_once(record):
     other = dataclasses.replace(record(id="M4"), code="m:g")
-    assert report.seconds_spent([record(), record(id="M5"), other]) == 4.0
+    assert tables.seconds_spent([record(), record(id="M5"), other]) == 4.0
 
 
 def test_the_main_claim_of_a_paper_stands_in_the_scoreboard(workspace):
@@ -96,7 +98,7 @@ def test_a_fresh_record_wins_over_the_recorded_one_at_equal_preset(record, works
 
 
 def test_pictures_come_from_their_own_package(workspace):
-    records = report.gather(workspace / "packages/msgd/results", workspace / "packages/delta/results")
+    records = tables.gather(workspace / "packages/msgd/results", workspace / "packages/delta/results")
     (workspace / "packages/delta/results/M3.small.png").write_bytes(b"other")
     write_page(records, [workspace / f"packages/{p}/results" for p in ("msgd", "delta")], workspace / "out")
     assert (workspace / "out/pictures/delta-M3.small.png").read_bytes() == b"other"
@@ -104,11 +106,11 @@ def test_pictures_come_from_their_own_package(workspace):
 
 
 def test_the_badge_follows_the_published_schema_and_its_svg_is_wellformed(record):
-    b = report.badge("msgd", [record(), record(kind="not reproduced", id="M4"), record(kind="not run", id="M5")])
+    b = badges.badge("msgd", [record(), record(kind="not reproduced", id="M4"), record(kind="not run", id="M5")])
     assert b == {"schemaVersion": 1, "label": "msgd", "message": "1 reproduced, 1 not, 1 not run", "color": "8a6d00"}
-    svg = ET.fromstring(report.badge_svg("a<b", "1 of 2", "b3261e"))
+    svg = ET.fromstring(badges.badge_svg("a<b", "1 of 2", "b3261e"))
     assert svg.tag.endswith("svg")
-    assert report.badge("msgd", [])["message"] == "not run"
+    assert badges.badge("msgd", [])["message"] == "not run"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ def test_the_badge_follows_the_published_schema_and_its_svg_is_wellformed(record
 )
 def test_the_colour_of_a_badge_goes_by_the_share_that_holds(record, kinds, color):
     records = [record(kind=kind, id=f"M{i}") for i, kind in enumerate(kinds)]
-    assert report.badge("msgd", records)["color"] == color
+    assert badges.badge("msgd", records)["color"] == color
 
 
 def test_a_criterion_that_changed_after_its_first_record_is_told_with_the_power(record, workspace):
@@ -133,7 +135,7 @@ def test_a_criterion_that_changed_after_its_first_record_is_told_with_the_power(
     dataclasses.replace(r, claim=claim).save(results)
     rows = ["M4\t00\taaa\t2026-01-01\tbbb\t2026-01-02", "M4\t11\tccc\t2026-01-03\tddd\t2026-01-04"]
     (results / history.NAME).write_text("\n".join(["claim\tdigest\tsince\tsince_date\trecorded\trecorded_date", *rows, ""]))
-    html = write_page(report.gather(results), [results], workspace / "out").read_text()
+    html = write_page(tables.gather(results), [results], workspace / "out").read_text()
     assert html.count("not the one under which the claim was first measured") == 1
     assert "wording 2 stood from 2026-01-03 (commit ccc), first record 2026-01-04." in html
     assert "asks about 0.5; sees 0.356 at small (n 64); spread 1, a pilot" in html
@@ -141,8 +143,8 @@ def test_a_criterion_that_changed_after_its_first_record_is_told_with_the_power(
 
 def test_where_small_and_full_disagree_both_are_shown(record):
     records = [record("small", "not reproduced"), record("full"), record("small", id="M4"), record("full", id="M4")]
-    assert [(a.preset, b.preset, a.claim.id) for a, b in report.disagreeing(records)] == [("full", "small", "M3")]
-    table = report.claims_table(records)
+    assert [(a.preset, b.preset, a.claim.id) for a, b in tables.disagreeing(records)] == [("full", "small", "M3")]
+    table = tables.claims_table(records)
     assert "**reproduced** (at small: not reproduced)" in table and table.count("(at small") == 1
-    assert "small and full (they disagree on M3)" not in report.scoreboard(records, {}), "full alone is shown"
-    assert "full (they disagree on M3), to 2026-01-01" in report.scoreboard(records, {})
+    assert "small and full (they disagree on M3)" not in tables.scoreboard(records, {}), "full alone is shown"
+    assert "full (they disagree on M3), to 2026-01-01" in tables.scoreboard(records, {})

@@ -31,7 +31,7 @@ def test_threads_are_limited_and_given_back(monkeypatch):
     threads = [4]
     fake = types.SimpleNamespace(get_num_threads=lambda: threads[-1], set_num_threads=threads.append)
     monkeypatch.setitem(sys.modules, "torch", fake)
-    monkeypatch.setattr("claimkit.seeding._own_threads", {})
+    monkeypatch.setattr("claimkit.run.seeding._own_threads", {})
     run.limit_threads(1)
     run.limit_threads(None)
     assert threads == [4, 1, 4]

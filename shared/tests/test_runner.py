@@ -10,10 +10,11 @@ import joblib
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
-from claimkit import house, judging, runner
+from claimkit import house, runner
 from claimkit.claims import Verdict, load_records
+from claimkit.claims.power import power
 from claimkit.errors import InputError
-from claimkit.power import power
+from claimkit.records import judging
 from claimkit.run import require
 from claimkit.runner import reproduce
 
@@ -49,8 +50,8 @@ def test_a_claim_is_measured_where_nothing_can_draw(toy, tmp_path, monkeypatch):
     def draw(values, path):
         require("no_such_module", "Pictures", "toy[plots]")
 
-    whole = runner.load_experiments
-    monkeypatch.setattr(runner, "load_experiments", lambda p: [dataclasses.replace(e, draw=draw) for e in whole(p)])
+    whole = runner.seeds.load_experiments
+    monkeypatch.setattr(runner.seeds, "load_experiments", lambda p: [dataclasses.replace(e, draw=draw) for e in whole(p)])
     record = run(tmp_path / "out", "T1")["T1"].record
     assert record.verdict.kind == "reproduced" and record.picture is None
     assert [p.name for p in (tmp_path / "out").glob("T1.*")] == ["T1.small.json"]
@@ -93,17 +94,17 @@ def test_seeds_of_one_thread_share_the_cores_and_timed_ones_run_alone(toy, tmp_p
     run(tmp_path / "out", "T1", preset="paper")
     assert os.getpid() not in pids()
     toy.write_text("")
-    whole = runner.load_experiments("toypaper")
+    whole = runner.seeds.load_experiments("toypaper")
     timed = {"paper": dataclasses.replace(whole[0].presets["paper"], timed=True)}
-    monkeypatch.setattr(runner, "load_experiments", lambda p: [dataclasses.replace(whole[0], presets=timed)])
+    monkeypatch.setattr(runner.seeds, "load_experiments", lambda p: [dataclasses.replace(whole[0], presets=timed)])
     run(tmp_path / "out", "T1", preset="paper")
     assert pids() == {os.getpid()}
 
 
 def test_claims_with_the_same_measurement_share_it(toy, tmp_path, monkeypatch):
-    one = runner.load_experiments("toypaper")[0]
+    one = runner.seeds.load_experiments("toypaper")[0]
     other = dataclasses.replace(one, claim=dataclasses.replace(one.claim, id="T3"))
-    monkeypatch.setattr(runner, "load_experiments", lambda p: [one, other])
+    monkeypatch.setattr(runner.seeds, "load_experiments", lambda p: [one, other])
     outcomes = run(tmp_path / "out")
     assert len(seeds_run(toy)) == 4
     assert outcomes["T1"].record.evidence.seeds == outcomes["T3"].record.evidence.seeds
@@ -186,7 +187,8 @@ def test_other_data_is_measured_and_the_same_is_not(toy, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "function"),
-    [("claimkit.imports.libraries", lambda m: {"numpy": "9"}), ("claimkit.imports.code_digest", lambda m: "other"),
+    [("claimkit.runner.imports.libraries", lambda m: {"numpy": "9"}),
+     ("claimkit.runner.imports.code_digest", lambda m: "other"),
      ("claimkit.run.environment", lambda p, d="cpu": {"device": "another GPU", "python": "3.11.7"}),
      ("claimkit.run.environment", lambda p, d="cpu": {"device": "cpu", "python": "3.99.7"})],
 )  # fmt: skip
@@ -205,17 +207,17 @@ def test_values_that_were_changed_by_hand_are_not_taken_up(toy, tmp_path):
 
 def test_what_is_taken_up_is_judged_by_the_code_of_today(toy, tmp_path, monkeypatch):
     run(tmp_path / "out", "T2")
-    whole = runner.load_experiments
+    whole = runner.seeds.load_experiments
     judge = {"judge": lambda values: Verdict("not reproduced", "No more.")}
-    monkeypatch.setattr(runner, "load_experiments", lambda p: [dataclasses.replace(e, **judge) for e in whole(p)])
+    monkeypatch.setattr(runner.seeds, "load_experiments", lambda p: [dataclasses.replace(e, **judge) for e in whole(p)])
     again = run(tmp_path / "out", "T2")["T2"]
     assert again.reused and load_records(tmp_path / "out")[0].verdict.reason == "No more."
 
 
 def test_a_record_says_everything_about_where_it_was_measured(toy, tmp_path, monkeypatch):
-    whole = runner.load_experiments
+    whole = runner.seeds.load_experiments
     noisy = {"unseeded": "the noise of encryption"}
-    monkeypatch.setattr(runner, "load_experiments", lambda p: [dataclasses.replace(e, **noisy) for e in whole(p)])
+    monkeypatch.setattr(runner.seeds, "load_experiments", lambda p: [dataclasses.replace(e, **noisy) for e in whole(p)])
     monkeypatch.setattr("claimkit.run.commit", lambda folder: "abc+")
     monkeypatch.setattr("claimkit.run.changes", lambda folder: "-old\n+new\n")
     record = run(tmp_path / "out", "T1")["T1"].record
@@ -228,9 +230,9 @@ def test_a_record_says_everything_about_where_it_was_measured(toy, tmp_path, mon
 @pytest.mark.parametrize(("seeds", "kind"), [(None, "reproduced"), (3, "not run"), (8, "reproduced")])
 def test_a_claim_that_cannot_see_its_effect_is_not_run(toy, tmp_path, monkeypatch, seeds, kind):
     """Spread 1: four seeds see 2.19 (two-sided 5 %, 80 %), three 3.26, and 3 is asked."""
-    one = runner.load_experiments("toypaper")[0]
+    one = runner.seeds.load_experiments("toypaper")[0]
     claim = dataclasses.replace(one.claim, power=power(3.0, 1.0, {"small": 4}, "4 seeds"))
-    monkeypatch.setattr(runner, "load_experiments", lambda p: [dataclasses.replace(one, claim=claim)])
+    monkeypatch.setattr(runner.seeds, "load_experiments", lambda p: [dataclasses.replace(one, claim=claim)])
     record = run(tmp_path / "out", "T1", seeds=seeds)["T1"].record
     assert record.verdict.kind == kind
     if kind == "not run":

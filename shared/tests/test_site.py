@@ -3,8 +3,8 @@
 import dataclasses
 
 from claimkit.claims import Verdict
-from claimkit.history import Criterion
-from claimkit.site import claims_page, not_reproduced, plain
+from claimkit.records.history import Criterion
+from claimkit.report.site import claims_page, not_reproduced, plain
 
 
 def test_a_claims_page_says_what_the_record_says(record):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from claimkit import cli, house, testing, verify
+from claimkit import cli, house, testing
 from claimkit.experiment import Experiment, Settings
+from claimkit.records import verify
 from claimkit.runner import reproduce
 
 call = partial(testing.call, partial(cli.main, "toypaper", "A toy.", {}, ""))
@@ -19,7 +20,7 @@ def recorded(toy, tmp_path, monkeypatch):
     """T1 and T2 as they are recorded."""
     folder = tmp_path / "recorded"
     list(reproduce("toypaper", ["T1", "T2"], out=folder))
-    monkeypatch.setattr("claimkit.report.results_folder", lambda package: folder)
+    monkeypatch.setattr("claimkit.report.tables.results_folder", lambda package: folder)
     monkeypatch.chdir(tmp_path)
     return folder
 
@@ -41,15 +42,15 @@ def test_what_holds_ends_with_0_and_a_line_a_claim(recorded, capsys):
 
 
 def test_a_lost_verdict_ends_with_3(recorded, capsys, monkeypatch):
-    import claimkit.runner
+    import claimkit.runner.seeds
 
-    whole = claimkit.runner.load_experiments
+    whole = claimkit.runner.seeds.load_experiments
 
     def measure(settings, job):
         return {"x": [-1.0] * 10}
 
     monkeypatch.setattr(
-        claimkit.runner, "load_experiments", lambda p: [dataclasses.replace(e, measure=measure) for e in whole(p)]
+        claimkit.runner.seeds, "load_experiments", lambda p: [dataclasses.replace(e, measure=measure) for e in whole(p)]
     )
     assert call("reproduce", "T1") == 3
     assert beside(capsys) == [

@@ -8,8 +8,8 @@ from PIL import Image, ImageCms
 
 from claimkit.errors import InputError
 from claimkit.media import reading
-from claimkit.media.icc import adobe_rgb
-from claimkit.web import Desk, Painter
+from claimkit.media.colour.icc import adobe_rgb
+from claimkit.style.web import Desk, Painter
 
 torch = pytest.importorskip("torch")
 WORDS = ("add",)

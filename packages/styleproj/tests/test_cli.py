@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from claimkit import testing
-from claimkit.media import icc
 from claimkit.media.clip import read_frames
+from claimkit.media.colour.profiles import icc
 from claimkit.media.reading import read_picture
 from claimkit.media.writing import VideoWriter
 from claimkit.style.images import read_image, to_uint8, write_image

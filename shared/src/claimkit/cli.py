@@ -148,9 +148,9 @@ def fail(sentence: str, prog: str) -> NoReturn:
 
 def _reproduce(package: str, claim: Sequence[str], preset: Preset, seeds: int | None, out: Path, *rest: Any) -> int:
     """Run, print a line a claim, then each beside its record, and return the exit code."""
-    from claimkit import verify
     from claimkit.experiment import load_experiments
-    from claimkit.report import results_folder
+    from claimkit.records import verify
+    from claimkit.report.tables import results_folder
     from claimkit.runner import reproduce
 
     device, jobs, data, fresh = rest
@@ -185,7 +185,7 @@ def _reproduce(package: str, claim: Sequence[str], preset: Preset, seeds: int | 
 
 def _list(package: str) -> None:
     from claimkit.experiment import load_experiments
-    from claimkit.report import results_folder
+    from claimkit.report.tables import results_folder
     from claimkit.run import machine
 
     folder = results_folder(package)

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import tyro
 
-from claimkit import bench, checks, history, report, run, sums
-from claimkit.claims import Record
+from claimkit import bench, run
+from claimkit.claims import Record, sums
 from claimkit.cli import run_verbs
 from claimkit.errors import InputError
 from claimkit.experiment import load_experiments
 from claimkit.files import write_atomic
-from claimkit.judging import judge_again
-from claimkit.verify import LOST, compare, table
+from claimkit.records import checks, history
+from claimkit.records.judging import judge_again
+from claimkit.records.verify import LOST, compare, table
+from claimkit.report import badges, tables
 
 DESCRIPTION = "Turn recorded results into README tables, badges and the report page."
 
@@ -36,18 +38,18 @@ def readme(root: Path = Path(), check: bool = False) -> None:
     stale = []
     for folder in packages:
         mine = [r for r in records if r.package == folder.name]
-        blocks = {"claims": report.claims_table(mine), "badges": report.badge_links(folder.name, mine, "../../badges")}
+        blocks = {"claims": tables.claims_table(mine), "badges": badges.badge_links(folder.name, mine, "../../badges")}
         if (benchmarks := folder / "results" / "benchmarks").is_dir():
             blocks["benchmarks"] = bench.table(benchmarks)
         text = (folder / "README.md").read_text(encoding="utf-8")
         for name, content in blocks.items():
             shown = name != "badges" or "<!-- badges:begin -->" in text
-            if shown and report.update_block(folder / "README.md", name, content, check):
+            if shown and tables.update_block(folder / "README.md", name, content, check):
                 stale.append(folder / "README.md")
-    board = report.scoreboard(records, papers(root), lambda p: f"[{p}](packages/{p})")
-    if report.update_block(root / "README.md", "scoreboard", board, check):
+    board = tables.scoreboard(records, papers(root), lambda p: f"[{p}](packages/{p})")
+    if tables.update_block(root / "README.md", "scoreboard", board, check):
         stale.append(root / "README.md")
-    for name, content in report.badges(records).items():
+    for name, content in badges.badges(records).items():
         path = root / "badges" / name
         if not path.is_file() or path.read_text(encoding="utf-8") != content:
             stale.append(path)
@@ -61,7 +63,7 @@ def readme(root: Path = Path(), check: bool = False) -> None:
 def _noted(package: Path) -> list[str]:
     """Note the sums of records that have none, and where their criteria first stood; the files that changed by it."""
     folder = package / "results"
-    claims = {r.claim.id: r.claim for r in report.gather(folder)}
+    claims = {r.claim.id: r.claim for r in tables.gather(folder)}
     done = {
         sums.NAME: sums.complete(folder, checks.files(folder)),
         history.NAME: history.write(package, list(claims.values())),
@@ -79,17 +81,17 @@ def page(root: Path = Path(), fresh: Path = Path("report/results"), out: Path = 
         link: Address under which the repository's files are shown, such as https://HOST/OWNER/NAME/blob/main; the files
             on this disk when not given.
     """
-    from claimkit.page import write_page
+    from claimkit.report.page import write_page
 
     packages = _packages(root)
     new = [fresh / p.name for p in packages]
-    records = [*_recorded(packages), *report.gather(*new)]
+    records = [*_recorded(packages), *tables.gather(*new)]
     base = link.rstrip("/") or Path(os.path.relpath(root, out)).as_posix()
     made = " ".join(filter(None, (datetime.date.today().isoformat(), f"commit {at}" if (at := run.commit(root)) else "")))
     path = write_page(records, [*(p / "results" for p in packages), *new], out, papers(root), base, made)
-    for name, content in report.badges(records).items():
+    for name, content in badges.badges(records).items():
         write_atomic(out / "badges" / name, content)
-    print(report.scoreboard(records, papers(root)))
+    print(tables.scoreboard(records, papers(root)))
     print(f"\n{path}")
 
 
@@ -111,11 +113,11 @@ def verify(
         raise InputError(f"{root.resolve()} has no package {min(unknown)!r}")
     found = []
     for p in folders:
-        new = report.gather(fresh / p.name)
+        new = tables.gather(fresh / p.name)
         if not new:
             raise InputError(f'{fresh / p.name} holds no records: measure with nox -s "reproduce({p.name})"')
         presets = {r.preset for r in new if r.preset}
-        old = [r for r in report.gather(p / "results") if r.preset in presets]
+        old = [r for r in tables.gather(p / "results") if r.preset in presets]
         experiments = {e.claim.id: e for e in load_experiments(p.name)} if find_spec(p.name) else {}
         found += compare(old, new, experiments)
     print(table(found))
@@ -159,7 +161,7 @@ def _packages(root: Path) -> list[Path]:
 
 
 def _recorded(packages: Sequence[Path]) -> list[Record]:
-    return report.gather(*(p / "results" for p in packages))
+    return tables.gather(*(p / "results" for p in packages))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

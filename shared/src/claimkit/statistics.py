@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from claimkit.claims import Estimate
+from claimkit.claims.power import power as power
+from claimkit.claims.power import smallest_effect as smallest_effect
 from claimkit.errors import InputError
-from claimkit.power import power as power
-from claimkit.power import smallest_effect as smallest_effect
 
 CONFIDENCE = 0.95
 RESAMPLES = 9_999

@@ -17,7 +17,7 @@ from claimkit.media.options import ClipOptions, PictureOptions
 from claimkit.media.picture import Picture, write_picture
 from claimkit.media.policy import check_results
 from claimkit.media.reading import read_picture
-from claimkit.web import page, serve
+from claimkit.style.web import page, serve
 from photonet.app import plots
 from photonet.app.batch import LOOKS, Batch, Options, prepare
 from photonet.app.page import painter

@@ -14,7 +14,7 @@ from claimkit.media.options import ClipOptions
 from claimkit.media.policy import check_results
 from claimkit.media.reading import read_picture
 from claimkit.style.images import write_image
-from claimkit.web import page, serve
+from claimkit.style.web import page, serve
 from styleproj.operator import kernels
 from styleproj.operator.baselines import adain_reference, efdm
 from styleproj.operator.projection import project

@@ -10,7 +10,7 @@ import numpy as np
 from claimkit import run
 from claimkit.errors import InputError
 from claimkit.media.clip import Frame, clip_info, read_frames
-from claimkit.media.levels import to_bits
+from claimkit.media.depth.levels import to_bits
 from claimkit.media.options import ClipOptions
 from claimkit.media.picture import Picture, write_picture
 from claimkit.media.policy import check_results, list_pictures

@@ -12,10 +12,10 @@ from PIL import Image
 
 from claimkit.errors import InputError
 from claimkit.files import atomic_path
-from claimkit.media import deep
-from claimkit.media.colour import is_srgb
-from claimkit.media.icc import srgb
-from claimkit.media.levels import like, resized, to_bits, unit
+from claimkit.media.colour.icc import srgb
+from claimkit.media.colour.profiles import is_srgb
+from claimkit.media.depth import files as deep
+from claimkit.media.depth.levels import like, resized, to_bits, unit
 from claimkit.media.metadata import Metadata
 from claimkit.media.policy import PLUGGED, has_plugin, missing
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from claimkit.errors import InputError
-from claimkit.media import deep
-from claimkit.media.colour import ProfileError, convert_array, convert_image, is_srgb, kind
-from claimkit.media.icc import D65, PRIMARIES, adobe_rgb, matrix_profile, srgb
+from claimkit.media.colour.icc import D65, PRIMARIES, adobe_rgb, matrix_profile, srgb
+from claimkit.media.colour.profiles import ProfileError, convert_array, convert_image, is_srgb, kind
+from claimkit.media.depth import files as deep
 from claimkit.media.metadata import Metadata, read_metadata
 from claimkit.media.picture import Picture, fitted_size
 from claimkit.media.policy import PICTURES, RAW, has_plugin, missing, raw

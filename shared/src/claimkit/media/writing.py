@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from claimkit import run
 from claimkit.errors import InputError
 from claimkit.files import atomic_path
-from claimkit.media.clip import Frame, Reader, clip_info, open_clip
+from claimkit.media.clip import clip_info
+from claimkit.media.colour.video import VideoColour, from_rgb, written
 from claimkit.media.options import ClipOptions
 from claimkit.media.policy import check_results
+from claimkit.media.stream import Frame, Reader, open_clip
 from claimkit.media.tracks import SOUND, connect
-from claimkit.media.video_colour import VideoColour, from_rgb, written
 
 LIBRARY = {
     "h264": "libx264",

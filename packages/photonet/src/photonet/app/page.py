@@ -7,7 +7,7 @@ from typing import Any, get_args
 from torch import Tensor
 
 from claimkit.media.picture import Picture
-from claimkit.web import Painter, Words
+from claimkit.style.web import Painter, Words
 from photonet.cli import Methods, Transforms
 from photonet.stylizer import METHOD, PhotoStylizer
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from claimkit.media.icc import Curve, read_grey, read_matrix, srgb, srgb_encode
+from claimkit.media.colour.icc import Curve, read_grey, read_matrix, srgb, srgb_encode
 
 BAND = 1 << 20
 """Pixels that are converted at a time: what bounds the memory."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from claimkit.media.icc import D65, PRIMARIES, rgb_to_xyz, srgb_encode
+from claimkit.media.colour.icc import D65, PRIMARIES, rgb_to_xyz, srgb_encode
 
 PQ, HLG = 16, 18
 """Codes of the two transfer functions (ITU-T H.273, table 3)."""

@@ -5,11 +5,11 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-from claimkit import history, sums
-from claimkit.claims import Estimate, Record, load_records
+from claimkit.claims import Estimate, Record, load_records, sums
 from claimkit.experiment import Experiment, load_experiments
 from claimkit.files import sha256
-from claimkit.judging import sealed
+from claimkit.records import history
+from claimkit.records.judging import sealed
 
 
 def check(package: Path) -> Iterator[str]:

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from claimkit import imports, run
+from claimkit import run
 from claimkit.assets import Assets
 from claimkit.claims import Evidence, Preset, Record, SeedResult, Verdict
+from claimkit.claims.power import power
 from claimkit.errors import InputError
 from claimkit.experiment import Experiment, package_folder
 from claimkit.files import sha256, write_atomic
-from claimkit.judging import judge, sealed
-from claimkit.power import power
+from claimkit.records.judging import judge, sealed
+from claimkit.runner import imports
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Plan:
         used = [environment[k] for k in ("device", "processor", "cores") if k == "device" or self.settings.timed]
         python = ".".join(str(environment["python"]).split(".")[:2])
         module = self.experiment.measure.__module__
-        code = [imports.code_digest(m) for m in (module, "claimkit.seeding")]
+        code = [imports.code_digest(m) for m in (module, "claimkit.run.seeding")]
         text = json.dumps([config, self.device, used, python, code, imports.libraries(module)], default=str)
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         if not self.fresh:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from claimkit.claims import VERDICTS, Record, VerdictKind, best
-from claimkit.history import Criterion
-from claimkit.report import disagreeing, tally
+from claimkit.records.history import Criterion
+from claimkit.report.tables import disagreeing, tally
 from claimkit.run import machine
 
 

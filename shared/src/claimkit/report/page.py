@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from claimkit import history
+from claimkit.records import history
 from claimkit.claims import VERDICTS, Record, best
 from claimkit.files import write_atomic
-from claimkit.report import COLOURS, tally
+from claimkit.report.badges import COLOURS
+from claimkit.report.tables import tally
 from claimkit.run import machine
 
 
@@ -44,7 +45,7 @@ def write_page(
     for r in records:
         if id(r) not in key and r.preset not in (None, "smoke"):
             others.setdefault((r.package, r.claim.id), []).append(r)
-    template = importlib.resources.files("claimkit").joinpath("page.html.j2").read_text(encoding="utf-8")
+    template = importlib.resources.files("claimkit.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
     html = page.render(
         records=chosen,

@@ -18,7 +18,7 @@ from claimkit.assets import Assets
 from claimkit.claims import PRESETS, Preset, SeedResult
 from claimkit.errors import InputError, NotAvailableError
 from claimkit.experiment import Job, load_experiments
-from claimkit.plan import Failure, Outcome, Plan
+from claimkit.runner.plan import Failure, Outcome, Plan
 
 
 def reproduce(

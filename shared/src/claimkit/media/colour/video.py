@@ -10,8 +10,8 @@ from av.sidedata.sidedata import Type
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
-from claimkit.media.hdr import HLG, PEAK, PQ, tone_map
-from claimkit.media.icc import D65, PRIMARIES, rgb_to_xyz, srgb_decode, srgb_encode
+from claimkit.media.colour.hdr import HLG, PEAK, PQ, tone_map
+from claimkit.media.colour.icc import D65, PRIMARIES, rgb_to_xyz, srgb_decode, srgb_encode
 from claimkit.media.options import Hdr
 
 LIMITED, FULL, UNSAID = 1, 2, 2

@@ -1,95 +1,22 @@
-"""Claims, evidence and verdicts: what a paper says, what was measured, and what follows from it.
+"""A claim measured once: what every seed gave, on what, at what cost, and the verdict; JSON in and JSON out.
 
-A :class:`Record` is one claim measured once. It is JSON in and JSON out, and its schema has a version.
+The schema of the JSON has a version.
 """
 
 import dataclasses
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
-from claimkit import sums
+from claimkit.claims import sums
+from claimkit.claims.claim import Claim, Estimate, Preset, Values, Verdict
+from claimkit.claims.power import Power
 from claimkit.errors import InputError
 from claimkit.files import text_digest, write_atomic
-from claimkit.power import Power as Power
 
 SCHEMA = 1
-
-Preset = Literal["smoke", "small", "full", "paper"]
-PRESETS: tuple[Preset, ...] = get_args(Preset)
-VerdictKind = Literal["reproduced", "direction reproduced", "not reproduced", "not run"]
-VERDICTS: tuple[VerdictKind, ...] = get_args(VerdictKind)
-
-Values = Mapping[str, Any]
-"""What one seed measured, JSON as it stands: names to numbers, text, lists or objects of these."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """One sentence of a paper, and what will count as reproducing it; written before the run, never tuned after it.
-
-    Attributes:
-        id: Short and unique in the package, such as ``"M3"``.
-        title: A few words for tables.
-        paper: arXiv identifier.
-        where: Where the paper says it (section, theorem), or "derived" for a consequence that we state.
-        statement: The claim in one sentence.
-        reported: What the paper reports, or "not available" where we could not read it.
-        criterion: What must be measured for *reproduced*.
-        tolerance: Why the criterion is as wide as it is.
-        power: Smallest effect that is seen at each preset; a preset that sees too little is *not run*, with this reason.
-    """
-
-    id: str
-    title: str
-    paper: str
-    where: str
-    statement: str
-    criterion: str
-    tolerance: str
-    reported: str = "not available"
-    power: Power | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a claim with an empty field."""
-        if empty := [k for k, v in vars(self).items() if isinstance(v, str) and not v.strip()]:
-            raise InputError(f"claim {self.id!r} has an empty {empty[0]!r}: every field of a claim is required text")
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A measured number with its interval, ``Estimate("slope", 1.02, 0.99, 1.05)``; no interval where it is exact."""
-
-    name: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    unit: str = ""
-
-    def __str__(self) -> str:
-        """``slope 1.02 [0.99, 1.05]``."""
-        interval = "" if self.low is None or self.high is None else f" [{self.low:.3g}, {self.high:.3g}]"
-        unit = f" {self.unit}" if self.unit else ""
-        return f"{self.name} {self.value:.3g}{interval}{unit}"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One of exactly four kinds, with a one-sentence reason and the number it rests on."""
-
-    kind: VerdictKind
-    reason: str
-    effect: Estimate | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a fifth kind, or a verdict without a reason."""
-        if self.kind not in VERDICTS:
-            raise InputError(f"verdict {self.kind!r} is none of {', '.join(VERDICTS)}")
-        if not self.reason.strip():
-            raise InputError(f"a verdict ({self.kind}) needs a reason of one sentence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,44 +177,6 @@ class Record:
             absent.unlink(missing_ok=True)
         sums.renew(folder, path.name, absent.name, *([self.picture] if self.picture else []))
         return path
-
-
-def load_records(folder: Path) -> list[Record]:
-    """All records of a folder, in the natural order of their claims (M2 before M10).
-
-    Raises:
-        InputError: A file is not a record; the sentence names it.
-    """
-    records = []
-    for path in folder.glob("*.json"):
-        try:
-            records.append(Record.from_json(path.read_text(encoding="utf-8")))
-        except InputError as e:
-            raise InputError(f"{path}: {e}") from e
-    return sorted(records, key=lambda r: (natural(r.claim.id), PRESETS.index(r.preset) if r.preset else -1))
-
-
-def best(records: Iterable[Record]) -> list[Record]:
-    """One record a claim: the highest preset that was run, of equal ones the later in the list; never a smoke run."""
-    chosen: dict[tuple[str, str], Record] = {}
-    for r in records:
-        key = (r.package, r.claim.id)
-        if r.preset != "smoke" and (key not in chosen or _rank(r) >= _rank(chosen[key])):
-            chosen[key] = r
-    return sorted(chosen.values(), key=lambda r: (r.package, natural(r.claim.id)))
-
-
-def natural(text: str) -> tuple[tuple[int, str | int], ...]:
-    """Sort key in which numbers count as numbers.
-
-    >>> sorted(["M10", "M2"], key=natural)
-    ['M2', 'M10']
-    """
-    return tuple((0, int(t)) if t.isdigit() else (1, t) for t in re.split(r"(\d+)", text))
-
-
-def _rank(record: Record) -> int:
-    return PRESETS.index(record.preset) + 1 if record.preset else 0
 
 
 def _dumps(value: Any, indent: int = 0) -> str:

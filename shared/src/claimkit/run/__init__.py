@@ -14,8 +14,8 @@ from typing import TypeVar
 import psutil
 
 from claimkit.errors import InputError, MissingPackageError
-from claimkit.seeding import limit_threads as limit_threads
-from claimkit.seeding import seed_everything as seed_everything
+from claimkit.run.seeding import limit_threads as limit_threads
+from claimkit.run.seeding import seed_everything as seed_everything
 
 T = TypeVar("T")
 CODE = (":(top)", ":(top,exclude,glob)**/results/**", ":(top,exclude,glob)**/*.md")
