@@ -1,7 +1,7 @@
 """Every automated job of the house, one session each. Packages are found in packages/: a new one needs no edit here.
 
 ``nox -s reproduce`` runs the session for all packages, ``nox -s "reproduce(msgd)"`` for one. What follows ``--`` goes to the
-command that the session runs: ``nox -s "reproduce(msgd)" -- M4 --jobs 2``.
+command that the session runs: ``nox -s "reproduce(msgd)" -- M4 --workers 2``.
 """
 
 import re
