@@ -259,7 +259,7 @@ def test_data_that_is_missing_is_a_reason_and_data_that_is_there_is_recorded(toy
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [({"only": ("T9",)}, "has no claim 'T9'"), ({"seeds": 0}, "--seeds 0"), ({"jobs": 0}, "--jobs 0"),
+    [({"only": ("T9",)}, "has no claim 'T9'"), ({"seeds": 0}, "--seeds 0"), ({"jobs": 0}, "--workers 0"),
      ({"preset": "tiny"}, "none of smoke"), ({"data": Path("nowhere")}, "does not exist")],
 )  # fmt: skip
 def test_bad_input_runs_nothing(toy, tmp_path, options, sentence):

@@ -18,6 +18,8 @@ from claimkit.claims import Claim, Preset, VerdictKind, best, load_records
 from claimkit.errors import InputError
 
 Verb = Callable[..., None]
+RENAMED = {"--jobs": "--workers"}
+"""Former names of options that all packages have."""
 MARKS: dict[VerdictKind, str] = {"reproduced": "✔", "direction reproduced": "↗", "not reproduced": "✘", "not run": "–"}
 
 
@@ -37,7 +39,7 @@ def main(
         verbs: Names to functions; a function's docstring is its help and its annotated parameters are its options.
         citation: BibTeX of the papers.
         argv: Arguments, by default the process's.
-        renamed: Options' former names to those of now; a former one is taken, with a notice.
+        renamed: Former names of options and verbs to those of now; for one version a former one is taken, with a notice.
 
     Exits 2 with one sentence on bad input, 1 when a claim's code broke, 3 when a recorded verdict was lost, 130 when
     interrupted.
@@ -57,7 +59,7 @@ def main(
         seeds: int | None = None,
         out: Path | None = None,
         device: str = "auto",
-        jobs: int | None = None,
+        workers: int | None = None,
         data: Path | None = None,
         fresh: bool = False,
         paper: str | None = None,
@@ -73,7 +75,7 @@ def main(
             seeds: Number of seeds instead of the preset's.
             out: Folder of the records; reproduced/PACKAGE when not given.
             device: auto, cpu, cuda, cuda:N or mps.
-            jobs: Processes to run seeds in; -1 is one a core. When not given, seeds of one thread share the cores and
+            workers: Processes to run seeds in; -1 is one a core. When not given, seeds of one thread share the cores and
                 whatever is timed runs alone.
             data: Folder of data sets and weights; CLAIMKIT_DATA when not given.
             fresh: Measure again what is already measured.
@@ -84,18 +86,19 @@ def main(
 
             claim = claims_of(package, paper, claim)
         folder = out if out is not None else Path("reproduced") / package
-        sys.exit(_reproduce(package, claim, preset, seeds, folder, device, jobs, data, fresh))
+        sys.exit(_reproduce(package, claim, preset, seeds, folder, device, workers, data, fresh))
 
-    given = _in_new_words(sys.argv[1:] if argv is None else argv, renamed or {}, package)
+    given = _in_new_words(sys.argv[1:] if argv is None else argv, {**RENAMED, **(renamed or {})}, package)
     run_verbs({**verbs, "reproduce": reproduce, "list": list_, "cite": cite}, package, description, given)
 
 
 def _in_new_words(argv: Sequence[str], renamed: Mapping[str, str], prog: str) -> list[str]:
-    """Arguments with options that were renamed under their names of now; a notice for each."""
+    """Arguments with verbs and options that were renamed under their names of now; a notice for each."""
     out = []
-    for argument in argv:
-        name, equals, value = argument.partition("=")
-        now = renamed.get(name.replace("_", "-"), name)
+    for place, argument in enumerate(argv):
+        name, equals, value = argument.partition("=") if argument.startswith("--") else (argument, "", "")
+        known = place == 0 or name.startswith("--")  # a verb, or an option; a file may be called as a verb was
+        now = renamed.get(name.replace("_", "-") if name.startswith("--") else name, name) if known else name
         if now != name:
             print(f"{prog}: {name} is called {now} now", file=sys.stderr)
         out.append(now + equals + value)

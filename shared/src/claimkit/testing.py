@@ -6,11 +6,12 @@ process. A block that costs too much says why in a comment before it, ``<!-- not
 
 import contextlib
 import io
+import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,11 +103,28 @@ def run_page(page: Path, package: str, main: Main) -> dict[str, Any]:
     return names
 
 
+def help_of(main: Main, *verb: str) -> str:
+    """What ``--help`` prints of a command line, or of one of its verbs, without colours and in one width."""
+    with contextlib.redirect_stdout(io.StringIO()) as shown, _columns("200"):
+        call(main, *verb, "--help")
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.getvalue())
+
+
+@contextlib.contextmanager
+def _columns(number: str) -> Iterator[None]:
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = number
+    try:
+        yield
+    finally:
+        del os.environ["COLUMNS"]
+        if before is not None:
+            os.environ["COLUMNS"] = before
+
+
 def _exists(package: str, words: Sequence[str], main: Main, where: str) -> None:
     verb = [w for w in words[:2] if not w.startswith("-")]
-    with contextlib.redirect_stdout(io.StringIO()) as shown:
-        call(main, *verb, "--help")
-    text = re.sub(r"\x1b\[[0-9;]*m", "", shown.getvalue())
+    text = help_of(main, *verb)
     assert f"{package} {' '.join(verb[:1])}" in text.partition("\n")[0], f"{where}: no verb {verb[0]}"
     options = {w.partition("=")[0] for w in words if w.startswith("--")}
     known = set(re.findall(r"--[\w.-]+", text)) | {"--help", "--version"}

@@ -51,8 +51,8 @@ def reproduce(
     """
     if preset not in PRESETS:
         raise InputError(f"preset {preset!r} is none of {', '.join(PRESETS)}")
-    for name, number in (("seeds", seeds), ("jobs", jobs)):
-        if number is not None and number < 1 and not (name == "jobs" and number == -1):
+    for name, number in (("seeds", seeds), ("workers", jobs)):
+        if number is not None and number < 1 and not (name == "workers" and number == -1):
             raise InputError(f"--{name} {number} is not a positive number")
     experiments = load_experiments(package)
     known = [e.claim.id for e in experiments]
