@@ -21,7 +21,7 @@ from securegbm.state.store import dump_json, write_atomically
 from securegbm.tables.binning import BinConfig
 from securegbm.tables.table import Table
 from securegbm.trees.growth import GrowthConfig
-from securegbm.trees.search import SplitRules
+from securegbm.trees.rules import SplitRules
 from securegbm.wire.messages import peek
 from securegbm.wire.network import NetworkChannel, Server
 

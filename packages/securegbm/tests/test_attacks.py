@@ -22,7 +22,7 @@ from securegbm.state.store import TreeStore
 from securegbm.tables.binning import BinConfig, BinLayout, EntryIndex
 from securegbm.tables.table import Table, pack_rows
 from securegbm.trees.growth import GrowthConfig
-from securegbm.trees.search import SplitRules
+from securegbm.trees.rules import SplitRules
 from securegbm.wire.channel import Conversation, LocalChannel
 from securegbm.wire.messages import Kind, new_run
 

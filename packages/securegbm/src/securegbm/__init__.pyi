@@ -13,7 +13,7 @@ from .tables.binning import BinConfig as BinConfig
 from .tables.table import Table as Table
 from .trees.growth import GrowthConfig as GrowthConfig
 from .trees.objectives import Objective as Objective
-from .trees.search import SplitRules as SplitRules
+from .trees.rules import SplitRules as SplitRules
 from .wire.channel import LocalChannel as LocalChannel
 from .wire.network import NetworkChannel as NetworkChannel
 from .wire.network import Server as Server

@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 from securegbm.errors import SecureGBMError
 from securegbm.tables.binning import BinConfig
+from securegbm.trees.draws import Draws
 from securegbm.trees.growth import GrowthConfig
 from securegbm.trees.objectives import Objective
-from securegbm.trees.search import SplitRules
+from securegbm.trees.rules import SplitRules
 
 Encryption = Literal["standard", "strong", "toy", "none"]
+MetricName = Literal["loss", "auc", "error"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class TrainConfig:
         spot_checks: Cells of the feature party's binned table that are opened after each of its splits, to hold its
             decisions against the table it committed to at the greeting; it must grant them (`open_cells`).
         seed: Of row sampling and of the held-out rows.
+        draws: Rows and columns of each tree as LightGBM draws them (`bagging_fraction`, `feature_fraction`).
+        metric: What early stopping watches on the held-out rows: `loss` (log loss, root mean squared error), `auc`
+            (binary) or `error` (share of wrong classes); a function given to `LabelParty` goes before it.
     """
 
     objective: Objective = field(default_factory=lambda: Objective("binary"))
@@ -63,6 +68,8 @@ class TrainConfig:
     stride: int | None = None
     spot_checks: int = 0
     seed: int = 0
+    draws: Draws = field(default_factory=Draws)
+    metric: MetricName = "loss"
 
     def __post_init__(self) -> None:
         if self.n_estimators < 1:
@@ -81,6 +88,16 @@ class TrainConfig:
                 raise SecureGBMError("goss and row_fraction both draw rows; use one of them")
             if self.hide_instances:
                 raise SecureGBMError("goss tells the feature party which gradients are large; it cannot hide instances")
+        if self.draws.bagging_fraction < 1.0 and not (self.row_fraction == 1.0 and self.goss is None):
+            raise SecureGBMError("bagging_fraction, row_fraction and goss all draw rows; use one of them")
+        if self.draws.feature_fraction < 1.0 and self.first_local_trees:
+            raise SecureGBMError("feature_fraction draws columns of both parties; it does not go with first_local_trees")
+        if (self.metric == "auc" and self.objective.name != "binary") or (
+            self.metric == "error" and self.objective.name == "regression"
+        ):
+            raise SecureGBMError(f"the metric {self.metric} is not defined for {self.objective.name}; use loss")
+        if self.metric not in ("loss", "auc", "error"):
+            raise SecureGBMError(f"metric {self.metric!r} is unknown; use loss, auc or error")
         if not 0.0 <= self.validation_fraction < 1.0:
             raise SecureGBMError(f"validation_fraction is {self.validation_fraction}; give a number from 0 to below 1")
         if self.early_stopping_rounds and not self.validation_fraction:
@@ -91,12 +108,17 @@ class TrainConfig:
     @property
     def exact_sampling(self) -> bool:
         """Every row of the training part is in every tree."""
-        return self.row_fraction == 1.0 and self.goss is None
+        return not self.approximates and self.draws.bagging_fraction == 1.0
+
+    @property
+    def approximates(self) -> bool:
+        """Trees see a sample as in the paper's stochastic mode or in GOSS, not LightGBM's bag."""
+        return self.row_fraction < 1.0 or self.goss is not None
 
     @property
     def refits(self) -> bool:
         """Leaf values come from more rows than the tree was grown from."""
-        return self.refit_leaves and not self.exact_sampling
+        return self.refit_leaves and self.approximates
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values as JSON has them (lists, no tuples)."""

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,10 @@ from claimkit.files import write_atomic
 from claimkit.run import progress
 from securegbm.align.tables import reloaded
 from securegbm.app.beginning import Begin
+from securegbm.app.links import Link
+from securegbm.app.links import link_of as link_of
 from securegbm.app.metrics import Metrics, MetricsServer
+from securegbm.app.options import ColumnOptions, FileOptions
 from securegbm.app.rotation import accept, rotate
 from securegbm.config import TrainConfig
 from securegbm.errors import SecureGBMError
@@ -28,56 +30,28 @@ from securegbm.model.export import to_lightgbm_text
 from securegbm.model.halves import FeatureHalf, LabelHalf
 from securegbm.state.registry import Registry, run_of
 from securegbm.state.store import read_json
-from securegbm.tables.files import Dialect as Dialect
 from securegbm.tables.files import read_frame
 from securegbm.tables.table import Table
 from securegbm.wire.audit import MessageLog, describe, read_log
-from securegbm.wire.certificates import Identity, fingerprint, parties_of, shared_secret, write_certificate
-from securegbm.wire.channel import Party
-from securegbm.wire.network import NetworkChannel, Server
+from securegbm.wire.certificates import write_certificate
 from securegbm.wire.proof import check_chain, compare
-
-LOOPBACK_SECRET = b"securegbm insecure loopback"
 
 
 @dataclass(frozen=True)
-class Link:
-    """How to reach or be reached by the other party."""
+class TrainingFile:
+    """A label party's table file and which of its columns are no features."""
 
-    address: str
-    certs: Path
-    own: str
-    peer: str
-    pin: str | None = None
-    insecure_loopback: bool = False
-    deadline: float = 600.0
-    patience: float = 60.0
+    data: Path
+    label_column: str
+    weight_column: str | None
+    options: ColumnOptions
 
-    def identity(self) -> Identity | None:
-        """The certificates; none on the loopback address when that was asked for."""
-        return None if self.insecure_loopback else Identity.read(self.certs, self.own, self.peer, self.pin)
-
-    def parties(self) -> str:
-        """What names both parties' keys, equal at both and after `certs rotate`."""
-        identity = self.identity()
-        return parties_of(identity) if identity else "insecure loopback"
-
-    def log(self, state: Path, role: str) -> MessageLog:
-        """The message log of a state folder."""
-        identity = self.identity()
-        return MessageLog(state / "messages.jsonl", role, fingerprint(identity.peer) if identity else "")
-
-    def open(self) -> tuple[NetworkChannel, bytes]:
-        """A channel to the feature party, and the secret shared with it."""
-        identity = self.identity()
-        channel = NetworkChannel(self.address, identity, self.insecure_loopback, self.deadline, self.patience)
-        return channel, shared_secret(identity) if identity else LOOPBACK_SECRET
-
-    def serve(self, party_of: Callable[[bytes], Party], tell: Callable[[str], None]) -> Server:
-        """A server of the feature party that `party_of(secret)` makes."""
-        identity = self.identity()
-        secret = shared_secret(identity) if identity else LOOPBACK_SECRET
-        return Server(party_of(secret), self.address, identity, self.insecure_loopback, tell)
+    def read(self) -> tuple[Table, Any, Any]:
+        """The table, labels `(rows,)`, and weights `(rows,)` or none."""
+        taken = (self.label_column, *((self.weight_column,) if self.weight_column else ()))
+        table, dropped = Table.read(self.data, self.options.id_column, taken, self.options.dialect())
+        weights = _numbers(dropped[self.weight_column], self.weight_column) if self.weight_column else None
+        return self.options.declare(table), _numbers(dropped[self.label_column], self.label_column), weights
 
 
 def certs(name: str, out: Path, days: int) -> None:
@@ -104,21 +78,24 @@ def certs_accept(name: str, out: Path) -> None:
 
 
 def party_b_serve(
-    data: Path, id_column: str, serving: Path | None, link: Link, state: Path, policy: FeaturePolicy,
-    counted: str | None = None, dialect: Dialect | None = None,
+    data: Path, serving: Path | None, options: ColumnOptions, link: Link, state: Path, policy: FeaturePolicy,
+    counted: str | None = None,
 ) -> None:  # fmt: skip
     """Serve the feature party; see the command's help."""
-    table, _ = Table.read(data, id_column, (), dialect)
+    dialect = options.dialect()
+    table = options.declare(Table.read(data, options.id_column, (), dialect)[0])
     _say_constant(table)
-    served = Table.read(serving, id_column, (), dialect, table.rules)[0] if serving else None
+
+    def read(path: Path) -> Table:
+        return Table.read(path, options.id_column, (), dialect, table.rules)[0]
+
+    served = read(serving) if serving else None
     log, parties = link.log(state, "feature"), link.parties()
 
     def tell(sentence: str) -> None:
         print(sentence, file=sys.stderr, flush=True)
 
-    log = Metrics(log)
-    if counted:
-        MetricsServer(counted, log)
+    log = _counted(log, counted)
     party: list[FeatureParty] = []
 
     def make(secret: bytes) -> FeatureParty:
@@ -127,7 +104,7 @@ def party_b_serve(
 
     server = link.serve(make, tell)
     if serving is not None:
-        reloaded(serving, lambda: party[0].serve(Table.read(serving, id_column, (), dialect, table.rules)[0]), tell)
+        reloaded(serving, lambda: party[0].serve(read(serving)), tell)
     print(f"feature party: {len(table.ids)} rows, {len(table.names)} columns, listening on port {server.port}", flush=True)
     try:
         server.wait()
@@ -135,18 +112,23 @@ def party_b_serve(
         server.stop()
 
 
+def _counted(log: MessageLog, address: str | None) -> Metrics:
+    """The log with counters on it, served where that was asked for."""
+    metrics = Metrics(log)
+    if address:
+        MetricsServer(address, metrics)
+    return metrics
+
+
 def party_a_train(
-    data: Path, id_column: str, label_column: str, weight_column: str | None, link: Link, state: Path, job: str,
-    config: TrainConfig, workers: int, begin: Begin, dialect: Dialect | None = None,
+    source: TrainingFile, link: Link, state: Path, job: str, config: TrainConfig, workers: int, begin: Begin,
+    counted: str | None = None,
 ) -> None:  # fmt: skip
     """Train as the label party; see the command's help."""
-    taken = (label_column, *((weight_column,) if weight_column else ()))
-    table, dropped = Table.read(data, id_column, taken, dialect)
+    table, labels, weights = source.read()
     _say_constant(table)
-    labels = _numbers(dropped[label_column], label_column)
-    weights = _numbers(dropped[weight_column], weight_column) if weight_column else None
     channel, secret = link.open()
-    log, registry = link.log(state, "label"), Registry(state)
+    log, registry = _counted(link.log(state, "label"), counted), Registry(state)
     folder, continues = begin.choose(registry, job)
     total = config.n_estimators * config.objective.num_class
     bar = iter(progress(range(total), "trees", total=total, unit="tree"))
@@ -160,7 +142,7 @@ def party_a_train(
               f"{report.leaves} leaves", flush=True)  # fmt: skip
 
     party = LabelParty(
-        table, labels, config, channel, weights, label_column, job, secret, folder, workers, log, on_tree,
+        table, labels, config, channel, weights, source.label_column, job, secret, folder, workers, log, on_tree,
         link.parties(), continues, begin.roll_back, begin.run,
     )  # fmt: skip
     print(f"run {party.run.hex()}, job {job!r}", flush=True)
@@ -198,10 +180,10 @@ def _label_half(path: Path, run: str | None = None) -> LabelHalf:
 
 
 def party_a_predict(
-    data: Path, out: Path, model: Path, run: str | None, id_column: str, link: Link, path_only: bool, dialect: Dialect
+    data: Path, out: Path, model: Path, run: str | None, link: Link, path_only: bool, options: FileOptions
 ) -> None:
     """Predict a CSV; see the command's help."""
-    half = _label_half(model, run)
+    half, id_column, dialect = _label_half(model, run), options.id_column, options.dialect()
     import pandas
 
     columns = [str(name) for name in read_frame(data, id_column, dialect).columns]
@@ -222,7 +204,7 @@ def party_a_predict(
               "complete = 0", file=sys.stderr)  # fmt: skip
 
 
-def party_a_serve(model: Path, run: str | None, listen: str, link: Link) -> None:
+def party_a_serve(model: Path, run: str | None, listen: str, link: Link, counted: str | None = None) -> None:
     """Serve scores over HTTP; see the command's help."""
     from securegbm.app.scoring import ScoringServer
 
@@ -232,7 +214,8 @@ def party_a_serve(model: Path, run: str | None, listen: str, link: Link) -> None
     if not port.isdigit():
         raise SecureGBMError(f"--listen {listen!r} is no HOST:PORT")
     channel, secret = link.open()
-    server = ScoringServer((host, int(port)), Predictor(half, channel, secret, link.log(model.parent, "label")))
+    log = _counted(link.log(model.parent, "label"), counted)
+    server = ScoringServer((host, int(port)), Predictor(half, channel, secret, log))
     print(f"scoring on http://{host}:{server.server_address[1]}/score", flush=True)
     try:
         server.serve_forever()

@@ -15,7 +15,7 @@ from securegbm.errors import SecureGBMError
 from securegbm.tables.files import Dialect, read_frame
 
 if TYPE_CHECKING:
-    from securegbm.verbs import Link
+    from securegbm.app.links import Link
 
 
 def align_tables(

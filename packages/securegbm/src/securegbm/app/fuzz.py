@@ -17,7 +17,7 @@ from securegbm.label_party.predict import Predictor
 from securegbm.tables.binning import BinConfig
 from securegbm.tables.table import Table
 from securegbm.trees.growth import GrowthConfig
-from securegbm.trees.search import SplitRules
+from securegbm.trees.rules import SplitRules
 from securegbm.wire.channel import LocalChannel
 from securegbm.wire.messages import Endpoint, Kind, Message, new_run, peek
 

@@ -16,7 +16,7 @@ from securegbm.tables.binning import BinConfig
 from securegbm.tables.table import Table
 from securegbm.trees.growth import GrowthConfig
 from securegbm.trees.objectives import Objective
-from securegbm.trees.search import SplitRules
+from securegbm.trees.rules import SplitRules
 from securegbm.wire.channel import LocalChannel
 
 

@@ -47,6 +47,8 @@ class FeatureParty:
         parties: str = "",
     ) -> None:
         self.table, self.policy, self.key = table, policy or FeaturePolicy(), key
+        if table.categorical and self.policy.min_bin_rows > 1:
+            raise SecureGBMError("min_bin_rows merges neighbouring bins, and categories have no neighbours; leave one out")
         self.serve(serving or table)
         self._registry, self._tell, self._parties = Registry(state) if state else None, tell, parties
         self._endpoint = Endpoint(key, log)

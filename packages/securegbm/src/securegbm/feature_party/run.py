@@ -205,6 +205,10 @@ class FeatureRun:
         feature, threshold = int(fields["feature"]), int(fields["threshold"])
         if not 0 <= feature < len(self._columns) or not 0 <= threshold < self._columns[feature].layout.num_bin - 1:
             raise ProtocolError("a split names a feature or a bin that does not exist; the session ends")
+        categories, layout = list(fields.get("categories", [])), self._columns[feature].layout
+        fits = len(set(categories)) == len(categories) and max(categories, default=0) < layout.num_bin
+        if not fits or layout.categorical != bool(categories):
+            raise ProtocolError("a split names categories that its column does not have; the session ends")
         if message.node != len(self._pending):
             raise ProtocolError("splits of a tree are not numbered in their order; the session ends")
         if len(self._pending) >= self._leaves - 1:
@@ -214,8 +218,9 @@ class FeatureRun:
         number = self._column_of[feature]
         if len(self._pending) + 1 >= 2 * self._asked:
             raise ProtocolError("a split was asked for of a node without sums; the session ends")
-        self._pending.append(FeatureSplit(message.tree, message.node, number, threshold, upper, default_left))
-        left = column.layout.goes_left(self._bins[rows, feature], threshold, default_left)
+        split = FeatureSplit(message.tree, message.node, number, threshold, upper, default_left, categories)
+        self._pending.append(split)
+        left = layout.goes_left(self._bins[rows, feature], threshold, default_left, categories)
         if self._nodes is not None:
             self._nodes.split(_flags(rows, self._n_rows), _flags(rows[left], self._n_rows))
         self._split_rows = rows

@@ -46,7 +46,7 @@ class OwnColumns:
     def decide(self, split: Split, rows: Rows) -> Flags:
         """Who goes left."""
         layout = self.layouts[split.feature]
-        return layout.goes_left(self.bins[rows, split.feature], split.threshold, split.default_left)
+        return layout.goes_left(self.bins[rows, split.feature], split.threshold, split.default_left, split.categories)
 
 
 class BothColumns:
@@ -107,6 +107,8 @@ class BothColumns:
             "threshold": split.threshold,
             "default_left": split.default_left,
         }
+        if split.categories:
+            fields["categories"] = list(split.categories)
         number, self._splits = self._splits, self._splits + 1
         if self._hides:
             reply = self._talk.ask(Kind.SPLIT, self._tree, number, fields | {"all_rows": True})

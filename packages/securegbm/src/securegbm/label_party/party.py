@@ -16,11 +16,13 @@ from securegbm.errors import PeerError, SecureGBMError, SessionLostError
 from securegbm.label_party.columns import OwnColumns
 from securegbm.label_party.sampling import draw_rows, held_out
 from securegbm.label_party.session import LabelSession
+from securegbm.label_party.stopping import Metric, is_dead, stopped
 from securegbm.model.halves import LabelHalf
 from securegbm.state.registry import now
 from securegbm.state.store import TreeStore, dump_json, write_atomically
 from securegbm.tables.binning import ColumnBins
 from securegbm.tables.table import Table
+from securegbm.trees.draws import ColumnDraws
 from securegbm.trees.growth import Grower
 from securegbm.trees.objectives import Floats, to_fixed_point
 from securegbm.trees.search import Flags, SplitSearch
@@ -63,6 +65,8 @@ class LabelParty:
         continues: The finished run whose trees this one begins with (a warm start).
         roll_back: Go on from the last tree that both parties hold, even when one of them lost more than the open one.
         run: The id a new run shall have; drawn when not given.
+        metric: What early stopping watches instead of the configured metric: a function of the held-out rows' labels
+            `(rows,)`, predictions `(num_class, rows)` and weights `(rows,)`; smaller is better.
 
     Attributes:
         run: The 16 bytes that name this run at both parties.
@@ -86,6 +90,7 @@ class LabelParty:
         continues: TreeStore | None = None,
         roll_back: bool = False,
         run: bytes | None = None,
+        metric: Metric | None = None,
     ) -> None:
         n_rows = len(table.ids)
         self.labels = np.asarray(labels, dtype=np.float64)
@@ -95,7 +100,9 @@ class LabelParty:
         if not (np.isfinite(self.weights).all() and (self.weights > 0).all()):
             raise SecureGBMError("sample weights must be positive and finite; drop the rows of weight 0")
         config.objective.check_labels(self.labels)
-        self.table, self.config, self.job, self._on_tree = table, config, job, on_tree
+        self.table, self.config, self.job, self._on_tree, self._metric = table, config, job, on_tree, metric
+        if table.monotone and config.refits:
+            raise SecureGBMError("leaf values from all rows may break monotone constraints; set refit_leaves to False")
         self._store = TreeStore(state)
         bound = {
             "job": job,
@@ -109,6 +116,7 @@ class LabelParty:
         bound = self._store.bind("job.json", bound, once | {"continues": self._continue(continues, bound)})
         self.run = bytes.fromhex(bound["run"])
         self._session: LabelSession | None = None
+        self._draws: ColumnDraws | None = None
         if channel is not None:
             talk = Conversation(channel, self.run, key, log)
             self._session = LabelSession(talk, table, config, label_name, key, workers, self._store, roll_back)
@@ -177,7 +185,7 @@ class LabelParty:
             self._add(trees, scores, Tree.from_dict(record["tree"]), where)
         history = [float(record["loss"]) for record in self._store.records[classes - 1 :: classes]] if held.any() else []
         for iteration in range(len(trees) // classes, config.n_estimators):
-            if _stopped(history, config.early_stopping_rounds) or _is_dead(trees, classes, config):
+            if stopped(history, config.early_stopping_rounds) or is_dead(trees, classes, config):
                 break
             gradient, hessian = objective.derivatives(scores, self.labels, self.weights)
             sampled, factor = draw_rows(config, iteration, train, gradient, hessian)
@@ -194,7 +202,7 @@ class LabelParty:
                         scores[number] += np.array(finished.value)[leaves]
                 loss = 0.0
                 if held.any() and c + 1 == classes:
-                    loss = objective.loss(scores[:, held], self.labels[held], self.weights[held])
+                    loss = self._watched(scores[:, held], self.labels[held], self.weights[held])
                     history.append(loss)
                 self._commit(tree, where, loss)
                 trees.append(tree)
@@ -203,6 +211,12 @@ class LabelParty:
                     report = (time.perf_counter() - begun, now[0] - sent, now[1] - received, tree.num_nodes + 1)
                     self._on_tree(TreeReport(len(trees) - 1, *report))
         return self._finish(trees, initial, history)
+
+    def _watched(self, scores: Floats, labels: Floats, weights: Floats) -> float:
+        objective = self.config.objective
+        if self._metric is None:
+            return objective.metric(self.config.metric, scores, labels, weights)
+        return float(self._metric(labels, objective.transform(scores), weights))
 
     def _traffic(self) -> tuple[int, int]:
         return self._session.traffic if self._session is not None else (0, 0)
@@ -224,12 +238,21 @@ class LabelParty:
         if session is not None:
             session.begin(number, sampled)
         if session is None or number < config.first_local_trees * config.objective.num_class:
-            grower = Grower(SplitSearch(self._own.layouts, rules), config.growth)
+            alone = SplitSearch(self._own.layouts, rules)
+            grower = Grower(alone, config.growth, columns=self._drawn(number, alone))
             return grower.grow(self._own, everyone, sampled, config.learning_rate)
         search = SplitSearch([*self._own.layouts, *session.layouts], rules)
-        grower = Grower(search, config.growth, subtract=session.adds_up)
+        grower = Grower(search, config.growth, session.adds_up, self._drawn(number, search))
         both = session.columns(self._own, number, np.flatnonzero(sampled), len(sampled))
         return grower.grow(both, everyone, sampled, config.learning_rate)
+
+    def _drawn(self, number: int, search: SplitSearch) -> Flags | None:
+        """The columns that tree `number` may split; none stands for all."""
+        if self.config.draws.feature_fraction == 1.0:
+            return None
+        if self._draws is None:
+            self._draws = ColumnDraws(self.config.draws, search.num_bin > 1)
+        return self._draws.of(number)
 
     def _commit(self, tree: Tree, where: npt.NDArray[np.int32], loss: float) -> None:
         transcript = bytes(32)
@@ -264,16 +287,6 @@ class LabelParty:
             write_atomically(path, dump_json(half.to_dict()))
         self._store.finish(kept)
         return half
-
-
-def _stopped(history: list[float], rounds: int) -> bool:
-    return bool(rounds and history and len(history) - 1 - int(np.argmin(history)) >= rounds)
-
-
-def _is_dead(trees: list[Tree], classes: int, config: TrainConfig) -> bool:
-    """LightGBM stops when no tree of an iteration could split; with sampling the next draw may."""
-    last = trees[-classes:] if trees else []
-    return config.exact_sampling and bool(last) and all(tree.num_nodes == 0 for tree in last)
 
 
 def _digest(*arrays: Floats) -> str:

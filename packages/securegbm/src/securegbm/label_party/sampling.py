@@ -1,9 +1,10 @@
-"""Which rows a tree sees: a fresh uniform subset (the paper's stochastic mode) or LightGBM's GOSS."""
+"""Which rows a tree sees: a fresh uniform subset (the paper's stochastic mode), GOSS, or LightGBM's own bag."""
 
 import numpy as np
 import numpy.typing as npt
 
 from securegbm.config import TrainConfig
+from securegbm.errors import SecureGBMError
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -36,9 +37,14 @@ def draw_rows(config: TrainConfig, iteration: int, train: Flags, gradient: Float
     factor = np.ones(len(train))
     if config.exact_sampling:
         return train, factor
-    generator = np.random.default_rng([config.seed, 2, iteration])
     rows = np.flatnonzero(train)
     chosen = np.zeros(len(train), dtype=bool)
+    if not config.approximates:
+        chosen[rows[config.draws.rows(len(rows), iteration)]] = True
+        if not chosen.any():
+            raise SecureGBMError(f"a bag of {config.draws.bagging_fraction} of {len(rows)} rows came out empty; raise it")
+        return chosen, factor
+    generator = np.random.default_rng([config.seed, 2, iteration])
     if config.goss is None:
         count = max(1, round(len(rows) * config.row_fraction))
         chosen[generator.permutation(rows)[:count]] = True

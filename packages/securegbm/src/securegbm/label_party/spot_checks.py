@@ -62,7 +62,7 @@ class SpotChecks:
             )
             opening = Opening(int.from_bytes(value, "little"), salt, cells, path)
             side = self.layouts[column].goes_left(
-                np.array([opening.value], dtype=np.uint16), split.threshold, split.default_left
+                np.array([opening.value], dtype=np.uint16), split.threshold, split.default_left, split.categories
             )
             if not is_in(self.root, opening, int(rows[place]), column) or bool(side[0]) != bool(left[place]):
                 raise ProtocolError(

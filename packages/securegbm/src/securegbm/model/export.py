@@ -1,5 +1,8 @@
 """One joint model in LightGBM's text form. It shows each party's edges to whoever holds it, so both must consent."""
 
+from dataclasses import dataclass
+from itertools import chain
+
 from securegbm.errors import SecureGBMError
 from securegbm.model.halves import FeatureHalf, LabelHalf
 from securegbm.tables.binning import BinLayout, ColumnBins
@@ -7,6 +10,33 @@ from securegbm.trees.tree import Tree
 
 _MISSING = {"none": 0, "zero": 1, "nan": 2}
 _OBJECTIVES = {"binary": "binary sigmoid:1", "regression": "regression", "multiclass": "multiclass num_class:{}"}
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A split as a reader of the joint model sees it: an edge, or the categories that go left."""
+
+    upper: float
+    layout: BinLayout
+    default_left: bool
+    categories: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, column: ColumnBins, upper: float, default_left: bool, bins: list[int]) -> "_Node":
+        return cls(upper, column.layout, default_left, tuple(int(column.upper[at]) for at in bins))
+
+    @property
+    def decision(self) -> int:
+        """LightGBM's decision type: categorical, default left, and what is missing."""
+        return int(self.layout.categorical) | (2 * self.default_left) | (_MISSING[self.layout.missing] << 2)
+
+    @property
+    def words(self) -> list[int]:
+        """The categories as bits of 32-bit words."""
+        found = [0] * (max(self.categories, default=-1) // 32 + 1)
+        for category in self.categories:
+            found[category // 32] |= 1 << category % 32
+        return found
 
 
 def _line(name: str, values: list[object]) -> str:
@@ -18,23 +48,22 @@ def _tree_text(
     tree: Tree,
     features: list[int],
     bias: float,
-    nodes: list[tuple[float, BinLayout]],
+    nodes: list[_Node],
     min_gain_to_split: float,
 ) -> str:
     values = [value + bias for value in tree.value]
-    decision = [
-        (2 if left else 0) | (_MISSING[layout.missing] << 2)
-        for left, (_, layout) in zip(tree.default_left, nodes, strict=True)
-    ]
+    sets = [node.words for node in nodes if node.layout.categorical]
+    ends = [sum(map(len, sets[:count])) for count in range(len(sets) + 1)]
+    number_of = dict(zip([at for at, node in enumerate(nodes) if node.layout.categorical], range(len(sets)), strict=True))
     stump = tree.num_nodes == 0
     lines = [
         f"Tree={number}\n",
         _line("num_leaves", [tree.num_nodes + 1]),
-        _line("num_cat", [0]),
+        _line("num_cat", [len(sets)]),
         _line("split_feature", list(features)),
         _line("split_gain", [gain + min_gain_to_split for gain in tree.gain]),
-        _line("threshold", [upper for upper, _ in nodes]),
-        _line("decision_type", list(decision)),
+        _line("threshold", [number_of.get(at, node.upper) for at, node in enumerate(nodes)]),
+        _line("decision_type", [node.decision for node in nodes]),
         _line("left_child", list(tree.left)),
         _line("right_child", list(tree.right)),
         _line("leaf_value", list(values)),
@@ -43,6 +72,7 @@ def _tree_text(
         _line("internal_value", [value + bias for value in tree.node_value]),
         _line("internal_weight", list(tree.node_weight)),
         _line("internal_count", list(tree.node_count)),
+        *([_line("cat_boundaries", list(ends)), _line("cat_threshold", [*chain.from_iterable(sets)])] if sets else []),
         _line("is_linear", [0]),
         _line("shrinkage", [1.0 if bias else tree.shrinkage]),
     ]
@@ -73,15 +103,17 @@ def to_lightgbm_text(label: LabelHalf, feature: FeatureHalf, consent: bool = Fal
     used = set()
     for number, tree in enumerate(label.trees):
         features = list(tree.feature)
-        nodes: list[tuple[float, BinLayout]] = []
+        nodes: list[_Node] = []
         for node, index in enumerate(tree.feature):
             if index < own:
                 column: ColumnBins = label.columns[index]
                 upper = float(column.upper[min(tree.threshold[node], len(column.upper) - 1)])
-                nodes.append((upper, column.layout))
+                bins = tree.categories[node] if tree.categories else []
+                nodes.append(_Node.of(column, upper, tree.default_left[node], bins))
             else:
                 split = splits[number, node]
-                nodes.append((split.upper, feature.columns[split.feature].layout))
+                theirs = feature.columns[split.feature]
+                nodes.append(_Node.of(theirs, split.upper, split.default_left, split.categories))
                 features[node] = own + split.feature
         used.update(features)
         classes = label.objective.num_class

@@ -26,7 +26,7 @@ def _columns_from_dict(data: dict[str, Any]) -> dict[int, ColumnBins]:
 
 @dataclass(frozen=True)
 class FeatureSplit:
-    """Split `number` of the feature party in a tree: rows with a value of at most `upper` go left."""
+    """Split `number` of the feature party in a tree: rows with a value of at most `upper`, or in `categories`, go left."""
 
     tree: int
     number: int
@@ -34,6 +34,7 @@ class FeatureSplit:
     threshold: int
     upper: float
     default_left: bool
+    categories: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class FeatureHalf:
         out = np.zeros((len(values), len(self.splits)), dtype=bool)
         for number, split in enumerate(self.splits):
             column = self.columns[split.feature]
-            out[:, number] = column.goes_left(values[:, split.feature], split.upper, split.default_left)
+            out[:, number] = column.goes_left(values[:, split.feature], split.upper, split.default_left, split.categories)
         return out
 
     def decide_pairs(self, values: Floats, pairs: npt.NDArray[np.uint32]) -> Flags:
@@ -70,7 +71,7 @@ class FeatureHalf:
         for number in np.unique(pairs[:, 1]):
             split, where = self.splits[int(number)], pairs[:, 1] == number
             own = values[pairs[where, 0], split.feature]
-            out[where] = self.columns[split.feature].goes_left(own, split.upper, split.default_left)
+            out[where] = self.columns[split.feature].goes_left(own, split.upper, split.default_left, split.categories)
         return out
 
     def to_dict(self) -> dict[str, Any]:
@@ -144,7 +145,8 @@ class LabelHalf:
             else:
                 column = self.columns[feature]
                 upper = float(column.upper[min(tree.threshold[node], len(column.upper) - 1)])
-                left[:, node] = column.goes_left(values[:, feature], upper, tree.default_left[node])
+                sets = tree.categories[node] if tree.categories else []
+                left[:, node] = column.goes_left(values[:, feature], upper, tree.default_left[node], sets)
         return left, columns
 
     def scores(self, values: Floats, other: Flags) -> Floats:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,12 @@ def lightgbm_settings(config: TrainConfig) -> dict[str, object]:
         "max_bin": config.bins.max_bin,
         "min_data_in_bin": config.bins.min_data_in_bin,
         "zero_as_missing": config.bins.zero_as_missing,
+        "bagging_fraction": config.draws.bagging_fraction,
+        "bagging_freq": config.draws.bagging_freq if config.draws.bagging_fraction < 1.0 else 0,
+        "bagging_seed": config.draws.bagging_seed,
+        "feature_fraction": config.draws.feature_fraction,
+        "feature_fraction_seed": config.draws.feature_fraction_seed,
+        **vars(config.rules.categories),
         "feature_pre_filter": False,
         "enable_bundle": False,
         "force_col_wise": True,
@@ -44,14 +51,23 @@ def lightgbm_settings(config: TrainConfig) -> dict[str, object]:
     }
 
 
-def reference_model(values: Floats, labels: Floats, config: TrainConfig, weights: Floats | None = None) -> str:
+def reference_model(
+    values: Floats,
+    labels: Floats,
+    config: TrainConfig,
+    weights: Floats | None = None,
+    monotone: dict[int, int] | None = None,
+    categorical: tuple[int, ...] = (),
+) -> str:
     """Train LightGBM with a custom objective that returns the rounded derivatives; its model text.
 
     Args:
         values: `(rows, columns)`, the label party's columns first.
         labels: `(rows,)`.
-        config: The run; row sampling is not supported here.
+        config: The run; `row_fraction` and `goss` are not supported here.
         weights: `(rows,)`.
+        monotone: Direction of the columns that have one.
+        categorical: Columns of categories.
     """
     import lightgbm
 
@@ -69,19 +85,31 @@ def reference_model(values: Floats, labels: Floats, config: TrainConfig, weights
         return out[0], out[1]
 
     start = np.repeat(initial, n_rows) if initial.any() else None
-    data = lightgbm.Dataset(values, labels, init_score=start)
-    settings = lightgbm_settings(config) | {"objective": derivatives, "num_class": classes}
-    return lightgbm.train(settings, data, config.n_estimators).model_to_string()
+    settings = lightgbm_settings(config) | {"num_class": classes}
+    if monotone:
+        settings["monotone_constraints"] = [monotone.get(column, 0) for column in range(values.shape[1])]
+    settings |= {"objective": "none"}
+    data = lightgbm.Dataset(values, labels, init_score=start, categorical_feature=list(categorical), params=settings)
+    booster = lightgbm.Booster(settings, data)
+    vars(booster)["_Booster__set_objective_to_none"] = True  # it would be configured anew, and draw a tree's columns more
+    for _ in range(config.n_estimators):
+        if booster.update(fobj=derivatives):
+            break
+    return booster.model_to_string()
 
 
 def splits_of(model: str) -> list[list[tuple[str, str, str]]]:
-    """(feature, threshold, decision type) of every split of every tree of a model text."""
+    """(feature, threshold or words of the categories that go left, decision type) of every split of every tree."""
     out = []
     for block in model.split("\nTree=")[1:]:
         rows = []
         for name in ("split_feature", "threshold", "decision_type"):
             found = re.search(rf"^{name}=(.*)$", block, re.MULTILINE)
             rows.append(found.group(1).split() if found else [])
+        if found := re.search(r"^cat_boundaries=(.*)\ncat_threshold=(.*)$", block, re.MULTILINE):
+            ends, words = (part.split() for part in found.groups())
+            sets = ["|".join(words[int(a) : int(b)]) for a, b in pairwise(ends)]
+            rows[1] = [sets[int(at)] if int(kind) & 1 else at for at, kind in zip(rows[1], rows[2], strict=True)]
         out.append(list(zip(*rows, strict=True)))
     return out
 

@@ -4,7 +4,8 @@ A column's edges depend on that column, the number of rows and the binning setti
 for itself equal the edges of a joint data set (`tables.edges` reads them from LightGBM).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -53,15 +54,20 @@ class BinLayout:
         missing: What counts as missing.
         default_bin: The bin of the value 0.
         most_freq_bin: The bin LightGBM does not store but derives from the leaf's sums.
+        monotone: 1 or -1 where predictions must rise or fall with the column, 0 elsewhere.
+        categorical: The bins are categories without an order; bin 0 holds missing, rare and unseen ones.
     """
 
     num_bin: int
     missing: Missing
     default_bin: int
     most_freq_bin: int
+    monotone: int = 0
+    categorical: bool = False
 
     def __post_init__(self) -> None:
-        fits = 1 <= self.num_bin <= 1024 and 0 <= self.default_bin < self.num_bin
+        fits = self.monotone in (-1, 0, 1) and not (self.monotone and self.categorical)
+        fits = fits and 1 <= self.num_bin <= 1024 and 0 <= self.default_bin < self.num_bin
         if not fits or not 0 <= self.most_freq_bin < self.num_bin or self.missing not in ("none", "nan", "zero"):
             raise SecureGBMError(f"the other party describes an impossible column ({self}); its software is not ours")
 
@@ -73,8 +79,15 @@ class BinLayout:
         """
         return np.arange(self.num_bin if self.num_bin > 1 else 0)
 
-    def goes_left(self, bins: Bins, threshold: int, default_left: bool) -> npt.NDArray[np.bool_]:
-        """Which of `bins` a split at `threshold` sends to the left child; missing ones follow `default_left`."""
+    def goes_left(
+        self, bins: Bins, threshold: int, default_left: bool, categories: Sequence[int] = ()
+    ) -> npt.NDArray[np.bool_]:
+        """Which of `bins` a split at `threshold` sends to the left child; missing ones follow `default_left`.
+
+        A categorical split sends the bins of `categories` left.
+        """
+        if self.categorical:
+            return np.isin(bins, np.array(categories, dtype=bins.dtype))
         left = bins <= threshold
         if self.missing == "nan":
             left[bins == self.num_bin - 1] = default_left
@@ -88,7 +101,8 @@ class ColumnBins:
     """One column's edges; they never leave their owner.
 
     Args:
-        upper: `(bins without the NaN one,)` upper edges, ascending, the last one infinite.
+        upper: `(bins without the NaN one,)` upper edges, ascending, the last one infinite; for a categorical column the
+            category of every bin, -1 for the first.
         layout: What may be said about the column.
     """
 
@@ -96,8 +110,13 @@ class ColumnBins:
     layout: BinLayout
 
     def transform(self, column: Floats) -> Bins:
-        """Bin numbers of `column` (`(rows,)`): the first bin whose upper edge is not below the value."""
+        """Bin numbers of `column` (`(rows,)`): the first bin whose upper edge is not below the value, or a category's."""
         missing = np.isnan(column)
+        if self.layout.categorical:
+            order = np.argsort(self.upper)
+            whole = np.trunc(np.where(missing, -1.0, column))
+            place = np.minimum(np.searchsorted(self.upper[order], whole), len(order) - 1)
+            return np.where(self.upper[order][place] == whole, order[place], 0).astype(np.uint16)
         bins = np.searchsorted(self.upper, np.where(missing, 0.0, column), side="left").astype(np.uint16)
         if self.layout.missing == "nan":
             bins[missing] = self.layout.num_bin - 1
@@ -112,8 +131,12 @@ class ColumnBins:
         """The inverse of `to_dict`."""
         return cls(np.array([float(edge) for edge in data["upper"]]), BinLayout(**data["layout"]))
 
-    def goes_left(self, column: Floats, threshold: float, default_left: bool) -> npt.NDArray[np.bool_]:
+    def goes_left(
+        self, column: Floats, threshold: float, default_left: bool, categories: Sequence[int] = ()
+    ) -> npt.NDArray[np.bool_]:
         """LightGBM's decision on raw values, as its predictor takes it."""
+        if self.layout.categorical:
+            return np.isin(self.transform(column), np.array(categories, dtype=np.uint16))
         missing = np.isnan(column)
         left = np.where(missing, 0.0, column) <= threshold
         if self.layout.missing == "nan":
@@ -134,17 +157,24 @@ def find_bins(column: npt.ArrayLike, config: BinConfig, name: str = "column") ->
     return find_all_bins(_numbers(column, name)[:, None], config, [name])[0]
 
 
-def find_all_bins(values: Floats, config: BinConfig, names: list[str]) -> list[ColumnBins]:
+def find_all_bins(values: Floats, config: BinConfig, names: list[str], categorical: Sequence[int] = ()) -> list[ColumnBins]:
     """The bins LightGBM makes of every column.
 
     Args:
         values: `(rows, columns)` numbers, NaN allowed, infinities not.
         config: How to bin.
         names: What to call the columns in an error.
+        categorical: Columns of categories.
 
     Raises:
-        SecureGBMError: If a column is not numeric or holds infinities.
+        SecureGBMError: If a column is not numeric or holds infinities, or a categorical one holds no categories.
     """
+    if categorical and config.zero_as_missing:
+        raise SecureGBMError("zero_as_missing does not go with categorical columns; mark missing values as such")
+    for at in categorical:
+        held = values[~np.isnan(values[:, at]), at]
+        if (held < 0).any() or (held != np.trunc(held)).any() or (held >= 1 << 31).any():
+            raise SecureGBMError(f"{names[at]} is declared categorical; its values must be whole numbers from 0 to 2^31 - 1")
     for column, name in zip(values.T, names, strict=True):
         if np.isinf(column).any():
             raise SecureGBMError(f"{name} holds infinite values; replace them by NaN or a finite bound")
@@ -156,10 +186,29 @@ def find_all_bins(values: Floats, config: BinConfig, names: list[str]) -> list[C
     columns = np.flatnonzero(varied)
     if not len(columns):
         return found
-    edges = upper_edges(values if varied.all() else values[:, varied], config.max_bin, config.min_data_in_bin)
+    kinds = tuple(np.flatnonzero(np.isin(columns, list(categorical))).tolist())
+    shown = values if varied.all() else values[:, varied]
+    edges = upper_edges(shown, config.max_bin, config.min_data_in_bin, kinds)
     for column, upper in zip(columns.tolist(), edges, strict=True):
-        found[column] = _describe(values[:, column], upper, config) or one
+        describe = _describe_categories if column in categorical else _describe
+        found[column] = describe(values[:, column], upper, config) or one
     return found
+
+
+def _describe_categories(values: Floats, categories: Floats, config: BinConfig) -> ColumnBins | None:
+    """A column with these categories, the first of them standing for missing, rare and unseen ones."""
+    kind: Missing = "nan" if np.isnan(categories[0]) else "none"
+    found = ColumnBins(
+        np.concatenate([[-1.0], categories[1:]]), BinLayout(max(len(categories), 1), kind, 0, 0, categorical=True)
+    )
+    counts = np.bincount(found.transform(values), minlength=len(categories))
+    if np.count_nonzero(counts) == 1:
+        return None
+    default_bin = int(found.transform(np.zeros(1))[0])
+    most_freq = int(counts.argmax())
+    if counts[most_freq] / len(values) < SPARSE_RATE:
+        most_freq = default_bin
+    return replace(found, layout=replace(found.layout, default_bin=default_bin, most_freq_bin=most_freq))
 
 
 def _describe(values: Floats, upper: Floats, config: BinConfig) -> ColumnBins | None:

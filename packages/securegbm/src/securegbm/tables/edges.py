@@ -23,24 +23,26 @@ _BINS, _EDGES = 8 * 4, 8 * 13
 """Where a block, after its size, holds the number of bins and the edges."""
 
 
-def upper_edges(values: Floats, max_bin: int, min_data_in_bin: int) -> list[Floats]:
-    """The upper edges of every column's bins.
+def upper_edges(values: Floats, max_bin: int, min_data_in_bin: int, categorical: tuple[int, ...] = ()) -> list[Floats]:
+    """The upper edges of every column's bins, or the category of every bin of a categorical column.
 
     Args:
         values: `(rows, columns)`, finite or NaN, no column of one value only.
         max_bin: Most bins of a column.
         min_data_in_bin: Fewest rows of a bin.
+        categorical: Columns of categories, which are whole numbers of at least 0.
 
     Returns:
         Per column its edges, ascending, the last one infinite; NaN follows where NaN has a bin of its own. A column
-        that LightGBM puts into one bin has the infinite edge alone.
+        that LightGBM puts into one bin has the infinite edge alone. A categorical column has the category of each bin;
+        the first bin, of missing and rare ones, has -1, or NaN where LightGBM calls the column one with missing values.
 
     Raises:
         SecureGBMError: If the installed LightGBM saves data sets in another form.
     """
     import lightgbm
 
-    settings = {
+    settings: dict[str, object] = {
         "max_bin": max_bin,
         "min_data_in_bin": min_data_in_bin,
         "feature_pre_filter": False,
@@ -50,7 +52,10 @@ def upper_edges(values: Floats, max_bin: int, min_data_in_bin: int) -> list[Floa
         "deterministic": True,
         "force_col_wise": True,
     }
-    data = lightgbm.Dataset(values, label=np.zeros(len(values)), params=settings, free_raw_data=False)
+    kinds = list(categorical)
+    data = lightgbm.Dataset(
+        values, label=np.zeros(len(values)), params=settings, free_raw_data=False, categorical_feature=kinds
+    )
     data.construct()
     num_bin = [int(data.feature_num_bin(column)) for column in range(values.shape[1])]
     used = [column for column, count in enumerate(num_bin) if count > 1]
@@ -64,10 +69,17 @@ def upper_edges(values: Floats, max_bin: int, min_data_in_bin: int) -> list[Floa
         raise _other_form()
     for column, block in zip(used, blocks, strict=True):
         count = num_bin[column]
-        if len(block) < _EDGES + 8 * count or struct.unpack_from("<qq", block, _BINS - 8) != (1, count):
+        width = 4 if column in categorical else 8
+        if len(block) < _EDGES + width * count or struct.unpack_from("<qq", block, _BINS - 8) != (1, count):
             raise _other_form()
-        edges = np.frombuffer(block, dtype="<f8", count=count, offset=_EDGES).copy()
         (missing,) = struct.unpack_from("<q", block, _BINS + 8)
+        if column in categorical:
+            held = np.frombuffer(block, dtype="<i4", count=count, offset=_EDGES).astype(np.float64)
+            if held[0] != -1 or len(set(held.tolist())) != count or (held[1:] < 0).any():
+                raise _other_form()
+            found[column] = np.concatenate([[np.nan if missing == _NAN else -1.0], held[1:]])
+            continue
+        edges = np.frombuffer(block, dtype="<f8", count=count, offset=_EDGES).copy()
         if missing == _NAN:
             edges[-1] = np.nan  # what is saved there is whatever followed in memory
         ordinary = edges[:-1] if missing == _NAN else edges

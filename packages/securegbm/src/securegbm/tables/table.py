@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +27,23 @@ class Table:
         ids: One id per row, in the order both parties agreed on (`securegbm align`); both parties compare
             a keyed hash of the ids.
         rules: How columns that were no numbers became numbers; they go into the half of a model.
+        monotone: Columns with which predictions must rise (1) or fall (-1).
+        categorical: Columns of categories without an order (numbers from 0), which are split into sets.
     """
 
     values: Floats
     names: tuple[str, ...]
     ids: tuple[str, ...]
     rules: dict[str, Rule] = field(default_factory=dict)
+    monotone: dict[str, int] = field(default_factory=dict)
+    categorical: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in (*self.monotone, *self.categorical):
+            if name not in self.names:
+                raise SecureGBMError(f"there is no column {name!r} to declare; the columns are {', '.join(self.names)}")
+        if any(way not in (-1, 1) for way in self.monotone.values()) or set(self.monotone) & set(self.categorical):
+            raise SecureGBMError("a column is monotone with 1 or -1, and no categorical one is; declare others")
         if self.values.ndim != 2 or self.values.shape != (len(self.ids), len(self.names)):
             raise SecureGBMError(
                 f"a table of shape {self.values.shape} has {len(self.ids)} ids and {len(self.names)} names; "
@@ -120,7 +129,12 @@ class Table:
         if kept is not None and kept.exists():
             columns = [ColumnBins.from_dict(column) for column in read_json(kept)]
         else:
-            columns = find_all_bins(self.values, config, [f"column {name!r}" for name in self.names])
+            kinds = [self.names.index(name) for name in self.categorical]
+            columns = find_all_bins(self.values, config, [f"column {name!r}" for name in self.names], kinds)
+            columns = [
+                replace(column, layout=replace(column.layout, monotone=self.monotone.get(name, 0)))
+                for name, column in zip(self.names, columns, strict=True)
+            ]
             if kept is not None:
                 write_atomically(kept, dump_json([column.to_dict() for column in columns]))
         bins = [column.transform(self.values[:, i]) for i, column in enumerate(columns)]
@@ -130,6 +144,8 @@ class Table:
         """Hash of everything in the table, to notice a change between two runs of one job."""
         found = hashlib.sha256(np.ascontiguousarray(self.values).tobytes())
         found.update("\n".join((*self.names, *self.ids)).encode())
+        if self.monotone or self.categorical:
+            found.update(repr((sorted(self.monotone.items()), sorted(self.categorical))).encode())
         return found.hexdigest()
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from securegbm.errors import SecureGBMError
-from securegbm.trees.search import Flags, Floats, Split, SplitSearch
+from securegbm.trees.rules import UNBOUNDED, Bounds, Floats
+from securegbm.trees.search import Flags, Split, SplitSearch
 from securegbm.trees.tree import Tree
 
 Rows = npt.NDArray[np.int64]
@@ -59,6 +60,7 @@ class _Leaf:
     splittable: Flags | None = None
     parent: int = -1
     is_left: bool = True
+    bounds: Bounds = UNBOUNDED
 
 
 @dataclass
@@ -69,11 +71,13 @@ class Grower:
         search: The threshold search over all features.
         config: Shape of a tree.
         subtract: Derive the larger child's sums from its parent's (off when sums are not additive: `min_bin_rows`, noise).
+        columns: `(features,)` which may be split; all when not given.
     """
 
     search: SplitSearch
     config: GrowthConfig
     subtract: bool = True
+    columns: Flags | None = None
 
     def grow(self, columns: Columns, rows: Rows, sampled: Flags, shrinkage: float) -> tuple[Tree, LeafOf]:
         """Grow one tree.
@@ -118,10 +122,11 @@ class Grower:
         sides = [(leaf.rows[side], leaf.rows[side & is_member]) for side in (goes_left, ~goes_left)]
         if not self.subtract:
             left_totals, right_totals = columns.totals(sides[0][1]), columns.totals(sides[1][1])
-            output = self.search.rules.output
-            left_value, right_value = (output(*t) if t[1] > 0 else 0.0 for t in (left_totals, right_totals))
-        left = _Leaf(*sides[0], left_totals, leaf.depth + 1, left_value, parent=node, is_left=True)
-        right = _Leaf(*sides[1], right_totals, leaf.depth + 1, right_value, parent=node, is_left=False)
+            output, limits = self.search.rules.output, leaf.bounds if self.search.constrained else None
+            left_value, right_value = (output(*t, limits) if t[1] > 0 else 0.0 for t in (left_totals, right_totals))
+        below, above = _bounded(leaf.bounds, best.monotone, (left_value + right_value) / 2.0)
+        left = _Leaf(*sides[0], left_totals, leaf.depth + 1, left_value, parent=node, is_left=True, bounds=below)
+        right = _Leaf(*sides[1], right_totals, leaf.depth + 1, right_value, parent=node, is_left=False, bounds=above)
         tree.add_split(index, best, leaf.value, leaf.parent, leaf.is_left, len(left.sampled), len(right.sampled))
         leaves[index] = left
         left_is_smaller = len(left.sampled) < len(right.sampled)
@@ -137,7 +142,7 @@ class Grower:
         return right
 
     def _search_children(self, columns: Columns, parent: _Leaf | None, smaller: _Leaf, larger: _Leaf | None) -> None:
-        allowed = np.ones(len(self.search.num_bin), dtype=bool)
+        allowed = np.ones(len(self.search.num_bin), dtype=bool) if self.columns is None else self.columns
         if parent is not None and parent.splittable is not None:
             allowed = parent.splittable
         smaller.table = self._build(columns, smaller)
@@ -148,12 +153,21 @@ class Grower:
                 larger.table = self._build(columns, larger)
         for leaf in (smaller, larger):
             if leaf is not None and leaf.table is not None:
-                leaf.best, leaf.splittable = self.search.best(*leaf.table, leaf.totals, len(leaf.sampled), allowed)
+                found = self.search.best(*leaf.table, leaf.totals, len(leaf.sampled), allowed, leaf.bounds)
+                leaf.best, leaf.splittable = found
 
     def _build(self, columns: Columns, leaf: _Leaf) -> tuple[Floats, Floats]:
         gradient, hessian = columns.sums(leaf.sampled)
         search = self.search
         return search.fix(search.pad(gradient), leaf.totals[0]), search.fix(search.pad(hessian), leaf.totals[1])
+
+
+def _bounded(bounds: Bounds, monotone: int, middle: float) -> tuple[Bounds, Bounds]:
+    """What a split leaves to its children: with a constraint, they lie on either side of the middle of their values."""
+    (least, most), (low, high) = bounds, (max(bounds[0], middle), min(bounds[1], middle))
+    if monotone == 0:
+        return bounds, bounds
+    return ((least, high), (low, most)) if monotone > 0 else ((low, most), (least, high))
 
 
 def _best_leaf(leaves: list[_Leaf]) -> int | None:

@@ -21,16 +21,23 @@ class Objective:
     Args:
         name: `binary` (labels 0 and 1), `regression` (squared error) or `multiclass` (labels 0 to num_class - 1).
         num_class: Classes of `multiclass`, 1 otherwise; scores have shape `(num_class, rows)`.
+        scale_pos_weight: Factor on the derivatives of rows of label 1 (binary only), as in LightGBM; the starting score
+            and the loss are without it.
     """
 
     name: ObjectiveName
     num_class: int = 1
+    scale_pos_weight: float = 1.0
 
     def __post_init__(self) -> None:
         if self.name not in ("binary", "regression", "multiclass"):
             raise SecureGBMError(f"objective {self.name!r} is not supported; use binary, regression or multiclass")
         if (self.name == "multiclass") != (self.num_class > 1):
             raise SecureGBMError(f"objective {self.name} does not go with num_class={self.num_class}")
+        if not 0.0 < self.scale_pos_weight < float("inf") or (self.scale_pos_weight != 1.0 and self.name != "binary"):
+            raise SecureGBMError(
+                f"scale_pos_weight is {self.scale_pos_weight} for {self.name}; give a positive number, for binary only"
+            )
 
     def check_labels(self, labels: Floats) -> None:
         """Refuse labels that do not fit the objective.
@@ -58,6 +65,7 @@ class Objective:
             return (scores - labels) * weights, np.broadcast_to(weights, scores.shape)
         p = self.transform(scores)
         if self.name == "binary":
+            weights = weights * np.where(labels == 1.0, self.scale_pos_weight, 1.0)
             return (p - labels) * weights, p * (1.0 - p) * weights
         target = np.arange(self.num_class)[:, None] == labels
         factor = self.num_class / (self.num_class - 1.0)
@@ -82,6 +90,19 @@ class Objective:
         log_total = top + np.log(np.exp(scores - top).sum(axis=0))
         own = np.take_along_axis(scores, labels.astype(np.int64)[None], axis=0)[0]
         return float(np.average(log_total - own, weights=weights))
+
+    def metric(self, name: str, scores: Floats, labels: Floats, weights: Floats) -> float:
+        """What early stopping watches, smaller is better: the loss, 1 - AUC, or the share of wrong classes."""
+        if name == "loss":
+            return self.loss(scores, labels, weights)
+        if name == "auc":
+            from sklearn.metrics import roc_auc_score
+
+            if len(np.unique(labels)) < 2:
+                raise SecureGBMError("the held-out rows are of one class, so they have no AUC; hold out more rows")
+            return 1.0 - float(roc_auc_score(labels, scores[0], sample_weight=weights))
+        found = (scores[0] > 0.0).astype(np.float64) if self.name == "binary" else scores.argmax(axis=0)
+        return float(np.average(found != labels, weights=weights))
 
 
 @dataclass(frozen=True)

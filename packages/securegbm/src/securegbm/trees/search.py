@@ -4,69 +4,29 @@ The label party runs it on sums it computed itself and on sums it decrypted. The
 kEpsilon are kept, because differences of 1e-16 decide ties; without them one split in some hundreds differs.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from securegbm.errors import SecureGBMError
 from securegbm.tables.binning import BinLayout
+from securegbm.trees.categories import Leaf, best_set
+from securegbm.trees.rules import EPSILON, UNBOUNDED, Bounds, Floats, SplitRules
 
-EPSILON = float(np.float32(1e-15))
-"""LightGBM's kEpsilon, added to every sum of hessians."""
+MONOTONE_GAIN = 1.0 + EPSILON
+"""LightGBM multiplies the gain of constrained columns by this (its penalty when none is asked for)."""
 
-Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class SplitRules:
-    """LightGBM's regularisation parameters, under LightGBM's names.
-
-    Args:
-        lambda_l1: L1 penalty on leaf values, >= 0.
-        lambda_l2: L2 penalty on leaf values, >= 0.
-        min_data_in_leaf: Fewest rows of a leaf, >= 1 (rows are estimated from hessians, as LightGBM does).
-        min_sum_hessian_in_leaf: Least sum of hessians of a leaf, > 0.
-        min_gain_to_split: A split must gain more than this, >= 0.
-    """
-
-    lambda_l1: float = 0.0
-    lambda_l2: float = 0.0
-    min_data_in_leaf: int = 20
-    min_sum_hessian_in_leaf: float = 1e-3
-    min_gain_to_split: float = 0.0
-
-    def __post_init__(self) -> None:
-        if min(self.lambda_l1, self.lambda_l2, self.min_gain_to_split, self.min_sum_hessian_in_leaf) < 0:
-            raise SecureGBMError("lambda_l1, lambda_l2, min_sum_hessian_in_leaf and min_gain_to_split must be >= 0")
-        if self.min_data_in_leaf < 1:
-            raise SecureGBMError(f"min_data_in_leaf is {self.min_data_in_leaf}; give at least 1")
-
-    def for_share(self, share: float) -> "SplitRules":
-        """The rules for a leaf of which only a share of the rows is seen: `min_data_in_leaf` counts all rows."""
-        return replace(self, min_data_in_leaf=max(1, round(self.min_data_in_leaf * share)))
-
-    def threshold_l1(self, gradient: Floats) -> Floats:
-        """Soft threshold sign(G) max(0, |G| - lambda_l1)."""
-        if self.lambda_l1 == 0.0:
-            return gradient
-        return np.sign(gradient) * np.maximum(0.0, np.abs(gradient) - self.lambda_l1)
-
-    def gain(self, gradient: Floats, hessian: Floats) -> Floats:
-        """A leaf's gain T(G)^2 / (H + lambda_l2)."""
-        shrunk = self.threshold_l1(gradient)
-        return shrunk * shrunk / (hessian + self.lambda_l2)
-
-    def output(self, gradient: float, hessian: float) -> float:
-        """A leaf's value -T(G) / (H + lambda_l2)."""
-        return float(-self.threshold_l1(np.float64(gradient)) / (hessian + self.lambda_l2))  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
 class Split:
-    """The best split of a leaf; H of both children is reported without kEpsilon, values are computed with it."""
+    """The best split of a leaf; H of both children is reported without kEpsilon, values are computed with it.
+
+    `categories` are the bins that go left of a categorical column; `monotone` is the column's direction, which bounds the
+    children's values.
+    """
 
     gain: float
     feature: int
@@ -78,6 +38,8 @@ class Split:
     right_gradient: float
     right_hessian: float
     right_value: float
+    categories: tuple[int, ...] = ()
+    monotone: int = 0
 
 
 class SplitSearch:
@@ -110,6 +72,11 @@ class SplitSearch:
         skips_first = self.zero_apart & (self.most_freq == 0) & (self.default != 0)
         self._forward[skips_first, 0] = False
         self._skips_first = skips_first
+        self.monotone = np.array([layout.monotone for layout in layouts])
+        self.constrained = bool(self.monotone.any())
+        self._categorical = np.flatnonzero([layout.categorical and layout.num_bin > 1 for layout in layouts])
+        for table in (self._reverse, self._forward):
+            table[self._categorical] = False
 
     def pad(self, entries: Floats) -> Floats:
         """Flat sums of all (feature, bin) pairs, `(entries,)`, to `(features, widest)`, the most frequent bins empty."""
@@ -128,7 +95,13 @@ class SplitSearch:
         return table
 
     def best(
-        self, gradient: Floats, hessian: Floats, totals: tuple[float, float], n_rows: int, allowed: Flags
+        self,
+        gradient: Floats,
+        hessian: Floats,
+        totals: tuple[float, float],
+        n_rows: int,
+        allowed: Flags,
+        bounds: Bounds = UNBOUNDED,
     ) -> tuple[Split | None, Flags]:
         """The best split of one leaf.
 
@@ -138,6 +111,7 @@ class SplitSearch:
             totals: The leaf's sums (G, H).
             n_rows: The leaf's true number of rows.
             allowed: `(features,)` which features were splittable at the parent.
+            bounds: Of the leaf's value, by monotone constraints.
 
         Returns:
             The split (none when no candidate gains) and which features had any gaining candidate.
@@ -153,7 +127,7 @@ class SplitSearch:
         right_h = _running(np.where(kept, hessian, 0.0)[:, ::-1], EPSILON)[:, ::-1]
         right_n = np.cumsum(np.where(kept, count, 0)[:, ::-1], axis=1)[:, ::-1]
         left, left_h, left_n = sum_gradient - right, sum_hessian - right_h, n_rows - right_n
-        gains = self._gains(left, left_h, left_n, right, right_h, right_n)
+        gains = self._gains(left, left_h, right, right_h, bounds)
         gains = self._admissible(gains, self._reverse, right_h, right_n, left_h, left_n, floor, reverse=True)
         at = self.width - 1 - gains[:, ::-1].argmax(axis=1)
         every = np.arange(len(gains))
@@ -163,7 +137,7 @@ class SplitSearch:
         if self._forward.any():
             f_left, f_left_h, f_left_n = self._from_left(gradient, hessian, count, totals, n_rows)
             f_right, f_right_h, f_right_n = sum_gradient - f_left, sum_hessian - f_left_h, n_rows - f_left_n
-            gains_f = self._gains(f_left, f_left_h, f_left_n, f_right, f_right_h, f_right_n)
+            gains_f = self._gains(f_left, f_left_h, f_right, f_right_h, bounds)
             gains_f = self._admissible(
                 gains_f, self._forward, f_left_h, f_left_n, f_right_h, f_right_n, floor, reverse=False
             )
@@ -176,24 +150,38 @@ class SplitSearch:
             best_left = np.where(better, f_left[every, at_f], best_left)
             best_left_h = np.where(better, f_left_h[every, at_f], best_left_h)
 
+        sets = {}
+        for feature in self._categorical[allowed[self._categorical]].tolist():
+            size, leaf = int(self.num_bin[feature]), Leaf(sum_gradient, sum_hessian, n_rows, floor)
+            limits = bounds if self.constrained else None
+            found = best_set(gradient[feature, :size], hessian[feature, :size], leaf, self.rules, limits)
+            if found is not None:
+                sets[feature] = found
+                best[feature], best_left[feature], best_left_h[feature] = found.gain, found.left_gradient, found.left_hessian
+
         splittable = (best > -np.inf) & allowed
         reported = np.where(splittable, best - floor, -np.inf)
+        reported[splittable & (self.monotone != 0)] *= MONOTONE_GAIN
         feature = int(reported.argmax())
         if not splittable[feature]:
             return None, splittable
         left_g, left_hess = float(best_left[feature]), float(best_left_h[feature])
         right_g, right_hess = sum_gradient - left_g, sum_hessian - left_hess
+        chosen = sets.get(feature)
+        limits, l2 = bounds if self.constrained else None, chosen.l2 if chosen else self.rules.lambda_l2
         return Split(
             float(reported[feature]),
             feature,
-            int(threshold[feature]),
-            bool(default_left[feature]),
+            0 if chosen else int(threshold[feature]),
+            bool(default_left[feature]) and chosen is None,
             left_g,
             left_hess - EPSILON,
-            self.rules.output(left_g, left_hess),
+            self.rules.output(left_g, left_hess, limits, l2),
             right_g,
             right_hess - EPSILON,
-            self.rules.output(right_g, right_hess),
+            self.rules.output(right_g, right_hess, limits, l2),
+            chosen.bins if chosen else (),
+            int(self.monotone[feature]),
         ), splittable
 
     def _from_left(
@@ -212,9 +200,14 @@ class SplitSearch:
             n[derived, 0] = n_rows - (count[derived, 1:] * rest.astype(np.int64)).sum(axis=1)
         return np.cumsum(g, axis=1), np.cumsum(h, axis=1), np.cumsum(n, axis=1)
 
-    def _gains(self, left: Floats, left_h: Floats, left_n: Ints, right: Floats, right_h: Floats, right_n: Ints) -> Floats:
+    def _gains(self, left: Floats, left_h: Floats, right: Floats, right_h: Floats, bounds: Bounds) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return self.rules.gain(left, left_h) + self.rules.gain(right, right_h)
+            if not self.constrained:
+                return self.rules.gain(left, left_h) + self.rules.gain(right, right_h)
+            left_gain, left_value = self.rules.bounded_gain(left, left_h, bounds)
+            right_gain, right_value = self.rules.bounded_gain(right, right_h, bounds)
+            against = (right_value - left_value) * self.monotone[:, None] < 0
+            return np.where(against, 0.0, left_gain + right_gain)
 
     def _admissible(
         self,

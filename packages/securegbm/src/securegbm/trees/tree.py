@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from securegbm.trees.search import Split, SplitRules
+from securegbm.trees.rules import SplitRules
+from securegbm.trees.search import Split
 
 
 def _near_zero(value: float) -> float:
@@ -32,6 +33,7 @@ class Tree:
         node_count: Rows of a node.
         node_weight: Sum of hessians of a node.
         shrinkage: The learning rate.
+        categories: Per inner node the bins that go left, for a categorical column; empty for others.
     """
 
     shrinkage: float
@@ -47,6 +49,7 @@ class Tree:
     node_value: list[float] = field(default_factory=list)
     node_count: list[int] = field(default_factory=list)
     node_weight: list[float] = field(default_factory=list)
+    categories: list[list[int]] = field(default_factory=list)
 
     @property
     def num_nodes(self) -> int:
@@ -67,6 +70,7 @@ class Tree:
         self.feature.append(split.feature)
         self.threshold.append(split.threshold)
         self.default_left.append(split.default_left)
+        self.categories.append(list(split.categories))
         self.gain.append(split.gain)
         self.left.append(~leaf)
         self.right.append(~(node + 1))

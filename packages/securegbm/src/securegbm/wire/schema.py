@@ -65,7 +65,7 @@ _bins = record({}, {"max_bin": whole(2, 1023), "min_data_in_bin": whole(1, MOST_
 _parameters = record({"degree": whole(1, 1 << 16), "coeff_bits": listing(whole(1, 60), 8), "plain_bits": whole(2, 60),
                       "merge": flag, "toy": flag})  # fmt: skip
 _layout = record({"num_bin": whole(1, 1024), "missing": one_of("none", "nan", "zero"), "default_bin": whole(0, 1023),
-                  "most_freq_bin": whole(0, 1023)})  # fmt: skip
+                  "most_freq_bin": whole(0, 1023)}, {"monotone": whole(-1, 1), "categorical": flag})  # fmt: skip
 _predict = record({"purpose": one_of("predict")}, {"nonce": digits(32)})
 _train = record(
     {"purpose": one_of("train"), "rows": whole(1, MOST_ROWS), "ids": digits(64), "trees": whole(1, MOST_TREES),
@@ -76,7 +76,8 @@ _train = record(
      "continues": either(_none, record({"run": digits(32), "trees": whole(0, MOST_TREES), "last": digits(64)}))},
 )  # fmt: skip
 _sums = record({}, {"stride": whole(1, 1 << 16), "all_rows": flag})
-_split = record({"feature": whole(0, 1 << 20), "threshold": whole(0, 1023), "default_left": flag}, {"all_rows": flag})
+_split = record({"feature": whole(0, 1 << 20), "threshold": whole(0, 1023), "default_left": flag},
+                {"all_rows": flag, "categories": listing(whole(1, 1023), 1023)})  # fmt: skip
 _abort = record({"reason": text(1000)}, {"lost": flag})
 _nothing = record({})
 

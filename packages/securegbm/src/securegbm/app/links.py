@@ -1,0 +1,59 @@
+"""The way from one party to the other, as the command line describes it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from securegbm.app.options import LinkOptions
+from securegbm.wire.audit import MessageLog
+from securegbm.wire.certificates import Identity, fingerprint, parties_of, shared_secret
+from securegbm.wire.channel import Party
+from securegbm.wire.network import NetworkChannel, Server
+
+LOOPBACK_SECRET = b"securegbm insecure loopback"
+
+
+@dataclass(frozen=True)
+class Link:
+    """How to reach or be reached by the other party."""
+
+    address: str
+    certs: Path
+    own: str
+    peer: str
+    pin: str | None = None
+    insecure_loopback: bool = False
+    deadline: float = 600.0
+    patience: float = 60.0
+
+    def identity(self) -> Identity | None:
+        """The certificates; none on the loopback address when that was asked for."""
+        return None if self.insecure_loopback else Identity.read(self.certs, self.own, self.peer, self.pin)
+
+    def parties(self) -> str:
+        """What names both parties' keys, equal at both and after `certs rotate`."""
+        identity = self.identity()
+        return parties_of(identity) if identity else "insecure loopback"
+
+    def log(self, state: Path, role: str) -> MessageLog:
+        """The message log of a state folder."""
+        identity = self.identity()
+        return MessageLog(state / "messages.jsonl", role, fingerprint(identity.peer) if identity else "")
+
+    def open(self) -> tuple[NetworkChannel, bytes]:
+        """A channel to the feature party, and the secret shared with it."""
+        identity = self.identity()
+        channel = NetworkChannel(self.address, identity, self.insecure_loopback, self.deadline, self.patience)
+        return channel, shared_secret(identity) if identity else LOOPBACK_SECRET
+
+    def serve(self, party_of: Callable[[bytes], Party], tell: Callable[[str], None]) -> Server:
+        """A server of the feature party that `party_of(secret)` makes."""
+        identity = self.identity()
+        secret = shared_secret(identity) if identity else LOOPBACK_SECRET
+        return Server(party_of(secret), self.address, identity, self.insecure_loopback, tell)
+
+
+def link_of(options: LinkOptions, own: str) -> Link:
+    """The link that a party's options describe."""
+    peer = "party-b" if own == "party-a" else "party-a"
+    return Link(own=own, peer=peer, **vars(options))

@@ -1,0 +1,23 @@
+"""When boosting ends before its last iteration."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from securegbm.config import TrainConfig
+from securegbm.trees.objectives import Floats
+from securegbm.trees.tree import Tree
+
+Metric = Callable[[Floats, Floats, Floats], float]
+"""Of the held-out rows' labels `(rows,)`, predictions `(num_class, rows)` and weights `(rows,)`; smaller is better."""
+
+
+def stopped(history: list[float], rounds: int) -> bool:
+    """Whether the last `rounds` iterations did not improve on the best one (LightGBM's early stopping)."""
+    return bool(rounds and history and len(history) - 1 - int(np.argmin(history)) >= rounds)
+
+
+def is_dead(trees: list[Tree], classes: int, config: TrainConfig) -> bool:
+    """LightGBM stops when no tree of an iteration could split; in the approximate modes the next draw may."""
+    last = trees[-classes:] if trees else []
+    return not config.approximates and bool(last) and all(tree.num_nodes == 0 for tree in last)
