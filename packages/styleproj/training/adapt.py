@@ -1,0 +1,27 @@
+"""Third stage of the shipped weights: python training/adapt.py DATA OUT [--steps N] [--resume] [--network FILE].
+
+Goes on from the network of the first two stages, FILE, with losses on the original VGG-19 to conv3_4.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from distill import split
+
+from styleproj.networks.teachers import Judge
+from styleproj.networks.weights import load_network, shipped
+from styleproj.training.adaptation import Adaptation, adapt
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--network", type=Path, default=shipped())
+    parser.add_argument("--resume", action="store_true")
+    given = parser.parse_args()
+    judge = Judge(given.data / "weights" / "vgg19_imagenet_conv3_4.pt").to(memory_format=torch.channels_last)
+    photos, paintings = split(given.data, "photos"), split(given.data, "paintings")
+    network = load_network(given.network)
+    print(adapt(network, judge, photos, paintings, given.out, given.steps, Adaptation(), given.resume))
