@@ -17,6 +17,7 @@ from claimkit.media.writing import VideoWriter
 from claimkit.style.images import read_image, to_uint8, write_image
 from styleproj.cli import main
 from styleproj.networks.weights import save_network
+from styleproj.pictures.stylizer import Stylizer
 
 call = partial(testing.call, main)
 
@@ -56,6 +57,13 @@ def test_the_transform_and_the_bound_on_colours_are_options():
         assert call("stylize", PHOTO, STYLE, "--out", name, *options, *MODEL) == 0
         made.append(Path(name).read_bytes())
     assert len(set(made)) == 3
+
+
+def test_strokes_and_detail_are_those_of_the_library(network):
+    argv = ("stylize", PHOTO, STYLE, "--out", "y.png", "--stroke", "16", "--keep-detail", "0.5", *MODEL)
+    assert call(*argv) == 0
+    wanted = Stylizer(network).stylize(read_image(Path(PHOTO)), read_image(Path(STYLE)), stroke=16, keep_detail=0.5)
+    torch.testing.assert_close(read_image(Path("y.png")), wanted, atol=2 / 255, rtol=0)
 
 
 def test_folders_all_pairs_and_matched():
@@ -241,6 +249,8 @@ def test_training_resumes_and_gives_a_model():
         (("stylize", PHOTO, "absent.jpg"), "absent.jpg"),
         (("stylize", PHOTO), "style"),
         (("stylize", PHOTO, STYLE, "--alpha", "3"), "outside"),
+        (("stylize", PHOTO, STYLE, "--stroke", "0"), "stroke = 0.0"),
+        (("stylize", PHOTO, STYLE, "--keep-detail", "-1"), "keep_detail = -1.0"),
         (("stylize", PHOTO, STYLE, "--mask", STYLE), "pixels"),
         (("stylize", PHOTO, STYLE, "--mix", "-1"), "weight"),
         (("stylize", PHOTO, STYLE, "--out", "y.xyz"), "xyz"),

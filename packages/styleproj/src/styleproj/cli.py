@@ -44,6 +44,8 @@ def stylize(
     transform: Transform = "projection",
     palette: bool = True,
     max_gain: float = float("inf"),
+    stroke: float | None = None,
+    keep_detail: float = 0.0,
     model: Path | None = None,
     cache: Path | None = None,
     tile: int = 1024,
@@ -64,6 +66,7 @@ def stylize(
         color: style; or keep the content's colours: luminance (its chroma), coral (the style repainted in them).
         size: A picture of more than SIZE x SIZE pixels is shrunk to that area, its shape kept; 0 keeps every size.
         style_size: The same for the style: the smaller it is looked at, the finer its strokes in the result; 0 keeps it.
+            For broader strokes, or the same at every size, see --stroke.
         mask: Picture of the content's size: where it is black the content stays what it is.
         style_mask: Picture of the style's size: only what is white counts.
         labels: Picture of the content's size, a value or colour for each region: with several styles, in the order of
@@ -74,6 +77,9 @@ def stylize(
         transform: How features take the style: projection is the paper's, ot-projection moves joint moments first.
         palette: Map the colours to those of the style after decoding.
         max_gain: Most that this map may enlarge a difference of colours.
+        stroke: Breadth of strokes as a share of the picture: 1 as at 512 x 512 pixels, 2 twice as broad, 0.5 finer, the same
+            look at every size; not given, strokes are some pixels wide whatever the size.
+        keep_detail: From 0 to 1: weaken the style where lettering, faces and other fine drawing would be lost.
         model: A network that styleproj train wrote; the one that comes with the package when not given.
         cache: Folder where styles are kept, so that they are not looked at again.
         tile: Side of the pieces in which large pictures are worked on; the result does not depend on it.
@@ -86,7 +92,17 @@ def stylize(
     from styleproj.pictures.stylizer import Stylizer
 
     options = Options(
-        alpha, mix, size, style_size, mask, style_mask, labels, style_labels, None if color == "style" else color
+        alpha=alpha,
+        weights=mix,
+        size=size,
+        style_size=style_size,
+        mask=mask,
+        style_mask=style_mask,
+        labels=labels,
+        style_labels=style_labels,
+        preserve_color=None if color == "style" else color,
+        stroke=stroke,
+        keep_detail=keep_detail,
     )
     mixed = bool(mix) or (labels is not None and style_labels is None)
     given = (*options.files, model)

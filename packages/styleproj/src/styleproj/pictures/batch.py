@@ -13,6 +13,7 @@ from claimkit.media.batch import Task
 from claimkit.media.options import PictureOptions
 from claimkit.media.picture import Picture, write_picture
 from claimkit.media.reading import read_picture
+from styleproj.pictures.canvas import checked_detail, checked_stroke
 from styleproj.pictures.style import Style
 from styleproj.pictures.stylizer import PreserveColor, Stylizer
 
@@ -33,6 +34,13 @@ class Options:
     labels: Path | None = None
     style_labels: Path | None = None
     preserve_color: PreserveColor | None = None
+    stroke: float | None = None
+    keep_detail: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check what can be without a picture, before any is read."""
+        checked_stroke(self.stroke)
+        checked_detail(self.keep_detail)
 
     @property
     def files(self) -> tuple[Path | None, ...]:
@@ -75,6 +83,8 @@ class Batch:
             labels=labels,
             style_labels=style_labels,
             preserve_color=o.preserve_color,
+            stroke=o.stroke,
+            keep_detail=o.keep_detail,
         )
         if content.seen is not None:
             result = torch.where(content.seen > 0, result, content.rgb)

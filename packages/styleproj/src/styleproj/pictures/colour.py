@@ -1,7 +1,12 @@
 """Keeping the content's colours: its chroma under the result's luma, or the style repainted in the content's colours."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+from claimkit.style.transforms import Statistics, ot_map
+from styleproj.operator.transforms import bounded
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the brightness of a picture (ITU-R BT.601)."""
@@ -29,6 +34,26 @@ def coral(style: Tensor, content: Tensor) -> Tensor:
     matrix = inverse @ middle @ inverse
     flat = style.double().flatten(1)
     return ((matrix @ (flat - mean_s)) + mean_c).view(style.shape).clamp(0, 1).to(style.dtype)
+
+
+def repaint(result: Tensor, parts: Sequence[tuple[Tensor | None, Statistics]], alpha: float, max_gain: float) -> Tensor:
+    """Give each part of a picture the mean and covariance of its style's colours, as far as strength and gain let it.
+
+    Args:
+        result: ``(3, height, width)``.
+        parts: Where, ``(height, width)`` or None for everywhere, and the colours' statistics.
+        alpha: Strength in [0, 1].
+        max_gain: Most that a difference of colours is enlarged.
+    """
+    for where, colours in parts:
+        if where is not None and not where.any():
+            continue
+        here = None if where is None else where.to(result)
+        wanted = Statistics(colours.mean.to(result.device), colours.covariance.to(result.device))
+        own = Statistics.of(result[None], here)
+        painted = bounded(ot_map(own, wanted), own.mean, max_gain).blend(alpha)(result[None])[0].clamp(0, 1)
+        result = painted if here is None else torch.where(here > 0, painted, result)
+    return result
 
 
 def _moments(image: Tensor) -> tuple[Tensor, Tensor]:

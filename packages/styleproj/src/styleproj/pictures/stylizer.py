@@ -10,21 +10,25 @@ from torch.nn import functional as F
 
 from claimkit import run
 from claimkit.errors import InputError
-from claimkit.style.images import read_image
+from claimkit.style.images import read_image, resize
 from claimkit.style.padding import crop, pad_to_multiple
-from claimkit.style.transforms import Statistics, checked_strength, ot_map
+from claimkit.style.transforms import Statistics, checked_strength
 from styleproj.networks import tiles
 from styleproj.networks.network import StyleNetwork
 from styleproj.networks.weights import load_network
 from styleproj.operator.projection import Ties
 from styleproj.operator.sorted_style import SortedStyle
-from styleproj.operator.transforms import FeatureTransform, bounded, checked_transform, transform
-from styleproj.pictures.colour import coral, keep_chroma
-from styleproj.pictures.style import Style, digest, mix, picture_digest
+from styleproj.operator.transforms import FeatureTransform, checked_transform, transform
+from styleproj.pictures.canvas import Canvas, checked_detail, detail
+from styleproj.pictures.colour import coral, keep_chroma, repaint
+from styleproj.pictures.parts import Part, at_level, parts_of
+from styleproj.pictures.style import Style, digest, picture_digest
 
 Picture: TypeAlias = Tensor | Path | str
 PreserveColor = Literal["luminance", "coral"]
 SMALLEST = 8
+QUICK = 192
+"""Side in pixels of a square of the area at which a quick picture is decoded."""
 """Side in pixels below which a picture is smaller than one of the deepest features."""
 
 
@@ -103,7 +107,7 @@ class Stylizer:
         with torch.inference_mode():
             features = self._encode(image)
             where = None if mask is None else mask > 0.5
-            inside = [self._at_level(where, x, image) for x in features]
+            inside = [at_level(where, x, self.network.multiple) for x in features]
             levels = [SortedStyle.of(x[0], w) for x, w in zip(features, inside, strict=True)]
             statistics = [Statistics.of(x, None if w is None else w.float()) for x, w in zip(features, inside, strict=True)]
             colours = Statistics.of(image[None], None if where is None else where.float())
@@ -124,6 +128,8 @@ class Stylizer:
         labels: Tensor | None = None,
         style_labels: Tensor | None = None,
         preserve_color: PreserveColor | None = None,
+        stroke: float | None = None,
+        keep_detail: float = 0.0,
     ) -> Tensor:
         """The content in the style, ``(3, height, width)`` in [0, 1], of the content's size.
 
@@ -138,6 +144,10 @@ class Stylizer:
                 With ``style_labels``: regions that take their values from the style's regions of the same label.
             style_labels: Whole numbers ``(height, width)`` of the one style picture.
             preserve_color: ``luminance`` keeps the content's chroma, ``coral`` repaints the style in the content's colours.
+            stroke: Breadth of strokes as a share of the picture, 1 as at 512 x 512 pixels, see :class:`Canvas`; some pixels
+                whatever the size when not given.
+            keep_detail: Weaken the style by so much, in [0, 1], where lettering, faces and the like would be lost, see
+                :func:`styleproj.pictures.canvas.detail`.
 
         Raises:
             InputError: What is given does not fit; the sentence says what.
@@ -152,18 +162,24 @@ class Stylizer:
         several: list[Picture | Style] = [style] if isinstance(style, Tensor | Path | str | Style) else list(style)
         if preserve_color == "coral":
             several = [self._repainted(s, image) for s in several]
-        parts = self._parts(several, weights, style_mask, labels, style_labels, mask)
+        canvas = Canvas.of(image, stroke, SMALLEST)
+        at_canvas = canvas.fitted(labels), canvas.fitted(mask)
+        parts = parts_of(self.prepare, several, weights, style_mask, at_canvas[0], style_labels, at_canvas[1])
         with torch.inference_mode():
-            features = list(self._encode(image))
+            features = list(self._encode(canvas.image))
+            held = self._held(canvas.image, features, keep_detail)
             for level, x in enumerate(features):
-                features[level] = self._transform(x, parts, level, alpha, image)
-            return self._painted(features, parts, alpha, image, preserve_color, mask)
+                z = self._transform(x, parts, level, alpha)
+                features[level] = z if held is None else torch.lerp(z, x, held[level])
+            return self._painted(features, parts, alpha, canvas, preserve_color, mask, keep_detail)
 
     def strengths(
         self, content: Tensor, style: Tensor | Style, *, mask: Tensor | None = None, style_mask: Tensor | None = None,
-        preserve_color: PreserveColor | None = None,
-    ) -> Callable[[float], Tensor]:  # fmt: skip
-        """A function of alpha alone that gives what :meth:`stylize` does of the same, and only blends and decodes.
+        preserve_color: PreserveColor | None = None, stroke: float | None = None, keep_detail: float = 0.0,
+    ) -> Callable[..., Tensor]:  # fmt: skip
+        """A function of alpha that gives what :meth:`stylize` does of the same, and only blends and decodes.
+
+        With ``quick=True`` it decodes at a lower size and enlarges: for a slider that is still moving.
 
         Raises:
             InputError: What is given does not fit.
@@ -172,26 +188,37 @@ class Stylizer:
         if mask is not None:
             _same_size(mask, image, "mask")
         used = self._repainted(style, image) if preserve_color == "coral" else style
-        parts = self._parts([used], None, style_mask, None, None, mask)
+        canvas = Canvas.of(image, stroke, SMALLEST)
+        parts = parts_of(self.prepare, [used], None, style_mask, None, None, canvas.fitted(mask))
         with torch.inference_mode():
-            features = self._encode(image)
-            full = [self._transform(x, parts, level, 1.0, image) for level, x in enumerate(features)]
+            features = self._encode(canvas.image)
+            held = self._held(canvas.image, features, keep_detail)
+            full = [self._transform(x, parts, level, 1.0) for level, x in enumerate(features)]
+            if held is not None:
+                full = [torch.lerp(z, x, m) for z, x, m in zip(full, features, held, strict=True)]
+        small = [_shrunk(f, self.network.multiple) for f in (features, full)]
 
         @torch.inference_mode()
-        def at(alpha: float) -> Tensor:
-            blended = [torch.lerp(x, z, checked_strength(alpha)) for x, z in zip(features, full, strict=True)]
-            return self._painted(blended, parts, alpha, image, preserve_color, mask)
+        def at(alpha: float, quick: bool = False) -> Tensor:
+            ends = small if quick else (features, full)
+            blended = [torch.lerp(x, z, checked_strength(alpha)) for x, z in zip(*ends, strict=True)]
+            return self._painted(blended, parts, alpha, canvas, preserve_color, mask, keep_detail)
 
         return at
 
     def _painted(
-        self, features: Sequence[Tensor], parts: list[tuple[Tensor | None, Style]], alpha: float, image: Tensor,
-        preserve_color: PreserveColor | None, mask: Tensor | None,
+        self, features: Sequence[Tensor], parts: list[Part], alpha: float, canvas: Canvas,
+        preserve_color: PreserveColor | None, mask: Tensor | None, keep_detail: float,
     ) -> Tensor:  # fmt: skip
         """The picture of transformed features, in the colours and within the mask that were asked for."""
-        result = crop(tiles.decode(self.network, tuple(features), self.tile)[None], *image.shape[-2:])[0]
+        result = tiles.decode(self.network, tuple(features), self.tile)
+        padded = [n + -n % self.network.multiple for n in canvas.image.shape[-2:]]
+        if list(result.shape[-2:]) != padded:
+            result = resize(result, *padded)  # a quick one
+        result = crop(result[None], *canvas.image.shape[-2:])[0]
         if self.palette and preserve_color is None:
-            result = _repaint(result, parts, alpha, self.max_gain)
+            result = repaint(result, [(where, style.colours) for where, style in parts], alpha, self.max_gain)
+        image, result = canvas.content, canvas.back(result, keep_detail)
         if preserve_color == "luminance":
             result = keep_chroma(result, image.to(result.device))
         if mask is not None:
@@ -199,36 +226,14 @@ class Stylizer:
             result = soft * result + (1 - soft) * image.to(result.device)
         return result.cpu()
 
-    def _parts(
-        self,
-        styles: list[Picture | Style],
-        weights: Sequence[float] | None,
-        style_mask: Tensor | None,
-        labels: Tensor | None,
-        style_labels: Tensor | None,
-        mask: Tensor | None,
-    ) -> list[tuple[Tensor | None, Style]]:
-        """Which part of the content takes which style; None is all of it."""
-        if not styles or (len(styles) > 1 and (style_mask is not None or style_labels is not None)):
-            raise InputError(f"{len(styles)} styles: masks and labels of a style picture go with exactly one")
-        if style_labels is not None:
-            if labels is None or isinstance(styles[0], Style):
-                raise InputError("style_labels need labels of the content, and a style picture rather than a prepared style")
-            common = [int(k) for k in labels.unique() if (style_labels == k).any()]
-            prepared = [(k, self.prepare(styles[0], (style_labels == k).float())) for k in common]
-            return [(labels == k, s) for k, s in prepared]
-        prepared = [self.prepare(s, style_mask) for s in styles]
-        if labels is not None:
-            if weights is not None or int(labels.max()) >= len(styles) or int(labels.min()) < 0:
-                raise InputError(f"labels go from 0 to {len(styles) - 1}, one for each style, and take no weights")
-            return [(labels == k, s) for k, s in enumerate(prepared) if (labels == k).any()]
-        if len(prepared) == 1 and weights is None:
-            return [(None if mask is None else mask > 0, prepared[0])]
-        return [(None if mask is None else mask > 0, mix(prepared, list(weights or [1.0] * len(prepared))))]
+    def _held(self, image: Tensor, features: Sequence[Tensor], keep: float) -> list[Tensor] | None:
+        """How much of the content's own features stays, at each level; None where nothing is asked for."""
+        if checked_detail(keep) == 0:
+            return None
+        shares = pad_to_multiple(keep * detail(image)[None, None], self.network.multiple)
+        return [F.avg_pool2d(shares, shares.shape[-1] // x.shape[-1]).to(x) for x in features]
 
-    def _transform(
-        self, x: Tensor, parts: list[tuple[Tensor | None, Style]], level: int, alpha: float, image: Tensor
-    ) -> Tensor:
+    def _transform(self, x: Tensor, parts: list[Part], level: int, alpha: float) -> Tensor:
         """Transform the features of a level, part by part."""
 
         def towards(features: Tensor, style: Style, ties: Ties) -> Tensor:
@@ -239,7 +244,7 @@ class Stylizer:
         z = x.clone()
         ties = "average" if self.ties == "local-mean" else self.ties  # a part has no neighbourhoods
         for where, style in parts:
-            here = self._at_level(where, x, image)
+            here = at_level(where, x, self.network.multiple)
             if here is not None and here.any():
                 z[..., here] = towards(x[..., here].unsqueeze(-2), style, ties).squeeze(-2)
         return z
@@ -248,14 +253,6 @@ class Stylizer:
         padded = pad_to_multiple(image[None].to(self.device), self.network.multiple)[0]
         return tiles.encode(self.network, padded, self.tile)
 
-    def _at_level(self, where: Tensor | None, x: Tensor, image: Tensor) -> Tensor | None:
-        """A part of the picture as a part of its features: positions that it touches."""
-        if where is None:
-            return None
-        padded = pad_to_multiple(where.to(x)[None, None], self.network.multiple)
-        stride = padded.shape[-1] // x.shape[-1]
-        return F.max_pool2d(padded, stride)[0, 0] > 0
-
     def _repainted(self, style: Picture | Style, image: Tensor) -> Tensor:
         if isinstance(style, Style) or (isinstance(style, str | Path) and Path(style).suffix == ".style"):
             raise InputError("preserve_color='coral' repaints the style picture: give the picture, not a prepared style")
@@ -263,18 +260,15 @@ class Stylizer:
         return coral(_checked(picture, "the style").cpu(), image.cpu())
 
 
-def _repaint(result: Tensor, parts: list[tuple[Tensor | None, Style]], alpha: float, max_gain: float) -> Tensor:
-    """Give each part of a picture the colours of its style, as far as ``alpha`` and ``max_gain`` let it."""
-    for where, style in parts:
-        if where is not None and not where.any():
-            continue
-        here = None if where is None else where.to(result)
-        wanted = Statistics(style.colours.mean.to(result.device), style.colours.covariance.to(result.device))
-        own = Statistics.of(result[None], here)
-        fit = bounded(ot_map(own, wanted), own.mean, max_gain).blend(alpha)
-        painted = fit(result[None])[0].clamp(0, 1)
-        result = painted if here is None else torch.where(here > 0, painted, result)
-    return result
+def _shrunk(features: Sequence[Tensor], multiple: int) -> list[Tensor]:
+    """Features of a picture of about :data:`QUICK` pixels squared; the same where it is no larger."""
+    height, width = (n * multiple for n in features[-1].shape[-2:])
+    scale = QUICK / (height * width) ** 0.5
+    if scale >= 1:
+        return list(features)
+    deepest = [max(1, round(n * scale)) for n in features[-1].shape[-2:]]
+    sizes = [[n * (x.shape[-1] // features[-1].shape[-1]) for n in deepest] for x in features]
+    return [F.interpolate(x, size, mode="area") for x, size in zip(features, sizes, strict=True)]
 
 
 def _checked(image: Tensor, name: str) -> Tensor:

@@ -46,10 +46,10 @@ class Adaptation:
     crop: int = 192
     learning_rate: float = 1e-3
     max_gain: float = 1.0
-    style: float = 6.0
-    gram: float = 3.0
-    content: float = 6.0
-    edges: float = 4.0
+    style: float = 12.0
+    gram: float = 8.0
+    content: float = 4.0
+    edges: float = 2.0
     weave: float = 0.1
     foreign: float = 30.0
     outside: float = 40.0
@@ -139,8 +139,8 @@ def adapt(
         means = {k: v.mean() for k, v in losses.items()}
         return means | {"total": torch.stack([getattr(settings, k) * v for k, v in means.items()]).sum()}
 
-    shown = photos.at(2**31).draw(4, 256, 1.6)
-    shown_styles = paintings.at(2**31).draw(4, 256, 1.6)
+    shown = photos.at(2**31).draw(4, settings.crop, 1.6)
+    shown_styles = paintings.at(2**31).draw(4, settings.crop, 1.6)
 
     def sample() -> Tensor:
         rows = [as_made(network, shown, s[None].expand_as(shown), settings.max_gain)[0].clamp(0, 1) for s in shown_styles]
