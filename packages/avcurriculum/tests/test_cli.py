@@ -161,7 +161,7 @@ def test_eval_of_a_separator_gives_the_bounds_of_its_assignment(capsys):
         (["train", "--videos", "."], "avcurriculum: . holds no videos: expected files that end in"),
         (["train", "--hardest", "0"], "avcurriculum: hardest = 0"),
         (["train", "--resume"], "avcurriculum: avcurriculum-run/checkpoint.pt does not exist"),
-        (["train", "--architecture", "pretrained"], "avcurriculum: pretrained backbones need the weight files"),
+        (["train", "--arch", "pretrained"], "avcurriculum: pretrained backbones need the weight files"),
         (["eval", "--model", "no.pt"], "avcurriculum: no.pt does not exist"),
         (["demo", "--sources", "9"], "avcurriculum: sources = 9"),
         (["demo", "--out", "a.txt"], "avcurriculum: a.txt is no name of a picture"),

@@ -44,7 +44,7 @@ def images(tmp_path):
 
 def test_help_does_not_import_torch():
     text = testing.help_text("delta", "torch")
-    assert all(verb in text for verb in ("demo", "attention", "finetune", "compare", "reproduce", "list", "cite"))
+    assert all(verb in text for verb in ("demo", "attention", "train", "compare", "reproduce", "list", "cite"))
 
 
 def test_importing_the_package_does_not_import_torch():
@@ -64,7 +64,7 @@ def test_attention_writes_the_released_layout(images):
 
 def test_finetune_with_attention_of_before_then_resume(images, capsys):
     assert call("attention", *images, "--epochs", "1", "--batches", "1", "--out", "a.json") == 0
-    arguments = ["finetune", *images, "--batch", "8", "--alpha", "0.001", "--attention", "a.json", "--steps", "6"]
+    arguments = ["train", *images, "--batch", "8", "--alpha", "0.001", "--attention", "a.json", "--steps", "6"]
     assert call(*arguments) == 0
     assert {p.name for p in Path("delta-run").iterdir()} == {
         "attention.json", "checkpoint.pt", "losses.csv", "model.pt", "summary.json",
@@ -78,14 +78,14 @@ def test_finetune_with_attention_of_before_then_resume(images, capsys):
     assert call(*arguments, "--resume") == 0
     assert call(*arguments, "--resume", "--learning-rate", "0.5") == 2
     assert "other settings" in capsys.readouterr().err
-    assert call(*arguments, "--resume", "--reg", "fm") == 2
+    assert call(*arguments, "--resume", "--penalty", "fm") == 2
     assert "other settings" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("reg", ["delta", "fm", "l2sp", "l2", "frozen", "scratch"])
 def test_every_method(images, reg, capsys):
     options = ["--steps", "2", "--batch", "8", "--out", reg, "--no-augment"]
-    assert call("finetune", *images, "--reg", reg, *options) == 0
+    assert call("train", *images, "--penalty", reg, *options) == 0
     assert capsys.readouterr().out.startswith(f"{reg}, alpha ")
     assert (Path(reg) / "attention.json").exists() == (reg == "delta")
 
@@ -95,7 +95,7 @@ def test_a_loss_is_learnt_and_the_test_folder_is_used(images, capsys):
     for part in ("train", "test"):
         Path("images").mkdir(exist_ok=True)
         Path("images", part).symlink_to(Path("all").resolve(), target_is_directory=True)
-    assert call("finetune", *images, "--reg", "l2", "--steps", "60", "--batch", "16", "--learning-rate", "0.05") == 0
+    assert call("train", *images, "--penalty", "l2", "--steps", "60", "--batch", "16", "--learning-rate", "0.05") == 0
     assert json.loads(Path("delta-run/summary.json").read_text())["test"]["accuracy"] > 0.9
 
 
@@ -117,9 +117,9 @@ def test_an_interrupted_run_goes_on(images):
         sys.executable,
         "-c",
         "from delta.cli import main; main()",
-        "finetune",
+        "train",
         *images,
-        "--reg",
+        "--penalty",
         "l2",
         "--batch",
         "8",
@@ -156,7 +156,7 @@ def test_an_interrupted_run_goes_on(images):
         ({"--device": "abacus"}, "device 'abacus'"),
         ({"--attention": "text.pt"}, "text.pt is no attention"),
         ({"--resume": None}, "delta-run/checkpoint.pt does not exist"),
-        ({"--weights": None}, "--reg delta starts from a pretrained network"),
+        ({"--weights": None}, "--penalty delta starts from a pretrained network"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_2(images, change, sentence, capsys):
@@ -173,7 +173,7 @@ def test_bad_input_is_one_sentence_and_exit_2(images, change, sentence, capsys):
         options[key] = value
         if value is None and key != "--resume":
             del options[key]
-    assert call("finetune", *(v for pair in options.items() for v in pair if v is not None)) == 2
+    assert call("train", *(v for pair in options.items() for v in pair if v is not None)) == 2
     err = capsys.readouterr().err
     assert err.startswith(f"delta: {sentence}") and err.count("\n") == 1
     assert not Path("delta-run").exists(), "something was left behind"

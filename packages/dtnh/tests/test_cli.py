@@ -32,12 +32,12 @@ def pictures(folder, count=6):
                 Image.fromarray(pixels).save(folder / part / name / f"{i}.png")
 
 
-FIT = ["fit", "--data", "images", "--arch", "cifar-resnet8", "--size", "14", "--batch", "4", "--validation", "0.34"]
+FIT = ["train", "--data", "images", "--arch", "cifar-resnet8", "--size", "14", "--batch", "4", "--validation", "0.34"]
 
 
 def test_help_does_not_import_torch():
     text = testing.help_text("dtnh", "torch")
-    assert all(verb in text for verb in ("demo", "fit", "compare", "reproduce", "list", "cite"))
+    assert all(verb in text for verb in ("demo", "train", "compare", "reproduce", "list", "cite"))
 
 
 def test_demo_writes_a_picture(capsys):
@@ -66,10 +66,10 @@ def test_fit_then_resume(capsys):
     assert "already holds a run" in capsys.readouterr().err
     assert call(*FIT, "--steps", "6", "--out", "run", "--resume") == 2
     assert "other settings" in capsys.readouterr().err
-    for other in (["--no-guard"], ["--scope", "layer"], ["--alpha", "0.2"], ["--regularizer", "featmap"]):
+    for other in (["--no-guard"], ["--scope", "layer"], ["--alpha", "0.2"], ["--penalty", "featmap"]):
         assert call(*FIT, "--steps", "4", "--out", "run", "--resume", *other) == 2, other
     assert call(*FIT, "--steps", "4", "--out", "run", "--resume") == 0
-    assert call(*FIT, "--steps", "2", "--out", "plain", "--no-guard", "--regularizer", "featmap") == 0
+    assert call(*FIT, "--steps", "2", "--out", "plain", "--no-guard", "--penalty", "featmap") == 0
     assert not Path("plain/conflicts.csv").exists()
 
 
@@ -96,7 +96,7 @@ def test_compare_on_a_folder_with_two_sources(capsys):
     for name in ("one", "two"):
         torch.save(create("cifar-resnet8").state_dict(), f"{name}.pt")
     arguments = ["--data", "images", "--arch", "cifar-resnet8", "--weights", "one.pt", "two.pt", "--size", "14"]
-    rest = ["--steps", "2", "--batch", "4", "--alphas", "0.1", "--seeds", "2", "--regularizer", "featmap"]
+    rest = ["--steps", "2", "--batch", "4", "--alphas", "0.1", "--seeds", "2", "--penalty", "featmap"]
     assert call("compare", *arguments, *rest) == 0
     out = capsys.readouterr().out
     assert "  one " in out and "  two " in out
@@ -105,10 +105,10 @@ def test_compare_on_a_folder_with_two_sources(capsys):
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["fit", "--data", "nowhere"], "dtnh: nowhere is not a folder"),
-        (["fit", "--data", ".", "--arch", "resnet19"], "dtnh: no network is called 'resnet19'"),
-        (["fit", "--data", ".", "--resume"], "dtnh: dtnh-fit/checkpoint.pt does not exist"),
-        (["fit", "--data", ".", "--steps", "0"], "dtnh: steps = 0"),
+        (["train", "--data", "nowhere"], "dtnh: nowhere is not a folder"),
+        (["train", "--data", ".", "--arch", "resnet19"], "dtnh: no network is called 'resnet19'"),
+        (["train", "--data", ".", "--resume"], "dtnh: dtnh-fit/checkpoint.pt does not exist"),
+        (["train", "--data", ".", "--steps", "0"], "dtnh: steps = 0"),
         (["compare", "--seeds", "1"], "dtnh: seeds = 1"),
         (["compare", "--data", "."], "dtnh: --data needs --weights"),
         (["compare", "--data", ".", "--weights", "a/x.pt", "b/x.pt"], "dtnh: two of the --weights have one name"),

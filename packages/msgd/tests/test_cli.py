@@ -36,7 +36,7 @@ def test_demo_writes_a_picture(capsys):
 def test_train_then_resume(capsys):
     arguments = [
         "train",
-        "--noise",
+        "--noise-class",
         "batch-fisher",
         "--batch",
         "100",
@@ -56,7 +56,7 @@ def test_train_then_resume(capsys):
     assert [line.split(",")[0] for line in Path("run/log.csv").read_text().splitlines()] == ["step", "0", "20", "40", "60"]
     summary = json.loads(Path("run/summary.json").read_text())
     assert summary["last"]["step"] == 60 and "MiniBatchFisher" in summary["noise"]
-    for other in (["--learning-rate", "0.3"], ["--rows", "999"], ["--noise", "batch-cov"]):
+    for other in (["--learning-rate", "0.3"], ["--rows", "999"], ["--noise-class", "batch-cov"]):
         assert call(*arguments, "--steps", "80", "--resume", *other) == 2
         assert "of another run" in capsys.readouterr().err
 
@@ -122,10 +122,10 @@ def test_compare_writes_its_table_and_its_verdict(capsys):
         (["train", "--resume"], "msgd: msgd-run/checkpoint.pt does not exist"),
         (["train", "--steps", "0"], "msgd: steps = 0"),
         (
-            ["train", "--noise", "gauss-fisher", "--batch", "50"],
+            ["train", "--noise-class", "gauss-fisher", "--batch", "50"],
             "msgd: noise gauss-fisher weighs all rows, so that --batch 50",
         ),
-        (["train", "--noise", "gd", "--match", "50"], "msgd: noise gd takes all rows without noise"),
+        (["train", "--noise-class", "gd", "--match", "50"], "msgd: noise gd takes all rows without noise"),
         (
             ["train", "--batch", "50", "--match", "20"],
             "msgd: noise sgd has the level of the rows it draws: give --batch 50 or",
@@ -133,7 +133,10 @@ def test_compare_writes_its_table_and_its_verdict(capsys):
         (["train", "--noise-scale", "5", "--ghost", "10"], "msgd: noise_scale = 5, ghost = 10"),
         (["train", "--checkpoint-every", "0"], "msgd: checkpoint_every = 0"),
         (["train", "--device", "cuda:99x"], "msgd: device 'cuda:99x'"),
-        (["train", "--noise", "batch-fisher", "--batch", "10", "--match", "50"], "msgd: MiniBatchFisher of size 10 cannot"),
+        (
+            ["train", "--noise-class", "batch-fisher", "--batch", "10", "--match", "50"],
+            "msgd: MiniBatchFisher of size 10 cannot",
+        ),
         (["demo", "--replicas", "1"], "msgd: replicas = 1"),
         (["demo", "--out", "picture.txt"], "msgd: picture.txt is no name of a picture"),
         (["compare", "--seeds", "1"], "msgd: seeds = 1"),

@@ -92,8 +92,8 @@ def test_masks_labels_and_colours():
     assert call("stylize", PHOTO, STYLE, "styles/style1.png", "--labels", "mask.png", "--out", "l.png", *MODEL) == 0
     assert call("stylize", PHOTO, "photos/other.png", "--labels", "mask.png", "--style-labels", "mask.png", *MODEL) == 0
     assert call("stylize", PHOTO, "photos/other.png", "--style-mask", "mask.png", "--out", "s.png", *MODEL) == 0
-    assert call("stylize", PHOTO, STYLE, "--color", "luminance", "--out", "y.png", *MODEL) == 0
-    assert call("stylize", PHOTO, STYLE, "--color", "coral", "--out", "c.png", *MODEL) == 0
+    assert call("stylize", PHOTO, STYLE, "--colour", "luminance", "--out", "y.png", *MODEL) == 0
+    assert call("stylize", PHOTO, STYLE, "--colour", "coral", "--out", "c.png", *MODEL) == 0
     assert len({p.read_bytes() for p in Path().glob("?.png")}) == 5
 
 

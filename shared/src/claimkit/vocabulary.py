@@ -44,7 +44,6 @@ WORDS = {
     "--steps": Word("of training", "INT", ("--iterations", "--iters", "--n-steps")),
     "--batch": Word("rows a step", "INT", ("--batch-size", "--minibatch")),
     "--learning-rate": Word("of training", "FLOAT", ("--lr", "--rate", "--step-size")),
-    "--validation": Word("share of rows that is held out", "FLOAT", ("--validation-fraction", "--valid", "--holdout")),
     "--workers": Word("processes", "INT", ("--jobs", "--n-jobs", "--processes", "--num-workers")),
     "--device": Word("auto, cpu, cuda, cuda:N or mps", "STR", ("--gpu", "--cuda")),
 }

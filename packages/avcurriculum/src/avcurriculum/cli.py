@@ -78,7 +78,7 @@ def compose(
 def train(
     pack: Path | None = None,
     videos: Path | None = None,
-    architecture: Architectures = "small",
+    arch: Architectures = "small",
     weights: tuple[Path, Path] | None = None,
     order: OrderName = "easy_to_hard",
     hardest: int = 3,
@@ -106,7 +106,7 @@ def train(
     Args:
         pack: Folder with a manifest.csv; generated things when not given. With --videos it only teaches to count sounds.
         videos: Folder of videos with sound to train on, two seconds a scene; its number of sounds is estimated.
-        architecture: small, resnet18, or pretrained (frozen backbones, needs --weights).
+        arch: small, resnet18, or pretrained (frozen backbones, needs --weights).
         weights: Files of MobileNetV2's and YAMNet's weights.
         order: From simple to complex, or one of the controls.
         hardest: Sources of the most complex scenes.
@@ -142,7 +142,7 @@ def train(
     job = training.TrainJob(
         pack,
         videos,
-        architecture,
+        arch,
         weights,
         order,
         hardest,
@@ -258,4 +258,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         },
         CITATION,
         argv,
+        {"--architecture": "--arch"},
     )

@@ -76,11 +76,11 @@ def attention(
     verbs.attention(data, arch, weights, layers, view, epochs, batches, skip_unreadable, seed, device, out)
 
 
-def finetune(
+def train(
     data: Path,
     arch: str,
     weights: str | None = None,
-    reg: MethodName = "delta",
+    penalty: MethodName = "delta",
     alpha: float | None = None,
     layers: tuple[str, ...] = (),
     attention: Path | None = None,
@@ -105,8 +105,8 @@ def finetune(
     Args:
         data: Folder of images, one folder a class, alone or below train/ beside val/ or test/.
         arch: Network: a name of torchvision's, or cifar-resnet20 and the like.
-        weights: File of weights, or torchvision's name of them, which is then downloaded; only --reg scratch needs none.
-        reg: How: delta, fm (without attention), l2sp, l2, frozen (head alone) or scratch (all weights new).
+        weights: File of weights, or torchvision's name of them, which is then downloaded; only --penalty scratch needs none.
+        penalty: How: delta, fm (without attention), l2sp, l2, frozen (head alone) or scratch (all weights new).
         alpha: Weight of the regulariser; the published one when not given.
         layers: Layers whose outputs are kept; the last convolution of each resolution when not given.
         attention: JSON of delta attention; fitted first when not given.
@@ -132,7 +132,20 @@ def finetune(
     settings = FineTuning(steps, batch, learning_rate, head_decay=head_decay, schedule=schedule, augment=augment, seed=seed)
     view = verbs.view(size, mean, std)
     verbs.finetune(
-        data, arch, weights, reg, alpha, layers, attention, view, settings, cache_mib, skip_unreadable, device, out, resume
+        data,
+        arch,
+        weights,
+        penalty,
+        alpha,
+        layers,
+        attention,
+        view,
+        settings,
+        cache_mib,
+        skip_unreadable,
+        device,
+        out,
+        resume,
     )
 
 
@@ -189,7 +202,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     run(
         "delta",
         "Fine-tuning that keeps what the source network sees: feature maps with channel attention.",
-        {"demo": demo, "attention": attention, "finetune": finetune, "compare": compare},
+        {"demo": demo, "attention": attention, "train": train, "compare": compare},
         CITATION,
         argv,
+        {"finetune": "train", "--reg": "--penalty"},
     )

@@ -102,7 +102,7 @@ def finetune(
     checkpoint = run.checkpoint(out, resume)
     if weights is None and method != "scratch":
         raise InputError(
-            f"--reg {method} starts from a pretrained network: give --weights a file, or a name such as DEFAULT"
+            f"--penalty {method} starts from a pretrained network: give --weights a file, or a name such as DEFAULT"
         )
     alpha = ALPHAS[method] if alpha is None else alpha
     if alpha < 0:

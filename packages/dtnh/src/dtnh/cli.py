@@ -34,11 +34,11 @@ def demo(out: Path = Path("dtnh-demo.png"), steps: int = 120, seed: int = 0) -> 
     verbs.demo(out, steps, seed)
 
 
-def fit(
+def train(
     data: Path,
     arch: str = "resnet18",
     weights: str | None = None,
-    regularizer: Base = "l2sp",
+    penalty: Base = "l2sp",
     guard: bool = True,
     alpha: float | None = None,
     scope: Scope = "shared",
@@ -61,7 +61,7 @@ def fit(
         data: Folder with train/CLASS/IMAGE.jpg, and test/ or val/ beside it where there is one.
         arch: small-cnn, cifar-resnet20 ..., or a classification network of torchvision.
         weights: File of the source's weights, or a name of torchvision's such as IMAGENET1K_V1, then downloaded.
-        regularizer: What pulls the network towards its source.
+        penalty: What pulls the network towards its source.
         guard: Guard the regulariser; --no-guard adds it plainly.
         alpha: Its weight; the published one when not given.
         scope: What is projected together.
@@ -82,7 +82,7 @@ def fit(
     from dtnh import verbs
 
     settings = FineTuning(steps, batch, learning_rate, schedule=schedule, seed=seed)
-    method = verbs.Method(regularizer, guard, alpha, scope, layers)
+    method = verbs.Method(penalty, guard, alpha, scope, layers)
     verbs.fit(data, arch, weights, method, size, per_class, validation, settings, device, out, resume)
 
 
@@ -90,7 +90,7 @@ def compare(
     data: Path | None = None,
     arch: str = "resnet18",
     weights: tuple[str, ...] = (),
-    regularizer: Base = "l2sp",
+    penalty: Base = "l2sp",
     alphas: tuple[float, ...] = (0.01, 0.1, 1.0),
     scope: Scope = "shared",
     layers: tuple[str, ...] = (),
@@ -107,10 +107,10 @@ def compare(
     """Compare guard on, guard off and plain L2 over weights and sources, paired by seed; write a table and two pictures.
 
     Args:
-        data: Folder of images as for fit; digits 5-9 from three embedded sources when not given.
+        data: Folder of images as for train; digits 5-9 from three embedded sources when not given.
         arch: Network of the sources, with --data.
         weights: One file or name a source, with --data.
-        regularizer: What is guarded.
+        penalty: What is guarded.
         alphas: Its weights.
         scope: What is projected together.
         layers: Where featmap compares.
@@ -130,7 +130,7 @@ def compare(
     own = data is None
     default = (120, 32) if own else (1000, 64)
     settings = FineTuning(steps or default[0], batch or default[1], learning_rate, augment=not own)
-    method = verbs.Method(regularizer, True, None, scope, layers)
+    method = verbs.Method(penalty, True, None, scope, layers)
     verbs.compare(data, arch, weights, method, alphas, size, per_class, validation, settings, seeds, device, out)
 
 
@@ -139,7 +139,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     run(
         "dtnh",
         "A guard that keeps any regulariser from opposing the task's gradient.",
-        {"demo": demo, "fit": fit, "compare": compare},
+        {"demo": demo, "train": train, "compare": compare},
         CITATION,
         argv,
+        {"fit": "train", "--regularizer": "--penalty"},
     )

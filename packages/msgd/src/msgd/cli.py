@@ -51,13 +51,13 @@ def demo(out: Path = Path("msgd-demo.png"), replicas: int = 16, steps: int = 500
 
 def train(
     dataset: Dataset = "digits",
-    noise: NoiseName = "sgd",
+    noise_class: NoiseName = "sgd",
     batch: int | None = None,
     match: int | None = None,
     data: Path | None = None,
     split: Split = "standard",
     rows: int | None = None,
-    model: Model = "auto",
+    arch: Model = "auto",
     steps: int = 2000,
     learning_rate: float = 0.05,
     momentum: float = 0.0,
@@ -76,13 +76,13 @@ def train(
 
     Args:
         dataset: digits come with the package; the others need --data.
-        noise: Noise class.
+        noise_class: Law of the weights.
         batch: Rows the class draws a step; 50 where it needs them and none is given; refused where it draws none.
         match: Set the noise level to that of SGD with this batch size.
         data: Folder of the data set's files, as torchvision reads them, gzipped or not.
         split: standard, or paper: the split of the authors' code.
         rows: Train on the first rows only.
-        model: auto chooses by image size.
+        arch: auto chooses by image size.
         steps: Steps.
         learning_rate: Step size.
         momentum: In [0, 1).
@@ -103,18 +103,18 @@ def train(
     settings = Training(
         steps, learning_rate, momentum, weight_decay, tuple(decay_at), ghost, evaluate_every, seed, noise_scale
     )
-    verbs.train(dataset, noise, batch, match, data, split, rows, model, settings, checkpoint_every, device, out, resume)
+    verbs.train(dataset, noise_class, batch, match, data, split, rows, arch, settings, checkpoint_every, device, out, resume)
 
 
 def compare(
     noise: tyro.conf.Positional[tuple[NoiseName, ...]] = ("gd", "sgd", "gauss-fisher", "gauss-cov", "bernoulli"),
     dataset: Dataset = "digits",
     batch: int = 10,
-    size: int | None = None,
+    drawn: int | None = None,
     data: Path | None = None,
     split: Split = "standard",
     rows: int | None = 200,
-    model: Model = "auto",
+    arch: Model = "auto",
     steps: int = 1000,
     learning_rate: float = 0.15,
     seeds: int = 3,
@@ -127,11 +127,11 @@ def compare(
         noise: Classes; gd and sgd are always among them, as the negative control and the reference.
         dataset: digits come with the package; the others need --data.
         batch: Batch size of the SGD that all are matched to.
-        size: Rows drawn by the classes that draw some; 4 * batch when not given.
+        drawn: Rows drawn by the classes that draw some; 4 * batch when not given.
         data: Folder of the data set's files.
         split: standard, or paper: the split of the authors' code.
         rows: Train on the first rows only.
-        model: auto chooses by image size.
+        arch: auto chooses by image size.
         steps: Steps.
         learning_rate: Step size.
         seeds: Paired runs of each class; at least two.
@@ -140,7 +140,7 @@ def compare(
     """
     from msgd import verbs
 
-    verbs.compare(noise, dataset, batch, size, data, split, rows, model, steps, learning_rate, seeds, device, out)
+    verbs.compare(noise, dataset, batch, drawn, data, split, rows, arch, steps, learning_rate, seeds, device, out)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -151,4 +151,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         {"demo": demo, "train": train, "compare": compare},
         CITATION,
         argv,
+        {"--noise": "--noise-class", "--model": "--arch", "--size": "--drawn"},
     )

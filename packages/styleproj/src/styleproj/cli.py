@@ -32,7 +32,7 @@ def stylize(
     alpha: float = 1.0,
     mix: tuple[float, ...] = (),
     pairs: Literal["all", "matched"] = "all",
-    color: Color = "style",
+    colour: Color = "style",
     size: int = 1024,
     style_size: int = 512,
     mask: Path | None = None,
@@ -63,7 +63,7 @@ def stylize(
         alpha: Strength from 0 (the content) to 1.
         mix: Weights: all styles together make one picture, say --mix 2 1.
         pairs: all: every content with every style; matched: first with first, second with second.
-        color: style; or keep the content's colours: luminance (its chroma), coral (the style repainted in them).
+        colour: style; or keep the content's colours: luminance (its chroma), coral (the style repainted in them).
         size: A picture of more than SIZE x SIZE pixels is shrunk to that area, its shape kept; 0 keeps every size.
         style_size: The same for the style: the smaller it is looked at, the finer its strokes in the result; 0 keeps it.
             For broader strokes, or the same at every size, see --stroke.
@@ -100,7 +100,7 @@ def stylize(
         style_mask=style_mask,
         labels=labels,
         style_labels=style_labels,
-        preserve_color=None if color == "style" else color,
+        preserve_color=None if colour == "style" else colour,
         stroke=stroke,
         keep_detail=keep_detail,
     )
@@ -284,4 +284,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         {"stylize": stylize, "video": video, "train": train, "demo": demo, "web": web, "export": export, "bench": bench},
         CITATION,
         argv,
+        {"--color": "--colour"},
     )

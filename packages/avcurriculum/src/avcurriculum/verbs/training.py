@@ -126,7 +126,7 @@ def _start(job: TrainJob, seed: int) -> AVNet:
     net = read_model(job.init, job.weights)
     kind = net.architecture.backbone
     if kind != job.architecture:
-        raise InputError(f"{job.init} is a {kind} network: ask for --architecture {kind}")
+        raise InputError(f"{job.init} is a {kind} network: ask for --arch {kind}")
     return net
 
 

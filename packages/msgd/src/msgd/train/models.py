@@ -46,7 +46,7 @@ def make_model(name: ModelName, shape: tuple[int, ...], classes: int, seed: int 
         name = {28: "conv-small", 8: "mlp"}.get(size, "vgg11")  # type: ignore[assignment]
     if (name == "conv-small") != (size == 28) and name != "mlp":
         raise InputError(
-            f"model {name} does not take {size}x{size} images: use --model {'conv-small' if size == 28 else 'mlp'}"
+            f"model {name} does not take {size}x{size} images: use --arch {'conv-small' if size == 28 else 'mlp'}"
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,8 +1,9 @@
-"""The pages of the documentation site run as shown, where they are beside the package."""
+"""What the house asks of every package: its pages run as shown, its command line speaks like the others'."""
 
 import pytest
 
 from claimkit.testing import pages, run_page
+from claimkit.vocabulary import foreign_words
 from stylenas.cli import main
 
 
@@ -10,3 +11,7 @@ from stylenas.cli import main
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # files that a page names are made here
     run_page(page, "stylenas", main)
+
+
+def test_words_of_the_command_line():
+    assert list(foreign_words("stylenas", main)) == []

@@ -1,12 +1,17 @@
-"""The pages of the documentation site run as shown, where they are beside the package."""
+"""What the house asks of every package: its pages run as shown, its command line speaks like the others'."""
 
 import pytest
 
 from avcurriculum.cli import main
 from claimkit.testing import pages, run_page
+from claimkit.vocabulary import foreign_words
 
 
 @pytest.mark.parametrize("page", pages(__file__), ids=lambda page: page.name)
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # files that a page names are made here
     run_page(page, "avcurriculum", main)
+
+
+def test_words_of_the_command_line():
+    assert list(foreign_words("avcurriculum", main)) == []
