@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from securegbm.crypto.parameters import BFVParameters
 from securegbm.errors import SecureGBMError
+from securegbm.ring.choice import RingName
 from securegbm.tables.table import Table
 
 Unknown = Literal["flag", "hide", "refuse"]
@@ -33,6 +34,7 @@ class FeaturePolicy:
         open_cells: Cells of the binned table that a run may have opened for the label party's spot checks.
         unknown: Rows that this party does not know when serving: `flag` scores them as missing and says which, `hide`
             scores them and says nothing, `refuse` answers no batch that holds one.
+        ring: The arithmetic of the encryption: `auto` takes what the label party offers, `numba` insists, `seal` is SEAL.
     """
 
     min_bin_rows: int = 0
@@ -50,6 +52,7 @@ class FeaturePolicy:
     max_sums: int = 0
     open_cells: int = 0
     unknown: Unknown = "flag"
+    ring: RingName = "auto"
 
     def __post_init__(self) -> None:
         if not 4 <= self.max_privacy_bits <= 23:

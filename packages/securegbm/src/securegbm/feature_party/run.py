@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from securegbm.crypto.commitment import Commitment
 from securegbm.crypto.parameters import BFVParameters
-from securegbm.crypto.sums import EncryptedFeatureSums, FeatureSums, PlainFeatureSums
+from securegbm.crypto.sums import FeatureSums, PlainFeatureSums
 from securegbm.errors import ProtocolError, SecureGBMError
 from securegbm.feature_party.ledger import Ledger
 from securegbm.feature_party.nodes import Nodes
 from securegbm.feature_party.policy import FeaturePolicy
 from securegbm.model.halves import FeatureSplit
+from securegbm.ring.choice import answer, feature_sums
 from securegbm.state.registry import now
 from securegbm.state.store import NO_TREE, TreeStore, binding_of, dump_json, read_json, write_atomically
 from securegbm.tables.binning import BinConfig, EntryIndex
@@ -79,6 +80,8 @@ class FeatureRun:
         self._index = EntryIndex([column.layout for column in self._columns])
         self._noise = round(policy.noise * (1 << int(fields["privacy_bits"])))
         self._sums: FeatureSums | None = PlainFeatureSums(self._index.size, self._noise) if parameters is None else None
+        merge = parameters is not None and parameters.merge
+        self._ring = answer(fields.get("ring", "seal"), policy.ring, merge) if parameters else "seal"
         self._leaves, self._stride = int(fields["leaves"]), int(fields.get("stride") or 0)
         most = policy.max_sums or 2 * self._leaves * (2 * int(fields["trees"]) + 32)
         self._ledger = Ledger(store, most, policy.open_cells, 2 * self._leaves)
@@ -123,6 +126,7 @@ class FeatureRun:
             "layouts": [vars(column.layout) for column in self._columns],
             "min_bin_rows": self._policy.min_bin_rows,
             "noise": self._noise,
+            "ring": self._ring,
             "commitment": self._commitment.root if self._commitment is not None else "",
         }
 
@@ -150,8 +154,9 @@ class FeatureRun:
         """Take the label party's keys, once."""
         if self._parameters is None or self._sums is not None:
             raise ProtocolError("keys were not expected now; the session ends")
-        self._sums = EncryptedFeatureSums(
-            self._parameters, message.parts, self._index.size, self._policy.workers, self._policy.cache_bytes, self._noise
+        policy = self._policy
+        self._sums = feature_sums(
+            self._ring, self._parameters, message.parts, self._index.size, policy.workers, policy.cache_bytes, self._noise
         )
         return {}, []
 

@@ -18,6 +18,7 @@ from securegbm.label_party.sampling import draw_rows, held_out
 from securegbm.label_party.session import LabelSession
 from securegbm.label_party.stopping import Metric, is_dead, stopped
 from securegbm.model.halves import LabelHalf
+from securegbm.ring.choice import RingName
 from securegbm.state.registry import now
 from securegbm.state.store import TreeStore, dump_json, write_atomically
 from securegbm.tables.binning import ColumnBins
@@ -67,6 +68,7 @@ class LabelParty:
         run: The id a new run shall have; drawn when not given.
         metric: What early stopping watches instead of the configured metric: a function of the held-out rows' labels
             `(rows,)`, predictions `(num_class, rows)` and weights `(rows,)`; smaller is better.
+        ring: The arithmetic of the encryption: `auto` takes numba where both parties have it.
 
     Attributes:
         run: The 16 bytes that name this run at both parties.
@@ -91,6 +93,7 @@ class LabelParty:
         roll_back: bool = False,
         run: bytes | None = None,
         metric: Metric | None = None,
+        ring: RingName = "auto",
     ) -> None:
         n_rows = len(table.ids)
         self.labels = np.asarray(labels, dtype=np.float64)
@@ -119,7 +122,7 @@ class LabelParty:
         self._draws: ColumnDraws | None = None
         if channel is not None:
             talk = Conversation(channel, self.run, key, log)
-            self._session = LabelSession(talk, table, config, label_name, key, workers, self._store, roll_back)
+            self._session = LabelSession(talk, table, config, label_name, key, workers, self._store, roll_back, ring)
         self._columns, bins = table.bin(config.bins, self._store.file("edges.json"))
         self._own = OwnColumns([column.layout for column in self._columns], bins)
 

@@ -5,11 +5,12 @@ import numpy.typing as npt
 
 from securegbm.config import TrainConfig
 from securegbm.crypto.parameters import BFVParameters
-from securegbm.crypto.sums import EncryptedLabelSums, LabelSums, PlainLabelSums
+from securegbm.crypto.sums import LabelSums, PlainLabelSums
 from securegbm.errors import SecureGBMError
 from securegbm.label_party.checks import SumChecks
 from securegbm.label_party.columns import BothColumns, OwnColumns
 from securegbm.label_party.spot_checks import SpotChecks
+from securegbm.ring.choice import RingName, label_sums, offer, settle
 from securegbm.state.store import TreeStore, binding_of
 from securegbm.tables.binning import BinLayout, EntryIndex
 from securegbm.tables.table import Table, pack_rows
@@ -30,6 +31,7 @@ class LabelSession:
         workers: Processes for the arithmetic (0: this one).
         store: The run's committed trees and what it is bound to.
         roll_back: Accept to lose trees that the other party does not hold.
+        ring: The arithmetic of the encryption that this party wants.
 
     Attributes:
         layouts: What the feature party said of its columns.
@@ -47,8 +49,9 @@ class LabelSession:
         workers: int,
         store: TreeStore,
         roll_back: bool = False,
+        ring: RingName = "auto",
     ) -> None:
-        self._store, self._roll_back = store, roll_back
+        self._store, self._roll_back, self._ring = store, roll_back, ring
         self._talk, self._table, self._config = talk, table, config
         self._label_name, self._key, self._workers = label_name, key, workers
         self.layouts: list[BinLayout] = []
@@ -73,6 +76,7 @@ class LabelSession:
         parameters = None
         if config.encryption != "none":
             parameters = BFVParameters.choose(n_rows, config.privacy_bits, config.encryption, config.merge_replies)
+        ring = offer(self._ring, config.merge_replies) if parameters else "seal"
         reply = self._talk.ask(
             Kind.HELLO,
             fields={
@@ -87,6 +91,7 @@ class LabelSession:
                 "privacy_bits": config.privacy_bits,
                 "encryption": config.encryption,
                 "parameters": parameters.to_dict() if parameters else None,
+                "ring": ring,
                 "stride": config.stride,
                 "job": store.bound["job"],
                 "binding": binding_of(store.bound),
@@ -112,7 +117,8 @@ class LabelSession:
         if parameters is None:
             self._sums = PlainLabelSums(n_entries)
         else:
-            self._sums = EncryptedLabelSums(parameters, n_entries, config.privacy_bits, self._workers, config.stride)
+            ring = settle(ring, reply.fields.get("ring", "seal"), self._ring)
+            self._sums = label_sums(ring, parameters, n_entries, config.privacy_bits, self._workers, config.stride)
             self._talk.ask(Kind.KEYS, parts=self._sums.keys())
         return both
 

@@ -72,7 +72,8 @@ _train = record(
      "leaves": whole(2, 4096), "bins": _bins, "hide_instances": flag, "privacy_bits": whole(4, 23),
      "encryption": one_of("none", "toy", "standard", "strong"), "parameters": either(_none, _parameters)},
     {"nonce": digits(32), "label": text(200), "job": text(200), "binding": digits(64), "committed": whole(0, MOST_TREES),
-     "last": digits(64), "step": whole(1, 1000), "roll_back": flag, "stride": either(_none, whole(1, 1 << 16)),
+     "last": digits(64), "step": whole(1, 1000), "ring": one_of("numba", "seal"),
+     "roll_back": flag, "stride": either(_none, whole(1, 1 << 16)),
      "continues": either(_none, record({"run": digits(32), "trees": whole(0, MOST_TREES), "last": digits(64)}))},
 )  # fmt: skip
 _sums = record({}, {"stride": whole(1, 1 << 16), "all_rows": flag})
@@ -102,7 +103,8 @@ REPLIES: dict[Kind, tuple[Check, int, int]] = {
             record({"nonce": digits(32), "splits": listing(whole(0, MOST_TREES), 1 << 24)}),
             record({"nonce": digits(32), "committed": whole(0, MOST_TREES), "last": digits(64), "binding": digits(64),
                     "layouts": listing(_layout, 1 << 17), "min_bin_rows": whole(0, MOST_ROWS),
-                    "noise": whole(0, 1 << 40), "commitment": either(digits(0), digits(64))}),
+                    "noise": whole(0, 1 << 40), "commitment": either(digits(0), digits(64))},
+                   {"ring": one_of("numba", "seal")}),
         ),
         0,
         0,

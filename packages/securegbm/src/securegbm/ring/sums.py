@@ -1,0 +1,198 @@
+"""Hidden sums over bins on the residue ring: the two faces of `crypto.sums`, shared among threads (no lock is held)."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from securegbm.crypto.packing import check_stride
+from securegbm.crypto.parameters import BFVParameters
+from securegbm.crypto.workers import shares
+from securegbm.errors import ProtocolError, SecureGBMError
+from securegbm.ring.feature import FeatureRing, Masks
+from securegbm.ring.label import LabelRing
+from securegbm.ring.residues import Ring
+
+Ints = npt.NDArray[np.int64]
+Entries = npt.NDArray[np.int32]
+
+CHUNK = 64
+"""Blocks of rows whose uploads are held in memory at a time (half a megabyte each)."""
+
+
+def best_stride(n_rows: int, n_entries: int, ring: Ring) -> int:
+    """The stride that sends fewest bytes: uploads hold R = N / M numbers a row and vector, replies are N / R rows long.
+
+    Args:
+        n_rows: Rows in the request.
+        n_entries: Sums asked for, per vector.
+        ring: Constants of the parameters.
+    """
+    row = 2 * sum(prime.bit_length() for prime in ring.primes) / 8
+    ideal = np.sqrt(n_entries * ring.degree * ring.kept_bits / 8 / (row * max(n_rows, 1)))
+    slots = 2 ** max(0, round(float(np.log2(ideal))))
+    longest = 1 << max(0, (n_rows - 1).bit_length())
+    return int(min(ring.degree, max(1, ring.degree // slots), longest))
+
+
+class Threads:
+    """`map` over so many threads (up to one: this one)."""
+
+    def __init__(self, count: int) -> None:
+        self.count = max(count, 1)
+        self._pool = ThreadPoolExecutor(count) if count > 1 else None
+
+    def map(self, function: Callable[..., Any], *items: Any) -> list[Any]:
+        """Results of `function` over the items, in order."""
+        return list((self._pool.map if self._pool else map)(function, *items))
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool:
+            self._pool.shutdown()
+
+
+class ResidueLabelSums:
+    """The label party's face.
+
+    Args:
+        parameters: Agreed parameters.
+        n_entries: Entries of the feature party.
+        bits: Fractional bits, for the overflow guard.
+        workers: Threads (0: this one).
+        stride: Fixed rows per ciphertext; none chooses for the fewest bytes.
+    """
+
+    def __init__(
+        self, parameters: BFVParameters, n_entries: int, bits: int, workers: int = 0, stride: int | None = None
+    ) -> None:
+        self._size, self._bits, self._stride = n_entries, bits, stride
+        self.ring = Ring(parameters)
+        self.cipher = LabelRing(self.ring)
+        self._threads = Threads(workers)
+
+    def keys(self) -> list[bytes]:
+        """The public key."""
+        return [self.cipher.public_key(), b""]
+
+    def hide(self, vectors: list[Ints]) -> tuple[dict[str, Any], list[bytes]]:
+        """Fresh pairs of ciphertexts of blocks of `stride` rows.
+
+        Raises:
+            SecureGBMError: If a sum could overflow t.
+        """
+        for vector in vectors:
+            total = 2 * int(np.abs(vector).sum())
+            if total >= self.ring.parameters.plain_modulus or np.abs(vector).max() > 1 << self._bits:
+                raise SecureGBMError("the sum of the gradients would overflow t; lower privacy_bits")
+        count = len(vectors[0])
+        stride = self._stride or best_stride(count, self._size, self.ring)
+        blocks = [[vector[start : start + stride] for vector in vectors] for start in range(0, count, stride)]
+        return {"stride": stride}, self._threads.map(lambda block: self.cipher.encrypt(block, stride), blocks)
+
+    def reveal(self, header: dict[str, Any], parts: list[bytes], n_vectors: int) -> list[Ints]:
+        """Decrypt the targets of a reply.
+
+        Raises:
+            ProtocolError: If the number of ciphertexts is wrong or one has no noise budget.
+        """
+        stride = header["stride"]
+        slots = self.ring.degree // stride
+        if len(parts) != -(-self._size // slots):
+            raise ProtocolError(f"a reply has {len(parts)} ciphertexts, {-(-self._size // slots)} were expected")
+        counts = [min(slots, self._size - start) for start in range(0, self._size, slots)]
+        found = self._threads.map(lambda part, count: self.cipher.decrypt(part, stride, count), parts, counts)
+        return list(np.concatenate(found, axis=1))
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.close()
+
+
+class ResidueFeatureSums:
+    """The feature party's face.
+
+    Args:
+        parameters: Agreed parameters.
+        keys: What the label party sent.
+        n_entries: Entries of this party.
+        workers: Threads (0: this one).
+        cache_bytes: Memory for masks of row sets that come again.
+        noise: Standard deviation of the noise added to every sum, in units of the integers.
+    """
+
+    def __init__(
+        self,
+        parameters: BFVParameters,
+        keys: list[bytes],
+        n_entries: int,
+        workers: int = 0,
+        cache_bytes: int = 1 << 30,
+        noise: float = 0.0,
+    ) -> None:
+        if len(keys) != 2 or not keys[0] or keys[1]:
+            raise SecureGBMError("the keys do not fit the agreed parameters; compare both parties' configuration")
+        self.ring, self._size = Ring(parameters), n_entries
+        self.cipher = FeatureRing(self.ring, keys[0], noise=noise)
+        self._threads = Threads(workers)
+        self._room = cache_bytes // (8 * self.ring.degree * len(self.ring.primes))
+        self._cache: OrderedDict[tuple[bytes, int], list[Masks]] = OrderedDict()
+
+    def add(self, header: dict[str, Any], parts: list[bytes], entries: Entries, key: bytes | None) -> list[bytes]:
+        """Multiply, add, sanitise.
+
+        Raises:
+            SecureGBMError: If the request does not fit the row set or the parameters.
+        """
+        ring, cipher, stride = self.ring, self.cipher, int(header.get("stride", 0))
+        check_stride(stride, ring.degree)
+        blocks, slots = -(-len(entries) // stride), ring.degree // stride
+        if len(parts) != blocks:
+            raise SecureGBMError(f"{len(parts)} ciphertexts arrived for {blocks} blocks of rows; refuse this peer")
+        outputs = -(-self._size // slots)
+        seconds = np.zeros((outputs, len(ring.primes), ring.degree), dtype=np.uint64)
+        firsts = np.zeros((outputs, slots, 2 * len(ring.primes)), dtype=np.uint64)
+        held = self._masks(entries, outputs, stride, key)
+        for number, start in enumerate(range(0, blocks, CHUNK)):
+            rows = [entries[block * stride : (block + 1) * stride] for block in range(start, min(blocks, start + CHUNK))]
+            loads = [(part, len(own), stride) for part, own in zip(parts[start : start + CHUNK], rows, strict=True)]
+            loaded = self._threads.map(lambda load: cipher.load(*load), loads)
+            for own, (_, first) in zip(rows, loaded, strict=True):
+                cipher.gather(own, first, firsts)
+            uploads = np.stack([uniform for uniform, _ in loaded])
+            masks = held[number] if held else cipher.masks(entries[start * stride :][: CHUNK * stride], outputs, stride)
+            runs = [(masks, uploads, run, seconds, held is not None) for run in shares(outputs, self._threads.count)]
+            self._threads.map(lambda run: cipher.multiply(*run), runs)
+            masks.filled = held is not None
+        counts = [min(slots, self._size - start) for start in range(0, self._size, slots)]
+        return self._threads.map(lambda i: cipher.reply(seconds[i], firsts[i], stride, counts[i]), range(outputs))
+
+    def _masks(self, entries: Entries, outputs: int, stride: int, key: bytes | None) -> list[Masks] | None:
+        """The masks of a row set that comes again, if there is room for them."""
+        if key is None:
+            return None
+        name = (key, stride)
+        if name not in self._cache:
+            step = CHUNK * stride
+            made = [
+                self.cipher.masks(entries[start : start + step], outputs, stride) for start in range(0, len(entries), step)
+            ]
+            needed = sum(int(masks.number[-1]) + 1 for masks in made)
+            if needed > self._room:
+                return None
+            held = [len(masks.kept) for other in self._cache.values() for masks in other]
+            while self._cache and sum(held) + needed > self._room:
+                self._cache.popitem(last=False)
+                held = [len(masks.kept) for other in self._cache.values() for masks in other]
+            for masks in made:
+                masks.kept = np.empty((int(masks.number[-1]) + 1, len(self.ring.primes), self.ring.degree), dtype=np.uint64)
+            self._cache[name] = made
+        self._cache.move_to_end(name)
+        return self._cache[name]
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.close()
