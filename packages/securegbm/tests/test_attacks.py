@@ -175,7 +175,7 @@ def read_labels(trees=8, n=200):
                          encryption="toy", rules=rules, learning_rate=0.01)  # fmt: skip
     said = ""
     try:
-        LabelParty(Table.of(own), labels, config, LocalChannel(party), key=b"k").train()
+        LabelParty(Table.of(own), labels, config, LocalChannel(party), key=b"k", ring="seal").train()
     except SecureGBMError as error:
         said = str(error)
     right = sum(party.guess[tree] == labels[targets[tree]] for tree in party.guess)

@@ -274,7 +274,7 @@ def test_a_worker_process_that_dies_is_one_sentence_on_both_sides(tables, quick,
     import time
 
     own, other, labels = tables
-    told, policy = [], FeaturePolicy(workers=1, allow_toy=True)
+    told, policy = [], FeaturePolicy(workers=1, allow_toy=True, ring="seal")
     party = FeatureParty(other, policy, key, tell=told.append)
 
     class Murderous(LocalChannel):
@@ -288,7 +288,7 @@ def test_a_worker_process_that_dies_is_one_sentence_on_both_sides(tables, quick,
             return reply
 
     with pytest.raises(SecureGBMError, match="a worker process died"):
-        LabelParty(own, labels, quick(encryption="toy"), Murderous(party), key=key).train()
+        LabelParty(own, labels, quick(encryption="toy"), Murderous(party), key=key, ring="seal").train()
     assert len(told) == 1
     assert "a worker process died" in told[0]
 

@@ -32,13 +32,13 @@ def shown_run(columns):
     return _run(columns[0], columns[1])
 
 
-def _run(values, labels, **changes):
+def _run(values, labels, ring="auto", **changes):
     from conftest import run_pair
 
     from securegbm.config import TrainConfig
 
     config = TrainConfig(n_estimators=1, encryption="toy", growth=GrowthConfig(4), bins=BinConfig(7), **changes)
-    return run_pair(values, labels, config, record=True)
+    return run_pair(values, labels, config, record=True, ring=ring)
 
 
 def requests(run):
@@ -87,13 +87,30 @@ def test_the_secret_key_is_never_sent(hidden_run, monkeypatch, columns):
     keys = []
     real = LabelCipher.secret_key
     monkeypatch.setattr(LabelCipher, "secret_key", lambda self: keys.append((self, real(self))) or keys[-1][1])
-    run = _run(*columns[:2])
+    run = _run(*columns[:2], ring="seal")
     cipher, saved = keys[0]
     inbound = b"".join(run.channel.sent)
     plain = np.array([cipher._secret.data().data(i) for i in range(64)], dtype="<u8").tobytes()
     assert saved[100:160] not in inbound
     assert plain not in inbound
     assert Scratch().dump(cipher._secret.data())[100:160] not in inbound
+
+
+def test_the_compiled_rings_secret_keys_are_never_sent(monkeypatch, columns):
+    """Neither as numbers of any width, nor transformed and packed, nor the stream they come from."""
+    from securegbm.ring.label import LabelRing
+
+    found = []
+    real = LabelRing.public_key
+    monkeypatch.setattr(LabelRing, "public_key", lambda self: found.append(self) or real(self))
+    inbound = b"".join(_run(*columns[:2]).channel.sent)
+    (label,) = found
+    assert label.public_key()[32:] not in inbound
+    for secret, turned in zip(label._secret, label._turned, strict=True):
+        forms = [secret[:64].astype(kind).tobytes() for kind in (np.int64, np.int8)]
+        forms += [np.packbits(secret != 0).tobytes()[:64], label.ring.pack(np.stack([x for x, _ in turned]))[:64]]
+        forms += [label.ring.pack((secret[None, :] % np.array(label.ring.primes)[:, None]).astype(np.uint64))[:64]]
+        assert not [form for form in forms if form in inbound]
 
 
 def test_with_hiding_all_requests_for_sums_are_alike_whatever_the_labels(columns):

@@ -44,6 +44,37 @@ def test_encryption_hiding_and_merging_do_not_change_a_bit_of_the_model(problem,
         assert other.other.to_dict() == first.other.to_dict()
 
 
+@pytest.mark.parametrize(
+    ("wanted", "policy", "used"),
+    [
+        ("auto", "auto", "numba"),
+        ("numba", "numba", "numba"),
+        ("seal", "auto", "seal"),
+        ("auto", "seal", "seal"),
+    ],
+)
+def test_the_parties_agree_on_one_arithmetic_and_it_does_not_change_the_model(
+    wanted, policy, used, problem, pair, quick, monkeypatch
+):
+    from securegbm.ring import choice
+
+    values, labels, _ = problem(300, 2)
+    clear = pair(values, labels, quick(n_estimators=1))
+    agreed, seen, real = FeaturePolicy(allow_toy=True, ring=policy), [], choice.feature_sums
+    monkeypatch.setattr("securegbm.feature_party.run.feature_sums", lambda *given: seen.append(given[0]) or real(*given))
+
+    def train():
+        return pair(values, labels, quick(n_estimators=1, encryption="toy"), agreed, ring=wanted)
+
+    if (wanted, policy) == ("auto", "seal"):
+        with pytest.warns(UserWarning, match="the feature party uses SEAL"):
+            run = train()
+    else:
+        run = train()
+    assert seen == [used]
+    assert run.half.to_dict() == clear.half.to_dict()
+
+
 def test_both_parties_matter(base, problem, pair, quick, key):
     values, labels, run, joint = base
     alone = pair(values[:, :4], labels, quick(n_estimators=8), split=3)
@@ -51,6 +82,25 @@ def test_both_parties_matter(base, problem, pair, quick, key):
     shares = run.half.importance()["by_party"]
     assert shares["label"] > 0
     assert shares["feature"] > 0
+
+
+def test_a_ring_that_one_side_insists_on_and_the_other_cannot_is_one_sentence(monkeypatch):
+    from securegbm.ring import choice
+
+    for call, said in (
+        (lambda: choice.offer("numba", True), "does not merge replies"),
+        (lambda: choice.offer("paper", False), "unknown"),
+        (lambda: choice.answer("seal", "numba", False), "insists on"),
+        (lambda: choice.settle("numba", "seal", "numba"), "does not use the ring numba"),
+    ):
+        with pytest.raises(SecureGBMError, match=said):
+            call()
+    assert choice.offer("auto", True) == choice.offer("seal", False) == choice.answer("seal", "auto", False) == "seal"
+    monkeypatch.setattr(choice, "find_spec", lambda _: None)
+    with pytest.raises(SecureGBMError, match="numba is not installed"):
+        choice.offer("numba", False)
+    with pytest.warns(UserWarning, match="numba is not installed"):
+        assert choice.answer("numba", "auto", False) == "seal"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from securegbm.app.beginning import Begin
 from securegbm.app.links import Link
 from securegbm.app.links import link_of as link_of
 from securegbm.app.metrics import Metrics, MetricsServer
-from securegbm.app.options import ColumnOptions, FileOptions
+from securegbm.app.options import ArithmeticOptions, ColumnOptions, FileOptions
 from securegbm.app.rotation import accept, rotate
 from securegbm.config import TrainConfig
 from securegbm.errors import SecureGBMError
@@ -121,8 +121,8 @@ def _counted(log: MessageLog, address: str | None) -> Metrics:
 
 
 def party_a_train(
-    source: TrainingFile, link: Link, state: Path, job: str, config: TrainConfig, workers: int, begin: Begin,
-    counted: str | None = None,
+    source: TrainingFile, link: Link, state: Path, job: str, config: TrainConfig, arithmetic: ArithmeticOptions,
+    begin: Begin, counted: str | None = None,
 ) -> None:  # fmt: skip
     """Train as the label party; see the command's help."""
     table, labels, weights = source.read()
@@ -142,8 +142,8 @@ def party_a_train(
               f"{report.leaves} leaves", flush=True)  # fmt: skip
 
     party = LabelParty(
-        table, labels, config, channel, weights, source.label_column, job, secret, folder, workers, log, on_tree,
-        link.parties(), continues, begin.roll_back, begin.run,
+        table, labels, config, channel, weights, source.label_column, job, secret, folder,
+        arithmetic.workers, log, on_tree, link.parties(), continues, begin.roll_back, begin.run, ring=arithmetic.ring,
     )  # fmt: skip
     print(f"run {party.run.hex()}, job {job!r}", flush=True)
     begin.settle(registry, party.run)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ObjectiveName = Literal["binary", "regression", "multiclass"]
 Unknown = Literal["flag", "hide", "refuse"]
 Encryption = Literal["standard", "strong", "toy", "none"]
+Ring = Literal["auto", "numba", "seal"]
 MetricName = Literal["loss", "auc", "error"]
 
 
@@ -134,6 +135,19 @@ class PolicyOptions:
     max_sums: int = 0
     open_cells: int = 0
     unknown: Unknown = "flag"
+
+
+@dataclass(frozen=True)
+class ArithmeticOptions:
+    """Who does the arithmetic of the encryption.
+
+    Args:
+        workers: Threads of the ring numba, processes of the ring seal.
+        ring: numba (compiled, several times faster) or seal; auto takes numba where both parties have it.
+    """
+
+    workers: int = 2
+    ring: Ring = "auto"
 
 
 @dataclass(frozen=True)

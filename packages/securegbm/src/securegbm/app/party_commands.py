@@ -6,6 +6,7 @@ from pathlib import Path
 from tyro.conf import OmitArgPrefixes as Flat
 
 from securegbm.app.options import (
+    ArithmeticOptions,
     CallingOptions,
     ColumnOptions,
     FileOptions,
@@ -22,10 +23,10 @@ def party_b_serve(
     serving: Path | None = None,
     state: Path = Path("party-b"),
     metrics: str | None = None,
-    workers: int = 2,
     link: Flat[LinkOptions] = LinkOptions(),
     table: Flat[ColumnOptions] = ColumnOptions(),
     policy: Flat[PolicyOptions] = PolicyOptions(),
+    arithmetic: Flat[ArithmeticOptions] = ArithmeticOptions(),
 ) -> None:
     """Serve the feature party: training and, afterwards, predictions. Stops on Ctrl-C; resumes where it was.
 
@@ -34,15 +35,15 @@ def party_b_serve(
         serving: Table of rows to answer predictions for; the training rows when not given.
         state: Folder of checkpoints, model half and message log.
         metrics: Serve counters for Prometheus on 127.0.0.1:PORT.
-        workers: Processes for the arithmetic.
         link: Where to listen, and the certificates.
         table: How the table is written, and what its columns are.
         policy: What this party agrees to.
+        arithmetic: Who does the arithmetic of the encryption.
     """
     from securegbm import verbs
     from securegbm.feature_party.policy import FeaturePolicy
 
-    agreed = FeaturePolicy(**vars(policy), workers=workers)
+    agreed = FeaturePolicy(**vars(policy), **vars(arithmetic))
     verbs.party_b_serve(data, serving, table, verbs.link_of(link, "party-b"), state, agreed, metrics)
 
 
@@ -52,12 +53,12 @@ def party_a_train(
     weight_column: str | None = None,
     state: Path = Path("party-a"),
     metrics: str | None = None,
-    workers: int = 2,
     run: Flat[RunOptions] = RunOptions(),
     model: Flat[TreeOptions] = TreeOptions(),
     protocol: Flat[ProtocolOptions] = ProtocolOptions(),
     link: Flat[CallingOptions] = CallingOptions(),
     table: Flat[ColumnOptions] = ColumnOptions(),
+    arithmetic: Flat[ArithmeticOptions] = ArithmeticOptions(),
 ) -> None:
     """Train as the label party; the same command again continues an interrupted run.
 
@@ -67,12 +68,12 @@ def party_a_train(
         weight_column: Name of a column of sample weights.
         state: Folder of checkpoints, model half and message log.
         metrics: Serve counters for Prometheus on 127.0.0.1:PORT.
-        workers: Processes for the arithmetic.
         run: Which run is meant.
         model: What is learned, and how.
         protocol: What is sent, and what it hides.
         link: The way to the feature party.
         table: How the table is written, and what its columns are.
+        arithmetic: Who does the arithmetic of the encryption.
     """
     from securegbm import verbs
     from securegbm.app.beginning import Begin, more_trees
@@ -81,7 +82,7 @@ def party_a_train(
     begin = Begin(run.replace, run.continue_, run.roll_back)
     config = more_trees(config_of(model, protocol), begin, state)
     source = verbs.TrainingFile(data, label_column, weight_column, table)
-    verbs.party_a_train(source, verbs.link_of(link, "party-a"), state, run.job, config, workers, begin, metrics)
+    verbs.party_a_train(source, verbs.link_of(link, "party-a"), state, run.job, config, arithmetic, begin, metrics)
 
 
 def party_a_predict(

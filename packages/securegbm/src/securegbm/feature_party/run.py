@@ -16,7 +16,7 @@ from securegbm.feature_party.ledger import Ledger
 from securegbm.feature_party.nodes import Nodes
 from securegbm.feature_party.policy import FeaturePolicy
 from securegbm.model.halves import FeatureSplit
-from securegbm.ring.choice import answer, feature_sums
+from securegbm.ring.choice import Agreed, answer, feature_sums
 from securegbm.state.registry import now
 from securegbm.state.store import NO_TREE, TreeStore, binding_of, dump_json, read_json, write_atomically
 from securegbm.tables.binning import BinConfig, EntryIndex
@@ -81,7 +81,7 @@ class FeatureRun:
         self._noise = round(policy.noise * (1 << int(fields["privacy_bits"])))
         self._sums: FeatureSums | None = PlainFeatureSums(self._index.size, self._noise) if parameters is None else None
         merge = parameters is not None and parameters.merge
-        self._ring = answer(fields.get("ring", "seal"), policy.ring, merge) if parameters else "seal"
+        self._ring: Agreed = answer(fields.get("ring", "seal"), policy.ring, merge) if parameters else "seal"
         self._leaves, self._stride = int(fields["leaves"]), int(fields.get("stride") or 0)
         most = policy.max_sums or 2 * self._leaves * (2 * int(fields["trees"]) + 32)
         self._ledger = Ledger(store, most, policy.open_cells, 2 * self._leaves)

@@ -51,7 +51,8 @@ class LabelSession:
         roll_back: bool = False,
         ring: RingName = "auto",
     ) -> None:
-        self._store, self._roll_back, self._ring = store, roll_back, ring
+        self._store, self._roll_back = store, roll_back
+        self._ring: RingName = ring
         self._talk, self._table, self._config = talk, table, config
         self._label_name, self._key, self._workers = label_name, key, workers
         self.layouts: list[BinLayout] = []
