@@ -3,7 +3,9 @@
 import http.client
 import importlib.util
 import json
+import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -64,7 +66,7 @@ def test_train_predict_export_audit_and_serve(folder, feature_party, capsys):
     assert "2 trees" in out
     assert "gain by party" in out
 
-    main(["party-a", "predict", "--data", "a.csv", "--out", "p.csv", "--address", feature_party])
+    main(["party-a", "predict", "--data", "a.csv", "--out", "p.csv", "--address", feature_party, "--contributions", "c.csv"])
     main(["party-a", "predict", "--data", "a.csv", "--out", "q.csv", "--address", feature_party, "--path-only"])
     assert (folder / "p.csv").read_text() == (folder / "q.csv").read_text()
     predicted = np.loadtxt(folder / "p.csv", delimiter=",", skiprows=1, usecols=1)
@@ -77,6 +79,10 @@ def test_train_predict_export_audit_and_serve(folder, feature_party, capsys):
                         for side in "ab"])  # fmt: skip
     joint = lightgbm.Booster(model_file=str(folder / "joint.txt"))
     assert np.allclose(joint.predict(values), predicted, atol=1e-12)
+    added = np.loadtxt(folder / "c.csv", delimiter=",", skiprows=1, usecols=range(1, 10))
+    assert np.allclose(joint.predict(values, pred_contrib=True), added, atol=1e-10)
+    names = (folder / "c.csv").read_text().splitlines()[0].split(",")
+    assert names == ["id", *"abcd", *(f"feature party #{i}" for i in range(4)), "expected score"]
 
     check_runs(folder, train, feature_party, capsys)
     for side, learned in (("a", "exact sums of gradients"), ("b", "which rows are in the node")):
@@ -105,6 +111,10 @@ def check_runs(folder, train, feature_party, capsys):
         lists.append([line.split()[:5] for line in capsys.readouterr().out.splitlines()[1:]])
     assert [line[0] for line in lists[0]] == [line[0] for line in lists[1]]
     assert [line[3] for line in lists[0]] == ["2", "3"]
+    main(["models", "importance", "--run", first[:8]])
+    assert re.search(r"feature party #\d +\d+ +\d", capsys.readouterr().out)
+    main(["models", "importance", "--run", first[:8], "--state", "party-b"])
+    assert re.search(r"^[efgh] +\d+$", capsys.readouterr().out, re.MULTILINE)
     shown = []
     for state in ("party-a", "party-b"):
         main(["models", "show", "--run", first[:8], "--state", state])
@@ -125,7 +135,11 @@ def check_runs(folder, train, feature_party, capsys):
 
 def check_scoring(folder, feature_party, values, predicted):
     """`securegbm party-a serve` as its own process: scores, refusals, a feature party that is gone, Ctrl-C."""
-    command = [*SECUREGBM, "party-a", "serve", "--listen", "127.0.0.1:0", "--address", feature_party, "--patience", "0.2"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        counters = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [*SECUREGBM, "party-a", "serve", "--listen", "127.0.0.1:0", "--address", feature_party, "--patience", "0.2",
+               "--metrics", counters]  # fmt: skip
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a run in the background would not hear the signal
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, cwd=folder, preexec_fn=heard, **pipes)
@@ -147,6 +161,8 @@ def check_scoring(folder, feature_party, values, predicted):
         code, said = post(address, {"rows": [rows[0], {"id": "nobody", "values": {}}]})
         assert (code, said["incomplete"], len(said["predictions"])) == (200, [1], 2)
         assert post(address, {"rows": rows[:1]})[1] == {"predictions": pytest.approx([predicted[5]])}
+        with urllib.request.urlopen(f"http://{counters}/metrics", timeout=10) as answer:
+            assert 'kind="EVALUATE",direction="sent"} 3' in answer.read().decode()
     finally:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
@@ -240,3 +256,22 @@ def test_without_matplotlib_the_demo_still_says_what_it_found(tmp_path, capsys, 
     out = capsys.readouterr().out
     assert "SecureGBM" in out and "securegbm[plots]" in out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_options_have_the_defaults_of_what_they_make():
+    from securegbm.app.options import ColumnOptions, PolicyOptions, ProtocolOptions, TreeOptions, config_of
+    from securegbm.config import TrainConfig
+    from securegbm.errors import SecureGBMError
+    from securegbm.feature_party.policy import FeaturePolicy
+    from securegbm.tables.table import Table
+
+    assert config_of(TreeOptions(), ProtocolOptions()) == TrainConfig()
+    assert FeaturePolicy(**vars(PolicyOptions())) == FeaturePolicy()
+    given = config_of(TreeOptions(feature_fraction=0.5, max_bin=31, scale_pos_weight=2.0), ProtocolOptions(privacy_bits=8))
+    assert (given.draws.feature_fraction, given.bins.max_bin, given.objective.scale_pos_weight, given.privacy_bits) == (
+        0.5, 31, 2.0, 8,
+    )  # fmt: skip
+    table = ColumnOptions(categorical=("x0",), rising=("x1",), falling=("x2",)).declare(Table.of(np.zeros((3, 3))))
+    assert (table.categorical, table.monotone) == (("x0",), {"x1": 1, "x2": -1})
+    with pytest.raises(SecureGBMError, match="cannot rise and fall"):
+        ColumnOptions(rising=("x1",), falling=("x1",)).declare(table)

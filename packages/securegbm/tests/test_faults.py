@@ -10,6 +10,10 @@ import time
 import pytest
 
 from securegbm.errors import SecureGBMError, UnreachableError
+from securegbm.feature_party.party import FeatureParty
+from securegbm.feature_party.policy import FeaturePolicy
+from securegbm.label_party.party import LabelParty
+from securegbm.tables.table import Table
 from securegbm.wire.certificates import Identity, make_certificate
 from securegbm.wire.network import CHUNK, NetworkChannel, Server
 
@@ -153,6 +157,36 @@ def test_a_proxy_that_drops_every_connection_again_and_again(served, through):
         assert channel.call(b"x" * 1000) == b"x" * 1000
         proxy.drop()
     assert proxy.count >= 4
+
+
+def test_a_run_over_10_mb_a_second_through_a_proxy_that_drops_again_and_again(problem, pair, quick, certificates):
+    """What a proxy does every 30 s befalls this run of seconds five times in a row: the model is the one without it."""
+    values, labels, _ = problem(400, 3)
+    config = quick(n_estimators=4, encryption="toy")
+    undisturbed = pair(values, labels, config)
+    party = FeatureParty(Table.of(values[:, 4:]), FeaturePolicy(allow_toy=True))
+    server = Server(party, "127.0.0.1:0", identity(certificates, "party-b", "party-a"))
+    proxy = Proxy(server.port, lambda number: ("slow", 65536 / 10e6))
+    channel = NetworkChannel(proxy.address, identity(certificates, "party-a", "party-b"), patience=20.0)
+    done = threading.Event()
+
+    def keep_dropping():
+        for _ in range(5):
+            done.wait(0.3)
+            proxy.drop()
+
+    dropper = threading.Thread(target=keep_dropping)
+    dropper.start()
+    try:
+        half = LabelParty(Table.of(values[:, :4]), labels, config, channel).train()
+    finally:
+        done.set()
+        dropper.join()
+        for item in (channel, proxy):
+            item.close()
+        server.stop()
+    assert proxy.count >= 2
+    assert [tree.to_dict() for tree in half.trees] == [tree.to_dict() for tree in undisturbed.half.trees]
 
 
 @pytest.mark.parametrize("fault", ["refuse", "hang"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from claimkit.cli import main as run
 from securegbm.align.command import align
-from securegbm.app.model_commands import models_list, models_retire, models_show, models_use
+from securegbm.app.model_commands import models_importance, models_list, models_retire, models_show, models_use
 from securegbm.app.party_commands import party_a_predict, party_a_serve, party_a_train, party_b_serve
 
 TWO_WORDS = ("party-a", "party-b", "models", "certs")
@@ -132,6 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "certs accept": certs_accept,
             "models list": models_list,
             "models show": models_show,
+            "models importance": models_importance,
             "models retire": models_retire,
             "models use": models_use,
         },

@@ -179,29 +179,46 @@ def _label_half(path: Path, run: str | None = None) -> LabelHalf:
     return LabelHalf.from_dict(data, bytes.fromhex(run))
 
 
-def party_a_predict(
-    data: Path, out: Path, model: Path, run: str | None, link: Link, path_only: bool, options: FileOptions
-) -> None:
-    """Predict a CSV; see the command's help."""
-    half, id_column, dialect = _label_half(model, run), options.id_column, options.dialect()
-    import pandas
+@dataclass(frozen=True)
+class PredictionFiles:
+    """The rows to predict, and where predictions and what columns add to them shall stand."""
 
-    columns = [str(name) for name in read_frame(data, id_column, dialect).columns]
+    data: Path
+    out: Path
+    contributions: Path | None
+    options: FileOptions
+
+
+def party_a_predict(files: PredictionFiles, model: Path, run: str | None, link: Link, path_only: bool) -> None:
+    """Predict a table; see the command's help."""
+    half, id_column, dialect = _label_half(model, run), files.options.id_column, files.options.dialect()
+    columns = [str(name) for name in read_frame(files.data, id_column, dialect).columns]
     extra = tuple(name for name in columns if name not in half.names and name != id_column)
-    table, _ = Table.read(data, id_column, extra, dialect, half.rules)
+    table, _ = Table.read(files.data, id_column, extra, dialect, half.rules)
     channel, secret = link.open()
     predictor = Predictor(half, channel, secret, link.log(model.parent, "label"), path_only)
+    shares = predictor.contributions(table) if files.contributions else None
     found = predictor.predict(table)
     channel.close()
     names = ["prediction"] if len(found) == 1 else [f"class_{c}" for c in range(len(found))]
-    frame = pandas.DataFrame(found.T, columns=pandas.Index(names))
-    frame.insert(0, id_column, list(table.ids))
-    frame["complete"] = predictor.known.astype(int)
-    write_atomic(out, frame.to_csv(index=False))
-    print(f"{len(table.ids)} predictions: {out}")
+    _write(files.out, id_column, table, dict(zip(names, found, strict=True)) | {"complete": predictor.known.astype(int)})
+    print(f"{len(table.ids)} predictions: {files.out}")
+    if files.contributions is not None and shares is not None:
+        named = [*half.all_names, "expected score"]
+        many = len(shares) > 1
+        parts = {f"class_{c} {name}" if many else name: shares[c, :, at]
+                 for c in range(len(shares)) for at, name in enumerate(named)}  # fmt: skip
+        _write(files.contributions, id_column, table, parts)
+        print(f"what {len(named) - 1} columns add to the raw scores: {files.contributions}")
     if not predictor.known.all():
         print(f"{(~predictor.known).sum()} rows are not known to the feature party: scored without its columns, "
               "complete = 0", file=sys.stderr)  # fmt: skip
+
+
+def _write(out: Path, id_column: str, table: Table, columns: dict[str, Any]) -> None:
+    import pandas
+
+    write_atomic(out, pandas.DataFrame({id_column: list(table.ids)} | columns).to_csv(index=False))
 
 
 def party_a_serve(model: Path, run: str | None, listen: str, link: Link, counted: str | None = None) -> None:

@@ -35,6 +35,33 @@ def models_show(run: str, state: Path = Path("party-a")) -> None:
     print(json.dumps(shown | {"state": found.state, "trees": kept, "last": store.last(kept)}, indent=1, sort_keys=True))
 
 
+def models_importance(run: str, state: Path = Path("party-a")) -> None:
+    """Show how much each column is used, as far as this party may know.
+
+    The label party knows splits and gains of its own columns by name and of the other's by number; the feature party
+    knows how often its own are split.
+
+    Args:
+        run: Its id, the beginning of it, or a job's name.
+        state: The party's state folder.
+    """
+    from securegbm.model.halves import FeatureHalf, LabelHalf
+    from securegbm.state.registry import Registry
+    from securegbm.state.store import read_json
+
+    found = Registry(state).find(run, finished=True)
+    data = read_json(found.folder / "model.json")
+    if found.bound.get("role") == "feature":
+        print(f"{'column':<30}{'splits':>8}")
+        for name, count in FeatureHalf.from_dict(data).importance().items():
+            print(f"{name:<30}{count:>8}")
+        return
+    used = LabelHalf.from_dict(data).importance()
+    print(f"{'column':<30}{'splits':>8}{'gain':>14}")
+    for name in sorted(used["gain"], key=lambda name: -used["gain"][name]):
+        print(f"{name:<30}{int(used['splits'][name]):>8}{used['gain'][name]:>14.6g}")
+
+
 def models_retire(run: str, state: Path = Path("party-a")) -> None:
     """Answer no more predictions with a run; its files stay.
 

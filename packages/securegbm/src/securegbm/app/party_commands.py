@@ -91,6 +91,7 @@ def party_a_predict(
     model: Path = Path("party-a/model.json"),
     run: str | None = None,
     path_only: bool = False,
+    contributions: Path | None = None,
     link: Flat[LinkOptions] = LinkOptions(),
     table: Flat[FileOptions] = FileOptions(),
 ) -> None:
@@ -102,12 +103,14 @@ def party_a_predict(
         model: The label party's half.
         run: Its run id, when the file does not lie in its run's folder.
         path_only: Ask for the nodes on each row's path only, one round trip per level.
+        contributions: CSV of what each column adds to a row's raw score (SHAP values); the feature party's are numbered.
         link: The way to the feature party.
         table: How the table is written.
     """
     from securegbm import verbs
 
-    verbs.party_a_predict(data, out, model, run, verbs.link_of(link, "party-a"), path_only, table)
+    files = verbs.PredictionFiles(data, out, contributions, table)
+    verbs.party_a_predict(files, model, run, verbs.link_of(link, "party-a"), path_only)
 
 
 def party_a_serve(

@@ -1,8 +1,11 @@
 """Prediction: the feature party is asked once a batch, or once a level with `path_only`."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from securegbm.errors import SecureGBMError, SessionLostError
+from securegbm.model.contributions import contributions
 from securegbm.model.halves import Flags, Floats, LabelHalf
 from securegbm.tables.table import Table, unpack_bits
 from securegbm.wire.channel import Channel, Conversation
@@ -52,32 +55,43 @@ class Predictor:
         Raises:
             SecureGBMError: If columns or ids do not fit the model.
         """
+        return self._with_decisions(table, lambda values, other: self.half.scores(values, other))
+
+    def contributions(self, table: Table) -> Floats:
+        """SHAP values of the raw scores, `(num_class, rows, columns + 1)`; see `model.contributions`.
+
+        Raises:
+            SecureGBMError: If columns or ids do not fit the model, or only the decisions on the path are asked for.
+        """
+        if self._path_only:
+            raise SecureGBMError("SHAP values need every decision on a row, not those on its path; leave out path_only")
+        return self._with_decisions(table, lambda values, other: contributions(self.half, values, other))
+
+    def _with_decisions(self, table: Table, use: Callable[[Floats, Flags], Floats]) -> Floats:
+        """What `use` makes of own values and the feature party's decisions, batch by batch, joined over the rows."""
         if table.names != self.half.names:
             raise SecureGBMError(f"the model was trained on columns {', '.join(self.half.names)}; give these, in order")
         try:
-            return self._scores(table)
+            return self._batches(table, use)
         except SessionLostError:
             self._greeted = False
-            return self._scores(table)
+            return self._batches(table, use)
 
-    def _scores(self, table: Table) -> Floats:
+    def _batches(self, table: Table, use: Callable[[Floats, Flags], Floats]) -> Floats:
         self._greet()
         tokens = table.id_tokens(self._key)
-        count = len(tokens)
-        self.known = np.ones(count, dtype=bool)
-        out = [
-            self._batch(table.values[at : at + MOST_SCORED], tokens[at : at + MOST_SCORED], at)
-            for at in range(0, count, MOST_SCORED)
-        ]
+        self.known = np.ones(len(tokens), dtype=bool)
+        out = []
+        for at in range(0, len(tokens), MOST_SCORED):
+            values, named = table.values[at : at + MOST_SCORED], tokens[at : at + MOST_SCORED]
+            out.append(use(values, (self._on_path if self._path_only else self._everywhere)(values, named, at)))
         return np.concatenate(out, axis=1)
 
-    def _batch(self, values: Floats, tokens: list[bytes], at: int) -> Floats:
-        if self._path_only:
-            return self.half.scores(values, self._on_path(values, tokens, at))
+    def _everywhere(self, values: Floats, tokens: list[bytes], at: int) -> Flags:
         count, n_splits = len(tokens), len(self.half.other_nodes)
         reply = self._talk.ask(Kind.EVALUATE, parts=[b"".join(tokens)])
         self._note(reply, count, at)
-        return self.half.scores(values, unpack_bits(reply.part(0), count * n_splits).reshape(count, n_splits))
+        return unpack_bits(reply.part(0), count * n_splits).reshape(count, n_splits)
 
     def _note(self, reply: Message, count: int, at: int) -> None:
         if len(reply.parts) > 1:

@@ -1,5 +1,6 @@
 """The two halves of a model, and what each alone can and cannot say."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +75,11 @@ class FeatureHalf:
             out[where] = self.columns[split.feature].goes_left(own, split.upper, split.default_left, split.categories)
         return out
 
+    def importance(self) -> dict[str, int]:
+        """How often each of its columns is split; what a split gains only the label party knows."""
+        found = Counter(self.names[split.feature] for split in self.splits)
+        return dict(found.most_common())
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
@@ -131,7 +137,7 @@ class LabelHalf:
             (t, node) for t, tree in enumerate(self.trees) for node in range(tree.num_nodes) if tree.feature[node] >= own
         ]
 
-    def _decisions(self, number: int, values: Floats, other: Flags) -> tuple[Flags, dict[int, int]]:
+    def decisions(self, number: int, values: Floats, other: Flags) -> tuple[Flags, dict[int, int]]:
         """Every node's decision in tree `number`, and which column of `other` each of the other party's nodes has."""
         tree = self.trees[number]
         left = np.zeros((len(values), tree.num_nodes), dtype=bool)
@@ -161,7 +167,7 @@ class LabelHalf:
         """
         scores = np.repeat(self.initial[:, None], len(values), axis=1)
         for number, tree in enumerate(self.trees):
-            left, _ = self._decisions(number, values, other)
+            left, _ = self.decisions(number, values, other)
             scores[number % self.objective.num_class] += np.array(tree.value)[tree.leaves(left)]
         return scores
 
@@ -169,18 +175,22 @@ class LabelHalf:
         """`(rows, splits of the feature party)`: the first split on each row's path whose answer is not there yet."""
         wanted = np.zeros_like(known)
         for number, tree in enumerate(self.trees):
-            left, columns = self._decisions(number, values, known)
+            left, columns = self.decisions(number, values, known)
             for row, node in tree.first_unknown(left, {node: asked[:, at] for node, at in columns.items()}):
                 wanted[row, columns[node]] = True
         return wanted
+
+    @property
+    def all_names(self) -> list[str]:
+        """The label party's names of all columns; the other party's are numbers."""
+        return [*self.names, *(f"feature party #{number}" for number in range(self.n_other))]
 
     def importance(self) -> dict[str, dict[str, float]]:
         """Splits and gain by party and, for the own columns, by name; the other party's columns are tags."""
         found: dict[str, dict[str, float]] = {"splits": {}, "gain": {}, "by_party": {"label": 0.0, "feature": 0.0}}
         for tree in self.trees:
             for feature, gain in zip(tree.feature, tree.gain, strict=True):
-                own = feature < len(self.names)
-                name = self.names[feature] if own else f"feature party #{feature - len(self.names)}"
+                own, name = feature < len(self.names), self.all_names[feature]
                 found["splits"][name] = found["splits"].get(name, 0) + 1
                 found["gain"][name] = found["gain"].get(name, 0.0) + gain
                 found["by_party"]["label" if own else "feature"] += gain

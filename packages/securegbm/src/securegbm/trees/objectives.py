@@ -5,7 +5,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
 from securegbm.errors import SecureGBMError
 
@@ -76,7 +75,8 @@ class Objective:
         if self.name == "regression":
             return scores
         if self.name == "binary":
-            return np.asarray(expit(scores), dtype=np.float64)
+            small = np.exp(-np.abs(scores))  # 1 / (1 + e^-s) without overflow; scipy.special's takes half a second to load
+            return np.where(scores >= 0.0, 1.0, small) / (1.0 + small)
         shifted = np.exp(scores - scores.max(axis=0))
         return np.asarray(shifted / shifted.sum(axis=0), dtype=np.float64)
 
