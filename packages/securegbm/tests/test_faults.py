@@ -160,9 +160,9 @@ def test_a_proxy_that_drops_every_connection_again_and_again(served, through):
 
 
 def test_a_run_over_10_mb_a_second_through_a_proxy_that_drops_again_and_again(problem, pair, quick, certificates):
-    """What a proxy does every 30 s befalls this run of seconds five times in a row: the model is the one without it."""
+    """What a proxy does every 30 s befalls this run five times in a row: the model is the one without it."""
     values, labels, _ = problem(400, 3)
-    config = quick(n_estimators=4, encryption="toy")
+    config = quick(n_estimators=2, encryption="toy")
     undisturbed = pair(values, labels, config)
     party = FeatureParty(Table.of(values[:, 4:]), FeaturePolicy(allow_toy=True))
     server = Server(party, "127.0.0.1:0", identity(certificates, "party-b", "party-a"))
