@@ -21,7 +21,9 @@ OUTSIDE = re.compile(r"(?P<before>!?\[(?:[^][]|\[[^]]*\])*\])\((?P<to>\.\./[^)\s
 
 def on_config(config):
     """The navigation: the pages of the house, then those of every package that is found."""
-    packages = {p: [f"{p}/index.md", *(f"{p}/{page}.md" for page in PAGES)] for p in PACKAGES}
+    own = {p: sorted(f.stem for f in (ROOT / "docs" / p).glob("*.md")) for p in PACKAGES}
+    more = {p: [page for page in own[p] if page not in ("index", *PAGES)] for p in PACKAGES}
+    packages = {p: [f"{p}/{page}.md" for page in ("index", *more[p], *PAGES)] for p in PACKAGES}
     house = [f"claimkit/{page}.md" for page in ("index", "concepts", "recipes", "paper", "api")]
     config.nav = [
         "index.md",

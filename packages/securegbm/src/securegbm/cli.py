@@ -138,4 +138,5 @@ def main(argv: Sequence[str] | None = None) -> None:
         },
         CITATION,
         words,
+        {"--validation-fraction": "--validation"},
     )

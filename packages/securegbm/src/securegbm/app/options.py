@@ -198,7 +198,7 @@ class TreeOptions:
         max_cat_threshold: Categorical splits: most categories on one side.
         max_cat_to_onehot: Categorical splits: up to so many bins each is tried alone.
         min_data_per_group: Categorical splits: fewest rows between two candidates.
-        validation_fraction: Share of the rows held out.
+        validation: Share of the rows held out.
         early_stopping_rounds: Stop after so many iterations without progress.
         metric: What early stopping watches.
         seed: Of the held-out rows and of row sampling.
@@ -229,7 +229,7 @@ class TreeOptions:
     max_cat_threshold: int = 32
     max_cat_to_onehot: int = 4
     min_data_per_group: int = 100
-    validation_fraction: float = 0.0
+    validation: float = 0.0
     early_stopping_rounds: int = 0
     metric: MetricName = "loss"
     seed: int = 0
@@ -283,6 +283,7 @@ def config_of(model: TreeOptions, protocol: ProtocolOptions) -> "TrainConfig":
     return TrainConfig(
         objective=Objective(given.pop("objective"), **take("num_class", "scale_pos_weight")),
         n_estimators=given.pop("trees"),
+        validation_fraction=given.pop("validation"),
         rules=SplitRules(**regular, categories=categories),
         growth=GrowthConfig(**take("num_leaves", "max_depth")),
         bins=BinConfig(**take("max_bin", "zero_as_missing")),
