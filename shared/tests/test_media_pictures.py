@@ -645,3 +645,83 @@ def test_fuzzed_headers_raise_one_sentence_each(tmp_path, count=240):
 @pytest.mark.slow
 def test_two_thousand_fuzzed_headers(tmp_path):
     test_fuzzed_headers_raise_one_sentence_each(tmp_path, 2000)
+
+
+def ramp16(width=256, height=16):
+    """16 bits of three different ramps, more levels than 8 bits have."""
+    line = np.linspace(0, 65535, width).astype(np.uint16)
+    return np.stack([np.tile(v, (height, 1)) for v in (line, line[::-1], line // 2)], -1)
+
+
+@pytest.mark.parametrize(("top", "within"), [(65535, 0), (1023, 32), (4095, 8), (255, 129)])
+def test_a_ppm_of_more_than_8_bits_keeps_them(tmp_path, top, within):
+    pixels = ramp16()
+    stored = np.round(pixels * (top / 65535)).astype(">u2" if top > 255 else np.uint8)
+    (tmp_path / "a.ppm").write_bytes(f"P6\n# made here\n256 16\n{top}\n".encode() + stored.tobytes())
+    picture = read_picture(tmp_path / "a.ppm")
+    assert picture.pixels.dtype == (np.uint16 if top > 255 else np.uint8) and not picture.notes
+    scale = 1 if top > 255 else 257
+    assert np.abs(picture.pixels.astype(int) * scale - pixels).max() <= within
+
+
+def write_jpeg2000(path, pixels):
+    import av
+
+    with av.open(str(path), "w", format="image2", options={"update": "1"}) as container:
+        stream = container.add_stream("jpeg2000", rate=1)
+        stream.height, stream.width, stream.pix_fmt = *pixels.shape[:2], "rgb48le"
+        stream.options = {"pred": "1"}  # lossless
+        for frame in (av.VideoFrame.from_ndarray(pixels, format="rgb48le"), None):
+            for packet in stream.encode(frame):
+                container.mux(packet)
+
+
+def test_a_jpeg_2000_of_16_bits_keeps_them(tmp_path):
+    write_jpeg2000(tmp_path / "a.jp2", ramp16())
+    picture = read_picture(tmp_path / "a.jp2")
+    assert np.array_equal(picture.pixels, ramp16()) and not picture.notes
+
+
+def test_white_of_a_jpeg_2000_of_12_bits_is_white(tmp_path):
+    write_jpeg2000(tmp_path / "a.jp2", ramp16())
+    data = bytearray((tmp_path / "a.jp2").read_bytes())
+    at = data.find(b"\xff\x4f\xff\x51") + 42
+    assert [data[at + 3 * i] for i in range(3)] == [15, 15, 15]
+    for i in range(3):
+        data[at + 3 * i] = 11  # says 12 bits now: what lies beyond is cut by the decoder
+    (tmp_path / "b.jp2").write_bytes(data)
+    assert read_picture(tmp_path / "b.jp2").pixels.max() == 65535
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_a_heic_of_more_than_8_bits_keeps_them(tmp_path, bits):
+    plugin = pytest.importorskip("pillow_heif")
+    pixels = ramp16()
+    made = plugin.from_bytes(mode="RGB;16", size=(256, 16), data=pixels.tobytes())
+    before = plugin.options.SAVE_HDR_TO_12_BIT
+    plugin.options.SAVE_HDR_TO_12_BIT = bits == 12
+    try:
+        made.save(tmp_path / "a.heic", quality=-1, chroma=444)
+    finally:
+        plugin.options.SAVE_HDR_TO_12_BIT = before
+    picture = read_picture(tmp_path / "a.heic")
+    assert picture.pixels.dtype == np.uint16 and not picture.notes
+    assert np.abs(picture.pixels.astype(int) - pixels).max() <= 2 * 65536 / 2**bits
+
+
+def test_an_avif_of_10_bits_is_read_in_8_with_a_note(tmp_path):
+    import av
+
+    codec = next((c for c in ("libaom-av1", "libsvtav1") if c in av.codecs_available), None)
+    if codec is None:
+        pytest.skip("this PyAV writes no AV1")
+    for bits, form in ((10, "yuv420p10le"), (8, "yuv420p")):
+        with av.open(str(tmp_path / f"{bits}.avif"), "w", format="avif") as container:
+            stream = container.add_stream(codec, rate=1)
+            stream.width, stream.height, stream.pix_fmt = 256, 64, form
+            frame = av.VideoFrame.from_ndarray(ramp16(height=64), format="rgb48le").reformat(format=form)
+            for f in (frame, None):
+                for packet in stream.encode(f):
+                    container.mux(packet)
+        notes = read_picture(tmp_path / f"{bits}.avif").notes
+        assert notes == ((f"{tmp_path / '10.avif'} has 10 bits a colour: it is read in 8",) if bits == 10 else ())

@@ -53,15 +53,17 @@ def read_picture(path: Path, space: Space = None, *, side: int = 0, managed: boo
                 tags = image.tag_v2
                 if 50706 in tags or tags.get(262) == 32803 or (330 in tags and tags.get(254) == 1):
                     raise InputError(f"{path}: {raw(path.suffix if path.suffix.lower() in RAW else '.dng')}")
-            if deep.is_deep(image):
+            bits = deep.bits_of(path, image)
+            if bits > 8 and (found := deep.read_deep(path, image)):
                 turn = image.getexif().get(ORIENTATION, 1)
-                pixels, opacity = deep.read_png(path) if image.format == "PNG" else deep.read_tiff(path)
-                pixels, opacity = _turned(pixels, turn), None if opacity is None else _turned(opacity, turn)
+                pixels, opacity = (None if a is None else _turned(a, turn) for a in found)
+                assert pixels is not None
                 return _deep_picture(path, pixels, opacity, image, space, managed).fitted(side)
-            return _picture(path, image, space, side, managed)
+            notes = (f"{path} has {bits} bits a colour: it is read in 8",) if bits > 8 else ()
+            return _picture(path, image, space, side, managed, notes)
 
 
-def _picture(path: Path, image: Image.Image, space: Space, side: int, managed: bool) -> Picture:
+def _picture(path: Path, image: Image.Image, space: Space, side: int, managed: bool, said: tuple[str, ...] = ()) -> Picture:
     """Of an image that pillow reads in the depth of its file."""
     width, height = image.size
     if side and image.format == "JPEG":
@@ -69,7 +71,7 @@ def _picture(path: Path, image: Image.Image, space: Space, side: int, managed: b
         image.draft(image.mode, (2 * wanted[0], 2 * wanted[1]))
     image.load()
     metadata, adobe = read_metadata(image)
-    notes = []
+    notes = [*said]
     if getattr(image, "n_frames", 1) > 1 and image.format not in LAYERED:
         notes.append(f"{path} holds {getattr(image, 'n_frames', 1)} pictures: the first is taken")
     profile = image.info.get("icc_profile") or _profile_of(image.info, adobe)
@@ -124,7 +126,7 @@ def _deep_picture(
             low, top = min(low, 0.0), max(top, 1.0)
             pixels = ((np.nan_to_num(pixels, nan=0, posinf=top, neginf=low) - low) / (top - low)).astype(np.float32)
         pixels = np.clip(pixels, 0, 1)
-    if getattr(image, "n_frames", 1) > 1 and getattr(image, "format", "") == "TIFF":
+    if getattr(image, "n_frames", 1) > 1 and getattr(image, "format", "") in ("TIFF", "HEIF"):
         notes.append(f"{path} holds {getattr(image, 'n_frames', 1)} pictures: the first is taken")
     own = None if space == "own" else space
     try:

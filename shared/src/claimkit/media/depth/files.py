@@ -1,5 +1,6 @@
 """Pictures of more bits than the eight of pillow's RGB: read by FFmpeg and tifffile, written here."""
 
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -16,25 +17,68 @@ BOMB = 178_956_970
 Deep = NDArray[Any]
 
 
-def is_deep(image: Image.Image) -> bool:
-    """Whether pillow would read an open picture in fewer bits than its file has."""
-    if image.format == "PNG":
-        return any(str(tile.args).endswith(";16B") for tile in getattr(image, "tile", ()))
+def bits_of(path: Path, image: Image.Image) -> int:
+    """Bits of a colour in the file of an open picture, where pillow would cut them to eight; 8 otherwise."""
+    raw = [str(tile.args) for tile in getattr(image, "tile", ())]
     if image.format == "TIFF":
         bits = getattr(image, "tag_v2", {}).get(258, (8,))
-        return len(bits) > 1 and max(bits) > 8
-    return False
+        return max(bits) if len(bits) > 1 else 8
+    if image.format == "PPM":
+        tops = [int(top) for text in raw for top in re.findall(r"'RGB', (\d+)", text)]
+        return max([8, *(top.bit_length() for top in tops)])
+    if image.format == "JPEG2000":
+        return 8 if image.mode.startswith("I") else _bits_of_codestream(_head(path))
+    if image.format in ("AVIF", "HEIF"):  # what every such file says of each of its channels (ISO/IEC 23008-12, 6.5.6)
+        boxes = re.findall(rb"pixi\0\0\0\0([\1-\4])(.{4})", _head(path), re.DOTALL)
+        return max([8, *(bits for number, after in boxes for bits in after[: number[0]])])
+    return 16 if any(";16" in text for text in raw) and not image.mode.startswith("I") else 8
 
 
-def read_png(path: Path) -> tuple[Deep, Deep | None]:
-    """A PNG of 16 bits: pixels ``(h, w)`` or ``(h, w, 3)``, and how opaque they are."""
+def _head(path: Path) -> bytes:
+    """The first 64 kB, where formats keep what they say of themselves."""
+    with path.open("rb") as file:
+        return file.read(1 << 16)
+
+
+def _bits_of_codestream(head: bytes) -> int:
+    """Bits of the deepest component of a JPEG 2000 (ISO/IEC 15444-1, A.5.1: the marker SIZ)."""
+    at = head.find(b"\xff\x4f\xff\x51") + 40
+    if at < 40 or len(head) < at + 2:
+        return 8
+    components = head[at + 2 : at + 2 + 3 * int.from_bytes(head[at : at + 2], "big") : 3]
+    return max([8, *((bits & 0x7F) + 1 for bits in components)])
+
+
+def read_deep(path: Path, image: Image.Image) -> tuple[Deep, Deep | None] | None:
+    """Pixels ``(h, w)`` or ``(h, w, 3)`` of a picture of more than 8 bits, and how opaque they are; None where nothing can.
+
+    Args:
+        path: The file.
+        image: The same, open.
+    """
+    if image.format == "TIFF":
+        return read_tiff(path)
+    if image.format == "HEIF":
+        import pillow_heif  # pyright: ignore[reportMissingImports]
+
+        return _parted(np.asarray(pillow_heif.open_heif(path, convert_hdr_to_8bit=False)))
+    form = {"PNG": "png_pipe", "PPM": "ppm_pipe", "JPEG2000": "j2k_pipe"}.get(image.format or "")
+    return _read_by_ffmpeg(path, form, bits_of(path, image)) if form else None
+
+
+def _read_by_ffmpeg(path: Path, form: str, bits: int) -> tuple[Deep, Deep | None] | None:
     import av
 
-    with av.open(str(path), format="png_pipe") as container:
+    with av.open(str(path), format=form) as container:
         frame = next(container.decode(video=0))
-        if frame.format.name == "ya16be":
-            frame = frame.reformat(format="rgba64be")
-        return _parted(frame.to_ndarray())
+    if frame.format.name == "ya16be":
+        frame = frame.reformat(format="rgba64be")
+    if not frame.format.name.startswith(("rgb48", "rgba64", "gray16")):
+        return None
+    array = frame.to_ndarray()
+    if form == "j2k_pipe" and bits < 16:  # FFmpeg shifts them up, so that white is not the largest number
+        array = np.round(array * (65535 / (65536 - (1 << (16 - bits))))).astype(np.uint16)
+    return _parted(array)
 
 
 def read_tiff(path: Path) -> tuple[Deep, Deep | None]:
