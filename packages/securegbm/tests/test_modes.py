@@ -84,6 +84,19 @@ def test_both_parties_matter(base, problem, pair, quick, key):
     assert shares["feature"] > 0
 
 
+@pytest.mark.parametrize("changes", [{}, {"privacy_bits": 6}, {"hide_instances": True}, {"row_fraction": 0.5}], ids=str)
+def test_regression_counts_rows_instead_of_encrypting_ones(changes, problem, pair, quick):
+    """The same model as in the clear; with weights hessians differ and are encrypted."""
+    values, _, target = problem(300, 2)
+    config = quick(objective=Objective("regression"), n_estimators=2, **changes)
+    for weights in (None, np.linspace(0.5, 2.0, 300)):
+        clear = pair(values, target, config, weights=weights)
+        secret = pair(values, target, dataclasses.replace(config, encryption="toy"), weights=weights)
+        assert secret.half.to_dict() == clear.half.to_dict()
+    assert config.unit_hessians(np.ones(300))
+    assert not config.unit_hessians(np.linspace(0.5, 2.0, 300))
+
+
 def test_a_ring_that_one_side_insists_on_and_the_other_cannot_is_one_sentence(monkeypatch):
     from securegbm.ring import choice
 

@@ -172,6 +172,57 @@ def test_sums_are_exact(strength, n_rows, n_features, n_bins, stride, monkeypatc
     feature.close()
 
 
+@pytest.mark.parametrize(("mode", "bits"), [("joint", 7), ("joint", 4), ("counts", 23), ("counts", 7), ("pair", 23)])
+def test_gradients_and_hessians_share_what_fits(mode, bits):
+    """Both in one plaintext where t allows it; no ciphertext for hessians of 1; sums are the same integers, and largest."""
+    rng = np.random.default_rng(2)
+    entries = (rng.integers(0, 9, (1000, 3)) + np.arange(3) * 9).astype(np.int32)
+    entries[rng.random(entries.shape) < 0.1] = -1
+    entries[:, 0] = rng.integers(0, 2, 1000)
+    vectors = [rng.choice([-(2**bits), 2**bits], 1000), np.full(1000, 2**bits)]
+    vectors[0][:900] = -(2**bits)
+    parameters = BFVParameters.choose(1000, bits)
+    label = ResidueLabelSums(parameters, 27, bits, constant=mode == "counts")
+    assert label.mode == mode
+    feature = ResidueFeatureSums(parameters, label.keys(), 27)
+    header, parts = label.hide(vectors)
+    vector = label.ring.packed_size(1000 * label.ring.degree // header["stride"])
+    assert sum(map(len, parts)) == pytest.approx((2 if mode == "pair" else 1) * vector, rel=0.01)
+    found = label.reveal(header, feature.add(header, parts, entries, None), 2)
+    for vector, total in zip(vectors, found, strict=True):
+        values = np.broadcast_to(vector[:, None], entries.shape)[entries >= 0]
+        assert np.array_equal(total, np.bincount(entries[entries >= 0], values, 27).astype(np.int64))
+
+
+def test_hessians_that_are_not_one_are_never_counted():
+    parameters = BFVParameters.choose(100, 23)
+    label = ResidueLabelSums(parameters, 4, 23, constant=True)
+    with pytest.raises(SecureGBMError, match="said to be 1"):
+        label.hide([np.ones(100, dtype=np.int64), np.full(100, 2**22)])
+    with pytest.raises(SecureGBMError, match="would get no noise"):
+        ResidueFeatureSums(parameters, label.keys(), 4, noise=2.0)
+    with pytest.raises(SecureGBMError, match="keys do not fit"):
+        ResidueFeatureSums(parameters, [label.keys()[0], b"joint"], 4)
+    header, parts = label.hide([np.ones(100, dtype=np.int64), np.full(100, 2**23)])
+    replies = ResidueFeatureSums(parameters, label.keys(), 4).add(header, parts, np.zeros((100, 1), dtype=np.int32), None)
+    with pytest.raises(ProtocolError, match="counts that were asked for"):
+        label.reveal(header, [*replies[:-1], replies[-1][:8]], 2)
+
+
+@pytest.mark.parametrize("bits", [7, 23])
+def test_noise_reaches_every_sum(bits):
+    """Standard deviation 50, 200 sums of each vector: within five standard errors, and both vectors apart."""
+    parameters = BFVParameters.choose(200, bits)
+    label = ResidueLabelSums(parameters, 200, bits)
+    feature = ResidueFeatureSums(parameters, label.keys(), 200, noise=50.0)
+    entries, vectors = np.arange(200, dtype=np.int32)[:, None], [np.full(200, 3), np.full(200, 5)]
+    header, parts = label.hide(vectors)
+    found = label.reveal(header, feature.add(header, parts, entries, None), 2)
+    noise = np.stack([total - vector for total, vector in zip(found, vectors, strict=True)]).astype(float)
+    assert np.abs(noise.std(axis=1) - 50).max() < 5 * 50 / np.sqrt(400)
+    assert abs(np.corrcoef(noise)[0, 1]) < 5 / np.sqrt(200)
+
+
 def test_sums_equal_seals():
     """Same parameters, same rows: the two rings give the same integers."""
     entries, vectors, expected = request(700, 3, 20, seed=3)
@@ -337,7 +388,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(SecureGBMError, match="power of two"):
         feature.add({"stride": 8192}, parts, entries, None)
     with pytest.raises(SecureGBMError, match="keys do not fit"):
-        ResidueFeatureSums(parameters, [label.keys()[0], b"galois"], 4)
+        ResidueFeatureSums(parameters, [label.keys()[0], b""], 4)
     replies = feature.add(header, parts, entries, None)
     with pytest.raises(ProtocolError, match="were expected"):
         label.reveal(header, replies * 2, 2)

@@ -4,6 +4,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from securegbm.errors import SecureGBMError
 from securegbm.tables.binning import BinConfig
 from securegbm.trees.draws import Draws
@@ -114,6 +117,10 @@ class TrainConfig:
     def approximates(self) -> bool:
         """Trees see a sample as in the paper's stochastic mode or in GOSS, not LightGBM's bag."""
         return self.row_fraction < 1.0 or self.goss is not None
+
+    def unit_hessians(self, weights: npt.NDArray[np.float64]) -> bool:
+        """Every hessian of the run is 1: squared error without weights and amplified rows."""
+        return self.objective.name == "regression" and self.goss is None and bool((weights == 1.0).all())
 
     @property
     def refits(self) -> bool:

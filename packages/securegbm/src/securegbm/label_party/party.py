@@ -122,7 +122,8 @@ class LabelParty:
         self._draws: ColumnDraws | None = None
         if channel is not None:
             talk = Conversation(channel, self.run, key, log)
-            self._session = LabelSession(talk, table, config, label_name, key, workers, self._store, roll_back, ring)
+            unit = config.unit_hessians(self.weights)
+            self._session = LabelSession(talk, table, config, label_name, key, workers, self._store, roll_back, ring, unit)
         self._columns, bins = table.bin(config.bins, self._store.file("edges.json"))
         self._own = OwnColumns([column.layout for column in self._columns], bins)
 

@@ -32,6 +32,7 @@ class LabelSession:
         store: The run's committed trees and what it is bound to.
         roll_back: Accept to lose trees that the other party does not hold.
         ring: The arithmetic of the encryption that this party wants.
+        constant: All hessians are 1: the feature party counts rows instead of adding them up, unless it adds noise.
 
     Attributes:
         layouts: What the feature party said of its columns.
@@ -50,9 +51,11 @@ class LabelSession:
         store: TreeStore,
         roll_back: bool = False,
         ring: RingName = "auto",
+        constant: bool = False,
     ) -> None:
         self._store, self._roll_back = store, roll_back
         self._ring: RingName = ring
+        self._constant = constant
         self._talk, self._table, self._config = talk, table, config
         self._label_name, self._key, self._workers = label_name, key, workers
         self.layouts: list[BinLayout] = []
@@ -119,7 +122,10 @@ class LabelSession:
             self._sums = PlainLabelSums(n_entries)
         else:
             ring = settle(ring, reply.fields.get("ring", "seal"), self._ring)
-            self._sums = label_sums(ring, parameters, n_entries, config.privacy_bits, self._workers, config.stride)
+            constant = self._constant and self._noise == 0 and not config.hide_instances
+            self._sums = label_sums(
+                ring, parameters, n_entries, config.privacy_bits, self._workers, config.stride, constant=constant
+            )
             self._talk.ask(Kind.KEYS, parts=self._sums.keys())
         return both
 

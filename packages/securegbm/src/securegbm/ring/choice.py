@@ -66,13 +66,13 @@ def settle(offered: Agreed, answered: str, wanted: RingName) -> Agreed:
     return "seal"
 
 
-def label_sums(ring: Agreed, *arguments: Any) -> LabelSums:
-    """The label party's sums under encryption, on the agreed ring."""
+def label_sums(ring: Agreed, *arguments: Any, constant: bool = False) -> LabelSums:
+    """The label party's sums under encryption, on the agreed ring; SEAL encrypts constant hessians, too."""
     if ring == "seal":
         return EncryptedLabelSums(*arguments)
     from securegbm.ring.sums import ResidueLabelSums
 
-    return ResidueLabelSums(*arguments)
+    return ResidueLabelSums(*arguments, constant=constant)
 
 
 def feature_sums(ring: Agreed, parameters: BFVParameters, keys: list[bytes], *arguments: Any) -> FeatureSums:

@@ -118,7 +118,10 @@ class FeatureRing:
         """
         ring = self.ring
         used, error = self._randomness()
-        added = self.ring.encode(discrete_gaussian(self._noise, self._vectors * count)).reshape(-1, self._vectors, count)
+        noise = discrete_gaussian(self._noise, self._vectors * count)
+        if ring.joint:
+            noise += discrete_gaussian(self._noise, count) << ring.parameters.plain_bits
+        added = ring.encode(noise).reshape(-1, self._vectors, count)
         error_at = self._errors(self._vectors * count).reshape(self._vectors, count)
         out = np.empty((len(ring.primes), ring.degree + self._vectors * count), dtype=np.uint64)
         turned, zero = np.empty(ring.degree, dtype=np.uint64), np.empty(ring.degree, dtype=np.uint64)

@@ -119,7 +119,7 @@ class LabelRing:
         found = (signed + step // 2) >> MARGIN_BITS
         if int(np.abs(signed - found * step).max(initial=0)) > step // 4:
             raise ProtocolError("a reply has no noise budget left; both parties must use the same parameters")
-        most = 1 << (self.ring.parameters.plain_bits - 1)
+        most = 1 << (self.ring.plain_bits - 1)
         return np.where(found == most, -most, found)
 
     def noisy(self, reply: bytes, stride: int, count: int) -> Ints:

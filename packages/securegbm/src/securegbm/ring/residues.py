@@ -32,16 +32,20 @@ class Ring:
 
     Args:
         parameters: Agreed parameters, replies not merged.
+        joint: One plaintext holds two numbers: t has twice the bits.
 
     Attributes:
         primes: The one kept in replies, then those dropped.
         tables: The transform's, of each prime.
+        plain_bits: Bits of t.
         kept_bits: A reply holds numbers modulo 2^kept_bits.
     """
 
     parameters: BFVParameters
+    joint: bool = False
     primes: list[int] = field(init=False)
     tables: list[Tables] = field(init=False)
+    plain_bits: int = field(init=False)
     kept_bits: int = field(init=False)
     _share: float = field(init=False)
     _delta: list[Words] = field(init=False)
@@ -53,9 +57,10 @@ class Ring:
         set_once = partial(object.__setattr__, self)
         set_once("primes", [int(modulus.value()) for modulus in chosen][:-1])
         set_once("tables", [tables(prime, self.degree) for prime in self.primes])
-        set_once("kept_bits", self.parameters.plain_bits + MARGIN_BITS)
-        delta, rest = divmod(self.modulus, self.parameters.plain_modulus)
-        set_once("_share", rest / self.parameters.plain_modulus)
+        set_once("plain_bits", self.parameters.plain_bits * (1 + self.joint))
+        set_once("kept_bits", self.plain_bits + MARGIN_BITS)
+        delta, rest = divmod(self.modulus, 1 << self.plain_bits)
+        set_once("_share", rest / (1 << self.plain_bits))
         set_once("_delta", [_with_quotient(delta % prime, prime) for prime in self.primes])
 
     @property
@@ -74,7 +79,7 @@ class Ring:
         return np.stack([uniform(stream, prime, self.degree) for prime in self.primes])
 
     def encode(self, block: Ints) -> Words:
-        """round(q m / t) mod each prime, `(primes, len(block))`, for |m| < 2^40."""
+        """round(q m / t) mod each prime, `(primes, len(block))`, for |m| < 2^48."""
         size = np.abs(block).astype(np.uint64)
         small = np.rint(size * self._share).astype(np.uint64)
         out = np.empty((len(self.primes), len(block)), dtype=np.uint64)

@@ -3,12 +3,13 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from securegbm.crypto.packing import check_stride
+from securegbm.crypto.parameters import MARGIN_BITS as PRIME_MARGIN
 from securegbm.crypto.parameters import BFVParameters
 from securegbm.crypto.workers import shares
 from securegbm.errors import ProtocolError, SecureGBMError
@@ -23,15 +24,28 @@ CHUNK = 64
 """Blocks of rows whose uploads are held in memory at a time (half a megabyte each)."""
 
 
-def best_stride(n_rows: int, n_entries: int, ring: Ring) -> int:
+Mode = Literal["pair", "joint", "counts"]
+"""How gradients and hessians are hidden: two ciphertexts with one uniform half; one plaintext g + h t where the bits of both
+fit; or, when all hessians are 1, gradients alone: the feature party counts rows."""
+
+
+def mode_of(parameters: BFVParameters, constant: bool) -> Mode:
+    """The mode that sends fewest bytes."""
+    if constant:
+        return "counts"
+    return "joint" if 2 * parameters.plain_bits <= parameters.coeff_bits[0] - PRIME_MARGIN else "pair"
+
+
+def best_stride(n_rows: int, n_entries: int, ring: Ring, vectors: int = 2) -> int:
     """The stride that sends fewest bytes: uploads hold R = N / M numbers a row and vector, replies are N / R rows long.
 
     Args:
         n_rows: Rows in the request.
         n_entries: Sums asked for, per vector.
         ring: Constants of the parameters.
+        vectors: Ciphertexts that share a uniform half.
     """
-    row = 2 * sum(prime.bit_length() for prime in ring.primes) / 8
+    row = vectors * sum(prime.bit_length() for prime in ring.primes) / 8
     ideal = np.sqrt(n_entries * ring.degree * ring.kept_bits / 8 / (row * max(n_rows, 1)))
     slots = 2 ** max(0, round(float(np.log2(ideal))))
     longest = 1 << max(0, (n_rows - 1).bit_length())
@@ -64,19 +78,28 @@ class ResidueLabelSums:
         bits: Fractional bits, for the overflow guard.
         workers: Threads (0: this one).
         stride: Fixed rows per ciphertext; none chooses for the fewest bytes.
+        constant: All hessians are 1, and the feature party may know it.
     """
 
     def __init__(
-        self, parameters: BFVParameters, n_entries: int, bits: int, workers: int = 0, stride: int | None = None
+        self,
+        parameters: BFVParameters,
+        n_entries: int,
+        bits: int,
+        workers: int = 0,
+        stride: int | None = None,
+        constant: bool = False,
     ) -> None:
         self._size, self._bits, self._stride = n_entries, bits, stride
-        self.ring = Ring(parameters)
-        self.cipher = LabelRing(self.ring)
+        self.mode = mode_of(parameters, constant)
+        self._vectors = 2 if self.mode == "pair" else 1
+        self.ring = Ring(parameters, self.mode == "joint")
+        self.cipher = LabelRing(self.ring, self._vectors)
         self._threads = Threads(workers)
 
     def keys(self) -> list[bytes]:
-        """The public key."""
-        return [self.cipher.public_key(), b""]
+        """The public key, and how the vectors are hidden."""
+        return [self.cipher.public_key(), self.mode.encode()]
 
     def hide(self, vectors: list[Ints]) -> tuple[dict[str, Any], list[bytes]]:
         """Fresh pairs of ciphertexts of blocks of `stride` rows.
@@ -84,12 +107,19 @@ class ResidueLabelSums:
         Raises:
             SecureGBMError: If a sum could overflow t.
         """
+        width = self.ring.parameters.plain_bits
         for vector in vectors:
             total = 2 * int(np.abs(vector).sum())
-            if total >= self.ring.parameters.plain_modulus or np.abs(vector).max() > 1 << self._bits:
+            if total >= 1 << width or np.abs(vector).max() > 1 << self._bits:
                 raise SecureGBMError("the sum of the gradients would overflow t; lower privacy_bits")
         count = len(vectors[0])
-        stride = self._stride or best_stride(count, self._size, self.ring)
+        if self.mode == "counts":
+            if (vectors[1] != 1 << self._bits).any():
+                raise SecureGBMError("hessians were said to be 1 and are not; this is a bug, report it")
+            vectors = vectors[:1]
+        if self.mode == "joint":
+            vectors = [vectors[0] + (vectors[1] << width)]
+        stride = self._stride or best_stride(count, self._size, self.ring, self._vectors)
         blocks = [[vector[start : start + stride] for vector in vectors] for start in range(0, count, stride)]
         return {"stride": stride}, self._threads.map(lambda block: self.cipher.encrypt(block, stride), blocks)
 
@@ -101,11 +131,25 @@ class ResidueLabelSums:
         """
         stride = header["stride"]
         slots = self.ring.degree // stride
-        if len(parts) != -(-self._size // slots):
-            raise ProtocolError(f"a reply has {len(parts)} ciphertexts, {-(-self._size // slots)} were expected")
+        expected = -(-self._size // slots) + (self.mode == "counts")
+        if len(parts) != expected:
+            raise ProtocolError(f"a reply has {len(parts)} ciphertexts, {expected} were expected")
+        rows = np.frombuffer(b"", dtype="<i8")
+        if self.mode == "counts":
+            *parts, last = parts
+            if len(last) != 8 * self._size:
+                raise ProtocolError("a reply does not hold the counts that were asked for; the session ends")
+            rows = np.frombuffer(last, dtype="<i8").astype(np.int64)
         counts = [min(slots, self._size - start) for start in range(0, self._size, slots)]
         found = self._threads.map(lambda part, count: self.cipher.decrypt(part, stride, count), parts, counts)
-        return list(np.concatenate(found, axis=1))
+        sums = np.concatenate(found, axis=1)
+        if self.mode == "counts":
+            return [sums[0], rows << self._bits]
+        if self.mode == "joint":
+            width = self.ring.parameters.plain_bits
+            low = (sums[0] << (64 - width)) >> (64 - width)
+            return [low, (sums[0] - low) >> width]
+        return list(sums)
 
     def close(self) -> None:
         """End the threads."""
@@ -133,10 +177,14 @@ class ResidueFeatureSums:
         cache_bytes: int = 1 << 30,
         noise: float = 0.0,
     ) -> None:
-        if len(keys) != 2 or not keys[0] or keys[1]:
+        self._mode = keys[1].decode("ascii", "replace") if len(keys) == 2 else ""
+        if self._mode not in {mode_of(parameters, constant) for constant in (True, False)}:
             raise SecureGBMError("the keys do not fit the agreed parameters; compare both parties' configuration")
-        self.ring, self._size = Ring(parameters), n_entries
-        self.cipher = FeatureRing(self.ring, keys[0], noise=noise)
+        if self._mode == "counts" and noise:
+            raise SecureGBMError("counts of rows would get no noise; the label party's software is not ours, refuse it")
+        self._vectors = 2 if self._mode == "pair" else 1
+        self.ring, self._size = Ring(parameters, self._mode == "joint"), n_entries
+        self.cipher = FeatureRing(self.ring, keys[0], self._vectors, noise)
         self._threads = Threads(workers)
         self._room = cache_bytes // (8 * self.ring.degree * len(self.ring.primes))
         self._cache: OrderedDict[tuple[bytes, int], list[Masks]] = OrderedDict()
@@ -154,7 +202,7 @@ class ResidueFeatureSums:
             raise SecureGBMError(f"{len(parts)} ciphertexts arrived for {blocks} blocks of rows; refuse this peer")
         outputs = -(-self._size // slots)
         seconds = np.zeros((outputs, len(ring.primes), ring.degree), dtype=np.uint64)
-        firsts = np.zeros((outputs, slots, 2 * len(ring.primes)), dtype=np.uint64)
+        firsts = np.zeros((outputs, slots, self._vectors * len(ring.primes)), dtype=np.uint64)
         held = self._masks(entries, outputs, stride, key)
         for number, start in enumerate(range(0, blocks, CHUNK)):
             rows = [entries[block * stride : (block + 1) * stride] for block in range(start, min(blocks, start + CHUNK))]
@@ -168,7 +216,10 @@ class ResidueFeatureSums:
             self._threads.map(lambda run: cipher.multiply(*run), runs)
             masks.filled = held is not None
         counts = [min(slots, self._size - start) for start in range(0, self._size, slots)]
-        return self._threads.map(lambda i: cipher.reply(seconds[i], firsts[i], stride, counts[i]), range(outputs))
+        replies = self._threads.map(lambda i: cipher.reply(seconds[i], firsts[i], stride, counts[i]), range(outputs))
+        if self._mode == "counts":
+            replies.append(np.bincount(entries.ravel() + 1, minlength=self._size + 1)[1:].astype("<i8").tobytes())
+        return replies
 
     def _masks(self, entries: Entries, outputs: int, stride: int, key: bytes | None) -> list[Masks] | None:
         """The masks of a row set that comes again, if there is room for them."""
