@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from claimkit.errors import InputError
+from claimkit.transfer.arena.curves import chosen, curves, doubts, seeds_needed
 from claimkit.transfer.data import View, from_arrays
 from claimkit.transfer.loop import FineTuning
 from claimkit.transfer.networks import CifarResNet, SmallCNN, reinitialise
 from claimkit.transfer.tasks import Task
 from delta import fit
-from delta.comparison import chosen, compare_task, curves, doubts, seeds_needed
+from delta.comparison import compare_task
 from delta.methods import ALPHAS, regularizer
 
 VIEW = View(8, flip=False, mean=(0,), std=(1,))

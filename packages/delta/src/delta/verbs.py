@@ -18,6 +18,7 @@ from claimkit.files import atomic_path, write_atomic
 from claimkit.statistics import mean_interval
 from claimkit.training import parallel
 from claimkit.transfer import loop
+from claimkit.transfer.arena.curves import Run, chosen, curves, doubts
 from claimkit.transfer.data import Images, View, from_folder
 from claimkit.transfer.loop import FineTuning
 from claimkit.transfer.maps.cache import FeatureCache
@@ -26,7 +27,7 @@ from claimkit.transfer.networks import SmallCNN, create, reinitialise
 from claimkit.transfer.tasks import Split, Task, carve
 from delta import photographs, plots
 from delta.attention import Attention, channel_attention
-from delta.comparison import Run, chosen, compare_task, curves, doubts
+from delta.comparison import compare_task
 from delta.methods import ALPHAS, Method, fine_tune, task_attention
 from delta.probe import Batches
 from delta.regularizer import DELTA

@@ -75,20 +75,27 @@ def from_arrays(x: ArrayLike | Tensor, y: ArrayLike | Tensor, classes: Sequence[
     return Images(pixels, labels, tuple(classes) or tuple(map(str, range(count))), name)
 
 
-def from_folder(folder: Path, size: int, unreadable: Literal["refuse", "skip"] = "refuse") -> Images:
+def from_folder(
+    folder: Path, size: int, unreadable: Literal["refuse", "skip"] = "refuse", only: Sequence[str] = ()
+) -> Images:
     """Images of ``folder/<class>/**/<image>``, each resized to ``size x size`` RGB as DELTA's released code does.
 
     Args:
         folder: With one folder a class.
         size: Height and width, in pixels.
         unreadable: Refuse the folder and name the files that cannot be read, or leave them out.
+        only: Names of classes, the others are left out; all when empty.
 
     Raises:
-        InputError: No such folder, fewer than two classes, a class without images, or files that cannot be read.
+        InputError: No such folder, fewer than two classes, no such class, a class without images, or files that
+            cannot be read.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder: give one that holds a folder of images for each class")
     classes = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if missing := sorted(set(only) - set(classes)):
+        raise InputError(f"{folder} has no class folder {missing[0]!r}: it has {', '.join(classes[:5])} ...")
+    classes = [c for c in classes if c in only] if only else classes
     if len(classes) < 2:
         raise InputError(f"{folder} has {len(classes)} class folder(s), expected two or more: {folder}/CLASS/IMAGE.jpg")
     files: list[tuple[Path, int]] = []

@@ -13,9 +13,10 @@ import numpy as np
 from claimkit.claims import Estimate, Values
 from claimkit.experiment import Job, Settings
 from claimkit.statistics import RESAMPLES, paired_difference
+from claimkit.transfer.arena.curves import COLUMNS, Curve, Run, chosen, curves
 from claimkit.transfer.loop import FineTuning
 from delta.claims.targets import TASKS
-from delta.comparison import COLUMNS, Curve, Run, chosen, compare_task, curves
+from delta.comparison import compare_task
 from delta.methods import Method
 
 

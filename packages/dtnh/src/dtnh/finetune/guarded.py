@@ -124,3 +124,16 @@ class RandomDirection(Combined):
         u = [torch.randn(t.shape, generator=self.generator).to(t) for t in g]
         kept, _ = project(u, r, out="regularizer")
         return [a + b for a, b in zip(g, kept, strict=True)]
+
+
+class RateBoost(Combined):
+    """The other placebo: the guard's coefficient as a larger learning rate, ``(1 + c) (g + r)``, ``c = -<g, r> / <g, g>``.
+
+    In a conflict the guarded direction is ``(1 + c) g + r``: a longer step along the loss's gradient. Here the plain sum is
+    as much longer, and points where it pointed.
+    """
+
+    def combine(self, g: Sequence[Tensor], r: Sequence[Tensor]) -> list[Tensor]:
+        """``(1 + c) (g + r)`` where the gradients conflict, their sum elsewhere."""
+        _, info = project(g, r, out="regularizer")
+        return [(1 + info.coef) * (a + b) for a, b in zip(g, r, strict=True)]

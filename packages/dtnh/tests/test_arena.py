@@ -1,0 +1,90 @@
+"""The arena's claims: controls and power first; the placebo takes the guard's longer step in the plain direction."""
+
+import copy
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from claimkit.experiment import Job
+from claimkit.transfer.arena import strokes
+from claimkit.transfer.arena.tasks import SMOKE
+from claimkit.transfer.networks import SmallCNN, reinitialise
+from claimkit.transfer.regularizers import L2SP, Step
+from dtnh.claims import arena
+from dtnh.finetune.guarded import Guarded, RateBoost
+
+
+def values(gain=0.0, boost=0.0, lag=0.0, seeds=12, spread=0.2, held=55.5, l2=60.0):
+    """Made-up runs: the guard is ahead of the base by ``gain``, the boost by ``boost``; ``lag`` is the lagged guard's."""
+    rng, made = np.random.default_rng(0), []
+    for _ in range(seeds):
+        common = rng.normal(0, 3)
+        rows = [["t", m, 0.0, 0.5, (x + common) / 100, 0.1, 0] for m, x in (("scratch", 40), ("frozen", 55), ("l2", l2))]
+        for name, alpha, base in (("l2sp", 0.3, 58.0), ("fm", 1e-2, 57.0), ("fm", 5e-2, held)):
+            ways = {"plain": 0.0, "guard": gain, "boost": boost, "random": 0.0, "lagged": gain + lag}
+            for how, extra in ways.items():
+                if how != "lagged" or name == "fm":
+                    score = base + common + extra + rng.normal(0, spread)
+                    rows.append(["t", f"{name} {how}", alpha, 0.5, score / 100, 0.1, 0])
+        made.append({"runs": rows})
+    return made
+
+
+def test_the_guard_is_judged_cell_by_cell_and_against_both_placebos():
+    assert arena.judge_harmless(values(gain=0.2)).kind == "reproduced"
+    lost = arena.judge_harmless(values(gain=-1))
+    assert lost.kind == "not reproduced" and lost.effect.low < -0.5
+    assert arena.judge_direction(values(gain=1)).kind == "reproduced"
+    assert arena.judge_direction(values(gain=1, boost=1.02)).kind != "reproduced"
+    assert arena.judge_direction(values(gain=-1)).kind == "not reproduced"
+    assert arena.judge_lagged(values(lag=0.0, spread=0.1)).kind == "reproduced"
+    late = arena.judge_lagged(values(lag=-0.4, spread=0.1))
+    assert late.kind == "not reproduced" and "reaches" in late.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"held": 59.0}, "fm at its largest weight 0.05 is at"),
+        ({"l2": 54.0}, "frozen .* is not beaten"),
+        ({"spread": 3.0}, "12 paired seeds have intervals wider"),
+        ({"seeds": 1}, "One seed"),
+    ],
+)
+def test_a_failed_control_or_too_few_seeds_decide_nothing(changes, reason):
+    for judge in (arena.judge_harmless, arena.judge_direction, arena.judge_lagged):
+        verdict = judge(values(**changes))
+        assert verdict.kind == "not run" and re.search(reason, verdict.reason)
+
+
+def test_every_way_runs_with_every_penalty(monkeypatch):
+    monkeypatch.setattr(strokes, "source", lambda: reinitialise(SmallCNN(1, (8, 16), 40), 0).eval())
+    runs = arena.measure(arena.Arena(targets=(SMOKE,)), Job(0))["runs"]
+    ways = {m.split()[1] for m in (r[1] for r in runs) if " " in m}
+    assert ways == {"plain", "guard", "boost", "random", "lagged"} and not any(r[6] for r in runs)
+    assert {r[2] for r in runs if r[1] == "fm plain"} == {1e-2, 5e-2}
+
+
+def test_the_boosted_sum_is_as_much_longer_as_the_guard_makes_the_loss_gradient():
+    torch.manual_seed(0)
+    model, x, y = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Linear(5, 3)), torch.randn(8, 4), torch.arange(8) % 3
+    cross_entropy(model(x), y).backward()
+    source = copy.deepcopy(model)
+    with torch.no_grad():  # the pull then opposes the loss, and more
+        for p, w in zip(source.parameters(), model.parameters(), strict=True):
+            p += 0.1 * w.grad + 0.01 * torch.randn_like(p)
+
+    def gradient(method):
+        model.zero_grad()
+        method.backward(Step(model, dict(model.named_parameters()), "1", cross_entropy(model(x), y), x, y))
+        return torch.cat([p.grad.flatten() for p in model[0].parameters()])
+
+    guarded = Guarded(L2SP(source, 5.0))
+    d, plain, boosted = gradient(guarded), gradient(L2SP(source, 5.0)), gradient(RateBoost(L2SP(source, 5.0)))
+    coef = float(guarded.conflicts.column("coef")[0])
+    assert coef > 0.1
+    torch.testing.assert_close(boosted, (1 + coef) * plain)
+    assert not torch.allclose(boosted, d)
