@@ -160,6 +160,7 @@ def test_eval_of_a_separator_gives_the_bounds_of_its_assignment(capsys):
         (["train", "--videos", "no"], "avcurriculum: no is no folder: give a folder of videos"),
         (["train", "--videos", "."], "avcurriculum: . holds no videos: expected files that end in"),
         (["train", "--hardest", "0"], "avcurriculum: hardest = 0"),
+        (["train", "--fresh", "--videos", "."], "avcurriculum: fresh scenes are composed"),
         (["train", "--resume"], "avcurriculum: avcurriculum-run/checkpoint.pt does not exist"),
         (["train", "--arch", "pretrained"], "avcurriculum: pretrained backbones need the weight files"),
         (["eval", "--model", "no.pt"], "avcurriculum: no.pt does not exist"),

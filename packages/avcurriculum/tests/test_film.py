@@ -60,10 +60,12 @@ def test_the_front_thing_covers_the_one_behind(packs):
         assert (image[24:40, 22 + 2 * front : 32][:, 1:-1] == tile[4:20, 12 - 8 * front : 22 - 10 * front][:, 1:-1]).all()
 
 
-def test_looks_out_of_range_are_refused():
-    for wrong in ({"size": (0.5, 0.2)}, {"size": (0.0, 0.5)}, {"silent": -1}, {"hidden": 1.5}, {"offscreen": -0.1}):
-        with pytest.raises(InputError, match="shares within"):
-            FilmLook(**wrong)
+@pytest.mark.parametrize(
+    "look", [{"size": (0.5, 0.2)}, {"size": (0.0, 0.5)}, {"silent": -1}, {"hidden": 1.5}, {"offscreen": -0.1}]
+)
+def test_looks_out_of_range_are_refused(look):
+    with pytest.raises(InputError, match="shares within"):
+        FilmLook(**look)
 
 
 def test_a_stream_gives_scenes_that_never_come_again_and_is_trained_on_like_a_pool(packs):

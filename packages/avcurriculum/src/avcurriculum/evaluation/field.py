@@ -45,12 +45,14 @@ class Scores:
         listening: How far the map follows the sound: one row a kind of negative, and the ranking.
         sweep: Cut to threshold to (mean cIoU, cIoU@0.5) of the model.
         rows: One row a picture with a sounding thing: name and cIoU at every cut.
+        paired: Candidate to ``cIoU`` at the median cut and ``pointing``, one value a picture in the order of the rows.
     """
 
     localization: Table
     listening: Table
     sweep: dict[str, dict[float, tuple[float, float]]]
     rows: list[dict[str, object]]
+    paired: dict[str, dict[str, list[float]]]
 
 
 class _Looked(NamedTuple):
@@ -86,14 +88,16 @@ def measure(net: AVNet, samples: Iterable[Sample], seed: int = 0) -> Scores:
     table: Table = {}
     median: list[float] = []
     rows: list[dict[str, object]] = [{"name": x.entry.name} for x in positive]
+    paired: dict[str, dict[str, list[float]]] = {}
     for name, candidate in candidates.items():
         scores: dict[str, list[float]] = {cut: [] for cut in metrics.CUTS}
-        pointing = []
+        pointing: list[float] = []
         for x in run.progress(positive, name, unit="picture"):
             map_, g = candidate(x), _truth(x)
             for cut in metrics.CUTS:
                 scores[cut].append(_ciou(metrics.binarize(map_, cut), g))
             pointing.append(metrics.pointing_hit(map_, g > 0))
+        paired[name] = {"cIoU": scores["median"], "pointing": pointing}
         if name == "model":
             rows = [row | {cut: round(scores[cut][i], 4) for cut in metrics.CUTS} for i, row in enumerate(rows)]
         table[name] = _summary(scores) | {"pointing": float(np.mean(pointing))} | _interactive(positive, scores["median"])
@@ -104,7 +108,7 @@ def measure(net: AVNet, samples: Iterable[Sample], seed: int = 0) -> Scores:
         cut: metrics.threshold_sweep((_map(x, x.heard)[0] for x in boxed), map(_truth, boxed), cut)
         for cut in ("fixed", "max")
     }
-    return Scores(table, _listening(net, looked, median, seed), sweep, rows)
+    return Scores(table, _listening(net, looked, median, seed), sweep, rows, paired)
 
 
 def _summary(scores: dict[str, list[float]]) -> dict[str, float]:

@@ -74,6 +74,7 @@ class FilmComposer(Composer):
         silent = (rng.permutation(len(pack.distractors))[:some] + len(pack.classes)).tolist()
         things = [*chosen, *silent]
         low, high = (s * self.canvas / len(things) ** 0.25 for s in look.size)
+        boxes = np.zeros((0, 4), np.int64)
         for _ in range(TRIES):
             sides = np.exp(rng.uniform(np.log(low), np.log(high), len(things))).astype(int)
             corners = rng.uniform(-0.25, 1, (len(things), 2)) * (self.canvas - 0.5 * sides)[:, None]
@@ -114,7 +115,7 @@ def soft_edge(side: int, soft: float) -> NDArray[np.float32]:
     x = np.abs((np.arange(side, dtype=np.float32) + 0.5) / side - 0.5)
     width = max(soft, 1e-6)
     beyond = np.maximum(x - (0.5 - width), 0)
-    return np.clip(1 - np.hypot(beyond[:, None], beyond) / width, 0, 1)
+    return np.clip(1 - np.hypot(beyond[:, None], beyond) / width, 0, 1).astype(np.float32)
 
 
 def covered(boxes: NDArray[np.int64], canvas: int) -> NDArray[np.float64]:

@@ -145,9 +145,10 @@ def read_picture(path: Path) -> Picture:
     Raises:
         InputError: Not a picture.
     """
-    from claimkit.media import levels, reading
+    from claimkit.media import reading
+    from claimkit.media.depth.levels import to_bits
 
-    return levels.to_bits(reading.read_picture(path).pixels, 8)
+    return to_bits(reading.read_picture(path).pixels, 8)
 
 
 def _items(folder: Path, row: Mapping[str, str], windows: int, rng: np.random.Generator) -> list[NDArray]:

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 from avcurriculum import audio, plots
+from avcurriculum.options import Weights
 from avcurriculum.separation.separate import load_separator
-from avcurriculum.verbs.common import Weights, read_model
+from avcurriculum.verbs.common import read_model
 from avcurriculum.video import apply, media
 from claimkit.files import write_atomic
 from claimkit.media.options import ClipOptions

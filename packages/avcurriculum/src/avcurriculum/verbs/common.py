@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from avcurriculum.network.model import AVNet
+from avcurriculum.options import Look, Weights
 from avcurriculum.scenes.composer import LEVELS, Composer, Level
+from avcurriculum.scenes.film import FilmComposer
 from avcurriculum.scenes.generated import generate_pack
 from avcurriculum.scenes.packs import Pack, Split, load_pack
 from avcurriculum.training.trainer import load_model
 from avcurriculum.video.apply import shipped_localizer
-
-Weights = tuple[Path, Path] | None
-"""Files of MobileNetV2's and YAMNet's weights."""
 
 
 def read_pack(folder: Path | None, split: Split) -> Pack:
@@ -23,8 +22,10 @@ def read_pack(folder: Path | None, split: Split) -> Pack:
     return pack
 
 
-def composer_of(pack: Pack, sources: int, net: AVNet, seed: int) -> Composer:
+def composer_of(pack: Pack, sources: int, net: AVNet, seed: int, look: Look = "tiles") -> Composer:
     """Scenes of so many sources, with as many silent things as is usual for that number."""
+    if look == "film":
+        return FilmComposer(pack, sources, net.architecture.canvas, 10 * seed + sources, net.mel)
     silent = min(LEVELS[min(sources, 4)].distractors, len(pack.distractors))
     return Composer(pack, Level(sources, silent), net.architecture.canvas, 10 * seed + sources, net.mel)
 

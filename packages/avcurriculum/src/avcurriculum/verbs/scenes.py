@@ -9,9 +9,11 @@ import torch
 from avcurriculum import audio, plots
 from avcurriculum.metrics import si_sdr
 from avcurriculum.network.model import Architecture, build
+from avcurriculum.options import ComposeOptions
 from avcurriculum.scenes.composer import LEVELS, Composer, Level
+from avcurriculum.scenes.film import FilmComposer
 from avcurriculum.scenes.generated import generate_pack
-from avcurriculum.scenes.packs import Split, loudness
+from avcurriculum.scenes.packs import loudness
 from avcurriculum.scenes.pools import fill
 from avcurriculum.separation.conditions import assign
 from avcurriculum.separation.mixing import train_separator, visual_conditions
@@ -58,17 +60,16 @@ def demo(out: Path, sources: int, steps: int, seed: int) -> None:
     print(out)
 
 
-def compose(
-    pack: Path | None, split: Split, sources: int, distractors: int, offscreen: bool, number: int, canvas: int, seed: int,
-    out: Path,
-) -> None:  # fmt: skip
+def compose(job: ComposeOptions, out: Path) -> None:
     """Write scenes and their answers."""
-    if number < 1:
-        raise InputError(f"number = {number}: expected at least one scene")
-    material = read_pack(pack, split)
-    composer = Composer(material, Level(sources, distractors, offscreen), canvas, seed)
+    job.check()
+    material = read_pack(job.pack, job.split)
+    level = Level(job.sources, job.distractors, job.offscreen)
+    composer = Composer(material, level, job.canvas, job.seed)
+    if job.look == "film":
+        composer = FilmComposer(material, job.sources, job.canvas, job.seed)
     table = []
-    for i in run.progress(range(number), "compose", unit="scene"):
+    for i in run.progress(range(job.number), "compose", unit="scene"):
         scene, name = composer.scene(i), f"scene-{i:04d}"
         plots.picture(scene.image, out / f"{name}.png")
         peak = max(1.0, float(np.abs(scene.stems).max()), float(np.abs(scene.mixture).max()))  # files sum as the sounds do
@@ -78,5 +79,5 @@ def compose(
         names = [material.classes[c] for c in scene.classes]
         boxes, silent = scene.boxes.tolist(), scene.distractors.tolist()
         table.append({"name": name, "classes": names, "boxes": boxes, "distractors": silent, "gains": scene.gains})
-    write_atomic(out / "scenes.json", json.dumps({"seed": seed, "split": split, "scenes": table}, indent=1) + "\n")
-    print(f"{number} scenes with {sources} source(s): {out}")
+    write_atomic(out / "scenes.json", json.dumps({"seed": job.seed, "split": job.split, "scenes": table}, indent=1) + "\n")
+    print(f"{job.number} scenes with {job.sources} source(s): {out}")

@@ -2,9 +2,9 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,14 +12,15 @@ import torch
 from avcurriculum.evaluation.composed import calibrate, disjoint_partners, pair_accuracy
 from avcurriculum.metrics import si_sdr
 from avcurriculum.network.model import Architecture, AVNet, build
+from avcurriculum.options import TrainOptions
 from avcurriculum.scenes.packs import Pack
-from avcurriculum.scenes.pools import Pool, audio_features, fill
+from avcurriculum.scenes.pools import Pool, Stream, audio_features, fill
 from avcurriculum.separation.mixing import SeparatorTrainer, draw_mix, stems, visual_conditions
 from avcurriculum.separation.separate import Separator, SeparatorSettings, save_separator
 from avcurriculum.training.counting import fit_counter
-from avcurriculum.training.curriculum import Order, make
+from avcurriculum.training.curriculum import make
 from avcurriculum.training.trainer import History, Trainer, Training, save_model
-from avcurriculum.verbs.common import Weights, composer_of, read_model, read_pack
+from avcurriculum.verbs.common import composer_of, read_model, read_pack
 from avcurriculum.video import media, videos
 from claimkit import run
 from claimkit.errors import InputError
@@ -27,29 +28,10 @@ from claimkit.files import write_atomic
 from claimkit.training import parallel
 
 
-@dataclass(frozen=True)
-class TrainJob:
-    """What the verb ``train`` was asked for; see the command's help."""
-
-    pack: Path | None
-    videos: Path | None
-    architecture: Any
-    weights: Weights
-    order: Order
-    hardest: int
-    steps: int
-    patience: int | None
-    scenes: int
-    separator_steps: int
-    checkpoint_every: int
-    device: str
-    init: Path | None = None
-
-
 class _Material(NamedTuple):
     """Scenes by number of sources, scenes to validate on, and the sounds and pictures that a separator learns from."""
 
-    pools: dict[int, Pool]
+    pools: Mapping[int, Pool | Stream]
     val: Pool | None
     pack: Pack
     shown: Pool
@@ -57,16 +39,22 @@ class _Material(NamedTuple):
     """Scenes by number of sounds that "not in the picture" is calibrated on; not trained on."""
 
 
-def train(job: TrainJob, settings: Training, out: Path, resume: bool) -> None:
+def train(job: TrainOptions, out: Path, resume: bool) -> None:
     """Train a localiser, and a separator where asked for; see the command's help."""
     checkpoint = run.checkpoint(out, resume)
-    if job.checkpoint_every < 1 or job.scenes < settings.batch:
-        raise InputError(f"checkpoint_every = {job.checkpoint_every}, scenes = {job.scenes}: too few; scenes fill a batch")
-    if job.hardest < 1:
-        raise InputError(f"hardest = {job.hardest}: expected at least one source")
+    job.check()
+    settings = Training(
+        job.batch,
+        job.learning_rate,
+        loss=job.loss,
+        scale=job.gamma,
+        seed=job.seed,
+        augment=job.augment,
+        keep_best=True,
+    )
     device = parallel.join(run.choose_device(job.device))
     net = _start(job, settings.seed).to(device)
-    frozen = job.architecture == "pretrained"
+    frozen = job.arch == "pretrained"
     material = _composed(job, net, frozen, settings.seed)
     if job.videos is not None:
         material = _filmed(job, net, frozen, settings, material)
@@ -119,48 +107,51 @@ def verdict(history: History, pairs: int) -> str:
     return f"NOTHING WAS LEARNED that validation can tell from chance: {told}. More videos, --init or --weights may help"
 
 
-def _start(job: TrainJob, seed: int) -> AVNet:
+def _start(job: TrainOptions, seed: int) -> AVNet:
     if job.init is None:
-        canvas = {"small": 64, "resnet18": 224, "pretrained": 160}[job.architecture]
-        return build(Architecture(job.architecture, canvas=canvas), seed, job.weights)
+        canvas = {"small": 64, "resnet18": 224, "pretrained": 160}[job.arch]
+        return build(Architecture(job.arch, canvas=canvas), seed, job.weights)
     net = read_model(job.init, job.weights)
     kind = net.architecture.backbone
-    if kind != job.architecture:
+    if kind != job.arch:
         raise InputError(f"{job.init} is a {kind} network: ask for --arch {kind}")
     return net
 
 
-def _composed(job: TrainJob, net: AVNet, frozen: bool, seed: int) -> _Material:
+def _composed(job: TrainOptions, net: AVNet, frozen: bool, seed: int) -> _Material:
     pack = read_pack(job.pack, "train")
     numbers = range(1, min(job.hardest, len(pack.classes)) + 1)
-    pools = {k: fill(composer_of(pack, k, net, seed), job.scenes, net, frozen) for k in numbers}
+    composers = {k: composer_of(pack, k, net, seed, job.look) for k in numbers}
+    shown = {k: fill(composer, job.scenes, net, frozen) for k, composer in composers.items() if k == 1 or not job.fresh}
     if job.videos is not None:
-        return _Material(pools, None, pack, pools[1], {})
-    held_out = read_pack(job.pack, "val")
-    checks = {k: fill(composer_of(held_out, k, net, seed + 1), min(120, 2 * job.scenes), net, frozen) for k in numbers}
-    return _Material(pools, checks[max(checks)], pack, pools[1], checks)
+        return _Material(shown, None, pack, shown[1], {})
+    held_out, number = read_pack(job.pack, "val"), min(120, 2 * job.scenes)
+    checks = {k: fill(composer_of(held_out, k, net, seed + 1, job.look), number, net, frozen) for k in numbers}
+    pools = {k: Stream(composer) for k, composer in composers.items()} if job.fresh else shown
+    return _Material(pools, checks[max(checks)], pack, shown[1], checks)
 
 
-def _filmed(job: TrainJob, net: AVNet, frozen: bool, settings: Training, composed: _Material) -> _Material:
+def _filmed(job: TrainOptions, net: AVNet, frozen: bool, settings: Training, composed: _Material) -> _Material:
     assert job.videos is not None
     listing = media.folder_clips(job.videos)
     found, skipped = videos.video_scenes(listing.files, net, frozen)
     for sentence in (*listing.skipped, *skipped):
         print(f"skipped: {sentence}")
     scenes, val = videos.hold_out(found)
-    counter = fit_counter(composed.pools) if len(composed.pools) > 1 else None
+    held = {k: pool for k, pool in composed.pools.items() if isinstance(pool, Pool)}
+    counter = fit_counter(held) if len(held) > 1 else None
     level = videos.complexity(scenes.pool, counter, max(composed.pools), settings.batch)
     pools = {k: scenes.pool.take(np.flatnonzero(level == k)) for k in range(1, max(level) + 1)}
-    held = (
+    left = (
         f", {len(val)} held out to validate on" if val else "; too few videos to hold any out: what is learned stays unknown"
     )
-    print(f"scenes by estimated number of sources: { ({k: len(p) for k, p in pools.items()}) }{held}")
+    print(f"scenes by estimated number of sources: { ({k: len(p) for k, p in pools.items()}) }{left}")
     pack, shown = videos.sounding_videos(scenes, level == 1) if job.separator_steps else (composed.pack, composed.shown)
     checks = {} if val is None else {1: val}
     return _Material(pools, val, pack, shown, checks)
 
 
-def _train_separator(net: AVNet, material: _Material, job: TrainJob, seed: int, out: Path, resume: bool) -> None:
+def _train_separator(net: AVNet, material: _Material, job: TrainOptions, seed: int, out: Path, resume: bool) -> None:
     pack, shown, checkpoint = material.pack, material.shown, out / "separator-checkpoint.pt"
     frozen = net.architecture.backbone == "pretrained"
     bare = net.without_backbones().eval() if frozen else net
