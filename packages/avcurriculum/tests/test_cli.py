@@ -35,7 +35,7 @@ def test_compose_writes_scenes_and_their_answers():
 
 
 def test_train_interrupt_resume_eval_localize_separate(clip, capsys):
-    train = ("train", "--steps", "6", "--scenes", "16", "--batch", "8", "--out", "run")
+    train = ("train", "--steps", "6", "--scenes", "16", "--batch", "8", "--look", "film", "--fresh", "--out", "run")
     assert call(*train, "--checkpoint-every", "3", "--separator-steps", "2") == 0
     assert {p.name for p in Path("run").iterdir()} == {"model.pt", "separator.pt", "history.json", "checkpoint.pt"}
     assert call(*train) == 2 and "already holds a run" in capsys.readouterr().err
