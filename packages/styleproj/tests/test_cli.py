@@ -219,6 +219,10 @@ def test_a_video_and_a_folder_of_frames(capsys):
     assert [p.name for p in sorted(Path("frames").iterdir())] == [f"{i:06d}.png" for i in range(4)]
     assert call("video", "frames", STYLE, "--out", "again.mkv", "--model", "m.safetensors") == 0
     assert len(list(read_frames(Path("again.mkv")))) == 4
+    capsys.readouterr()
+    assert call("video", "clip.mp4", STYLE, "--out", "steady.mp4", "--steady", "--model", "m.safetensors") == 0
+    assert "flicker" in capsys.readouterr().out
+    assert [f.pixels.tobytes() for f in read_frames(Path("steady.mp4"))] != [f.pixels.tobytes() for f in frames]
 
 
 def test_training_resumes_and_gives_a_model():

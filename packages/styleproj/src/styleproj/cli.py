@@ -124,6 +124,7 @@ def video(
     transform: Transform = "projection",
     palette: bool = True,
     max_gain: float = float("inf"),
+    steady: bool = False,
     model: Path | None = None,
     device: str = "auto",
     output: tyro.conf.OmitArgPrefixes[ClipOptions] = ClipOptions(),  # noqa: B008
@@ -143,6 +144,7 @@ def video(
         transform: How features take the style: projection is the paper's, ot-projection moves joint moments first.
         palette: Map the colours to those of the style after decoding.
         max_gain: Most that this map may enlarge a difference of colours.
+        steady: Let what is painted change slowly over time, and by less where the content is even: less flicker.
         model: A network that styleproj train wrote.
         device: auto, cpu, cuda, cuda:N or mps.
         output: How the video is written.
@@ -151,7 +153,7 @@ def video(
     from styleproj.pictures.stylizer import Stylizer
 
     stylizer = Stylizer(model, ties=ties, transform=transform, palette=palette, max_gain=max_gain, device=device)
-    verbs.video(stylizer, source, style, out, alpha, size, style_size, output)
+    verbs.video(stylizer, source, style, out, alpha, size, style_size, output, steady)
 
 
 def train(

@@ -33,8 +33,9 @@ def stylize(todo: Plan, batch: Batch) -> None:
 
 
 def video(
-    stylizer: Stylizer, source: Path, style: Path, out: Path, alpha: float, size: int, style_size: int, output: ClipOptions
-) -> None:
+    stylizer: Stylizer, source: Path, style: Path, out: Path, alpha: float, size: int, style_size: int, output: ClipOptions,
+    steady: bool,
+) -> None:  # fmt: skip
     """Stylise a video and say how fast and how steady it is."""
     if not source.exists():
         raise InputError(f"{source} does not exist: give a video, or a folder of frames")
@@ -42,12 +43,10 @@ def video(
     saved = style.suffix == ".style"
     picture = None if saved else read_picture(style, side=style_size)
     prepared = stylizer.prepare(style) if picture is None else prepare(stylizer, picture, style.stem)
-    report = stylize_video(stylizer, source, prepared, out, alpha, size, output)
+    report = stylize_video(stylizer, source, prepared, out, alpha, size, output, steady)
     for note in (*(() if picture is None else picture.notes), *report.notes):
         print(note, file=sys.stderr)
-    ratio = report.steadiness.ratio
-    steady = "nothing moved" if ratio is None else f"{ratio:.2f} times the change of the content from frame to frame"
-    print(f"{out}: {report.frames} frames, {report.frames / report.seconds:.1f} a second; {steady}")
+    print(f"{out}: {report.frames} frames, {report.frames / report.seconds:.1f} a second; {report.flicker}")
 
 
 def demo(out: Path, size: int, device: str) -> None:

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from styleproj import plots
 from styleproj.claims.common import NAMES, Pairs, network, pairs
 from styleproj.operator.baselines import TRANSFORMS
 from styleproj.pictures.stylizer import Stylizer
-from styleproj.pictures.video import Steadiness
 from styleproj.samples import photograph, square
 
 GIGABYTES = 4.0
@@ -121,6 +120,32 @@ def judge_large(values: Sequence[Values]) -> Verdict:
     )
     good = memory <= GIGABYTES and error <= 1 / 255
     return Verdict("reproduced" if good else "not reproduced", reason, Estimate("peak memory", memory, unit="GB"))
+
+
+@dataclass
+class Steadiness:
+    """How much a stylised video changes from frame to frame, against how much its content does.
+
+    A ratio of 1 changes as much as the content; what exceeds the contrast that the style adds is flicker.
+    """
+
+    content: float = 0.0
+    result: float = 0.0
+    pairs: int = 0
+    _last: tuple[Tensor, Tensor] | None = field(default=None, repr=False)
+
+    def add(self, content: Tensor, result: Tensor) -> None:
+        """Take the next frame and what became of it."""
+        if self._last is not None:
+            self.content += float((content - self._last[0]).abs().mean())
+            self.result += float((result - self._last[1]).abs().mean())
+            self.pairs += 1
+        self._last = content, result
+
+    @property
+    def ratio(self) -> float | None:
+        """Mean absolute change of the result over that of the content; None where nothing moved."""
+        return self.result / self.content if self.content > 0 else None
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ class Stylizer:
         if file and file.exists():
             return Style.load(file)
         with torch.inference_mode():
-            features = self._encode(image)
+            features = self.encode(image)
             where = None if mask is None else mask > 0.5
             inside = [at_level(where, x, self.network.multiple) for x in features]
             levels = [SortedStyle.of(x[0], w) for x, w in zip(features, inside, strict=True)]
@@ -166,7 +166,7 @@ class Stylizer:
         at_canvas = canvas.fitted(labels), canvas.fitted(mask)
         parts = parts_of(self.prepare, several, weights, style_mask, at_canvas[0], style_labels, at_canvas[1])
         with torch.inference_mode():
-            features = list(self._encode(canvas.image))
+            features = list(self.encode(canvas.image))
             held = self._held(canvas.image, features, keep_detail)
             for level, x in enumerate(features):
                 z = self._transform(x, parts, level, alpha)
@@ -191,7 +191,7 @@ class Stylizer:
         canvas = Canvas.of(image, stroke, SMALLEST)
         parts = parts_of(self.prepare, [used], None, style_mask, None, None, canvas.fitted(mask))
         with torch.inference_mode():
-            features = self._encode(canvas.image)
+            features = self.encode(canvas.image)
             held = self._held(canvas.image, features, keep_detail)
             full = [self._transform(x, parts, level, 1.0) for level, x in enumerate(features)]
             if held is not None:
@@ -249,7 +249,8 @@ class Stylizer:
                 z[..., here] = towards(x[..., here].unsqueeze(-2), style, ties).squeeze(-2)
         return z
 
-    def _encode(self, image: Tensor) -> tuple[Tensor, ...]:
+    def encode(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Features of a picture ``(3, height, width)``, mirrored on to a multiple of the network's stride."""
         padded = pad_to_multiple(image[None].to(self.device), self.network.multiple)[0]
         return tiles.encode(self.network, padded, self.tile)
 
