@@ -225,6 +225,23 @@ def test_a_video_and_a_folder_of_frames(capsys):
     assert [f.pixels.tobytes() for f in read_frames(Path("steady.mp4"))] != [f.pixels.tobytes() for f in frames]
 
 
+def test_frames_of_an_earlier_clip_are_not_taken_for_this_ones(capsys):
+    for name, count in (("photos", 4), ("less", 2)):
+        for i in range(count):
+            write_image(Path(f"{name}/{i}.png"), picture(32, 32, seed=i))
+    Path("photos/photo.png").unlink()
+    Path("photos/other.png").unlink()
+    model = ("--out", "out", "--model", "m.safetensors")
+    assert call("video", "photos", STYLE, *model) == 0
+    write_image(Path("out/mine.png"), picture(8, 8))
+    assert call("video", "less", STYLE, *model, "--existing", "refuse") == 2
+    assert "holds frames already" in capsys.readouterr().err
+    assert call("video", "less", STYLE, *model, "--existing", "skip") == 0
+    assert sorted(p.name for p in Path("out").iterdir()) == [*(f"{i:06d}.png" for i in range(4)), "mine.png"]
+    assert call("video", "less", STYLE, *model) == 0
+    assert sorted(p.name for p in Path("out").iterdir()) == ["000000.png", "000001.png", "mine.png"]
+
+
 def test_training_resumes_and_gives_a_model():
     small = (
         "--out",
@@ -272,6 +289,7 @@ def test_training_resumes_and_gives_a_model():
         (("video", "absent.mp4", STYLE), "absent.mp4"),
         (("video", PHOTO + "x", STYLE), "does not exist"),
         (("video", "bad.mp4", STYLE), "bad.mp4"),
+        (("video", "photos", STYLE, "--hdr", "keep"), "hdr = 'keep'"),
         (("video", "photos", STYLE, "--out", "y.xyz"), "xyz"),
         (("demo", "--out", "y.xyz"), "xyz"),
         (("demo", "--size", "1"), "64"),

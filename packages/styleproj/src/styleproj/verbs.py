@@ -46,7 +46,8 @@ def video(
     report = stylize_video(stylizer, source, prepared, out, alpha, size, output, steady)
     for note in (*(() if picture is None else picture.notes), *report.notes):
         print(note, file=sys.stderr)
-    print(f"{out}: {report.frames} frames, {report.frames / report.seconds:.1f} a second; {report.flicker}")
+    if report.frames:
+        print(f"{out}: {report.frames} frames, {report.frames / report.seconds:.1f} a second; {report.flicker}")
 
 
 def demo(out: Path, size: int, device: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from claimkit.errors import InputError
 from claimkit.media.clip import Frame
 from claimkit.media.frames import transform_frames
 from claimkit.media.options import ClipOptions
@@ -49,8 +50,16 @@ def stylize_video(
         steady: Keep one slowly changing map of values for all frames, see :class:`styleproj.pictures.steady.Steady`.
 
     Raises:
-        InputError: The source cannot be read, has no frames, or would be replaced.
+        InputError: The source cannot be read, has no frames, or would be replaced; or HDR shall be kept.
     """
+    output = output or ClipOptions()
+    if output.hdr == "keep":
+        raise InputError("hdr = 'keep': styles are painted in SDR colours; leave it at tone-map")
+    old = _frames(target)
+    if old and output.existing == "refuse":
+        raise InputError(f"{target} holds frames already: give another --out, or --existing replace")
+    if old and output.existing == "skip":
+        return VideoReport(0, 0.0, Flicker(), (f"{target} holds frames already and is skipped",))
     start, flicker = time.perf_counter(), Flicker()
     paint = Steady(stylizer, style, alpha) if steady else partial(stylizer.stylize, style=style, alpha=alpha)
 
@@ -61,4 +70,11 @@ def stylize_video(
         return result
 
     done = transform_frames(source, target, change, output, size)
+    for frame in _frames(target)[done.frames :]:
+        frame.unlink()  # of an earlier, longer clip
     return VideoReport(done.frames, time.perf_counter() - start, flicker, done.notes)
+
+
+def _frames(target: Path) -> list[Path]:
+    """Frames that were written to a folder, in their order."""
+    return [] if target.suffix else sorted(p for p in target.glob("*.png") if p.stem.isdigit() and len(p.stem) == 6)
