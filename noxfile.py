@@ -242,7 +242,13 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def gpu(session: nox.Session) -> None:
-    """The tests that need a CUDA device, of all packages."""
-    install(session, *(target(p, "test") for p in FOLDERS))
-    folders = [(f / "tests").as_posix() for f in FOLDERS.values()]
-    session.run("pytest", "-m", "gpu", *folders, *session.posargs, success_codes=[0, 5])
+    """In ten minutes of a card: the tests that need one, a short training a package beside the CPU's; ``-- --report``."""
+    install(session, *(target(p, "test", "demo") for p in FOLDERS))
+    session.run("python", ".ci/gpu.py", *session.posargs)
+
+
+@nox.session
+def cluster(session: nox.Session) -> None:
+    """Once a night: claims on dask and ray, a search on a shared database, training under torchrun; with their speed-ups."""
+    install(session, *(target(p, "test") for p in FOLDERS), "ray", "dask[distributed]>=2024.5")
+    session.run("python", ".ci/cluster.py", *session.posargs)

@@ -15,7 +15,7 @@ from av.video.reformatter import Interpolation
 from claimkit.errors import InputError
 from claimkit.media.clip import clip_info, read_frames, read_sound, sample_frames
 from claimkit.media.colour import hdr
-from claimkit.media.colour.video import VideoColour
+from claimkit.media.colour.video import VideoColour, from_rgb, to_rgb
 from claimkit.media.options import ClipOptions
 from claimkit.media.tracks import HEADER
 from claimkit.media.writing import LIBRARY, VideoWriter, rewrite_clip
@@ -540,3 +540,10 @@ def test_fuzzed_headers_raise_one_sentence_and_leave_no_file(tmp_path, count=48)
 @pytest.mark.slow
 def test_many_fuzzed_headers(tmp_path):
     test_fuzzed_headers_raise_one_sentence_and_leave_no_file(tmp_path, 2000)
+
+
+@pytest.mark.parametrize(("form", "border"), [("yuv444p", 2), ("yuv422p", 3), ("yuv420p", 4), ("yuv420p10le", 4)])
+def test_subsampled_chroma_costs_the_outermost_pixels_only(form, border):
+    pixels, colour = picture(144, 256), VideoColour(1, 1, 1, 1)
+    off = np.abs(to_rgb(from_rgb(pixels, colour, form), colour).astype(int) - pixels).max(-1)
+    assert off[4:-4, 4:-4].max() <= 2 and off.max() <= border

@@ -20,7 +20,7 @@ def packages():
 
 def test_workflows_follow_the_published_schema():
     files = sorted((ROOT / ".github/workflows").glob("*.yml"))
-    assert {f.stem for f in files} == {"ci", "docs", "reproduce", "gpu", "release"}
+    assert {f.stem for f in files} == {"ci", "docs", "nightly", "reproduce", "gpu", "release"}
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -89,7 +89,11 @@ def to_rgb(frame: Any, colour: VideoColour, size: tuple[int, int] | None = None,
 
 
 def from_rgb(pixels: NDArray[Any], colour: VideoColour, form: str) -> Any:
-    """A frame for an encoder, of its pixel format, tagged."""
+    """A frame for an encoder, of its pixel format, tagged.
+
+    Where its chroma is subsampled, the outermost row and column of pixels come back less exactly than the others: beyond the
+    last chroma sample there is none to interpolate with, so they take that one's (half a step of the colour's slope off).
+    """
     name = "rgb48le" if pixels.dtype == np.uint16 else "rgb24"
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=name).reformat(
         format=form,

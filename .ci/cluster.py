@@ -1,0 +1,84 @@
+"""The same work by one process and by several, on what clusters run: dask, ray, a shared database, torchrun.
+
+Prints a table of seconds and speed-ups in Markdown; exits 1 where one of them fails. For a night and a quiet machine.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+CLAIMS = """
+import sys, joblib
+from pathlib import Path
+from claimkit.runner import reproduce
+backend, workers = sys.argv[1], int(sys.argv[2])
+if backend == "dask":
+    from dask.distributed import Client
+    client = Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+if backend == "ray":
+    import ray
+    from ray.util.joblib import register_ray
+    ray.init(num_cpus=workers)
+    register_ray()
+if __name__ == "__main__":
+    with joblib.parallel_config(backend=backend, n_jobs=workers):
+        done = list(reproduce("quasipotential", ("Q1", "Q7"), "smoke", 4, Path("out"), "cpu"))
+    assert all(o.record is not None for o in done), [o.error for o in done]
+"""
+SEARCH = """
+import sys, time
+from stylenas import Objective, Search, Table, run_search
+class Slow(Table):
+    def evaluate(self, genome):
+        time.sleep(0.05)
+        return super().evaluate(genome)
+search = Search(space=Slow(), objectives=[Objective.parse("quality + 0.1*operators")], budget=120, storage="sqlite:///search.db")
+state = run_search(search, workers=int(sys.argv[1]), kind="threads")
+assert state.done == 120, state.done
+"""
+TRAIN = "msgd train --noise-class batch-fisher --batch 200 --match 20 --steps 400 --device cpu --out run"
+
+
+def seconds(command: list[str], code: str = "") -> float | str:
+    """Seconds of a command in an empty folder, or its last line where it failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "work.py").write_text(code, encoding="utf-8")
+        start = time.perf_counter()
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=1800, check=False)
+        took = time.perf_counter() - start
+    return took if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no message"])[-1]
+
+
+def main() -> int:
+    """Every kind with one process and with several; 1 where one failed."""
+    python = [sys.executable, "work.py"]
+    kinds = {
+        "claims on dask": [(n, [*python, "dask", str(n)], CLAIMS) for n in (1, 2)],
+        "claims on ray": [(n, [*python, "ray", str(n)], CLAIMS) for n in (1, 2)],
+        "search on a shared database": [(n, [*python, str(n)], SEARCH) for n in (1, 2)],
+        "training under torchrun": [
+            (n, ["torchrun", "--nproc-per-node", str(n), "--no-python", *TRAIN.split()], "") for n in (1, 2, 4)
+        ],
+    }
+    chosen = {k: v for k, v in kinds.items() if not sys.argv[1:] or any(word in k for word in sys.argv[1:])}
+    failed = False
+    print("| work | processes | seconds | speed-up |\n|---|---|---|---|")
+    for kind, runs in chosen.items():
+        alone = 0.0
+        for n, command, code in runs:
+            took = seconds(command, code)
+            failed |= isinstance(took, str)
+            if isinstance(took, float):
+                alone = alone or took
+                print(f"| {kind} | {n} | {took:.1f} | {alone / took:.2f} |", flush=True)
+            else:
+                print(f"| {kind} | {n} | {took} | |", flush=True)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
