@@ -11,12 +11,12 @@ from claimkit.runner import reproduce
 from photonet.claims import EXPERIMENTS
 from photonet.claims.common import artistic_pairs, feature_distance, photo_pairs, style_distance, training_photographs
 from photonet.claims.cost import kernel, large, speed
-from photonet.claims.light import default, graded
+from photonet.claims.light import added, default, graded
 from photonet.claims.pictures import ablation, artistic, preserved, sharp, video
 from photonet.network.architecture import PRESETS
 from photonet.samples import photograph
 
-MINE = [f"N{i}" for i in range(1, 13)]
+MINE = [f"N{i}" for i in range(1, 14)]
 ENCODERS = "made up"
 
 
@@ -321,3 +321,21 @@ def test_regions_are_judged_by_the_error_to_the_truth(found, whole, given, kind)
     light = {"mk": spread(10), graded.FOUND: spread(found), graded.GIVEN: spread(given)}
     rows = {"mk": spread(10), graded.FOUND: spread(whole), graded.GIVEN: spread(10)}
     assert graded.judge_graded([{"light": light, "whole": rows, "longest": 96}]).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("changes", "truth", "kind"),
+    [
+        ({}, (9, 9), "reproduced"),
+        ({}, (9, 10.5), "direction reproduced"),
+        ({}, (11.5, 9), "direction reproduced"),
+        ({"halo": 0.4}, (9, 9), "direction reproduced"),
+        ({"style": 0.45}, (9, 9), "not reproduced"),
+    ],
+)
+def test_what_a_network_adds_meets_every_bar_or_is_no_default(changes, truth, kind):
+    value = default_values(**changes)
+    rows = {k: {added.ADDED if n == "photonas, ot" else n: v for n, v in value[k].items()} for k in added.KINDS}
+    errors = {k: {default.KEPT: spread(10), added.ADDED: spread(e)} for k, e in zip(("whole", "light"), truth, strict=True)}
+    verdict = added.judge_added([value | rows | {"truth": errors, "square": 64}])
+    assert verdict.kind == kind and verdict.effect.name.startswith("Gram distance, local")

@@ -1,13 +1,17 @@
-"""Regions that are found: what they are worth where the truth is known, and what they are when nothing is in common."""
+"""Regions that are found, and what a network adds to the matrix in small windows."""
 
 import numpy as np
 import pytest
 import torch
 
 from claimkit.errors import InputError
+from claimkit.style.metrics import ssim_edge
 from photonet import PhotoStylizer
+from photonet.colour import local
+from photonet.colour.found import common_regions
 from photonet.colour.grades import Grade, below, graded_by_light
-from photonet.regions.found import common_regions
+from photonet.colour.local import LOST, LocalExecutor, _carried
+from photonet.quality import halo
 from photonet.samples import photograph
 
 
@@ -59,3 +63,59 @@ def test_what_regions_cannot_do_is_one_sentence(picture, tmp_path):
         stylizer.stylize(content, style, masks=torch.ones(1, 40, 56), style_masks=torch.ones(1, 41, 37))
     with pytest.raises(InputError, match="change from frame to frame"):
         stylizer.stylize(content, style, smooth=lambda name, s: s)
+
+
+def test_a_network_that_changes_nothing_adds_nothing(monkeypatch):
+    stylizer, matrix = PhotoStylizer(method="local"), PhotoStylizer(method="mk")
+    content, style = photograph("china", 96), photograph("coffee", 96)
+    monkeypatch.setattr(stylizer.executor.network, "__call__", None, raising=False)
+    monkeypatch.setattr(type(stylizer.executor.network), "__call__", lambda self, x, *rest: x)
+    assert torch.allclose(stylizer.stylize(content, style), matrix.stylize(content, style), atol=1e-6)
+
+
+def test_what_a_network_adds_draws_no_halo_and_keeps_the_drawing():
+    content, style = photograph("china", 224), photograph("rocket", 224)
+    stylizers = PhotoStylizer("stylenas"), PhotoStylizer(method="mk"), PhotoStylizer(method="local")
+    bare, matrix, made = (s.stylize(content, style) for s in stylizers)
+    assert halo(made, content) < 0.25 * halo(bare, content)
+    assert ssim_edge(made, content) > ssim_edge(matrix, content) - 2 * LOST
+    assert (made - matrix).abs().mean() > 0.005, "it adds something"
+
+
+def test_the_strength_is_one_where_nothing_is_lost_and_less_where_much_is():
+    small = photograph("coffee", 96)
+    assert local._strength(small, torch.zeros_like(small), small) == 1
+    noise = 0.3 * (torch.rand_like(small) - 0.5)
+    share = local._strength(small, noise, small)
+    assert 0 < share < 0.5
+    assert 0.3 * LOST < 1 - ssim_edge((small + share * noise).clamp(0, 1), small) <= LOST
+
+
+def test_maps_are_carried_to_any_size_band_by_band(monkeypatch):
+    picture, maps = torch.rand(3, 37, 53), torch.randn(12, 9, 13)
+    large = torch.nn.functional.interpolate(maps[None], size=(37, 53), mode="bilinear")[0]
+    wanted = picture + torch.einsum("icyx,iyx->cyx", large[:9].view(3, 3, 37, 53), picture) + large[9:]
+    whole = _carried(picture, maps)
+    assert torch.allclose(whole, wanted, atol=1e-5)
+    monkeypatch.setattr("photonet.colour.local.BAND", 200)
+    assert torch.allclose(_carried(picture, maps), whole, atol=1e-6)
+
+
+def test_a_kept_style_its_masks_and_a_video_are_as_the_matrix_has_them(picture, tmp_path):
+    stylizer = PhotoStylizer(method="local")
+    content, style = picture(40, 56)[0], picture(41, 37, seed=1)[0]
+    kept = stylizer.prepare(style, name="dusk")
+    kept.save(tmp_path / "dusk.style")
+    made = stylizer.stylize(content, style)
+    assert torch.equal(PhotoStylizer.of_style(kept).stylize(content, tmp_path / "dusk.style"), made)
+    assert torch.allclose(stylizer.stylize(content, kept, 0.25), torch.lerp(content, made, 0.25), atol=1e-6)
+    seen = []
+    stylizer.stylize(content, kept, smooth=lambda name, s: seen.append(name) or s)
+    assert {"picture", "strength", "T1"} <= set(seen)
+    above = torch.zeros(2, 40, 56)
+    above[0, :20], above[1, 20:] = 1, 1
+    masked = stylizer.stylize(content, style, masks=above, style_masks=torch.ones(2, 41, 37))
+    assert masked.shape == content.shape and not torch.allclose(masked, made, atol=1e-3)
+    half = stylizer.stylize(content, style, masks=above[:1], style_masks=torch.ones(1, 41, 37))
+    assert isinstance(stylizer.executor, LocalExecutor)
+    assert torch.allclose(half[:, 30:], content[:, 30:], atol=0.05), "where there is no mask the content stays"

@@ -30,7 +30,7 @@ CITATION = """
 """
 
 Transforms = Literal["wct", "wct-exact", "wct-relative", "wct-identity", "adain", "ot"]
-Methods = Literal["network", "regions", "mk", "reinhard", "idt", "histogram"]
+Methods = Literal["network", "local", "regions", "mk", "reinhard", "idt", "histogram"]
 
 
 def transfer(

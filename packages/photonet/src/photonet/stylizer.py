@@ -12,13 +12,14 @@ from claimkit.errors import InputError
 from claimkit.style.images import read_image
 from claimkit.style.padding import crop, pad_to_multiple
 from claimkit.style.transforms import checked_strength
+from photonet.colour.found import RegionExecutor
+from photonet.colour.local import LocalExecutor
 from photonet.colour.methods import COLOURS, ColourExecutor, has_matrix
 from photonet.execution.executor import Executor
 from photonet.execution.style import Style, checked_maker, digest
 from photonet.execution.walk import Smooth
 from photonet.look import Table
 from photonet.network.auto_encoder import PhotoNet
-from photonet.regions.found import RegionExecutor
 from photonet.regions.labels import checked, feathered, from_labels
 from photonet.transforms import Transform
 from photonet.weights import load_network, load_networks
@@ -42,7 +43,7 @@ class PhotoStylizer:
     Args:
         network: A network, or the name or bits of one in ``model``; its first when None.
         method: ``network``, a method of colours in :data:`photonet.colour.METHODS`, or ``regions``: the matrix in regions
-            that :mod:`photonet.regions.found` finds in both pictures.
+            that :mod:`photonet.colour.found` finds in both pictures.
         model: File of networks that ``photonet train`` wrote; the one that comes with the package when None.
         transform: Name in :data:`photonet.transforms.TRANSFORMS`, or a callable ``(x, s) -> z``; ``ot`` when None.
         max_gain: By how much a matrix may stretch a difference of the content; :data:`GAIN` of a method of colours, and of
@@ -71,7 +72,7 @@ class PhotoStylizer:
             raise InputError(f"pixels = {pixels}: expected at least 1")
         asked = network is not None or model is not None or transform is not None
         method = method or ("network" if asked else METHOD)
-        self.executor: Executor | ColourExecutor | RegionExecutor
+        self.executor: Executor | ColourExecutor | RegionExecutor | LocalExecutor
         if method == "network":
             loaded = network if isinstance(network, PhotoNet) else load_network(network, model)
             loaded = loaded.requires_grad_(False).to(torch.device(self.device))
@@ -80,6 +81,8 @@ class PhotoStylizer:
             raise InputError(f"the method {method!r} knows no network, model or transform of features: leave them out")
         elif method == "regions":
             self.executor = RegionExecutor(load_network().encoder, GAIN if max_gain is None else max_gain)
+        elif method == "local":
+            self.executor = LocalExecutor(load_network(), GAIN if max_gain is None else max_gain)
         else:
             bound = GAIN if max_gain is None and has_matrix(method) else max_gain
             self.executor = ColourExecutor(method, bound)

@@ -1,7 +1,7 @@
 """What the papers claim and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
 from photonet.claims.cost import kernel, large, speed
-from photonet.claims.light import default, graded
+from photonet.claims.light import added, default, graded
 from photonet.claims.pictures import ablation, artistic, preserved, sharp, video
 
 EXPERIMENTS = [
@@ -15,4 +15,5 @@ EXPERIMENTS = [
     *video.EXPERIMENTS,
     *default.EXPERIMENTS,
     *graded.EXPERIMENTS,
+    *added.EXPERIMENTS,
 ]

@@ -8,6 +8,7 @@ are clipped at the border. Sums over windows are differences of running sums: th
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from claimkit.errors import InputError
 
@@ -33,14 +34,21 @@ def guided_filter(
         raise InputError(f"picture and guide need one size, not {tuple(picture.shape[1:])} and {tuple(guide.shape[1:])}")
     if radius < 1 or epsilon <= 0:
         raise InputError(f"a guided filter needs a radius of at least 1 and a positive epsilon, not {radius} and {epsilon}")
-    area = _box(torch.ones_like(guide[:1]), radius)
-    mu, mean = _box(guide, radius) / area, _box(picture, radius) / area
-    variance = _box(guide[:, None] * guide[None], radius) / area - mu[:, None] * mu[None]
-    covariance = _box(guide[:, None] * picture[None], radius) / area - mu[:, None] * mean[None]
+    maps, shifts = local_maps(picture, guide, radius, epsilon)
+    return (maps * guide[:, None]).sum(0) + shifts
+
+
+def local_maps(
+    picture: Float[Tensor, "c h w"], guide: Float[Tensor, "3 h w"], radius: int, epsilon: float
+) -> tuple[Float[Tensor, "3 c h w"], Float[Tensor, "c h w"]]:
+    """The filter's a and b at every pixel, means over its windows: a times the guide's colour plus b is the result."""
+    mu, mean = _mean(guide, radius), _mean(picture, radius)
+    variance = _mean(guide[:, None] * guide[None], radius) - mu[:, None] * mu[None]
+    covariance = _mean(guide[:, None] * picture[None], radius) - mu[:, None] * mean[None]
     variance[range(3), range(3)] += epsilon
-    a = torch.einsum("ijyx,jcyx->icyx", inverse(variance), covariance)
-    b = mean - torch.einsum("icyx,iyx->cyx", a, mu)
-    return torch.einsum("icyx,iyx->cyx", _box(a, radius) / area, guide) + _box(b, radius) / area
+    a = (inverse(variance)[:, :, None] * covariance[None]).sum(1)
+    b = mean - (a * mu[:, None]).sum(0)
+    return _mean(a, radius), _mean(b, radius)
 
 
 def inverse(matrices: Float[Tensor, "3 3 *at"]) -> Float[Tensor, "3 3 *at"]:
@@ -51,12 +59,14 @@ def inverse(matrices: Float[Tensor, "3 3 *at"]) -> Float[Tensor, "3 3 *at"]:
     return adjugate / (first * across).sum(0)
 
 
-def _box(x: Float[Tensor, "*c h w"], radius: int) -> Float[Tensor, "*c h w"]:
-    """Sums over the windows, clipped at the border."""
+def _mean(x: Float[Tensor, "*c h w"], radius: int) -> Float[Tensor, "*c h w"]:
+    """Means over the windows, clipped at the border."""
     for axis in (-2, -1):
-        size = x.shape[axis]
+        size, full = x.shape[axis], 2 * radius + 1
+        around = (radius + 1, radius) if axis == -1 else (0, 0, radius + 1, radius)
+        total = F.pad(x, around).cumsum(axis)
         at = torch.arange(size, device=x.device)
-        total = torch.cat([torch.zeros_like(x.narrow(axis, 0, 1)), x.cumsum(axis)], axis)
-        after, before = (at + radius + 1).clamp(max=size), (at - radius).clamp(min=0)
-        x = total.index_select(axis, after) - total.index_select(axis, before)
+        count = (at + radius + 1).clamp(max=size) - (at - radius).clamp(min=0)
+        sums = total.narrow(axis, full, size) - total.narrow(axis, 0, size)
+        x = sums / (count if axis == -1 else count[:, None]).to(x.dtype)
     return x
