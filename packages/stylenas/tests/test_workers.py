@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from datetime import datetime
 from typing import get_args
 
 import joblib
@@ -324,3 +325,19 @@ def test_a_database_holds_what_a_journal_holds(tmp_path):
     ]
     plain = optuna.load_study(storage=address, study_name="search").trials
     assert [(t.params, t.distributions) for t in plain] == [(t.params, t.distributions) for t in by_place[1]]
+
+
+def test_in_a_database_a_trial_is_ended_once_and_with_all_that_is_noted(tmp_path):
+    plan = search(Table(), f"sqlite:///{tmp_path / 's.db'}", 5)
+    mine, theirs = plan.open(), plan.open()
+    genome = "1" * 31
+    claimed = mine.claim(genome, dict.fromkeys(Table().operators, 1), {"parent": 3}, 5)
+    theirs.fail(claimed, "took too long")
+    mine.finish(claimed, {"quality": 0.5}, [0.5])
+    (trial,) = theirs.read().trials
+    assert trial.values is None and trial.system_attrs == {"parent": 3}
+    assert trial.user_attrs["failed"] == "took too long" and "terms" not in trial.user_attrs
+    assert trial.datetime_start <= trial.datetime_complete <= datetime.now()
+    again = mine.claim("0" * 31, dict.fromkeys(Table().operators, 0), {}, 5)
+    mine.finish(again, {"quality": float("1e-300")}, [1e-300])
+    assert plan.open().read().trials[1].values == [1e-300] and plan.open().read().trials[1].number == 1

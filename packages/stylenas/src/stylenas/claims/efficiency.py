@@ -99,7 +99,7 @@ EXPERIMENTS = [
             "hair.",
         ),
         {
-            "smoke": Tables(seeds=2, budget=60),
+            "smoke": Tables(seeds=2, budget=30),
             "small": Tables(),
             "full": Tables(seeds=100, samplers=("evolution", "nsga2", "random")),
         },
@@ -118,7 +118,7 @@ EXPERIMENTS = [
             tolerance="As N1. All seeds judge with one supernet, so that the seeds differ in the search alone.",
         ),
         {
-            "smoke": Networks(seeds=2, budget=12, steps=2, size=32, pairs=1),
+            "smoke": Networks(seeds=2, budget=6, steps=1, size=32, pairs=1),
             "small": Networks(),
             "full": Networks(budget=200, size=96, pairs=6, steps=600),
         },

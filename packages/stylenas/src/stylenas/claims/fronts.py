@@ -113,7 +113,7 @@ EXPERIMENTS = [
             tolerance="Exact comparison of numbers from the same evaluation; the latency is a median of five runs.",
         ),
         {
-            "smoke": Front(budget=10, size=32, pairs=1, steps=2, latencies=2),
+            "smoke": Front(budget=5, size=32, pairs=1, steps=1, latencies=1),
             "small": Front(),
             "full": Front(budget=600, size=128, pairs=8, steps=1500, latencies=30),
         },

@@ -149,7 +149,7 @@ EXPERIMENTS = [
             tolerance="Bootstrap over networks; each latency is a median of rounds in turn.",
         ),
         {
-            "smoke": Sample(networks=6, size=32, pairs=1, steps=2, rounds=1),
+            "smoke": Sample(networks=4, size=32, pairs=1, steps=1, rounds=1),
             "small": Sample(steps=1, rounds=7),
             "full": Sample(networks=200, size=256, steps=1, rounds=7),
         },
@@ -169,7 +169,7 @@ EXPERIMENTS = [
             tolerance="0.5 is what a search can still use; the interval is the bootstrap's over networks.",
         ),
         {
-            "smoke": Sample(timed=False, networks=4, size=32, pairs=1, steps=2, scratch_steps=2),
+            "smoke": Sample(timed=False, networks=4, size=32, pairs=1, steps=1, scratch_steps=1),
             "small": Sample(timed=False, networks=20),
             "full": Sample(timed=False, networks=60, size=128, pairs=8, steps=1500, scratch_steps=1000),
         },

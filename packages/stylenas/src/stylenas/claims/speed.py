@@ -135,7 +135,7 @@ EXPERIMENTS = [
             tolerance="Quartiles of paired rounds. The cascade and its smoothing are measured by photonet's claims.",
         ),
         {
-            "smoke": Timing(size=64, rounds=3),
+            "smoke": Timing(size=32, rounds=3),
             "small": Timing(),
             "full": Timing(size=512, rounds=9),
         },

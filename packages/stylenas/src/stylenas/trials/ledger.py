@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from claimkit.errors import InputError
 from stylenas.trials.state import State
-from stylenas.trials.storage import quiet, studies
+from stylenas.trials.storage import end, quiet, studies
 
 HEADER = "stylenas"
 BEAT_SECONDS = 15.0
@@ -90,12 +90,13 @@ class Ledger:
         last = self._last  # as of before: others may end this trial, too
         trial = self._trial(TrialState.RUNNING, genome, params, attributes, {"owner": self._owner})
         trial_id = self.storage.create_new_trial(self._id, trial)
-        number = self.storage.get_trial_number_from_id(trial_id)
-        alone = number == len(last.trials)  # numbers are an order: nobody has begun anything since
-        before = last if alone else State(self.read().trials[:number], last.settled)
+        mine = self.storage.get_trial_id_from_study_id_trial_number(self._id, len(last.trials))
+        if mine == trial_id:  # numbers are an order: nobody has begun anything since
+            before = last
+        else:
+            before = State(self.read().trials[: self.storage.get_trial_number_from_id(trial_id)], last.settled)
         if genome in before.known or before.count("evaluated", "failed", "running") >= budget:
-            self.storage.set_trial_user_attr(trial_id, "withdrawn", True)
-            self._close(trial_id, TrialState.FAIL)
+            self._close(trial_id, TrialState.FAIL, withdrawn=True)
             return None
         return trial_id
 
@@ -109,19 +110,15 @@ class Ledger:
 
     def finish(self, trial_id: int, terms: Mapping[str, float], values: Sequence[float]) -> None:
         """Record what an evaluation gave. Where others declared it lost in the meantime, theirs counts."""
-        self._note(trial_id, "terms", dict(terms))
-        self._close(trial_id, TrialState.COMPLETE, values)
+        self._close(trial_id, TrialState.COMPLETE, values, terms=dict(terms))
 
     def fail(self, trial_id: int, reason: str) -> None:
         """Record that an evaluation has no value; it counts, and the genome is not tried again."""
-        self._note(trial_id, "failed", reason)
-        self._close(trial_id, TrialState.FAIL)
+        self._close(trial_id, TrialState.FAIL, failed=reason)
 
     def lose(self, trial_id: int, interrupted: bool = False) -> None:
         """Give a claim back: it is evaluated again, by whoever comes next; an interruption is no attempt."""
-        if interrupted:
-            self._note(trial_id, "interrupted", True)
-        self._close(trial_id, TrialState.FAIL)
+        self._close(trial_id, TrialState.FAIL, **({"interrupted": True} if interrupted else {}))
 
     @contextmanager
     def heartbeat(self, trial_id: int) -> Iterator[None]:
@@ -203,12 +200,10 @@ class Ledger:
         except UpdateFinishedTrialError:
             return
 
-    def _close(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> None:
-        """End a trial unless others have."""
-        try:
-            self.storage.set_trial_state_values(trial_id, state, values)
-        except UpdateFinishedTrialError:
-            return
+    def _close(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None, **notes: Any) -> None:
+        """End a trial with what is noted of it, unless others have."""
+        with suppress(UpdateFinishedTrialError):
+            end(self.storage, trial_id, state, values, notes)
 
 
 def check_header(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

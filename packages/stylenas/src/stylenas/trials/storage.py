@@ -1,39 +1,20 @@
 """Where a search lives: a journal file, or any database that Optuna reads; many processes and machines may share it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
-from optuna.distributions import distribution_to_json
-from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage, get_storage
-from optuna.storages._rdb import models
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalFileSymlinkLock
+from optuna.trial import TrialState
 
 from claimkit.errors import InputError
 
 LOCK_SECONDS = 10
 """A lock that its holder has not released for so long belonged to a process that was killed while it wrote."""
-
-
-class _Database(RDBStorage):
-    """A database that writes the parameters of a trial together.
-
-    Optuna asks for the trial and for an earlier distribution before each of them, three questions for every operator. Our
-    studies have bits only, as their headers say. Where Optuna no longer has this step, it does what it always did.
-    """
-
-    def _set_trial_param_without_commit(
-        self, session, trial_id, param_name, param_value_internal, distribution, previous_distribution=None
-    ) -> None:
-        record = models.TrialParamModel(
-            trial_id=trial_id,
-            param_name=param_name,
-            param_value=param_value_internal,
-            distribution_json=distribution_to_json(distribution),
-        )
-        session.add(record)
 
 
 def open_storage(place: str | Path | None, must_exist: bool = False) -> BaseStorage:
@@ -52,7 +33,9 @@ def open_storage(place: str | Path | None, must_exist: bool = False) -> BaseStor
         return InMemoryStorage()
     if "://" in str(place):
         try:
-            return get_storage(_Database(str(place)))
+            from stylenas.trials.database import Database
+
+            return get_storage(Database(str(place)))
         except Exception as e:
             raise InputError(f"the storage {place} cannot be opened ({type(e).__name__}): {str(e).splitlines()[0]}") from e
     path = Path(place)
@@ -73,6 +56,23 @@ def open_storage(place: str | Path | None, must_exist: bool = False) -> BaseStor
         return JournalStorage(backend)
     except (ValueError, KeyError, TypeError) as e:
         raise InputError(f"{path} is no journal of Optuna: give another --storage") from e
+
+
+def end(
+    storage: BaseStorage, trial_id: int, state: TrialState, values: Sequence[float] | None, notes: Mapping[str, Any]
+) -> None:
+    """Note what is to be noted and end a trial; in a database in one transaction.
+
+    Raises:
+        UpdateFinishedTrialError: Somebody else has ended it.
+    """
+    backend = getattr(storage, "_backend", None)  # of Optuna's cache around a database
+    if hasattr(backend, "end"):
+        backend.end(trial_id, state, values, notes)
+        return
+    for key, value in notes.items():
+        storage.set_trial_user_attr(trial_id, key, value)
+    storage.set_trial_state_values(trial_id, state, values)
 
 
 @contextmanager
