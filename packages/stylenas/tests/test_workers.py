@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from datetime import datetime
@@ -284,21 +285,22 @@ def test_a_genome_that_kills_its_worker_is_given_up_and_the_search_ends(slow, tm
 
 def test_threads_share_a_search_of_evaluations_that_wait(tmp_path):
     """As many wait at once as there are workers; each genome once, whatever the storage."""
-    together, most = [0], [0]
+    inside, enough = [], threading.Event()
 
     class Waiting(Table):
         def evaluate(self, genome):
-            together[0] += 1
-            most[0] = max(most[0], together[0])
-            time.sleep(0.05)
-            together[0] -= 1
+            inside.append(genome)
+            if len(inside) >= 4:
+                enough.set()  # four have begun and none has ended
+            assert enough.wait(60), "they do not wait at once"
             return super().evaluate(genome)
 
     for place in (None, tmp_path / "j"):
-        most[0] = 0
+        inside.clear()
+        enough.clear()
         state = run_search(search(Waiting(), place, 24), workers=6, kind="threads")
         genomes = [t.user_attrs["genome"] for t in state.of("evaluated")]
-        assert state.done == 24 == len(set(genomes)) and most[0] > 3
+        assert state.done == 24 == len(set(genomes)) == len(inside)
 
 
 def test_the_error_of_a_thread_ends_all():
