@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from avcurriculum.claims import EXPERIMENTS, counting, folds, localization, order, representation, separation
+from avcurriculum.claims import EXPERIMENTS, counting, filmed, folds, localization, order, representation, separation
 from avcurriculum.claims.common import crossed_interval
 from claimkit.runner import reproduce
 
@@ -13,14 +13,15 @@ RNG = np.random.default_rng(0)
 @pytest.mark.slow
 def test_every_claim_runs_at_smoke(tmp_path):
     outcomes = {o.claim: o for o in reproduce("avcurriculum", preset="smoke", out=tmp_path)}
-    assert list(outcomes) == ["E1", "E2", "E3", "E4", "E5", "E5b", "E6"]
+    assert list(outcomes) == ["E1", "E2", "E3", "E4", "E5", "E5b", "E6", "E7"]
     assert not [o.error for o in outcomes.values() if o.record is None]
+    assert outcomes["E7"].record.verdict.kind == "not run", "its clips are the user's"
     for o in outcomes.values():
         assert (o.record.picture is None) or (tmp_path / o.record.picture).stat().st_size > 5_000
 
 
-def test_every_claim_has_small_and_full():
-    assert all({"smoke", "small", "full"} <= set(e.presets) for e in EXPERIMENTS)
+def test_every_claim_has_small_and_full_but_for_what_needs_films():
+    assert [e.claim.id for e in EXPERIMENTS if not {"smoke", "small", "full"} <= set(e.presets)] == ["E7"]
 
 
 def test_the_claims_on_the_order_share_their_measurement_at_small_and_criterion():
@@ -149,3 +150,40 @@ def test_seeds_draw_sounds_windows_and_scenes_anew():
     one, two = (folds.measure(settings, Job(seed)) for seed in (0, 1))
     assert one == folds.measure(settings, Job(0))
     assert all(one["correlation"][name] != two["correlation"][name] for name in ("spread", "loudness"))
+
+
+@pytest.mark.parametrize(
+    ("gain", "pointing", "rank", "clips", "kind"),
+    [
+        (0.2, 0.5, 0.3, 30, "reproduced"),
+        (0.2, 0.5, 0.5, 30, "direction reproduced"),
+        (0.2, 0.0, 0.3, 30, "not reproduced"),
+        (-0.2, 0.5, 0.1, 30, "not reproduced"),
+        (0.2, 0.5, 0.3, 19, "not run"),
+    ],
+)
+def test_filmed_clips_need_more_than_the_centre_and_a_sound_that_is_heard(gain, pointing, rank, clips, kind):
+    noise = 0.01 * np.arange(clips) / clips
+    still = {"cIoU": [0.4] * clips, "pointing": [0.5] * clips}
+    model = {"cIoU": list(0.4 + gain + noise), "pointing": list(0.5 + pointing + noise - noise.mean())}
+    paired = {"model": model, **dict.fromkeys(("center", "saliency", "whole picture"), still)}
+    verdict = filmed.judge([{"paired": paired, "rank": rank, "missing": 0}])
+    assert verdict.kind == kind and (kind == "not run" or f"Mean rank of the own sound {rank:.2f}" in verdict.reason)
+
+
+def test_films_are_measured_clip_by_clip_beside_what_does_not_listen(clip, tmp_path):
+    """Two clips with boxes and one that is missing: one value a clip and candidate, the missing one is counted."""
+    import json
+    import shutil
+
+    from claimkit.assets import Assets
+    from claimkit.experiment import Job
+
+    (tmp_path / "filmed").mkdir()
+    for name in "ab":
+        shutil.copy(clip, tmp_path / "filmed" / f"{name}.mp4")
+    boxes = [{"file": name, "class": name, "bbox": [[0.0, 0.0, 0.5, 1.0]]} for name in "abc"]
+    (tmp_path / "filmed" / "boxes.json").write_text(json.dumps(boxes))
+    values = filmed.measure(filmed.FilmedSettings(), Job(0, assets=Assets(tmp_path)))
+    assert values["missing"] == 1 and values["rank"] == 0.5 and set(values["paired"]) >= {"model", "center"}
+    assert values["paired"]["whole picture"] == {"cIoU": [0.5, 0.5], "pointing": [0.5, 0.5]}

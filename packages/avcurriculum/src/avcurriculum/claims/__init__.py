@@ -1,6 +1,6 @@
 """What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
-from avcurriculum.claims import counting, folds, localization, order, representation, separation
+from avcurriculum.claims import counting, filmed, folds, localization, order, representation, separation
 
 EXPERIMENTS = [
     *order.EXPERIMENTS,
@@ -9,4 +9,5 @@ EXPERIMENTS = [
     *separation.EXPERIMENTS,
     *counting.EXPERIMENTS,
     *folds.EXPERIMENTS,
+    *filmed.EXPERIMENTS,
 ]
