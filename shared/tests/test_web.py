@@ -71,6 +71,18 @@ def test_a_strength_asks_for_no_second_look_and_a_choice_or_size_does(desk, file
     assert calls == ["prepare", "begin", "begin", "prepare", "begin"]
 
 
+def test_while_the_slider_moves_a_quick_picture_is_asked_for(files, tmp_path):
+    def begin(content, prepared, words):
+        return lambda strength, quick=False: torch.full_like(content.rgb, 0.2 if quick else strength)
+
+    desk = Desk(Painter(lambda style, words: None, begin, {"how": ("add",)}, quick=True))
+    shown = []
+    for quick in (True, False):
+        desk.make(*files, tmp_path / "out.png", 0.8, 0, 0, WORDS, quick)
+        shown.append(pixels_of(tmp_path / "out.png").mean() / 255)
+    assert shown == pytest.approx([0.2, 0.8], abs=0.01)
+
+
 def test_colours_are_read_as_their_profile_says(desk, files, tmp_path):
     Image.new("RGB", (8, 8), (50, 200, 60)).save(tmp_path / "adobe.png", icc_profile=adobe_rgb())
     desk.make(tmp_path / "adobe.png", files[1], tmp_path / "out.png", 0, 0, 0, WORDS)

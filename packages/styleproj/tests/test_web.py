@@ -35,13 +35,19 @@ def test_the_function_of_the_strength_gives_what_the_stylizer_gives(pictures, tr
 def test_every_choice_of_the_page_is_one_of_the_command_line_and_works(pictures):
     content, style = (Picture(to_uint8(p)) for p in pictures)
     page, stylizer = painter(), Stylizer()
-    assert {label: words[0] for label, words in page.choices.items()} == {"color": "style", "transform": "projection"}
-    for color in page.choices["color"]:
-        words = (color, "projection")
+    assert page.quick
+    first = {label: words[0] for label, words in page.choices.items()}
+    assert first == {"colour": "style", "transform": "projection", "strokes": "some pixels", "keep detail": "no"}
+    for color in page.choices["colour"]:
+        words = (color, "projection", "some pixels", "no")
         result = page.begin(content, page.prepare(style, words), words)(0.6)
         kept: Any = None if color == "style" else color
         wanted = stylizer.stylize(content.rgb, style.rgb, 0.6, preserve_color=kept)
         torch.testing.assert_close(result, wanted, atol=1e-4, rtol=0)
+    words = ("style", "projection", "very broad", "half")
+    result = page.begin(content, page.prepare(style, words), words)(1.0)
+    wanted = stylizer.stylize(content.rgb, style.rgb, stroke=4, keep_detail=0.5)
+    torch.testing.assert_close(result, wanted, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("color", ["style", "coral"])
@@ -49,7 +55,7 @@ def test_what_is_transparent_in_a_style_does_not_count(pictures, color):
     content, style = (Picture(to_uint8(p)) for p in pictures)
     hidden, opacity = style.pixels.copy(), torch.full(style.pixels.shape[:2], 255, dtype=torch.uint8).numpy()
     opacity[:10] = 0
-    page, words = painter(), (color, "projection")
+    page, words = painter(), (color, "projection", "some pixels", "no")
 
     def result(value):
         hidden[:10] = value

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +35,15 @@ class Painter:
         choices: Label of each choice and its words, the first being taken unasked; ``words`` are the chosen, in this order.
         style_size: Side of the square to whose area a style is shrunk unasked.
         style_label: What the size of the style is called.
+        quick: Whether ``at(strength, quick=True)`` gives a softer picture at once, shown while the slider moves.
     """
 
     prepare: Callable[[Picture, Words], Any]
-    begin: Callable[[Picture, Any, Words], "Callable[[float], Tensor]"]
+    begin: Callable[[Picture, Any, Words], "Callable[..., Tensor]"]
     choices: dict[str, Words]
     style_size: int = 512
     style_label: str = "style's size"
+    quick: bool = False
 
 
 class Desk:
@@ -54,8 +56,9 @@ class Desk:
         self._begun = lru_cache(4)(self._begin)
 
     def make(
-        self, content: Path, style: Path, out: Path, strength: float, size: int, style_size: int, words: Words
-    ) -> tuple[str, ...]:
+        self, content: Path, style: Path, out: Path, strength: float, size: int, style_size: int, words: Words,
+        quick: bool = False,
+    ) -> tuple[str, ...]:  # fmt: skip
         """Write the picture; return what was lost or guessed, a sentence each.
 
         Args:
@@ -66,6 +69,7 @@ class Desk:
             size: Side of the square to whose area the content is shrunk; 0 keeps it.
             style_size: The same for the style.
             words: One for each of the painter's choices.
+            quick: A softer picture at once, of a painter that makes such.
 
         Raises:
             InputError: A picture cannot be read or worked on; the sentence names it as the user does.
@@ -73,13 +77,14 @@ class Desk:
         import torch
 
         picture = self.read(content, size)
-        result = self._begun(content, style, size, style_size, words)(strength)
+        at = self._begun(content, style, size, style_size, words)
+        result = at(strength, quick=True) if quick else at(strength)
         if picture.seen is not None:
             result = torch.where(picture.seen > 0, result, picture.rgb)
         said = write_picture(out, picture.with_rgb(result))
         return *picture.notes, *self.read(style, style_size).notes, *said
 
-    def _begin(self, content: Path, style: Path, size: int, style_size: int, words: Words) -> "Callable[[float], Tensor]":
+    def _begin(self, content: Path, style: Path, size: int, style_size: int, words: Words) -> "Callable[..., Tensor]":
         picture, prepared = self.read(content, size), self._prepared(style, style_size, words)
         with _named(content):
             return self.painter.begin(picture, prepared, words)
@@ -137,14 +142,16 @@ def page(title: str, explanation: str, painter: Painter, examples: Sequence[tupl
         except InputError:
             return None  # the sentence stands below the result
 
-    def make(content: str | None, style: str | None, strength: float, *chosen: Any) -> tuple[str | None, str]:
+    def make(
+        content: str | None, style: str | None, strength: float, *chosen: Any, quick: bool = False
+    ) -> tuple[str | None, str]:
         side, style_side, suffix, *words = chosen
         if content is None or style is None:
             return None, "Drop two pictures."
         files = Path(content), Path(style)
         out = name_results([files], Path(kept.name), suffix)[0]
         try:
-            return str(out), "\n".join(desk.make(*files, out, strength, side, style_side, tuple(words)))
+            return str(out), "\n".join(desk.make(*files, out, strength, side, style_side, tuple(words), quick))
         except InputError as e:
             return None, str(e)
 
@@ -180,8 +187,13 @@ def page(title: str, explanation: str, painter: Painter, examples: Sequence[tupl
             ]
         gradio.Examples(pairs, files)
         inputs = [*files, strength, *chosen]
-        changes = [blocks.load, *(i.change for i in inputs)]
-        gradio.on(changes, make, inputs, [result, said], trigger_mode="always_last", show_progress="minimal")
+        outputs = [result, said]
+        changes = [blocks.load, *(i.change for i in inputs if i is not strength)]
+        gradio.on(changes, make, inputs, outputs, trigger_mode="always_last", show_progress="minimal")
+        moved, soft = strength.change, partial(make, quick=painter.quick)
+        moving = gradio.on(moved, soft, inputs, outputs, trigger_mode="always_last", show_progress="hidden")
+        if painter.quick:
+            moving.then(make, inputs, outputs, trigger_mode="always_last", show_progress="hidden")
     return blocks
 
 

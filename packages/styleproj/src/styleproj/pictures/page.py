@@ -13,9 +13,12 @@ from styleproj.networks.weights import load_network
 from styleproj.pictures.batch import prepare
 from styleproj.pictures.stylizer import Stylizer
 
+STROKES = {"some pixels": None, "fine": 0.5, "as at 512 pixels": 1.0, "broad": 2.0, "very broad": 4.0}
+DETAIL = {"no": 0.0, "half": 0.5, "all": 1.0}
+
 
 def painter(device: str = "auto") -> Painter:
-    """Colours and transforms are those of the command line."""
+    """Colours, transforms, strokes and kept detail are those of the command line."""
     network = load_network()
 
     @cache
@@ -23,11 +26,11 @@ def painter(device: str = "auto") -> Painter:
         return Stylizer(network, transform=transform, device=device)
 
     def looked_at(style: Picture, words: Words) -> Any:
-        color, transform = words
+        color, transform, _, _ = words
         return style if color == "coral" else prepare(stylizer(transform), style, "style")
 
-    def begin(content: Picture, style: Any, words: Words) -> Callable[[float], Tensor]:
-        color, transform = words
+    def begin(content: Picture, style: Any, words: Words) -> Callable[..., Tensor]:
+        color, transform, stroke, detail = words
         is_picture = isinstance(style, Picture)
         return stylizer(transform).strengths(
             content.solid,
@@ -35,7 +38,14 @@ def painter(device: str = "auto") -> Painter:
             mask=content.seen,
             style_mask=style.seen if is_picture else None,
             preserve_color=None if color == "style" else color,  # pyright: ignore[reportArgumentType]
+            stroke=STROKES[stroke],
+            keep_detail=DETAIL[detail],
         )
 
-    choices = {"color": get_args(Color), "transform": get_args(Transform)}
-    return Painter(looked_at, begin, choices, 512, "style's size (smaller: finer strokes)")
+    choices = {
+        "colour": get_args(Color),
+        "transform": get_args(Transform),
+        "strokes": tuple(STROKES),
+        "keep detail": tuple(DETAIL),
+    }
+    return Painter(looked_at, begin, choices, 512, "style's size (smaller: finer strokes)", quick=True)

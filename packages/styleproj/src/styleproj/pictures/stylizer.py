@@ -27,7 +27,7 @@ from styleproj.pictures.style import Style, digest, picture_digest
 Picture: TypeAlias = Tensor | Path | str
 PreserveColor = Literal["luminance", "coral"]
 SMALLEST = 8
-QUICK = 192
+QUICK = 160
 """Side in pixels of a square of the area at which a quick picture is decoded."""
 """Side in pixels below which a picture is smaller than one of the deepest features."""
 
