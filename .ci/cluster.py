@@ -14,19 +14,22 @@ CLAIMS = """
 import sys, joblib
 from pathlib import Path
 from claimkit.runner import reproduce
-backend, workers = sys.argv[1], int(sys.argv[2])
-if backend == "dask":
-    from dask.distributed import Client
-    client = Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-if backend == "ray":
-    import ray
-    from ray.util.joblib import register_ray
-    ray.init(num_cpus=workers)
-    register_ray()
-if __name__ == "__main__":
+
+def main(backend, workers):
+    if backend == "dask":
+        from dask.distributed import Client
+        client = Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    else:
+        import ray
+        from ray.util.joblib import register_ray
+        ray.init(num_cpus=workers)
+        register_ray()
     with joblib.parallel_config(backend=backend, n_jobs=workers):
         done = list(reproduce("quasipotential", ("Q1", "Q7"), "smoke", 4, Path("out"), "cpu"))
     assert all(o.record is not None for o in done), [o.error for o in done]
+
+if __name__ == "__main__":  # workers that are spawned import this file
+    main(sys.argv[1], int(sys.argv[2]))
 """
 SEARCH = """
 import sys, time

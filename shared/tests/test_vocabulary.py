@@ -6,7 +6,7 @@ import pytest
 
 from claimkit import cli
 from claimkit.testing import call
-from claimkit.vocabulary import WORDS, foreign_words, verbs_of
+from claimkit.testing.vocabulary import WORDS, foreign_words, verbs_of
 
 
 def packages_main(renamed=(("fit", "train"), ("--reg", "--penalty")), **verbs):

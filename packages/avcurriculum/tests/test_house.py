@@ -4,7 +4,7 @@ import pytest
 
 from avcurriculum.cli import main
 from claimkit.testing import pages, run_page
-from claimkit.vocabulary import foreign_words
+from claimkit.testing.vocabulary import foreign_words
 
 
 @pytest.mark.parametrize("page", pages(__file__), ids=lambda page: page.name)

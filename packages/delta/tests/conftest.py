@@ -1,26 +1,10 @@
-import hypothesis
 import pytest
 import torch
 from torch import nn
 
+from claimkit.testing.fixtures import device as device
+from claimkit.testing.fixtures import one_thread as one_thread
 from claimkit.transfer.networks import CifarResNet, reinitialise
-
-hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no failure
-hypothesis.settings.load_profile("house")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Small tensors: more threads only wait for each other."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-
-
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-def device(request):
-    if request.param == "cuda" and not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
-    return request.param
 
 
 @pytest.fixture

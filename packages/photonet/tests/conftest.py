@@ -1,21 +1,11 @@
-import hypothesis
 import pytest
 import torch
 
 from claimkit.style.encoders import SlimEncoder
+from claimkit.testing.fixtures import one_thread as one_thread
 from photonet import Architecture, Decoder, PhotoNet
 
 CHANNELS = (4, 6, 8, 8, 8)
-
-hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no failure
-hypothesis.settings.load_profile("house")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Small tensors: more threads only wait for each other."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
 
 
 def random_network(architecture, channels=CHANNELS, seed=1):

@@ -8,5 +8,6 @@ CACHE = os.environ.setdefault("NUMBA_CACHE_DIR", tempfile.mkdtemp(prefix="quasip
 
 
 def pytest_unconfigure(config):
-    if "quasipotential-numba-" in CACHE:
+    shared = hasattr(config, "workerinput")  # by other processes of the same run, whose first one removes it
+    if "quasipotential-numba-" in CACHE and not shared:
         shutil.rmtree(CACHE, ignore_errors=True)

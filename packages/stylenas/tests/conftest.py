@@ -1,11 +1,9 @@
-import hypothesis
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook("stylenas.style", "beartype.beartype")  # stays: the modules are imported when they are first used
+import claimkit.testing.fixtures  # noqa: F401  # the profile of hypothesis
 
-hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no failure
-hypothesis.settings.load_profile("house")
+install_import_hook("stylenas.style", "beartype.beartype")  # stays: the modules are imported when they are first used
 
 
 SLOW = """

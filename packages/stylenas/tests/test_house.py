@@ -3,7 +3,7 @@
 import pytest
 
 from claimkit.testing import pages, run_page
-from claimkit.vocabulary import foreign_words
+from claimkit.testing.vocabulary import foreign_words
 from stylenas.cli import main
 
 

@@ -1,19 +1,9 @@
-import hypothesis
 import pytest
 import torch
 
 from claimkit.style.encoders import SlimEncoder
+from claimkit.testing.fixtures import one_thread as one_thread
 from styleproj.networks.network import Decoder, StyleNetwork
-
-hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no failure
-hypothesis.settings.load_profile("house")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Small tensors: more threads only wait for each other."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
 
 
 @pytest.fixture
