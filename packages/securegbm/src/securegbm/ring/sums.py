@@ -47,9 +47,8 @@ def best_stride(n_rows: int, n_entries: int, ring: Ring, vectors: int = 2) -> in
     """
     row = vectors * sum(prime.bit_length() for prime in ring.primes) / 8
     ideal = np.sqrt(n_entries * ring.degree * ring.kept_bits / 8 / (row * max(n_rows, 1)))
-    slots = 2 ** max(0, round(float(np.log2(ideal))))
-    longest = 1 << max(0, (n_rows - 1).bit_length())
-    return int(min(ring.degree, max(1, ring.degree // slots), longest))
+    slots = 1 << max(0, round(float(np.log2(ideal))))
+    return ring.degree // min(slots, 1 << (n_entries - 1).bit_length(), ring.degree)
 
 
 class Threads:
