@@ -186,13 +186,12 @@ def blocks(kind):
     return re.findall(rf"```{kind}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_python_of_the_readme_runs(capsys):
-    clusters, training = ({}, {})
-    for example, names in zip(blocks("python"), (clusters, training), strict=True):
-        exec(compile(example, "README", "exec"), names)
-    assert clusters["centers"].shape == (24, 4, 64)
-    assert torch.allclose(clusters["assign"].sum(1), torch.ones(24, 64))
-    assert capsys.readouterr().out == "torch.Size([1, 2, 64, 64])\n"
+def test_python_of_the_readme_runs():
+    names = {}
+    (example,) = blocks("python")
+    exec(compile(example, "README", "exec"), names)
+    assert names["centers"].shape == (24, 4, 64)
+    assert torch.allclose(names["assign"].sum(1), torch.ones(24, 64))
 
 
 def test_commands_of_the_readme_are_commands(clip, capsys):

@@ -31,7 +31,7 @@ MIX_LEVEL = 0.14
 
 @functools.cache
 def shipped_localizer() -> AVNet:
-    """The small network that comes with the package (its model card is in the README)."""
+    """The small network that comes with the package (its model card: docs/avcurriculum/concepts.md)."""
     return load_model(Path(str(importlib.resources.files("avcurriculum") / "data" / "localizer.pt")))
 
 
@@ -50,8 +50,7 @@ class HeatMaps:
         maps: In [0, 1] on the network's grid, ``(times, sounds, h, w)``; zero where the clip is silent or the sound absent.
         silent: Whether the two seconds around each time are silent.
         absent: Whether nothing in the picture is near enough to the sound, ``(times, sounds)``; never where the model was
-        not
-            calibrated on off-screen sounds.
+            not calibrated on off-screen sounds.
     """
 
     times: Float[NDArray, " times"]
