@@ -14,6 +14,7 @@ from securegbm.crypto.sums import EncryptedFeatureSums, EncryptedLabelSums
 from securegbm.errors import ProtocolError, SecureGBMError
 from securegbm.ring.feature import FeatureRing
 from securegbm.ring.label import LabelRing
+from securegbm.ring.modular import kernel
 from securegbm.ring.products import multiply
 from securegbm.ring.residues import MARGIN_BITS, Ring, pack, packed_size, unpack
 from securegbm.ring.stream import SEED_BYTES, Stream, errors, ternary, uniform
@@ -62,6 +63,21 @@ def test_masks_begin_after_three_layers(places):
     _forward(begun, table.forward, np.uint64(prime), table.rows, turned, 8)
     forward(whole, table, turned)
     assert np.array_equal(begun, whole)
+
+
+def test_kernels_compile_where_no_folder_can_keep_them(monkeypatch):
+    """numba refuses to cache when it finds no place to write; then nothing is kept."""
+    asked = []
+
+    def njit(cache=False, **options):
+        asked.append(cache)
+        if cache:
+            raise RuntimeError("cannot cache function")
+        return lambda function: function
+
+    monkeypatch.setattr("securegbm.ring.modular.njit", njit)
+    assert kernel(lambda x: x + 1)(1) == 2
+    assert asked == [True, False]
 
 
 @pytest.fixture(scope="module", params=["toy", "standard", "strong"])
