@@ -10,13 +10,13 @@ from claimkit.experiment import Job
 from claimkit.runner import reproduce
 from photonet.claims import EXPERIMENTS
 from photonet.claims.common import artistic_pairs, feature_distance, photo_pairs, style_distance, training_photographs
-from photonet.claims.cost import kernel, large, speed
+from photonet.claims.cost import kernel, large, ratios, speed
 from photonet.claims.light import added, default, graded
 from photonet.claims.pictures import ablation, artistic, preserved, sharp, video
 from photonet.network.architecture import PRESETS
 from photonet.samples import photograph
 
-MINE = [f"N{i}" for i in range(1, 14)]
+MINE = [f"N{i}" for i in range(1, 15)]
 ENCODERS = "made up"
 
 
@@ -339,3 +339,20 @@ def test_what_a_network_adds_meets_every_bar_or_is_no_default(changes, truth, ki
     errors = {k: {default.KEPT: spread(10), added.ADDED: spread(e)} for k, e in zip(("whole", "light"), truth, strict=True)}
     verdict = added.judge_added([value | rows | {"truth": errors, "square": 64}])
     assert verdict.kind == kind and verdict.effect.name.startswith("Gram distance, local")
+
+
+@pytest.mark.parametrize(
+    ("matting", "bare", "again", "kind"),
+    [
+        (60, 4, 1.0, "reproduced"),
+        (60, 2, 1.0, "direction reproduced"),
+        (15, 4, 1.0, "direction reproduced"),
+        (60, 0.9, 1.0, "not reproduced"),
+        (60, 4, 1.3, "not run"),
+    ],
+)
+def test_one_pass_is_judged_by_intervals_of_cpu_seconds(matting, bare, again, kind):
+    each = {"matrix": 0.1, ratios.AGAIN: again, "PhotoWCT": bare, "PhotoWCT, SVD": 9, "guided filter": 1, "matting": matting}
+    seconds = {n: [x * t for t in (0.99, 1.0, 1.01)] for n, x in each.items()} | {ratios.MINE: [1.0, 0.995, 1.005]}
+    verdict = ratios.judge([{"seconds": seconds, "size": "64 x 64"}])
+    assert verdict.kind == kind and "the matrix 0.1," in verdict.reason

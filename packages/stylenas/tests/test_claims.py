@@ -5,7 +5,7 @@ import pytest
 
 from claimkit.errors import InputError
 from claimkit.runner import reproduce
-from stylenas.claims import EXPERIMENTS, cost, efficiency, found, fronts, proxies, speed
+from stylenas.claims import EXPERIMENTS, cost, efficiency, found, fronts, overhead, proxies, speed
 
 weights = pytest.importorskip("photonet.weights")
 
@@ -15,7 +15,7 @@ def test_every_claim_runs_at_smoke(tmp_path):
     if not weights.shipped().exists():
         pytest.skip("photonet ships no weights here")
     outcomes = {o.claim: o for o in reproduce("stylenas", preset="smoke", out=tmp_path)}
-    assert list(outcomes) == [f"N{i}" for i in range(1, 11)]
+    assert list(outcomes) == [f"N{i}" for i in range(1, 12)]
     assert not [o.error for o in outcomes.values() if o.record is None]
     for o in outcomes.values():
         assert (o.record.picture is None) or (tmp_path / o.record.picture).stat().st_size > 5_000
@@ -125,3 +125,22 @@ def test_costs_are_judged_by_their_bars():
 def test_a_front_needs_points():
     with pytest.raises(InputError):
         fronts.front_of([[1.0, float("nan")]])
+
+
+@pytest.mark.parametrize(
+    ("journal", "sqlite", "again", "kind"),
+    [
+        (0.5, 0.2, 1.0, "reproduced"),
+        (1.2, 0.2, 1.0, "direction reproduced"),
+        (1.2, 1.1, 1.0, "not reproduced"),
+        (0.5, 0.2, 1.3, "not run"),
+    ],
+)
+def test_the_overhead_is_judged_beside_a_plain_loop(journal, sqlite, again, kind):
+    times = np.array([0.99, 1.0, 1.01, 1.0])
+    rows = {f"{n}, {p}": (x * times).tolist() for p, o in (("journal", journal), ("sqlite", sqlite))
+            for n, x in (("ours", o), ("plain", 1.0), ("again", again))}  # fmt: skip
+    for name in ("plain, journal", "plain, sqlite"):
+        rows[name] = [1.0, 0.995, 1.005, 1.0]
+    verdict = overhead.judge([{"seconds": rows, "budget": 10}])
+    assert verdict.kind == kind and verdict.effect.value == pytest.approx(max(journal, sqlite), rel=0.01)

@@ -1,6 +1,6 @@
 """What the papers claim and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
-from photonet.claims.cost import kernel, large, speed
+from photonet.claims.cost import kernel, large, ratios, speed
 from photonet.claims.light import added, default, graded
 from photonet.claims.pictures import ablation, artistic, preserved, sharp, video
 
@@ -16,4 +16,5 @@ EXPERIMENTS = [
     *default.EXPERIMENTS,
     *graded.EXPERIMENTS,
     *added.EXPERIMENTS,
+    *ratios.EXPERIMENTS,
 ]

@@ -1,6 +1,6 @@
 """What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
-from stylenas.claims import cost, efficiency, found, fronts, proxies, speed
+from stylenas.claims import cost, efficiency, found, fronts, overhead, proxies, speed
 
 EXPERIMENTS = [
     *efficiency.EXPERIMENTS,
@@ -9,4 +9,5 @@ EXPERIMENTS = [
     *speed.EXPERIMENTS,
     *cost.EXPERIMENTS,
     *found.EXPERIMENTS,
+    *overhead.EXPERIMENTS,
 ]
