@@ -45,7 +45,9 @@ def measure(s: Beside, job: Job) -> Values:
 
         def ours(place: str) -> Callable[[], object]:
             objectives = [Objective.parse("quality")]
-            return lambda: run_search(Search(table, objectives, budget=s.budget, seed=job.seed, storage=fresh(place)))
+            return lambda: run_search(
+                Search(space=table, objectives=objectives, budget=s.budget, seed=job.seed, storage=fresh(place))
+            )
 
         def plain(place: str) -> Callable[[], object]:
             return lambda: _loop(table, fresh(place), s.budget, job.seed)
