@@ -9,6 +9,8 @@ import tyro
 
 from claimkit.cli import main as run
 from claimkit.media.options import ClipOptions, PictureOptions
+from photonet.app.options import Making
+from photonet.training.settings import TrainingSettings
 
 CITATION = """
 @misc{an2019ultrafast,
@@ -29,8 +31,7 @@ CITATION = """
 }
 """
 
-Transforms = Literal["wct", "wct-exact", "wct-relative", "wct-identity", "adain", "ot"]
-Methods = Literal["network", "local", "regions", "mk", "reinhard", "idt", "histogram"]
+Made = tyro.conf.OmitArgPrefixes[Making]
 
 
 def transfer(
@@ -40,16 +41,11 @@ def transfer(
     labels: Path | None = None,
     style_labels: Path | None = None,
     alpha: float = 1.0,
-    method: Methods | None = None,
-    network: str | None = None,
-    transform: Transforms | None = None,
-    max_gain: float | None = None,
     pairs: Literal["all", "matched"] = "all",
     size: int = 0,
     style_size: int = 1024,
     suffix: Literal[".jpg", ".png", ".webp", ".tif"] = ".jpg",
-    model: Path | None = None,
-    device: str = "auto",
+    made: Made = Making(),  # noqa: B008
     output: tyro.conf.OmitArgPrefixes[PictureOptions] = PictureOptions(),  # noqa: B008
 ) -> None:
     """Give photographs the light of others: photonet transfer content.jpg style.jpg.
@@ -64,30 +60,21 @@ def transfer(
             same; borders are feathered. A folder of grey pictures, one a region, is soft masks.
         style_labels: Segmentation of the style, or a folder with masks of the same names.
         alpha: Strength from 0 (the content) to 1.
-        method: Of colours alone: mk (a 3x3 matrix), reinhard, idt or histogram; regions: mk in regions that are found in
-            both; or network, which whatever names a network, a transform or a model stands for, too. mk when not given.
-        network: stylenas (found by a search), photonas, photonet (more operators, a stronger effect) or artnet (for
-            paintings, not sharp); or the bits of a network in --model. stylenas when only a transform is given.
-        transform: What content features are given of the style's: ot changes them least, wct is the paper's, its variants
-            are weaker, adain knows no colours; ot when not given.
-        max_gain: By how much a matrix may stretch a difference, so that faint noise and steps stay faint.
         pairs: all: every content with every style; matched: first with first, second with second.
         size: A picture of more than SIZE x SIZE pixels is shrunk to that area, its shape kept; 0 keeps every size.
         style_size: The same for the style; 0 keeps it.
         suffix: Format of results in a folder.
-        model: Networks that photonet train wrote; those that come with the package when not given.
-        device: auto, cpu, cuda, cuda:N or mps.
+        made: How pictures are made.
         output: How results are written.
     """
     from claimkit.media.batch import plan
     from photonet import verbs
     from photonet.app.batch import Options
 
-    given = (labels, style_labels, model)
+    given = (labels, style_labels, made.model)
     todo = plan(content, [style], out, suffix, pairs=pairs, existing=output.existing, inputs=given)
-    choice = verbs.Choice(method, network, model, transform, max_gain, device)
     options = Options(alpha, size, style_size, labels, style_labels, verbs.note)
-    verbs.transfer(choice.stylizer(style), todo, options, output)
+    verbs.transfer(made.stylizer(style), todo, options, output)
 
 
 def video(
@@ -97,15 +84,10 @@ def video(
     labels: Path | None = None,
     style_labels: Path | None = None,
     alpha: float = 1.0,
-    method: Methods | None = None,
-    network: str | None = None,
-    transform: Transforms | None = None,
-    max_gain: float | None = None,
     memory: float = 0.8,
     size: int = 0,
     style_size: int = 1024,
-    model: Path | None = None,
-    device: str = "auto",
+    made: Made = Making(),  # noqa: B008
     output: tyro.conf.OmitArgPrefixes[ClipOptions] = ClipOptions(),  # noqa: B008
 ) -> None:
     """Give a video the light of a photograph: photonet video clip.mp4 style.jpg.
@@ -117,20 +99,15 @@ def video(
         labels: Segmentation of all frames, or a folder with one for each.
         style_labels: Segmentation of the style.
         alpha: Strength from 0 (the content) to 1.
-        method: As photonet transfer has it.
-        network: stylenas, photonas, photonet or artnet, or the bits of a network in --model; its first when not given.
-        transform: What content features are given of the style's.
-        max_gain: By how much a matrix may stretch a difference.
         memory: Share of the past in the content's statistics, from 0 to below 1; it ends at cuts.
         size: Frames of more than SIZE x SIZE pixels are shrunk to that area; 0 keeps the video's.
         style_size: The same for the style; 0 keeps it.
-        model: Networks that photonet train wrote.
-        device: auto, cpu, cuda, cuda:N or mps.
+        made: How pictures are made.
         output: How the video is written.
     """
     from photonet import verbs
 
-    stylizer = verbs.Choice(method, network, model, transform, max_gain, device).stylizer(style)
+    stylizer = made.stylizer(style)
     verbs.video(stylizer, source, style, out, alpha, size, style_size, memory, (labels, style_labels), output)
 
 
@@ -139,15 +116,10 @@ def look_make(
     style: tyro.conf.Positional[Path],
     out: Path = Path("look"),
     alpha: float = 1.0,
-    method: Methods | None = None,
-    network: str | None = None,
-    transform: Transforms | None = None,
-    max_gain: float | None = None,
     entries: int = 33,
     size: int = 1024,
     style_size: int = 1024,
-    model: Path | None = None,
-    device: str = "auto",
+    made: Made = Making(),  # noqa: B008
 ) -> None:
     """Keep a look: photonet look make content.jpg style.jpg --out dusk writes dusk.cube, dusk.png and dusk.style.
 
@@ -159,19 +131,14 @@ def look_make(
         style: A photograph.
         out: Files without their suffix: .cube for Lightroom, Resolve and ffmpeg, .png (Hald) for darktable and RawTherapee.
         alpha: Strength from 0 to 1.
-        method: As photonet transfer has it.
-        network: As photonet transfer has it.
-        transform: As photonet transfer has it.
-        max_gain: By how much a matrix may stretch a difference.
         entries: Of the table, each way.
         size: A content of more than SIZE x SIZE pixels is shrunk to that area.
         style_size: The same for the style.
-        model: Networks that photonet train wrote.
-        device: auto, cpu, cuda, cuda:N or mps.
+        made: How pictures are made.
     """
     from photonet import verbs
 
-    stylizer = verbs.Choice(method, network, model, transform, max_gain, device).stylizer(style)
+    stylizer = made.stylizer(style)
     verbs.look_make(stylizer, content, style, out, alpha, entries, size, style_size)
 
 
@@ -204,7 +171,7 @@ def look_apply(
     from photonet.app.batch import Options
 
     todo = plan(content, [verbs.known_look(look)], out, suffix, existing=output.existing, inputs=(model,))
-    stylizer = verbs.Choice(None, None, model, None, None, device).stylizer(look)
+    stylizer = Making(model=model, device=device).stylizer(look)
     verbs.transfer(stylizer, todo, Options(alpha, size), output)
 
 
@@ -213,18 +180,9 @@ def train(
     networks: tuple[str, ...] = ("stylenas",),
     out: Path = Path("photonet-run"),
     encoder: Path | None = None,
-    steps: int = 4000,
-    batch: int = 8,
-    crop: int = 128,
-    learning_rate: float = 1e-3,
-    image_weight: float = 0.5,
-    feature_weight: float = 0.5,
-    sample_every: int = 500,
-    checkpoint_every: int = 200,
-    bf16: bool = False,
-    seed: int = 0,
     device: str = "auto",
     resume: bool = False,
+    settings: tyro.conf.OmitArgPrefixes[TrainingSettings] = TrainingSettings(),  # noqa: B008
 ) -> None:
     """Train decoders to reconstruct your photographs; the result is a --model for transfer and video.
 
@@ -233,33 +191,12 @@ def train(
         networks: Strings of 32 bits, or photonet, photonas, artnet, best-of-log, stylenas; trained together.
         out: Folder of network.safetensors, checkpoint.pt, log.jsonl and samples.
         encoder: A VGG-19 file (torchvision's or the normalised one); the encoder that comes with the package when not given.
-        steps: Steps in all.
-        batch: Crops a step.
-        crop: Side of the crops in pixels, a multiple of 16.
-        learning_rate: Of Adam.
-        image_weight: Weight of the picture's error.
-        feature_weight: Weight of the features' error.
-        sample_every: Steps between sample grids.
-        checkpoint_every: Steps between checkpoints: the most that an interruption can lose.
-        bf16: Convolutions in bfloat16: faster on processors that have it.
-        seed: Seed of crops.
         device: auto, cpu, cuda, cuda:N or mps.
         resume: Go on from the checkpoint in --out.
+        settings: Of the training.
     """
-    from photonet.training.decoders import TrainingSettings, train_from_folder
+    from photonet.training.decoders import train_from_folder
 
-    settings = TrainingSettings(
-        steps=steps,
-        batch=batch,
-        crop=crop,
-        learning_rate=learning_rate,
-        image_weight=image_weight,
-        feature_weight=feature_weight,
-        sample_every=sample_every,
-        checkpoint_every=checkpoint_every,
-        bf16=bf16,
-        seed=seed,
-    )
     print(train_from_folder(content, networks, out, encoder, settings, resume, device))
 
 

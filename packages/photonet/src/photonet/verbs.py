@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -34,28 +33,6 @@ from photonet.video import stylize_video
 from photonet.weights import load_networks
 
 NO_TABLE = 2.0  # of 255, mean: above it more than colours was changed
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What the command line says of how pictures are made; None where it says nothing."""
-
-    method: str | None
-    network: str | None
-    model: Path | None
-    transform: str | None
-    max_gain: float | None
-    device: str
-
-    def stylizer(self, style: Path) -> PhotoStylizer:
-        """The stylizer; of a saved style and no other word, whoever looked at it."""
-        said = (self.method, self.network, self.transform, self.max_gain)
-        if style.suffix == ".style" and all(x is None for x in said):
-            return PhotoStylizer.of_style(Style.load(style), self.model, self.device)
-        return PhotoStylizer(
-            self.network, method=self.method, model=self.model, transform=self.transform, max_gain=self.max_gain,
-            device=self.device,
-        )  # fmt: skip
 
 
 def known_look(path: Path) -> Path:

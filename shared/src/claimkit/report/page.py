@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from claimkit.records import history
 from claimkit.claims import VERDICTS, Record, best
 from claimkit.files import write_atomic
+from claimkit.records import history
 from claimkit.report.badges import COLOURS
 from claimkit.report.tables import tally
 from claimkit.run import machine

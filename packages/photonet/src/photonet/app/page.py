@@ -8,7 +8,7 @@ from torch import Tensor
 
 from claimkit.media.picture import Picture
 from claimkit.style.web import Painter, Words
-from photonet.cli import Methods, Transforms
+from photonet.app.options import Methods, Transforms
 from photonet.stylizer import METHOD, PhotoStylizer
 
 

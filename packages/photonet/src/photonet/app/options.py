@@ -1,0 +1,49 @@
+"""What several verbs of the command line are told alike; torch is imported when something is made."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from photonet.stylizer import PhotoStylizer
+
+Transforms = Literal["wct", "wct-exact", "wct-relative", "wct-identity", "adain", "ot"]
+Methods = Literal["network", "local", "regions", "mk", "reinhard", "idt", "histogram"]
+
+
+@dataclass(frozen=True)
+class Making:
+    """How pictures are made.
+
+    Attributes:
+        method: Of colours alone: mk (a 3x3 matrix), reinhard, idt or histogram; regions: mk in regions that are found in
+            both; local: mk and what a network adds to it in small windows; or network, which whatever names a network, a
+            transform or a model stands for, too. mk when not given.
+        network: stylenas (found by a search), photonas, photonet (more operators, a stronger effect) or artnet (for
+            paintings, not sharp); or the bits of a network in --model. stylenas when only a transform is given.
+        transform: What content features are given of the style's: ot changes them least, wct is the paper's, its variants
+            are weaker, adain knows no colours; ot when not given.
+        max_gain: By how much a matrix may stretch a difference, so that faint noise and steps stay faint.
+        model: Networks that photonet train wrote; those that come with the package when not given.
+        device: auto, cpu, cuda, cuda:N or mps.
+    """
+
+    method: Methods | None = None
+    network: str | None = None
+    transform: Transforms | None = None
+    max_gain: float | None = None
+    model: Path | None = None
+    device: str = "auto"
+
+    def stylizer(self, style: Path) -> "PhotoStylizer":
+        """The stylizer; of a saved style and no other word, whoever looked at it."""
+        from photonet.execution.style import Style
+        from photonet.stylizer import PhotoStylizer
+
+        said = (self.method, self.network, self.transform, self.max_gain)
+        if style.suffix == ".style" and all(x is None for x in said):
+            return PhotoStylizer.of_style(Style.load(style), self.model, self.device)
+        return PhotoStylizer(
+            self.network, method=self.method, model=self.model, transform=self.transform, max_gain=self.max_gain,
+            device=self.device,
+        )  # fmt: skip
