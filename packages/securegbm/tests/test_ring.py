@@ -51,6 +51,15 @@ def test_products_of_transforms_are_negacyclic_products(data):
     assert np.array_equal(product, expected)
 
 
+def test_few_coefficients_of_the_largest_numbers_do_not_overflow():
+    """All p - 1 at N = 8192: sums of thousands of numbers are reduced on the way."""
+    table, whole = tables(PRIMES[0], 8192), np.full(8192, PRIMES[0] - 1, dtype=np.uint64)
+    product = whole.copy()
+    inverse(whole, table, np.empty_like(whole))
+    for stride in (1, 64, 512, 8192):
+        assert np.array_equal(inverse_at(product, stride, table), whole[::stride])
+
+
 @given(st.lists(st.integers(-63, 63), max_size=64, unique_by=lambda place: place % 64))
 def test_masks_begin_after_three_layers(places):
     """Ones at few places: the first three layers as powers of the roots, the rest as always."""
