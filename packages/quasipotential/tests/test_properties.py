@@ -262,7 +262,6 @@ def test_find_wells_prefers_the_quiet_well_and_flips():
             {"drift": lambda p: -np.sin(np.pi * p * 31) - 1e-3 * p, "mesh": 33, "start": "linear"},
             r"too coarse around the attractor \(0, 0\)",
         ),
-        ({"drift": lambda p: -np.sin(np.pi * p * 31) - 1e-3 * p}, r"too coarse around the attractor \(0, 0\)"),
         ({"drift": np.zeros((33, 33, 2))}, r"half-grid, shape \(65, 65, 2\)"),
         ({"update": "some"}, "update must be"),
         ({"attractor": (0, 0, 0)}, "attractors \\(m, 2\\)"),

@@ -10,6 +10,7 @@ the viscosity solution of ``1/2 <grad U, D grad U> + <b, grad U> = 0``. For b = 
 
 import math
 import time
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from claimkit.errors import InputError
 
 from ..fields import Field
 from .kernels.sweep import sweep
-from .kernels.trial import ACCEPTED_COUNT, LONE_BASES, SINGLES, SOLVES, STOPPED, TRIANGLES, WIDE_SEARCHES
+from .kernels.trial import ACCEPTED_COUNT, DEFERRED, LONE_BASES, SINGLES, SOLVES, STOPPED, TRIANGLES, WIDE_SEARCHES
 from .mesh import Mesh, make_mesh
 from .noise import check_cells, tabulate_diffusion
 from .solution import Solution
@@ -58,7 +59,9 @@ def solve(
         update: which triangles a new point tries: ``"hierarchical"``, the one with the best single base so far, or
             ``"all"``: up to three times slower, with smaller largest errors for OLIM.
         start: ``"taylor"`` or ``"linear"``, see ``start.find_start``. Where the mesh is too coarse around an attractor the
-            first solves a box of a quarter of the size there, if need be again in that, and starts from its values.
+            first solves a box of a quarter of the size there, if need be again in that, and starts from its values; where
+            the mesh does not see that box's level lines either, it is refined to ``2 n - 1`` points a side, at most twice
+            (the solution's ``mesh`` says so).
         stop: ``"boundary"`` ends at the first point next to the edge of the mesh, where paths could leave;
             ``"never"`` fills it.
         level: values above it are not computed.
@@ -70,61 +73,103 @@ def solve(
 
     Raises:
         InputError: one sentence that names the place, for a drift or diffusion that is not finite, a D that is not
-            symmetric positive definite or too anisotropic for the mesh, an attractor that is no stable equilibrium, a mesh
-            too coarse around it, or values that fall below the attractor's.
+            symmetric positive definite or too anisotropic for the mesh, an attractor that is no stable equilibrium, or a
+            mesh too coarse around it.
     """
-    if method not in ("jet", "olim"):
-        raise InputError(f"The method must be 'jet' or 'olim'; it is {method!r}.")
-    if update not in ("hierarchical", "all"):
-        raise InputError(f"The update must be 'hierarchical' or 'all'; it is {update!r}.")
-    if start not in ("taylor", "linear"):
-        raise InputError(f"The start must be 'taylor' or 'linear'; it is {start!r}.")
-    if stop not in ("boundary", "never"):
-        raise InputError(f"stop must be 'boundary' or 'never'; it is {stop!r}.")
+    options = Options(method, radius, update, start, stop, level, progress)
     grid = make_mesh(domain, mesh)
-    if radius is None:
-        radius = 16 if method == "jet" else guideline_radius(max(grid.shape))
-    if not 1 <= radius <= 60:
-        raise InputError(f"The update radius must be 1 to 60 mesh points; it is {radius}.")
     attractors = np.atleast_2d(np.asarray(attractor, float))
     offsets = np.zeros(len(attractors)) if offsets is None else np.asarray(offsets, float)
     if attractors.ndim != 2 or attractors.shape[1] != 2 or offsets.shape != (len(attractors),):
         raise InputError(
             f"Give attractors (m, 2) and as many offsets; they have shapes {attractors.shape} and {offsets.shape}."
         )
+    finest = 4 * max(grid.shape) if start == "taylor" and _functions(drift, diffusion) else 0
+    while True:
+        try:
+            return _solve(drift, diffusion, attractors, offsets, grid, options)
+        except TooCoarseError:
+            if 2 * max(grid.shape) > finest:
+                raise
+            grid = Mesh(grid.domain, (2 * grid.shape[0] - 1, 2 * grid.shape[1] - 1))
+
+
+@dataclass(frozen=True)
+class Options:
+    """How ``solve`` works; the fields are its arguments."""
+
+    method: str = "jet"
+    radius: int | None = None
+    update: str = "hierarchical"
+    start: str = "taylor"
+    stop: str = "boundary"
+    level: float = math.inf
+    progress: bool = False
+
+    def __post_init__(self):
+        """Refuse what is none of the choices."""
+        if self.method not in ("jet", "olim"):
+            raise InputError(f"The method must be 'jet' or 'olim'; it is {self.method!r}.")
+        if self.update not in ("hierarchical", "all"):
+            raise InputError(f"The update must be 'hierarchical' or 'all'; it is {self.update!r}.")
+        if self.start not in ("taylor", "linear"):
+            raise InputError(f"The start must be 'taylor' or 'linear'; it is {self.start!r}.")
+        if self.stop not in ("boundary", "never"):
+            raise InputError(f"stop must be 'boundary' or 'never'; it is {self.stop!r}.")
+        if self.radius is not None and not 1 <= self.radius <= 60:
+            raise InputError(f"The update radius must be 1 to 60 mesh points; it is {self.radius}.")
+
+
+def _functions(drift: Any, diffusion: Any) -> bool:
+    """Whether the fields can be evaluated between the points of a mesh."""
+    return callable(drift) and (diffusion is None or callable(diffusion) or np.ndim(diffusion) == 2)
+
+
+def solve_again(solution: Solution, mesh: Mesh, options: Options) -> Solution:
+    """The same problem from its tables on the same mesh or every second point of it, started alike."""
+    step = (solution.mesh.shape[0] - 1) // (mesh.shape[0] - 1)
+    d = solution.diffusion if solution.diffusion.ndim == 2 else solution.diffusion[::step, ::step]
+    return _solve(solution.drift[::step, ::step], d, solution.attractors, solution.offsets, mesh, options, solution)
+
+
+def _solve(
+    drift: Any, diffusion: Any, attractors, offsets, grid: Mesh, options: Options, known: Solution | None = None
+) -> Solution:
     began = time.perf_counter()
     b = grid.tabulate(drift, 2, "drift")
     d = tabulate_diffusion(grid, diffusion)
-    check_cells(grid, d, method)
+    check_cells(grid, d, options.method)
+    radius = options.radius or (16 if options.method == "jet" else guideline_radius(max(grid.shape)))
     tabulated = time.perf_counter()
-    starts = []
-    for point in attractors:
+    starts, start_error = [], 0.0
+    for k, point in enumerate(attractors):
         try:
-            starts.append(find_start(grid, b, d, point, start))
+            starts.append(find_start(grid, b, d, point, options.start))
         except TooCoarseError:
-            inner = None if start == "linear" else _nested(drift, diffusion, point, grid, method)
-            begin = inner and start_within(grid, inner)
-            if not begin:
+            inner = known or _nested(drift, diffusion, point, grid, options)
+            begin = inner and start_within(grid, inner, point, inner.settings["start_levels"][k] if known else None)
+            if not (inner and begin):
                 raise
             starts.append(begin)
+            start_error = 0.0 if known else max(start_error, _error_below(inner, begin.level))
     started = time.perf_counter()
-    every = update == "all"
-    values, gradient, state, seconds = sweep(grid, b, d, starts, offsets, method, radius, every, stop, level, progress)
-    accepted = int(state[ACCEPTED_COUNT])
+    every = options.update == "all"
+    values, gradient, state, seconds = sweep(
+        grid, b, d, starts, offsets, options.method, radius, every, options.stop, options.level, options.progress
+    )
     settings = {
-        "method": method,
+        **asdict(options),
         "radius": radius,
-        "update": update,
-        "start": start,
-        "stop": stop,
-        "level": level,
-        "accepted": accepted,
+        "accepted": int(state[ACCEPTED_COUNT]),
         "stopped": ("exhausted", "boundary", "level")[state[STOPPED]],
         "single_updates": int(state[SINGLES]),
         "triangle_updates": int(state[TRIANGLES]),
         "triangle_solves": int(state[SOLVES]),
         "wide_searches": int(state[WIDE_SEARCHES]),
         "lone_bases": int(state[LONE_BASES]),
+        "deferred": int(state[DEFERRED]),
+        "start_levels": [s.level for s in starts],
+        "start_error": start_error,
         "table_seconds": tabulated - began,
         "start_seconds": started - tabulated,
         "march_seconds": seconds,
@@ -133,18 +178,25 @@ def solve(
     return Solution(grid, values, gradient, attractors, offsets, tuple(s.local for s in starts), b, d, settings)
 
 
-def _nested(drift: Any, diffusion: Any, point: np.ndarray, grid: Mesh, method: str) -> Solution | None:
-    """A solve on as many points around one attractor, in a box of a quarter of the size; None where tables forbid that."""
-    fields: dict[str, Any] = {"drift": drift, "diffusion": diffusion}
-    if not callable(drift) or (not callable(diffusion) and np.ndim(diffusion) > 2):
+def _nested(drift: Any, diffusion: Any, point: np.ndarray, grid: Mesh, options: Options) -> Solution | None:
+    """A solve on as many points around one attractor, in a box of a quarter of the size; None where that cannot be."""
+    if options.start == "linear" or not _functions(drift, diffusion):
         return None
     size = np.array([high - low for low, high in grid.domain])
     low, high = (np.array(ends) for ends in zip(*grid.domain, strict=True))
     low, high = np.maximum(low, point - size / 8), np.minimum(high, point + size / 8)
-    box = ((float(low[0]), float(high[0])), (float(low[1]), float(high[1])))
     if (high - low < 1e-4 * np.abs(point).max()).any():
         return None
-    return solve(attractor=point, domain=box, mesh=grid.shape, method=method, **fields)
+    box = ((float(low[0]), float(high[0])), (float(low[1]), float(high[1])))
+    return _solve(drift, diffusion, point[None], np.zeros(1), Mesh(box, grid.shape), Options(options.method))
+
+
+def _error_below(solution: Solution, level: float) -> float:
+    """Largest estimated error of values up to a level; NaN where there is no estimate."""
+    try:
+        return float(np.nanmax(solution.error[solution.values <= level]))
+    except InputError:
+        return math.nan
 
 
 def guideline_radius(points: int) -> int:

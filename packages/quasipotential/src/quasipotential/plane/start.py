@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import label
 
 from claimkit.errors import InputError
 
@@ -42,6 +43,11 @@ class Start:
     ring: np.ndarray
     values: np.ndarray
     slopes: np.ndarray
+
+    @property
+    def level(self) -> float:
+        """Highest value that counts as known."""
+        return float(self.values[self.ring < 2].max())
 
 
 class TooCoarseError(InputError):
@@ -191,26 +197,32 @@ def _rings(inside):
     return ring[r, c], (r, c)
 
 
-def start_within(mesh: Mesh, inner) -> Start | None:
+def start_within(mesh: Mesh, inner, attractor: np.ndarray, level: float | None = None) -> Start | None:
     """Start values from a solve on a finer mesh around the attractor, on a sublevel set that it reached; None if too small.
 
     Args:
         mesh: the mesh to start on.
-        inner: a ``Solution`` with one attractor, on a smaller box.
+        inner: a ``Solution``.
+        attractor: the one of its attractors to start from ``(2,)``.
+        level: of the sublevel set; by default as high as the mesh of ``inner`` allows.
     """
+    which = int(np.argmin(np.linalg.norm(inner.attractors - attractor, axis=1)))
+    column, row = np.rint(mesh.index_of(attractor)).astype(int)
     points = mesh.points
     (left, right), (bottom, top) = inner.mesh.domain
     covered = (points >= [left, bottom]).all(-1) & (points <= [right, top]).all(-1)
     values = np.full(covered.shape, np.nan)
     values[covered] = inner(points[covered])
-    level = 0.9 * float(np.nanmax(inner.values))
+    level = level or 0.9 * float(np.nanmax(inner.values))
     for _ in range(40):
-        inside = values < level
+        parts = np.zeros(values.shape, int)
+        label(values < level, output=parts)
+        inside = (parts == parts[row, column]) & (parts > 0)
         if inside.sum() < 9:
             return None
         if np.isfinite(values[_grow(inside)]).all():
             ring, (r, c) = _rings(inside)
-            return Start(inner.local[0], c, r, ring, values[r, c], inner.gradient_at(points[r, c]))
+            return Start(inner.local[which], c, r, ring, values[r, c], inner.gradient_at(points[r, c]))
         level *= 0.85
     return None
 

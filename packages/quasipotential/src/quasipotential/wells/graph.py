@@ -6,6 +6,7 @@ from the costs alone is in ``trees``.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,8 @@ def find_wells(
         progress: show progress bars.
 
     Returns:
-        ``V[i, j]``: the smallest U_i over the saddles that join i and j (the way down is free).
+        ``V[i, j]``: the smallest U_i over the saddles that join i and j (the way down is free). Where the saddles of a
+        well lie near against the domain, a second solve on as many points in a smaller box resolves the ways to them.
 
     Raises:
         InputError: when a saddle joins no two of the wells, or a solve did not reach it.
@@ -96,22 +98,50 @@ def find_wells(
         solve(drift, point, domain, mesh, diffusion=diffusion, method=method, stop="never", progress=progress)
         for point in attractors
     )
+    saddles = np.atleast_2d(np.asarray(saddles, float))
+    near = tuple(_zoom(drift, diffusion, solution, saddles, method) for solution in solutions)
     costs = np.full((count, count), np.inf)
     np.fill_diagonal(costs, 0.0)
     used = np.full((count, count, 2), np.nan)
-    for saddle in np.atleast_2d(np.asarray(saddles, float)):
+    for saddle in saddles:
         sides = [_follow_down(solutions[0], attractors, saddle, sign) for sign in (1, -1)]
         if sides[0] == sides[1]:
             raise InputError(
                 f"The saddle {saddle.tolist()} does not join two of the wells; both sides lead to well {sides[0]}."
             )
         for i, j in (sides, sides[::-1]):
-            height = float(solutions[i](saddle))
+            height = float(near[i](saddle)) if near[i].mesh.contains(saddle) else np.nan
+            height = height if np.isfinite(height) else float(solutions[i](saddle))
             if not np.isfinite(height):
                 raise InputError(f"The solve from well {i} did not reach the saddle {saddle.tolist()}; enlarge the domain.")
             if height < costs[i, j]:
                 costs[i, j], used[i, j] = height, saddle
     return Wells(attractors, costs, tree_levels(costs), solutions, used)
+
+
+def _zoom(drift: Any, diffusion: Any, solution: Solution, saddles: np.ndarray, method: str) -> Solution:
+    """A solve on as many points in a box around the ways to the saddles; the given one where that box is no smaller."""
+    if not (callable(drift) and (diffusion is None or callable(diffusion) or np.ndim(diffusion) == 2)):
+        return solution
+    heights = solution(saddles)
+    try:
+        ways = [solution.path_to(saddle) for saddle in saddles[np.isfinite(heights)]]
+    except InputError:
+        return solution
+    if not ways:
+        return solution
+    points, ends = np.concatenate(ways), np.array(solution.mesh.domain)
+    size = ends[:, 1] - ends[:, 0]
+    share = 1.6 * float(((points.max(0) - points.min(0)) / size).max())
+    if share > 0.5:
+        return solution
+    # the same shape of cells: the noise may bear no other
+    middle = np.clip(0.5 * (points.max(0) + points.min(0)), ends[:, 0] + 0.5 * share * size, ends[:, 1] - 0.5 * share * size)
+    low, high = (middle - 0.5 * share * size).tolist(), (middle + 0.5 * share * size).tolist()
+    box: Any = ((low[0], high[0]), (low[1], high[1]))
+    options: dict[str, Any] = {"drift": drift, "diffusion": diffusion, "method": method, "stop": "never"}
+    options["level"] = 1.5 * float(np.nanmax(heights))
+    return solve(attractor=solution.attractors[0], domain=box, mesh=solution.mesh.shape, **options)
 
 
 def _follow_down(solution, attractors, saddle, sign):

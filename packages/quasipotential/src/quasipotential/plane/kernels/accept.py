@@ -12,12 +12,19 @@ import math
 import numpy as np
 from numba import njit
 
-from .jet import curve_action, normal_to, refine
+from .jet import curve_action, fine_action, normal_to, refine
+from .segments import segment_action
 
 ON_EDGE = 1e-6
 """How far beyond the end of an edge, in edge lengths, a minimiser may lie."""
 
-FURTHER = 8
+DEFER = 0.1
+"""Share of its increment by which a point's jet may lie above its trial value; otherwise it waits for its turn again."""
+
+EXCESS = 1e-3
+"""Share of a straight step's cost by which a value may exceed it before it is sought again."""
+
+FURTHER = 3
 """Rings beyond the found edge that are searched for one that the characteristic crosses between two known points."""
 
 
@@ -46,6 +53,9 @@ def edge_data(first, second, target, front, basis):
 def slide(first, second, s, target, front, b, metric, basis, inverse):
     """Minimise over an edge, and over the next ones on the same mesh line while the minimiser lies beyond the end.
 
+    The value takes the action on twice as many nodes. One below both ends of its edge contradicts the order in which
+    points are accepted.
+
     Returns:
         The candidate; it is infinitely far beyond when no minimiser was found within one edge length.
     """
@@ -63,6 +73,9 @@ def slide(first, second, s, target, front, b, metric, basis, inverse):
         else:
             beyond = max(-s, s - 1.0, 0.0)
             if beyond > 1.0:
+                break
+            value += fine_action(s, a0, a1, edge, b, metric, basis, inverse)
+            if value < min(front[0][first], front[0][second]):
                 break
             return beyond, value, first, second, s, a0, a1, px, py
     return math.inf, math.inf, first, second, s, a0, a1, 0.0, 0.0
@@ -142,21 +155,51 @@ def crossed_edge(m, candidate, target, front, metric, basis, inverse):
 
 
 @njit(cache=True, error_model="numpy")
-def accept_jet(target, u, base, partner, fraction, gradient, status, stride, near, b, metric, basis, inverse):
-    """Replace the trial value of a point that is about to be accepted by its jet; tell how it was found.
+def alone(base, target, front, b, metric, basis, inverse):
+    """Value and gradient of a target reached from one known point by a curved path."""
+    x0, y0, ei, ej, xt, yt, u0, _, _, _ = edge_data(base, base + 1, target, front, basis)
+    lone = (x0, y0, ei, ej, xt, yt, u0, 0.0, 0.0, 0.0)
+    converged, value, _, _, _, px, py = refine(0.0, 0.0, 0.0, False, lone, b, metric, basis, inverse)
+    if not converged:
+        value, _, _, _, px, py = curve_action(0.0, 0.0, 0.0, lone, b, metric, basis, inverse)
+    return value, px, py
+
+
+@njit(cache=True, error_model="numpy")
+def straight_bound(target, front, near, b, metric, basis):
+    """Least cost of a straight step (Simpson's rule) from a known neighbour, and that neighbour; U is at most that."""
+    u, _, _, stride = front
+    row, column = target // stride - 1, target % stride - 1
+    bound, base = math.inf, np.int64(-1)
+    for k in range(8):
+        point = target + near[k]
+        if known(point, target, front):
+            j, i = point // stride - 1, point % stride - 1
+            lx = basis[0, 0] * (column - i) + basis[0, 1] * (row - j)
+            ly = basis[1, 0] * (column - i) + basis[1, 1] * (row - j)
+            action = 0.0
+            for m, weight in enumerate((1, 4, 1)):
+                r, c = (2 - m) * j + m * row, (2 - m) * i + m * column
+                action += weight / 6 * segment_action(b[r, c, 0], b[r, c, 1], lx, ly, metric, r, c)
+            if u[point] + action < bound:
+                bound, base = u[point] + action, point
+    return bound, base
+
+
+@njit(cache=True, error_model="numpy")
+def seek_jet(target, one, edge, front, near, b, metric, basis, inverse):
+    """The jet of a point that is about to be accepted: ``(how it was found, value, px, py)``.
 
     When the march's edge holds no minimiser, every edge at its best single base is tried, then every edge on the rings
     around; when none holds one, the base alone serves, with a curved path.
 
-    Returns:
-        1 for the march's edge, 2 for an edge found by the wider search, 3 for a single base.
+    ``one`` is the best single base, ``edge`` the march's edge and place on it.
     """
-    front = (u, gradient, status, stride)
-    one = np.int64(base[target])
-    first, second = np.int64(partner[target, 0]), np.int64(partner[target, 1])
+    stride = front[3]
+    first, second, place = edge
     best = (math.inf, math.inf, one, one, 0.0, 0.0, 0.0, 0.0, 0.0)
     if second >= 0:
-        best = slide(first, second, fraction[target], target, front, b, metric, basis, inverse)
+        best = slide(first, second, place, target, front, b, metric, basis, inverse)
     found = 1
     if best[0] > ON_EDGE:
         found = 2
@@ -176,15 +219,7 @@ def accept_jet(target, u, base, partner, fraction, gradient, status, stride, nea
                     best = other
         m += 1
     if best[0] == math.inf:
-        x0, y0, ei, ej, xt, yt, u0, _, _, _ = edge_data(one, one + near[0], target, front, basis)
-        alone = (x0, y0, ei, ej, xt, yt, u0, 0.0, 0.0, 0.0)
-        converged, value, _, _, _, px, py = refine(0.0, 0.0, 0.0, False, alone, b, metric, basis, inverse)
-        if converged:
-            u[target] = value
-        else:
-            _, _, _, _, px, py = curve_action(0.0, 0.0, 0.0, alone, b, metric, basis, inverse)
-        gradient[target, 0], gradient[target, 1] = px, py
-        return 3
+        return 3, *alone(one, target, front, b, metric, basis, inverse)
     x, y = target % stride, target // stride
     reach = max(abs(best[2] % stride - x), abs(best[2] // stride - y))
     reach = min(reach, max(abs(best[3] % stride - x), abs(best[3] // stride - y)))
@@ -195,5 +230,30 @@ def accept_jet(target, u, base, partner, fraction, gradient, status, stride, nea
             if other[0] <= ON_EDGE:
                 best = other
                 break
-    u[target], gradient[target, 0], gradient[target, 1] = best[1], best[7], best[8]
+    return found, best[1], best[7], best[8]
+
+
+@njit(cache=True, error_model="numpy")
+def accept_jet(target, u, base, partner, fraction, gradient, status, stride, near, b, metric, basis, inverse):
+    """Replace the trial value of a point that is about to be accepted by its jet; tell how it was found.
+
+    No point is accepted above what a straight step from a known neighbour costs: the edges at that neighbour are tried
+    then, and at last the neighbour alone.
+
+    Returns:
+        1 for the march's edge, 2 for an edge found by the wider search, 3 for a single base.
+    """
+    front = (u, gradient, status, stride)
+    edge = (np.int64(partner[target, 0]), np.int64(partner[target, 1]), fraction[target])
+    found, value, px, py = seek_jet(target, np.int64(base[target]), edge, front, near, b, metric, basis, inverse)
+    bound, neighbour = straight_bound(target, front, near, b, metric, basis)
+    if value > bound + EXCESS * (bound - u[neighbour]):
+        found, value, px, py = 3, *alone(neighbour, target, front, b, metric, basis, inverse)
+        for k in range(8):
+            other = neighbour + near[k]
+            if known(other, target, front):
+                beyond, lower, _, _, _, _, _, qx, qy = slide(neighbour, other, 0.5, target, front, b, metric, basis, inverse)
+                if beyond <= ON_EDGE and lower < value:
+                    found, value, px, py = 2, lower, qx, qy
+    u[target], gradient[target, 0], gradient[target, 1] = value, px, py
     return found

@@ -4,13 +4,13 @@ Points are accepted in the order of their values, as in Dijkstra's method; each 
 points of a disc around it. Update rule of olim2D (hierarchical): a new point tries one triangle with the best single base
 so far, and all its triangles only when it becomes that base itself (or always, with ``every``). With ``jet`` None this is
 OLIM with the midpoint rule; with jets the trial values use the cubic front and the accepted value is refined by
-``accept.accept_jet``.
+``accept.accept_jet``; a point whose refined value lies well above its trial value waits until it is the lowest again.
 """
 
 import numpy as np
 from numba import njit
 
-from .accept import accept_jet
+from .accept import DEFER, accept_jet
 from .bits import (
     ACCEPTED,
     CONSIDERED,
@@ -25,7 +25,7 @@ from .bits import (
     set_bit,
 )
 from .segments import segment_action
-from .trial import ACCEPTED_COUNT, HEAP_SIZE, LONE_BASES, SINGLES, STOPPED, WIDE_SEARCHES, best_single, improve
+from .trial import ACCEPTED_COUNT, DEFERRED, HEAP_SIZE, LONE_BASES, SINGLES, STOPPED, WIDE_SEARCHES, best_single, improve
 
 
 @njit(cache=True, error_model="numpy")
@@ -96,15 +96,21 @@ def march(
         if keys[0] > level:
             state[STOPPED] = 2
             break
+        key = keys[0]
         new = np.int64(pop(keys, ids, where, size))
         size -= 1
-        count += 1
         row, column = new // stride, new % stride
         j_new, i_new = row - 1, column - 1
         if jet is not None and base[new] >= 0:
             found = accept_jet(new, u, base, jet[1], jet[2], jet[0], status, stride, near, b, metric, basis, jet[3])
+            if size > 0 and u[new] > keys[0] and u[new] - key > DEFER * (u[new] - u[base[new]]):
+                push(keys, ids, where, size, new, u[new])
+                size += 1
+                state[DEFERRED] += 1
+                continue
             state[WIDE_SEARCHES] += found == 2
             state[LONE_BASES] += found == 3
+        count += 1
         u_new = u[new]
         status[new] = FRONT
         set_bit(front, row, column)
@@ -146,7 +152,7 @@ def march(
                     if lower or every:
                         for k in range(sides):
                             offset = near[side[k]]
-                            ej = (offset > 1) - (offset < -1)
+                            ej = int(offset > 1) - int(offset < -1)
                             best = improve(
                                 point,
                                 col - 1,
@@ -204,7 +210,7 @@ def march(
             for m in range(4):
                 second = first + near[m]
                 if status[second] == FRONT:
-                    ej = (near[m] > 1) - (near[m] < -1)
+                    ej = int(near[m] > 1) - int(near[m] < -1)
                     best = improve(
                         point,
                         pcolumn - 1,

@@ -8,7 +8,7 @@ from numba import njit
 from .bits import count_trailing_zeros, masked_word
 from .segments import edge_update, segment_action
 
-HEAP_SIZE, ACCEPTED_COUNT, SINGLES, TRIANGLES, SOLVES, STOPPED, WIDE_SEARCHES, LONE_BASES = range(8)
+HEAP_SIZE, ACCEPTED_COUNT, SINGLES, TRIANGLES, SOLVES, STOPPED, WIDE_SEARCHES, LONE_BASES, DEFERRED = range(9)
 """Places in the integer state that survives between two calls of ``march``."""
 
 
