@@ -11,7 +11,8 @@ from delta import cli
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
-LOOP, CALL = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+(LOOP,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+RECIPES = Path(__file__).parents[3] / "docs" / "delta" / "recipes.md"
 
 
 def run(code):
@@ -28,8 +29,10 @@ def test_the_loop_trains_with_the_regulariser():
     assert model.grad.abs().sum() > 0 and source.grad is None
 
 
+@pytest.mark.skipif(not RECIPES.exists(), reason="the pages come with the repository")
 def test_the_call_tells_accuracy_and_attention(capsys):
-    fit = run(CALL)["fit"]
+    recipe = RECIPES.read_text(encoding="utf-8").split("## Everything in one call")[1]
+    fit = run(recipe.split("```python\n")[1].split("```")[0])["fit"]
     told = capsys.readouterr().out
     assert (
         told.startswith(f"{fit.result.validation.accuracy} tensor(") and fit.result.validation.accuracy > 0.5

@@ -11,8 +11,11 @@ from torch.nn.functional import cross_entropy
 from claimkit.experiment import Job
 from claimkit.transfer.arena import strokes
 from claimkit.transfer.arena.tasks import SMOKE
+from claimkit.transfer.data import from_arrays
+from claimkit.transfer.loop import FineTuner, FineTuning
 from claimkit.transfer.networks import SmallCNN, reinitialise
-from claimkit.transfer.regularizers import L2SP, Step
+from claimkit.transfer.regularizers import L2SP, Regularizer, Step
+from claimkit.transfer.tasks import Split
 from dtnh.claims import arena
 from dtnh.finetune.guarded import Guarded, RateBoost
 
@@ -88,3 +91,20 @@ def test_the_boosted_sum_is_as_much_longer_as_the_guard_makes_the_loss_gradient(
     assert coef > 0.1
     torch.testing.assert_close(boosted, (1 + coef) * plain)
     assert not torch.allclose(boosted, d)
+
+
+def test_the_loop_hands_its_optimizer_to_the_guard_and_moments_see_the_loss_alone():
+    data = from_arrays(torch.rand(12, 1, 8, 8), torch.arange(12) % 3)
+    model = reinitialise(SmallCNN(1, (4, 6), 3), 0)
+    source = copy.deepcopy(model)
+    for p in source.parameters():
+        p.data += 1
+    settings = FineTuning(2, 4, 1e-3, augment=False, optimizer="adamw")
+    tuners = [FineTuner(copy.deepcopy(model), Split(data, data, data), strokes.VIEW, settings, r) for r in (
+        Regularizer(), Guarded(L2SP(source, 10.0)), L2SP(source, 10.0))]  # fmt: skip
+    for t in tuners:
+        t.advance()
+    plain, guarded, added = ([t.optimizer.state[p]["exp_avg"] for p in t.model.parameters()] for t in tuners)
+    assert all(torch.equal(a, b) for a, b in zip(plain, guarded, strict=True))
+    assert not torch.allclose(plain[0], added[0])
+    assert not torch.equal(next(tuners[0].model.parameters()), next(tuners[1].model.parameters()))

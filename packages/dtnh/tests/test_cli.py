@@ -73,6 +73,16 @@ def test_fit_then_resume(capsys):
     assert not Path("plain/conflicts.csv").exists()
 
 
+def test_fit_takes_a_lagged_guard_or_the_metric_of_adamw(capsys):
+    pictures(Path("images"))
+    assert call(*FIT, "--steps", "4", "--out", "lag", "--penalty", "featmap", "--every", "3") == 0
+    assert len(Path("lag/conflicts.csv").read_text().splitlines()) == 3  # header, steps 0 and 3
+    assert call(*FIT, "--steps", "2", "--out", "adam", "--optimizer", "adamw", "--learning-rate", "1e-3") == 0
+    assert json.loads(Path("adam/summary.json").read_text())["settings"]["optimizer"] == "adamw"
+    assert call(*FIT, "--steps", "2", "--out", "both", "--optimizer", "adamw", "--every", "2") == 2
+    assert "every = 2" in capsys.readouterr().err and not Path("both/model.pt").exists()
+
+
 def test_compare_on_the_digits_keeps_finished_runs(capsys):
     arguments = ["compare", "--steps", "3", "--seeds", "2", "--alphas", "0.1", "1"]
     assert call(*arguments) == 0

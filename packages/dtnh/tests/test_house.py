@@ -1,17 +1,12 @@
-"""What the house asks of every package: its pages run as shown, its command line speaks like the others'."""
+"""The README and the pages of the documentation run as shown."""
 
 import pytest
 
 from claimkit.testing import pages, run_page
-from claimkit.testing.vocabulary import foreign_words
 from dtnh.cli import main
 
 
 @pytest.mark.parametrize("page", pages(__file__), ids=lambda page: page.name)
 def test_page(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # files that a page names are made here
+    monkeypatch.chdir(tmp_path)
     run_page(page, "dtnh", main)
-
-
-def test_words_of_the_command_line():
-    assert list(foreign_words("dtnh", main)) == []

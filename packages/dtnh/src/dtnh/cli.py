@@ -50,6 +50,8 @@ def train(
     batch: int = 64,
     learning_rate: float = 0.01,
     schedule: Schedule = "step",
+    optimizer: Literal["sgd", "adamw"] = "sgd",
+    every: int = 1,
     seed: int = 0,
     device: str = "auto",
     out: Path = Path("dtnh-fit"),
@@ -73,6 +75,9 @@ def train(
         batch: Images a step.
         learning_rate: At the start.
         schedule: A tenth after two thirds, a tenth every 0.67 of the steps, or constant.
+        optimizer: With adamw the rule holds in its metric, and the penalty is applied after its step.
+        every: Steps from one exact rule to the next, one backward pass in between; a penalty in closed form (l2, l2sp)
+            is exact at each.
         seed: Seed of everything.
         device: auto, cpu, cuda, cuda:N or mps.
         out: Folder of model.pt, summary.json, conflicts.csv, conflicts.png and checkpoint.pt.
@@ -81,8 +86,8 @@ def train(
     from claimkit.transfer.loop import FineTuning
     from dtnh import verbs
 
-    settings = FineTuning(steps, batch, learning_rate, schedule=schedule, seed=seed)
-    method = verbs.Method(penalty, guard, alpha, scope, layers)
+    settings = FineTuning(steps, batch, learning_rate, schedule=schedule, seed=seed, optimizer=optimizer)
+    method = verbs.Method(penalty, guard, alpha, scope, layers, every)
     verbs.fit(data, arch, weights, method, size, per_class, validation, settings, device, out, resume)
 
 

@@ -37,6 +37,7 @@ class Method:
     alpha: float | None
     scope: Scope
     layers: Sequence[str]
+    every: int = 1
 
 
 def demo(out: Path, steps: int, seed: int) -> None:
@@ -71,7 +72,8 @@ def fit(
     device = parallel.join(run.choose_device(device))
     task = _task(data, arch, weights, size, per_class, validation)
     how = "guard" if method.guard else "plain"
-    reg = regularizer(method.base, task.source, method.alpha, how, method.scope, method.layers or None, settings.seed)
+    seed, layers = settings.seed, method.layers or None
+    reg = regularizer(method.base, task.source, method.alpha, how, method.scope, layers, seed, method.every)
     done = fine_tune(task, reg, settings, device, checkpoint)
     if not parallel.leads():
         return

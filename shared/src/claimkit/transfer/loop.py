@@ -1,4 +1,4 @@
-"""The plain fine-tuning loop: SGD, a schedule, a regulariser, a checkpoint; the last iterate is what counts."""
+"""The plain fine-tuning loop: SGD or AdamW, a schedule, a regulariser, a checkpoint; the last iterate is what counts."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -30,13 +30,14 @@ class FineTuning:
     Attributes:
         steps: Number of steps.
         batch: Images a step; never more than there are.
-        learning_rate: Of SGD at the start.
-        momentum: In [0, 1).
+        learning_rate: At the start.
+        momentum: Of SGD, in [0, 1).
         head_decay: beta in ``beta/2 ||w_head||^2``, the same for every method.
         schedule: ``step`` (a tenth after two thirds), ``exponential`` (a tenth every 0.67 of the steps) or ``constant``.
         augment: Random crops and mirror images, see :class:`~claimkit.transfer.data.View`.
         frozen: Train the head alone; everything else stays as it is and in eval mode, BatchNorm's statistics included.
         seed: Of batch order, augmentation and dropout.
+        optimizer: ``sgd`` or ``adamw``, whose decay of the head is decoupled and whose moments are the usual ones.
     """
 
     steps: int
@@ -48,6 +49,7 @@ class FineTuning:
     augment: bool = True
     frozen: bool = False
     seed: int = 0
+    optimizer: Literal["sgd", "adamw"] = "sgd"
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot train."""
@@ -123,7 +125,10 @@ class FineTuner:
             {"params": [self.parameters[n] for n in new], "weight_decay": settings.head_decay},
             {"params": [p for n, p in self.parameters.items() if n not in new]},
         ]
-        self.optimizer = torch.optim.SGD(groups, settings.learning_rate, settings.momentum, foreach=True)
+        if settings.optimizer == "adamw":
+            self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(groups, settings.learning_rate, weight_decay=0.0)
+        else:
+            self.optimizer = torch.optim.SGD(groups, settings.learning_rate, settings.momentum, foreach=True)
         self.forward = parallel.wrap(self.model)
         self.step = 0
         self.losses: list[float] = []
@@ -149,7 +154,7 @@ class FineTuner:
             torch.manual_seed(s.seed + self.step)
             loss = cross_entropy(self.forward(x), y)
             known = None if s.augment else rows
-            self.regularizer.backward(Step(self.model, self.parameters, self.head, loss, x, y, known))
+            self.regularizer.backward(Step(self.model, self.parameters, self.head, loss, x, y, known, self.optimizer))
         self.optimizer.step()
         value = parallel.mean(loss).item()
         if not math.isfinite(value):

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from claimkit.errors import InputError
 
@@ -31,6 +32,7 @@ class Step:
         inputs: What the network saw, ``(batch, channel, height, width)``.
         targets: Labels, ``(batch,)``.
         rows: Which training images they are, ``(batch,)``; None where inputs were augmented and nothing can be looked up.
+        optimizer: What takes the step; None where a loop does not say.
     """
 
     model: nn.Module
@@ -40,6 +42,7 @@ class Step:
     inputs: Tensor
     targets: Tensor
     rows: Tensor | None = None
+    optimizer: Optimizer | None = None
 
 
 class Regularizer:

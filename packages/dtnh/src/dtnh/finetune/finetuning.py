@@ -40,8 +40,9 @@ def regularizer(
     scope: Scope = "shared",
     layers: Sequence[str] | None = None,
     seed: int = 0,
+    every: int = 1,
 ) -> Regularizer:
-    """A regulariser by name (see ``Base``), and how its gradient meets the loss's (see ``How``).
+    """A regulariser by name (see ``Base``), and how its gradient meets the loss's (see ``How``); ``every`` as of a Guard.
 
     Raises:
         InputError: No such name.
@@ -59,7 +60,7 @@ def regularizer(
     if how == "plain":
         return base
     if how == "guard":
-        return Guarded(base, scope)
+        return Guarded(base, scope, every)
     if how in get_args(How):
         return Symmetric(base) if how == "symmetric" else RandomDirection(base, seed)
     raise InputError(f"how = {how!r} is none of {', '.join(get_args(How))}")
@@ -88,6 +89,7 @@ def fit(
     validation: float = 0.2,
     device: str = "cpu",
     checkpoint: Path | None = None,
+    every: int = 1,
 ) -> Fit:
     """Fine-tune a source network on images, with everything chosen for you that you do not choose.
 
@@ -105,11 +107,12 @@ def fit(
         validation: Share held back.
         device: Where.
         checkpoint: File to resume from and to write to.
+        every: Steps from one exact rule to the next, with one backward pass in between; see :class:`dtnh.Guard`.
     """
     view = view or View(train.x.shape[-1] * 7 // 8)
     settings = settings or FineTuning(max(200, 20 * len(train) // 64))
     task = Task(train.name, source, train, train.take(train.y[:0]) if test is None else test, view, None, validation)
-    method = make(regularizer, source, alpha, "guard" if guard else "plain", scope, layers, settings.seed)
+    method = make(regularizer, source, alpha, "guard" if guard else "plain", scope, layers, settings.seed, every)
     return fine_tune(task, method, settings, device, checkpoint)
 
 

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.optim import SGD
 
 from claimkit.transfer.regularizers import Regularizer, Step
 from dtnh.guard.conflicts import Conflicts
@@ -36,7 +37,7 @@ class Wrapper(Regularizer):
 
 
 class Guarded(Wrapper):
-    """Any regulariser of the loop, guarded: ``Guarded(L2SP(source, 0.1))``.
+    """Any regulariser of the loop, guarded: ``Guarded(L2SP(source, 0.1))``; in the optimiser's metric where it is not SGD.
 
     Args:
         base: The regulariser.
@@ -69,7 +70,8 @@ class Guarded(Wrapper):
             step.loss.backward()
             return
         if self.guard is None or self.guard.parameters.keys() != step.parameters.keys():
-            self.guard = Guard(step.parameters.items(), self.scope, step.head, every=self.every)
+            metric = None if isinstance(step.optimizer, SGD) else step.optimizer
+            self.guard = Guard(step.parameters.items(), self.scope, step.head, optimizer=metric, every=self.every)
         self.guard.backward(step.loss, penalty, closed or None)
 
 

@@ -22,6 +22,9 @@ from claimkit.errors import InputError
 from msgd.loop.loss import place, stream
 from msgd.noise.draws import without_replacement
 
+foreach: Any = torch
+"""torch, for its ``_foreach_*`` operators, which have no types."""
+
 
 class NoiseScale:
     """A meter beside a training loop.
@@ -34,7 +37,7 @@ class NoiseScale:
 
     Attributes:
         decay: Weight of the past at each measured step: 0.95 averages over about 40 of them.
-        every: Steps from one measurement to the next.
+        every: Steps from one measurement to the next; a probe costs a backward pass and more.
         n: Number of training samples, for batches drawn without replacement; None: very many.
         optimizer: One with second moments (Adam, AdamW, RMSprop): the preconditioned scale; None: the simple one.
         group: Process group that averages gradients; None: all processes, if they have met.
@@ -44,7 +47,7 @@ class NoiseScale:
         self,
         parameters: Iterable[nn.Parameter],
         decay: float = 0.95,
-        every: int = 10,
+        every: int = 20,
         n: int | None = None,
         optimizer: torch.optim.Optimizer | None = None,
         group: Any = None,
@@ -64,9 +67,8 @@ class NoiseScale:
         self.steps = 0
         self._sums = dict.fromkeys(("w", "ww", "s", "g", "ss", "gg", "sg"), 0.0)
         self._probing = False
+        self._hooks: list[Any] = []
         self._clear()
-        for i, p in enumerate(self.parameters):
-            p.register_hook(lambda g, i=i: self._note(i, g))
 
     def probe(self, losses: Float[Tensor, " rows"]) -> None:
         """Measure the covariance from the losses of a batch, before their backward pass; nothing in a step not measured."""
@@ -176,6 +178,7 @@ class NoiseScale:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state of :meth:`state_dict`."""
         self.steps, self._sums = state["steps"], dict(state["sums"])
+        self._clear()
 
     def _note(self, i: int, gradient: Tensor) -> None:
         if not self._probing and self._measured():
@@ -184,7 +187,11 @@ class NoiseScale:
                 self._squares.append(self._weighted(i, gradient))
 
     def _square(self, gradients: Iterable[Tensor | None]) -> Tensor:
-        parts = [self._weighted(i, g) for i, g in enumerate(gradients) if g is not None]
+        found = [(i, g) for i, g in enumerate(gradients) if g is not None]
+        if self.optimizer is None and all(g.dtype == torch.float32 and not g.is_sparse for _, g in found):
+            parts = foreach._foreach_norm([g.detach() for _, g in found])
+            return torch.stack([p.to(parts[0].device) for p in parts]).square().sum()
+        parts = [self._weighted(i, g) for i, g in found]
         return torch.stack([p.to(parts[0].device) for p in parts]).sum()
 
     def _weighted(self, i: int, gradient: Tensor) -> Tensor:
@@ -196,8 +203,12 @@ class NoiseScale:
         moment = state["exp_avg_sq"] if "exp_avg_sq" in state else state["square_avg"]
         return (g.square() / (moment.float().sqrt() + 1e-8)).sum()
 
+    @property
+    def _due(self) -> bool:
+        return self.steps % self.every == 0
+
     def _measured(self) -> bool:
-        if self.steps % self.every:
+        if not self._due:
             return False
         return self.optimizer is None or all(
             "exp_avg_sq" in s or "square_avg" in s for s in (self.optimizer.state.get(p, {}) for p in self.parameters)
@@ -216,6 +227,11 @@ class NoiseScale:
         self._passes = [0] * len(self.parameters)
         self._squares: list[Tensor] = []
         self._probes: list[Tensor] = []
+        if self._due and not self._hooks:
+            self._hooks = [p.register_hook(lambda g, i=i: self._note(i, g)) for i, p in enumerate(self.parameters)]
+        elif not self._due:  # a step that is not measured costs nothing
+            while self._hooks:
+                self._hooks.pop().remove()
 
     def _mean(self, value: Tensor) -> float:
         """Mean over the processes."""
