@@ -168,6 +168,9 @@ def test_filmed_clips_need_more_than_the_centre_and_a_sound_that_is_heard(gain, 
     model = {"cIoU": list(0.4 + gain + noise), "pointing": list(0.5 + pointing + noise - noise.mean())}
     paired = {"model": model, **dict.fromkeys(("center", "saliency", "whole picture"), still)}
     verdict = filmed.judge([{"paired": paired, "rank": rank, "missing": 0}])
+    better = {"cIoU": [0.9] * clips, "pointing": [1.0] * clips}
+    centred = filmed.judge([{"paired": paired | {"center": better}, "rank": 0.0, "missing": 0}])
+    assert centred.kind != "reproduced", "the centre decides, not the saliency"
     assert verdict.kind == kind and (kind == "not run" or f"Mean rank of the own sound {rank:.2f}" in verdict.reason)
 
 

@@ -47,6 +47,10 @@ def test_known_maps_give_known_numbers(planted):
     assert scores.localization["whole picture"]["cIoU median"] == pytest.approx(0.5)
     assert [row["name"] for row in scores.rows] == ["a", "b_x", "b_y"] and scores.rows[2]["median"] < 0.1
     assert scores.sweep["fixed"][0.5][1] == pytest.approx(2 / 3)
+    for name, row in scores.localization.items():
+        assert np.mean(scores.paired[name]["cIoU"]) == pytest.approx(row["cIoU median"])
+        assert np.mean(scores.paired[name]["pointing"]) == pytest.approx(row["pointing"])
+    assert center["cIoU median"] != pytest.approx(center["cIoU max"]), "the cut of the paired values is told apart"
 
 
 def test_a_sound_that_is_far_from_everything_is_told_by_its_confidence(planted):

@@ -26,6 +26,7 @@ from .training.curriculum import Stage as Stage
 from .training.trainer import Training as Training
 from .training.trainer import load_model as load_model
 from .training.trainer import train as train
+from .video import apply as apply
 from .video import media as media
 
 __version__: str

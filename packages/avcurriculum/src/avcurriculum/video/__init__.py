@@ -1,5 +1,5 @@
 """Videos as people have them: reading, localising and separating a clip, and folders of clips to train on."""
 
-from avcurriculum.video import media
+from avcurriculum.video import apply, media
 
-__all__ = ["media"]
+__all__ = ["apply", "media"]
