@@ -16,6 +16,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.event import listen
 
 TRIALS, PARAMS, VALUES = (m.__table__ for m in (models.TrialModel, models.TrialParamModel, models.TrialValueModel))
 USER, SYSTEM = (m.__table__ for m in (models.TrialUserAttributeModel, models.TrialSystemAttributeModel))
@@ -28,7 +29,7 @@ class Database(RDBStorage):
     def __init__(self, url: str):
         super().__init__(url)
         if self.engine.name == "sqlite":
-            sql.event.listen(self.engine, "connect", _written_ahead)
+            listen(self.engine, "connect", _written_ahead)
             self.engine.dispose()  # connections of before
 
     def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
@@ -46,7 +47,9 @@ class Database(RDBStorage):
         }
         with self.engine.begin() as c:
             c.execute(sql.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id).with_for_update())
-            (trial_id,) = c.execute(TRIALS.insert().values(row)).inserted_primary_key or (None,)
+            begun = c.execute(TRIALS.insert().values(row)).inserted_primary_key
+            assert begun is not None
+            trial_id = int(begun[0])
             params = [
                 {"param_name": n, "param_value": d.to_internal_repr(t.params[n]), "distribution_json": _text(d)}
                 for n, d in t.distributions.items()
@@ -56,12 +59,10 @@ class Database(RDBStorage):
                 _insert(c, table, trial_id, [{"key": k, "value_json": json.dumps(v)} for k, v in attributes.items()])
             _insert(c, VALUES, trial_id, _stored(t.values or ()))
             number = c.execute(sql.select(TRIALS.c.number).where(TRIALS.c.trial_id == trial_id)).scalar_one()
-        begun = FrozenTrial(
-            number, t.state, None, t.datetime_start, t.datetime_complete, dict(t.params), dict(t.distributions),
-            dict(t.user_attrs), dict(t.system_attrs), {}, trial_id, values=t.values,
+        return FrozenTrial(
+            number, t.state, None, t.datetime_start or datetime.now(), t.datetime_complete, dict(t.params),
+            dict(t.distributions), dict(t.user_attrs), dict(t.system_attrs), {}, trial_id, values=t.values,
         )  # fmt: skip
-        begun.datetime_start = t.datetime_start or datetime.now()
-        return begun
 
     def end(self, trial_id: int, state: TrialState, values: Sequence[float] | None, notes: Mapping[str, Any]) -> None:
         """Note what is to be noted and end a trial, all or nothing.

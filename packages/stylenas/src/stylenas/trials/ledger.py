@@ -118,7 +118,8 @@ class Ledger:
 
     def lose(self, trial_id: int, interrupted: bool = False) -> None:
         """Give a claim back: it is evaluated again, by whoever comes next; an interruption is no attempt."""
-        self._close(trial_id, TrialState.FAIL, **({"interrupted": True} if interrupted else {}))
+        notes: dict[str, Any] = {"interrupted": True} if interrupted else {}
+        self._close(trial_id, TrialState.FAIL, None, **notes)
 
     @contextmanager
     def heartbeat(self, trial_id: int) -> Iterator[None]:

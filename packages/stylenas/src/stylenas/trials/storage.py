@@ -67,7 +67,7 @@ def end(
         UpdateFinishedTrialError: Somebody else has ended it.
     """
     backend = getattr(storage, "_backend", None)  # of Optuna's cache around a database
-    if hasattr(backend, "end"):
+    if backend is not None and hasattr(backend, "end"):
         backend.end(trial_id, state, values, notes)
         return
     for key, value in notes.items():
