@@ -65,7 +65,7 @@ class NoiseScale:
             raise InputError(f"decay = {decay}, every = {every}, n = {n}: expected [0, 1), at least one, at least two")
         self.decay, self.every, self.n, self.optimizer, self.group, self.seed = decay, every, n, optimizer, group, seed
         self.steps = 0
-        self._sums = dict.fromkeys(("w", "ww", "s", "g", "ss", "gg", "sg"), 0.0)
+        self._sums: dict[str, float] = dict.fromkeys(map(str, ("w", "ww", "s", "g", "ss", "gg", "sg")), 0.0)
         self._probing = False
         self._hooks: list[Any] = []
         self._clear()
@@ -149,7 +149,7 @@ class NoiseScale:
         if a <= 0 or g <= 0:
             return 0.0, math.inf
         root = math.sqrt(max(b * b - a * c, 0.0))
-        return max((b - root) / a, 0.0), (b + root) / a
+        return max(float((b - root) / a), 0.0), float((b + root) / a)
 
     @property
     def values(self) -> dict[str, float]:
