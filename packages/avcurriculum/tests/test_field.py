@@ -7,9 +7,12 @@ import torch
 from avcurriculum import audio, metrics
 from avcurriculum.evaluation import field
 from avcurriculum.evaluation.annotations import Annotated
+from avcurriculum.evaluation.clips import read_samples
 from avcurriculum.evaluation.field import Sample
 from avcurriculum.network.cluster import Clusters
 from avcurriculum.network.model import Architecture, build
+from avcurriculum.video import media
+from avcurriculum.video.apply import square
 from claimkit.errors import InputError
 
 TINY = Architecture(widths=(4, 8, 8, 8), dim=8)
@@ -101,3 +104,12 @@ def test_a_picture_and_its_sound_are_looked_at_as_the_command_does():
     np.testing.assert_allclose(map_, found.maps[0, 0], atol=1e-5)
     np.testing.assert_allclose(absolute, map_ * np.exp(-float(found.dist[0, 0])), atol=1e-5)
     assert metrics.confidence(absolute) <= 1
+
+
+def test_a_video_is_looked_at_in_its_middle_and_heard_around_it(clip):
+    """The clip lasts three seconds, its last is silent: the two around the middle have sound for one and a half."""
+    net, missing = build(TINY).eval(), []
+    (sample,) = read_samples([Annotated("clip", (LEFT,))], clip.parent, net, missing)
+    (middle,) = media.sample_frames(clip, [1.5])
+    assert torch.equal(sample.image, square(middle, 64)) and not missing
+    assert audio.rms(sample.wave[:24_000]) > 0.05 and audio.rms(sample.wave[25_000:]) < 0.005
