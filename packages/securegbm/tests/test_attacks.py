@@ -245,7 +245,7 @@ def test_a_feature_party_that_makes_its_columns_up_is_found_by_spot_checks(quick
     """Sums and decisions fit each other, but not the table it committed to: only opened cells show it."""
     values, labels, _ = problem(300, 4)
 
-    def train(spot_checks, honest):
+    def train(spot_checks, honest, opens_lies=False):
         party = FeatureParty(Table.of(values[:, 4:]), FeaturePolicy(allow_plain=True, open_cells=10_000), b"k")
         answer = party._answer_within
 
@@ -253,6 +253,8 @@ def test_a_feature_party_that_makes_its_columns_up_is_found_by_spot_checks(quick
             if message.kind == Kind.TREE and party._run is not None and not honest:
                 draw = np.random.default_rng(message.tree)
                 party._run._bins = draw.permuted(party._run._bins, axis=0)
+                if opens_lies:
+                    party._run._commitment = Commitment(party._run._bins, b"another table than the one of the greeting")
             return answer(message)
 
         party._answer_within = lying
@@ -263,6 +265,8 @@ def test_a_feature_party_that_makes_its_columns_up_is_found_by_spot_checks(quick
     assert train(0, honest=False).trees
     with pytest.raises(ProtocolError, match="does not stand in the table it committed to, or goes the other way"):
         train(4, honest=False)
+    with pytest.raises(ProtocolError, match="does not stand in the table it committed to"):
+        train(4, honest=False, opens_lies=True)
     with pytest.raises(SecureGBMError, match="commits to no table"):
         pair(values, labels, quick(spot_checks=1))
 

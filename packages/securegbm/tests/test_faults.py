@@ -347,11 +347,12 @@ def test_metrics_count_on_this_machine_only():
     from securegbm.wire.messages import Kind, Message
 
     heard = []
-    metrics = Metrics(lambda *message: heard.append(message))
+    metrics = Metrics()
+    log = metrics.counting(lambda *message: heard.append(message))
     server = MetricsServer("127.0.0.1:0", metrics)
     try:
         for kind in (Kind.SUMS, Kind.COMMIT, Kind.COMMIT):
-            metrics("sent", Message(kind, bytes(16)), 10, b"")
+            log("sent", Message(kind, bytes(16)), 10, b"")
         with urllib.request.urlopen(f"http://127.0.0.1:{server.server_address[1]}/metrics", timeout=10) as answer:
             text = answer.read().decode()
         assert 'securegbm_messages_total{kind="COMMIT",direction="sent"} 2' in text

@@ -64,7 +64,7 @@ def certs_accept(name: str = "party-b", out: Path = Path("certs")) -> None:
 
 def export(
     label_half: Path = Path("party-a"),
-    feature_half: Path = Path("party-b"),
+    feature_half: tuple[Path, ...] = (Path("party-b"),),
     run: str | None = None,
     out: Path = Path("model.txt"),
     i_consent: bool = False,
@@ -73,7 +73,7 @@ def export(
 
     Args:
         label_half: model.json of the label party, or its state folder.
-        feature_half: model.json of the feature party, or its state folder.
+        feature_half: model.json of the feature party, or its state folder; of every one, in the order of training.
         run: Run (or job) whose halves are meant, when folders are given; the label party's model in use by default.
         out: The text model, for `lightgbm.Booster(model_file=...)`.
         i_consent: Both parties agree to the joint model.

@@ -32,8 +32,10 @@ from securegbm.state.registry import Registry, run_of
 from securegbm.state.store import read_json
 from securegbm.tables.files import read_frame
 from securegbm.tables.table import Table
-from securegbm.wire.audit import MessageLog, describe, read_log
+from securegbm.wire.audit import describe, read_log
 from securegbm.wire.certificates import write_certificate
+from securegbm.wire.channel import Partner
+from securegbm.wire.network import NetworkChannel
 from securegbm.wire.proof import check_chain, compare
 
 
@@ -95,7 +97,7 @@ def party_b_serve(
     def tell(sentence: str) -> None:
         print(sentence, file=sys.stderr, flush=True)
 
-    log = _counted(log, counted)
+    log = _counters(counted).counting(log)
     party: list[FeatureParty] = []
 
     def make(secret: bytes) -> FeatureParty:
@@ -112,9 +114,9 @@ def party_b_serve(
         server.stop()
 
 
-def _counted(log: MessageLog, address: str | None) -> Metrics:
-    """The log with counters on it, served where that was asked for."""
-    metrics = Metrics(log)
+def _counters(address: str | None) -> Metrics:
+    """Counters, served where that was asked for."""
+    metrics = Metrics()
     if address:
         MetricsServer(address, metrics)
     return metrics
@@ -127,8 +129,7 @@ def party_a_train(
     """Train as the label party; see the command's help."""
     table, labels, weights = source.read()
     _say_constant(table)
-    channel, secret = link.open()
-    log, registry = _counted(link.log(state, "label"), counted), Registry(state)
+    partners, registry = link.partners(state, _counters(counted).counting), Registry(state)
     folder, continues = begin.choose(registry, job)
     total = config.n_estimators * config.objective.num_class
     bar = iter(progress(range(total), "trees", total=total, unit="tree"))
@@ -142,19 +143,19 @@ def party_a_train(
               f"{report.leaves} leaves", flush=True)  # fmt: skip
 
     party = LabelParty(
-        table, labels, config, channel, weights, source.label_column, job, secret, folder,
-        arithmetic.workers, log, on_tree, link.parties(), continues, begin.roll_back, begin.run, ring=arithmetic.ring,
+        table, labels, config, partners, weights, source.label_column, job, state=folder, workers=arithmetic.workers,
+        on_tree=on_tree, continues=continues, roll_back=begin.roll_back, run=begin.run, ring=arithmetic.ring,
     )  # fmt: skip
     print(f"run {party.run.hex()}, job {job!r}", flush=True)
     begin.settle(registry, party.run)
     half = party.train()
-    channel.close()
+    _close(partners)
     registry.use(registry.find(party.run.hex()))
     sent, received = (sum(getattr(r, name) for r in reports) / 1e6 for name in ("bytes_sent", "bytes_received"))
     print(f"{len(half.trees)} trees, {sent:.1f} MB sent, {received:.1f} MB received; {state / 'model.json'}")
     shares = half.importance()["by_party"]
     total_gain = sum(shares.values()) or 1.0
-    print(f"gain by party: label {shares['label'] / total_gain:.1%}, feature {shares['feature'] / total_gain:.1%}")
+    print("gain by party: " + ", ".join(f"{name} {gain / total_gain:.1%}" for name, gain in shares.items()))
 
 
 def _say_constant(table: Table) -> None:
@@ -195,11 +196,11 @@ def party_a_predict(files: PredictionFiles, model: Path, run: str | None, link: 
     columns = [str(name) for name in read_frame(files.data, id_column, dialect).columns]
     extra = tuple(name for name in columns if name not in half.names and name != id_column)
     table, _ = Table.read(files.data, id_column, extra, dialect, half.rules)
-    channel, secret = link.open()
-    predictor = Predictor(half, channel, secret, link.log(model.parent, "label"), path_only)
+    partners = link.partners(model.parent)
+    predictor = Predictor(half, partners, path_only=path_only)
     shares = predictor.contributions(table) if files.contributions else None
     found = predictor.predict(table)
-    channel.close()
+    _close(partners)
     names = ["prediction"] if len(found) == 1 else [f"class_{c}" for c in range(len(found))]
     _write(files.out, id_column, table, dict(zip(names, found, strict=True)) | {"complete": predictor.known.astype(int)})
     print(f"{len(table.ids)} predictions: {files.out}")
@@ -230,29 +231,34 @@ def party_a_serve(model: Path, run: str | None, listen: str, link: Link, counted
     host, _, port = listen.rpartition(":")
     if not port.isdigit():
         raise SecureGBMError(f"--listen {listen!r} is no HOST:PORT")
-    channel, secret = link.open()
-    log = _counted(link.log(model.parent, "label"), counted)
-    server = ScoringServer((host, int(port)), Predictor(half, channel, secret, log))
+    partners = link.partners(model.parent, _counters(counted).counting)
+    server = ScoringServer((host, int(port)), Predictor(half, partners))
     print(f"scoring on http://{host}:{server.server_address[1]}/score", flush=True)
     try:
         server.serve_forever()
     finally:
         server.server_close()
-        channel.close()
+        _close(partners)
+
+
+def _close(partners: list[Partner]) -> None:
+    for partner in partners:
+        if isinstance(partner.channel, NetworkChannel):
+            partner.channel.close()
 
 
 def _half_of(path: Path, run: str) -> Path:
     return Registry(path).find(run).folder / "model.json" if path.is_dir() else path
 
 
-def export(label_half: Path, feature_half: Path, run: str | None, out: Path, consent: bool) -> None:
-    """Join both halves; see the command's help."""
+def export(label_half: Path, feature_halves: tuple[Path, ...], run: str | None, out: Path, consent: bool) -> None:
+    """Join the halves; see the command's help."""
     if run is None and label_half.is_dir():
         run = run_of(label_half / "model.json").hex()
-    elif run is None and feature_half.is_dir():
+    elif run is None and any(path.is_dir() for path in feature_halves):
         run = run_of(label_half).hex()
-    label, feature = _half_of(label_half, run or ""), _half_of(feature_half, run or "")
-    text = to_lightgbm_text(LabelHalf.from_dict(read_json(label)), FeatureHalf.from_dict(read_json(feature)), consent)
+    others = [FeatureHalf.from_dict(read_json(_half_of(path, run or ""))) for path in feature_halves]
+    text = to_lightgbm_text(LabelHalf.from_dict(read_json(_half_of(label_half, run or ""))), others, consent)
     write_atomic(out, text)
     print(out)
 

@@ -35,6 +35,10 @@ def align(
     """
     from securegbm.align.tables import align_tables
     from securegbm.app.links import link_of
+    from securegbm.errors import SecureGBMError
+
+    if link.more:
+        raise SecureGBMError("tables are aligned with one party at a time; leave out --more, and align with each in turn")
 
     rules = (table.id_column, fold_case, round_to, most)
     align_tables(data, out, *rules, link_of(link, side), state or Path(side), table.dialect())

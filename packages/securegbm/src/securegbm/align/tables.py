@@ -51,6 +51,7 @@ def align_tables(
         finally:
             server.stop()
         common = made[0].common
+    common = sorted(common, key=ids.__getitem__)  # by id: the order is the same after an alignment with a third party
     write_atomic(out, frame.iloc[common].to_csv(index=False))
     print(f"{len(common)} of {len(ids)} rows are common: {out}")
 

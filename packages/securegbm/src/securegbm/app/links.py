@@ -1,13 +1,15 @@
 """The way from one party to the other, as the command line describes it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from securegbm.app.options import LinkOptions
+from securegbm.errors import SecureGBMError
 from securegbm.wire.audit import MessageLog
 from securegbm.wire.certificates import Identity, fingerprint, parties_of, shared_secret
-from securegbm.wire.channel import Party
+from securegbm.wire.channel import Partner, Party
+from securegbm.wire.messages import Log
 from securegbm.wire.network import NetworkChannel, Server
 
 LOOPBACK_SECRET = b"securegbm insecure loopback"
@@ -25,6 +27,7 @@ class Link:
     insecure_loopback: bool = False
     deadline: float = 600.0
     patience: float = 60.0
+    more: tuple[str, ...] = ()
 
     def identity(self) -> Identity | None:
         """The certificates; none on the loopback address when that was asked for."""
@@ -35,10 +38,39 @@ class Link:
         identity = self.identity()
         return parties_of(identity) if identity else "insecure loopback"
 
-    def log(self, state: Path, role: str) -> MessageLog:
-        """The message log of a state folder."""
+    def log(self, state: Path, role: str, name: str = "messages.jsonl") -> MessageLog:
+        """A message log of a state folder."""
         identity = self.identity()
-        return MessageLog(state / "messages.jsonl", role, fingerprint(identity.peer) if identity else "")
+        return MessageLog(state / name, role, fingerprint(identity.peer) if identity else "")
+
+    def each(self) -> "list[Link]":
+        """This link and those to further feature parties.
+
+        Raises:
+            SecureGBMError: If one is not described by a name and an address.
+        """
+        found: list[Link] = [replace(self, more=())]
+        for text in self.more:
+            name, _, rest = text.partition("=")
+            address, _, pin = rest.partition("=")
+            if not name.replace("-", "").replace("_", "").isalnum() or ":" not in address:
+                raise SecureGBMError(f"--more {text!r} is no NAME=HOST:PORT; give each further feature party so")
+            found.append(replace(found[0], address=address, peer=name, pin=pin or None))
+        return found
+
+    def partners(self, state: Path, counted: Callable[[MessageLog], Log] = lambda log: log) -> list[Partner]:
+        """The ways to all feature parties, each with a message log of its own.
+
+        Args:
+            state: The label party's state folder.
+            counted: What is laid around the logs.
+        """
+        links, found = self.each(), []
+        for number, link in enumerate(links):
+            log = link.log(state, "label", f"messages-{link.peer}.jsonl" if number else "messages.jsonl")
+            name = link.peer if len(links) > 1 else "feature party"
+            found.append(Partner(*link.open(), name, counted(log), link.parties()))
+        return found
 
     def open(self) -> tuple[NetworkChannel, bytes]:
         """A channel to the feature party, and the secret shared with it."""

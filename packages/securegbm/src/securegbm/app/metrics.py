@@ -10,25 +10,28 @@ from securegbm.wire.messages import Kind, Log, Message
 
 
 class Metrics:
-    """Counts messages on their way to a log.
+    """Counts messages on their way to logs."""
 
-    Args:
-        log: Where they go on to.
-    """
-
-    def __init__(self, log: Log) -> None:
-        self._log, self._lock = log, threading.Lock()
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._messages: Counter[tuple[str, str]] = Counter()
         self._bytes: Counter[str] = Counter()
         self._trees = 0
 
-    def __call__(self, direction: str, message: Message, size: int, transcript: bytes) -> None:
-        """Count one message and hand it on."""
+    def counting(self, log: Log) -> Log:
+        """A log that counts what goes on to `log`."""
+
+        def counted(direction: str, message: Message, size: int, transcript: bytes) -> None:
+            self._count(direction, message, size)
+            log(direction, message, size, transcript)
+
+        return counted
+
+    def _count(self, direction: str, message: Message, size: int) -> None:
         with self._lock:
             self._messages[message.kind.name, direction] += 1
             self._bytes[direction] += size
             self._trees += message.kind == Kind.COMMIT and direction == "sent"
-        self._log(direction, message, size, transcript)
 
     def text(self) -> str:
         """All counters."""

@@ -20,6 +20,8 @@ def models_list(state: Path = Path("party-a")) -> None:
 def models_show(run: str, state: Path = Path("party-a")) -> None:
     """Show what a run is bound to and the transcript hash of its last tree, which is the same at the other party.
 
+    A label party with several feature parties has one hash with each.
+
     Args:
         run: Its id, the beginning of it, or a job's name.
         state: The party's state folder.
@@ -32,7 +34,10 @@ def models_show(run: str, state: Path = Path("party-a")) -> None:
     store = store_of(found)
     kept = len(store.records) if found.finished is None else found.finished
     shown = {k: v for k, v in found.bound.items() if k != "salt"}
-    print(json.dumps(shown | {"state": found.state, "trees": kept, "last": store.last(kept)}, indent=1, sort_keys=True))
+    last = store.last(kept)
+    hashes = [last[at : at + 64] for at in range(0, len(last), 64)]
+    told = {"state": found.state, "trees": kept, "last": last if len(hashes) == 1 else hashes}
+    print(json.dumps(shown | told, indent=1, sort_keys=True))
 
 
 def models_importance(run: str, state: Path = Path("party-a")) -> None:

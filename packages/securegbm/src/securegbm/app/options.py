@@ -45,10 +45,13 @@ class CallingOptions(LinkOptions):
     Args:
         deadline: Seconds one call may take.
         patience: Seconds to wait for a feature party that cannot be reached.
+        more: Further feature parties, NAME=HOST:PORT or NAME=HOST:PORT=FINGERPRINT each; NAME.crt is their certificate.
+            Give the same, in the same order, when training goes on and when predicting.
     """
 
     deadline: float = 600.0
     patience: float = 60.0
+    more: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

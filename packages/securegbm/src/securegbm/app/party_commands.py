@@ -92,7 +92,7 @@ def party_a_predict(
     run: str | None = None,
     path_only: bool = False,
     contributions: Path | None = None,
-    link: Flat[LinkOptions] = LinkOptions(),
+    link: Flat[CallingOptions] = CallingOptions(),
     table: Flat[FileOptions] = FileOptions(),
 ) -> None:
     """Predict rows of a table with the feature party's help; one round trip for all of them.

@@ -1,5 +1,10 @@
 """Where the label party's sums and decisions come from: its own columns, and both parties' columns by the protocol."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
 import numpy as np
 
 from securegbm.crypto.sums import LabelSums
@@ -49,8 +54,8 @@ class OwnColumns:
         return layout.goes_left(self.bins[rows, split.feature], split.threshold, split.default_left, split.categories)
 
 
-class BothColumns:
-    """Own columns, then the feature party's columns through the protocol (P2 to P6)."""
+class PartnerColumns:
+    """A feature party's columns through the protocol (P2 to P6)."""
 
     def __init__(
         self,
@@ -69,12 +74,8 @@ class BothColumns:
         self._tree, self._sampled, self._n_rows, self._hides = tree, sampled, n_rows, hides
         self._asked = self._splits = 0
 
-    def totals(self, rows: Rows) -> tuple[float, float]:
-        """Sums over `rows`."""
-        return self._own.totals(rows)
-
-    def sums(self, rows: Rows) -> tuple[Floats, Floats]:
-        """Own sums in the clear, then the feature party's sums, decrypted."""
+    def sums(self, rows: Rows) -> list[Floats]:
+        """Its sums of gradients and hessians over `rows`, decrypted."""
         vectors = [vector.integers for vector in self._own.vectors]
         if self._hides:
             member = np.zeros(self._n_rows, dtype=np.int64)
@@ -90,20 +91,12 @@ class BothColumns:
         self._asked += 1
         found = self._hidden.reveal(header, reply.parts, len(sent))
         self._checks.sums(found, [vector[rows] for vector in vectors])
-        mine = self._own.sums(rows)
-        gradient, hessian = (
-            np.concatenate([own, other.astype(np.float64) * vector.step])
-            for own, other, vector in zip(mine, found, self._own.vectors, strict=True)
-        )
-        return gradient, hessian
+        return [other.astype(np.float64) * vector.step for other, vector in zip(found, self._own.vectors, strict=True)]
 
     def decide(self, split: Split, rows: Rows) -> Flags:
-        """Own decision, or the feature party's bits."""
-        n_own = len(self._own.layouts)
-        if split.feature < n_own:
-            return self._own.decide(split, rows)
+        """Which of `rows` it sends left; `split.feature` counts its own columns."""
         fields = {
-            "feature": split.feature - n_own,
+            "feature": split.feature,
             "threshold": split.threshold,
             "default_left": split.default_left,
         }
@@ -118,10 +111,51 @@ class BothColumns:
         return self._checked(split, rows, unpack_bits(reply.part(0), len(rows)))
 
     def _checked(self, split: Split, rows: Rows, left: Flags) -> Flags:
-        column = split.feature - len(self._own.layouts)
+        column = split.feature
         vectors, is_sampled = self._own.vectors, np.isin(rows, self._sampled, assume_unique=True)
         own = [vector.integers[rows[is_sampled]] for vector in vectors]
         self._checks.decision(split, column, left[is_sampled], own, (vectors[0].step, vectors[1].step))
         if self._spot is not None:
             self._spot.check(self._talk, self._tree, split, column, rows, left)
         return left
+
+
+class JointColumns:
+    """Own columns, then those of every partner, which are asked at once.
+
+    Args:
+        own: Own columns.
+        partners: Those of the partners, in order.
+        widths: How many columns each has.
+        together: Calls a function of every partner and waits for all.
+    """
+
+    def __init__(
+        self,
+        own: OwnColumns,
+        partners: Sequence[PartnerColumns],
+        widths: Sequence[int],
+        together: Callable[[Sequence[Callable[[], Any]]], list[Any]],
+    ) -> None:
+        self._own, self._partners, self._together = own, partners, together
+        self._starts = np.cumsum([len(own.layouts), *widths])
+
+    def totals(self, rows: Rows) -> tuple[float, float]:
+        """Sums over `rows`."""
+        return self._own.totals(rows)
+
+    def sums(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Own sums in the clear, then the partners', decrypted."""
+        theirs = self._together([partial(partner.sums, rows) for partner in self._partners])
+        gradient, hessian = (np.concatenate(both) for both in zip(self._own.sums(rows), *theirs, strict=True))
+        return gradient, hessian
+
+    def decide(self, split: Split, rows: Rows) -> Flags:
+        """Own decision, or the bits of the partner whose column it is."""
+        number = int(np.searchsorted(self._starts, split.feature, side="right")) - 1
+        if number < 0:
+            return self._own.decide(split, rows)
+        local = replace(split, feature=split.feature - int(self._starts[number]))
+        waiting: list[Callable[[], Any]] = [tuple] * len(self._partners)
+        waiting[number] = partial(self._partners[number].decide, local, rows)
+        return self._together(waiting)[number]

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from securegbm.config import TrainConfig
-from securegbm.errors import PeerError, SecureGBMError, SessionLostError
+from securegbm.errors import SecureGBMError, SessionLostError
 from securegbm.label_party.columns import OwnColumns
+from securegbm.label_party.partners import AllPartners
 from securegbm.label_party.sampling import draw_rows, held_out
-from securegbm.label_party.session import LabelSession
+from securegbm.label_party.session import Terms
 from securegbm.label_party.stopping import Metric, is_dead, stopped
 from securegbm.model.halves import LabelHalf
 from securegbm.ring.choice import RingName
@@ -28,7 +29,7 @@ from securegbm.trees.growth import Grower
 from securegbm.trees.objectives import Floats, to_fixed_point
 from securegbm.trees.search import Flags, SplitSearch
 from securegbm.trees.tree import Tree
-from securegbm.wire.channel import Channel, Conversation
+from securegbm.wire.channel import Partners, partners_of
 from securegbm.wire.messages import Log, new_run
 
 MAX_GREETINGS = 5
@@ -53,7 +54,7 @@ class LabelParty:
         table: This party's columns.
         labels: `(rows,)`.
         config: The run.
-        channel: The way to the feature party; none trains on the own columns alone.
+        channel: The way to the feature party, or several partners; none trains on the own columns alone.
         weights: `(rows,)` positive sample weights.
         label_name: Name of the label column; the feature party checks that it does not hold it.
         job: Name of the job; several runs may have had it, each with an id of its own.
@@ -79,7 +80,7 @@ class LabelParty:
         table: Table,
         labels: npt.ArrayLike,
         config: TrainConfig,
-        channel: Channel | None,
+        channel: Partners | None,
         weights: npt.ArrayLike | None = None,
         label_name: str = "label",
         job: str = "securegbm",
@@ -107,23 +108,24 @@ class LabelParty:
         if table.monotone and config.refits:
             raise SecureGBMError("leaf values from all rows may break monotone constraints; set refit_leaves to False")
         self._store = TreeStore(state)
+        partners = partners_of(channel, key, log, parties) if channel is not None else []
         bound = {
             "job": job,
             "settings": config.to_dict(),
             "table": table.digest(),
             "labels": _digest(self.labels, self.weights),
             "label_name": label_name,
-            "parties": parties,
+            "parties": "; ".join(partner.parties for partner in partners) or parties,
         }
         once = {"run": (run or new_run()).hex(), "salt": secrets.token_hex(16), "created": now(), "role": "label"}
         bound = self._store.bind("job.json", bound, once | {"continues": self._continue(continues, bound)})
         self.run = bytes.fromhex(bound["run"])
-        self._session: LabelSession | None = None
+        self._session: AllPartners | None = None
         self._draws: ColumnDraws | None = None
-        if channel is not None:
-            talk = Conversation(channel, self.run, key, log)
+        if partners:
             unit = config.unit_hessians(self.weights)
-            self._session = LabelSession(talk, table, config, label_name, key, workers, self._store, roll_back, ring, unit)
+            terms = Terms(table, config, label_name, workers, self._store, roll_back, ring, unit)
+            self._session = AllPartners(partners, terms)
         self._columns, bins = table.bin(config.bins, self._store.file("edges.json"))
         self._own = OwnColumns([column.layout for column in self._columns], bins)
 
@@ -165,8 +167,6 @@ class LabelParty:
                     greetings, committed = 0, len(self._store.records)
                 if greetings >= MAX_GREETINGS:
                     raise
-            except PeerError:
-                raise
             except SecureGBMError as error:
                 session.abort(str(error))
                 raise
@@ -279,7 +279,7 @@ class LabelParty:
             initial,
             self.table.names,
             columns,
-            len(self._session.layouts) if self._session is not None else 0,
+            self._session.widths if self._session is not None else [],
             trees[:kept],
             history,
             self.config.rules.min_gain_to_split,

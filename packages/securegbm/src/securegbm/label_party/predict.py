@@ -1,6 +1,7 @@
 """Prediction: the feature party is asked once a batch, or once a level with `path_only`."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from securegbm.errors import SecureGBMError, SessionLostError
 from securegbm.model.contributions import contributions
 from securegbm.model.halves import Flags, Floats, LabelHalf
 from securegbm.tables.table import Table, unpack_bits
-from securegbm.wire.channel import Channel, Conversation
+from securegbm.wire.channel import Partners, partners_of
 from securegbm.wire.messages import Kind, Log, Message
 
 MOST_SCORED = 1 << 16
@@ -20,7 +21,7 @@ class Predictor:
 
     Args:
         half: The label party's half.
-        channel: The way to the feature party.
+        channel: The way to the feature party, or to each in the order of training.
         key: Secret shared with it.
         log: Called with every message.
         path_only: Ask only for the nodes on a row's path: the feature party then learns the path, the label party
@@ -32,21 +33,37 @@ class Predictor:
     """
 
     def __init__(
-        self, half: LabelHalf, channel: Channel, key: bytes = b"", log: Log | None = None, path_only: bool = False
+        self, half: LabelHalf, channel: Partners, key: bytes = b"", log: Log | None = None, path_only: bool = False
     ) -> None:
-        self.half, self._key, self._path_only = half, key, path_only
+        self.half, self._path_only = half, path_only
         if not half.run:
             raise SecureGBMError("the model half has no run id; read it from its run's folder, or give the run")
-        self._talk = Conversation(channel, half.run, key, log)
+        self._partners = partners_of(channel, key, log)
+        if len(self._partners) != len(half.others):
+            raise SecureGBMError(f"the model is of {len(half.others)} feature parties; give the way to each, in their order")
+        self._talks = [partner.talk(half.run) for partner in self._partners]
         self._greeted = False
         self.known: Flags = np.ones(0, dtype=bool)
+
+    def _ask(
+        self, partner: int, kind: Kind, fields: dict[str, Any] | None = None, parts: list[bytes] | None = None
+    ) -> Message:
+        """Ask one partner, whose name stands in an error when there are several."""
+        try:
+            return self._talks[partner].ask(kind, fields=fields, parts=parts)
+        except SecureGBMError as error:
+            if len(self._talks) == 1:
+                raise
+            raise type(error)(f"{self._partners[partner].name}: {error}") from error
 
     def _greet(self) -> None:
         if self._greeted:
             return
-        reply = self._talk.ask(Kind.HELLO, fields={"purpose": "predict"})
-        if reply.field("splits") != [tree for tree, _ in self.half.other_nodes]:
-            raise SecureGBMError("the two halves of the model belong to different runs; bring the halves of one run")
+        trees = np.array([tree for tree, _ in self.half.other_nodes], dtype=np.int64)
+        for partner in range(len(self._talks)):
+            reply = self._ask(partner, Kind.HELLO, {"purpose": "predict"})
+            if reply.field("splits") != trees[self.half.places(partner)].tolist():
+                raise SecureGBMError("the halves of the model belong to different runs; bring the halves of one run")
         self._greeted = True
 
     def scores(self, table: Table) -> Floats:
@@ -79,40 +96,45 @@ class Predictor:
 
     def _batches(self, table: Table, use: Callable[[Floats, Flags], Floats]) -> Floats:
         self._greet()
-        tokens = table.id_tokens(self._key)
-        self.known = np.ones(len(tokens), dtype=bool)
-        out = []
-        for at in range(0, len(tokens), MOST_SCORED):
-            values, named = table.values[at : at + MOST_SCORED], tokens[at : at + MOST_SCORED]
-            out.append(use(values, (self._on_path if self._path_only else self._everywhere)(values, named, at)))
+        tokens = [table.id_tokens(partner.key) for partner in self._partners]
+        self.known = np.ones(len(table.ids), dtype=bool)
+        out, ask = [], self._on_path if self._path_only else self._everywhere
+        for at in range(0, len(table.ids), MOST_SCORED):
+            values, named = table.values[at : at + MOST_SCORED], [own[at : at + MOST_SCORED] for own in tokens]
+            out.append(use(values, ask(values, named, at)))
         return np.concatenate(out, axis=1)
 
-    def _everywhere(self, values: Floats, tokens: list[bytes], at: int) -> Flags:
-        count, n_splits = len(tokens), len(self.half.other_nodes)
-        reply = self._talk.ask(Kind.EVALUATE, parts=[b"".join(tokens)])
-        self._note(reply, count, at)
-        return unpack_bits(reply.part(0), count * n_splits).reshape(count, n_splits)
+    def _everywhere(self, values: Floats, tokens: list[list[bytes]], at: int) -> Flags:
+        found = np.zeros((len(values), len(self.half.other_nodes)), dtype=bool)
+        for partner, named in enumerate(tokens):
+            places = self.half.places(partner)
+            reply = self._ask(partner, Kind.EVALUATE, parts=[b"".join(named)])
+            self._note(reply, len(named), at)
+            found[:, places] = unpack_bits(reply.part(0), len(named) * len(places)).reshape(len(named), len(places))
+        return found
 
     def _note(self, reply: Message, count: int, at: int) -> None:
         if len(reply.parts) > 1:
-            self.known[at : at + count] = unpack_bits(reply.part(1), count)
+            self.known[at : at + count] &= unpack_bits(reply.part(1), count)
 
     def predict(self, table: Table) -> Floats:
         """Probabilities, or predictions of a regression, `(num_class, rows)`."""
         return self.half.objective.transform(self.scores(table))
 
-    def _on_path(self, values: Floats, tokens: list[bytes], at: int) -> Flags:
-        half, n_rows = self.half, len(tokens)
-        number_of = {node: number for number, node in enumerate(half.other_nodes)}
-        known = np.zeros((n_rows, len(number_of)), dtype=bool)
+    def _on_path(self, values: Floats, tokens: list[list[bytes]], at: int) -> Flags:
+        half, n_rows = self.half, len(values)
+        known = np.zeros((n_rows, len(half.other_nodes)), dtype=bool)
         asked = np.zeros_like(known)
         while True:
             wanted = half.next_on_path(values, known, asked)
             if not wanted.any():
                 return known
-            pairs = np.argwhere(wanted).astype("<u4")
-            parts = [b"".join(tokens), pairs.tobytes()]
-            reply = self._talk.ask(Kind.EVALUATE, fields={"path_only": True}, parts=parts)
-            self._note(reply, n_rows, at)
-            known[wanted] = unpack_bits(reply.part(0), len(pairs))
+            for partner, named in enumerate(tokens):
+                places = half.places(partner)
+                pairs = np.argwhere(wanted[:, places])
+                if len(pairs):
+                    parts = [b"".join(named), pairs.astype("<u4").tobytes()]
+                    reply = self._ask(partner, Kind.EVALUATE, {"path_only": True}, parts)
+                    self._note(reply, n_rows, at)
+                    known[pairs[:, 0], places[pairs[:, 1]]] = unpack_bits(reply.part(0), len(pairs))
             asked |= wanted

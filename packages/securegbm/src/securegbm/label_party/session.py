@@ -1,5 +1,7 @@
 """The label party's side of a training session: greeting, keys, and what it asks while a tree grows."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -8,31 +10,49 @@ from securegbm.crypto.parameters import BFVParameters
 from securegbm.crypto.sums import LabelSums, PlainLabelSums
 from securegbm.errors import SecureGBMError
 from securegbm.label_party.checks import SumChecks
-from securegbm.label_party.columns import BothColumns, OwnColumns
+from securegbm.label_party.columns import OwnColumns, PartnerColumns
 from securegbm.label_party.spot_checks import SpotChecks
 from securegbm.ring.choice import RingName, label_sums, offer, settle
-from securegbm.state.store import TreeStore, binding_of
+from securegbm.state.store import TreeStore, binding_of, piece
 from securegbm.tables.binning import BinLayout, EntryIndex
 from securegbm.tables.table import Table, pack_rows
 from securegbm.trees.search import Flags
-from securegbm.wire.channel import Conversation
+from securegbm.wire.channel import Partner
 from securegbm.wire.messages import Kind, Message
 
 
-class LabelSession:
-    """Talks to the feature party about one run.
+@dataclass(frozen=True)
+class Terms:
+    """What the label party brings to every partner of a run.
 
     Args:
-        talk: The conversation.
-        table: The label party's columns.
+        table: Its columns.
         config: The run.
-        label_name: Name of the label column; the feature party checks that it does not hold it.
-        key: Shared secret.
+        label_name: Name of the label column; a feature party checks that it does not hold it.
         workers: Processes for the arithmetic (0: this one).
         store: The run's committed trees and what it is bound to.
-        roll_back: Accept to lose trees that the other party does not hold.
+        roll_back: Accept to lose trees that another party does not hold.
         ring: The arithmetic of the encryption that this party wants.
-        constant: All hessians are 1: the feature party counts rows instead of adding them up, unless it adds noise.
+        constant: All hessians are 1: a feature party counts rows instead of adding them up, unless it adds noise.
+    """
+
+    table: Table
+    config: TrainConfig
+    label_name: str
+    workers: int
+    store: TreeStore
+    roll_back: bool = False
+    ring: RingName = "auto"
+    constant: bool = False
+
+
+class LabelSession:
+    """Talks to one feature party about one run.
+
+    Args:
+        partner: The way to it.
+        number: Its place among the partners.
+        terms: What the label party brings.
 
     Attributes:
         layouts: What the feature party said of its columns.
@@ -42,22 +62,12 @@ class LabelSession:
 
     def __init__(
         self,
-        talk: Conversation,
-        table: Table,
-        config: TrainConfig,
-        label_name: str,
-        key: bytes,
-        workers: int,
-        store: TreeStore,
-        roll_back: bool = False,
-        ring: RingName = "auto",
-        constant: bool = False,
+        partner: Partner,
+        number: int,
+        terms: Terms,
     ) -> None:
-        self._store, self._roll_back = store, roll_back
-        self._ring: RingName = ring
-        self._constant = constant
-        self._talk, self._table, self._config = talk, table, config
-        self._label_name, self._key, self._workers = label_name, key, workers
+        self._store, self._number, self._terms, self._config = terms.store, number, terms, terms.config
+        self._talk, self._key, self.name = partner.talk(bytes.fromhex(terms.store.bound["run"])), partner.key, partner.name
         self.layouts: list[BinLayout] = []
         self.merges_bins, self.adds_up = False, True
         self._sums: LabelSums | None = None
@@ -75,19 +85,20 @@ class LabelSession:
         Raises:
             SecureGBMError: If it refuses, if its columns say nothing, or if its trees are not the partners of ours.
         """
-        config, n_rows, store = self._config, len(self._table.ids), self._store
+        config, n_rows, store = self._config, len(self._terms.table.ids), self._store
         held = len(store.records)
         parameters = None
         if config.encryption != "none":
             parameters = BFVParameters.choose(n_rows, config.privacy_bits, config.encryption, config.merge_replies)
-        ring = offer(self._ring, config.merge_replies) if parameters else "seal"
+        ring = offer(self._terms.ring, config.merge_replies) if parameters else "seal"
+        continued = store.bound["continues"]
         reply = self._talk.ask(
             Kind.HELLO,
             fields={
                 "purpose": "train",
                 "rows": n_rows,
-                "ids": self._table.id_digest(self._key),
-                "label": self._label_name,
+                "ids": self._terms.table.id_digest(self._key),
+                "label": self._terms.label_name,
                 "trees": config.n_estimators * config.objective.num_class,
                 "leaves": config.growth.num_leaves,
                 "bins": vars(config.bins),
@@ -100,10 +111,10 @@ class LabelSession:
                 "job": store.bound["job"],
                 "binding": binding_of(store.bound),
                 "committed": held,
-                "last": store.last(),
+                "last": piece(store.last(), self._number),
                 "step": config.objective.num_class,
-                "roll_back": self._roll_back,
-                "continues": store.bound["continues"],
+                "roll_back": self._terms.roll_back,
+                "continues": continued and continued | {"last": piece(continued["last"], self._number)},
             },
         )
         both = int(reply.field("committed"))
@@ -114,51 +125,54 @@ class LabelSession:
         self._noise = float(reply.field("noise"))
         if config.spot_checks:
             self._spot = SpotChecks(str(reply.field("commitment")), config.spot_checks, n_rows, self.layouts)
-            store.bind("commitment.json", {"binned table": reply.field("commitment")}, anew=both == 0)
+            store.bind(self._file("commitment"), {"binned table": reply.field("commitment")}, anew=both == 0)
         n_entries = EntryIndex(self.layouts).size
         if n_entries == 0:
             raise SecureGBMError("every column of the feature party is constant; there is nothing to learn from them")
         if parameters is None:
             self._sums = PlainLabelSums(n_entries)
         else:
-            ring = settle(ring, reply.fields.get("ring", "seal"), self._ring)
-            constant = self._constant and self._noise == 0 and not config.hide_instances
+            ring = settle(ring, reply.fields.get("ring", "seal"), self._terms.ring)
+            constant = self._terms.constant and self._noise == 0 and not config.hide_instances
             self._sums = label_sums(
-                ring, parameters, n_entries, config.privacy_bits, self._workers, config.stride, constant=constant
+                ring, parameters, n_entries, config.privacy_bits, self._terms.workers, config.stride, constant=constant
             )
             self._talk.ask(Kind.KEYS, parts=self._sums.keys())
         return both
+
+    def _file(self, name: str) -> str:
+        return f"{name}.json" if self._number == 0 else f"{name}-{self._number}.json"
 
     def _check_partner(self, reply: Message, both: int, held: int) -> None:
         """The feature party's run and trees must be the ones this run was begun with."""
         store = self._store
         run = f"run {store.bound['run'][:8]} (job {store.bound['job']!r})"
-        if not 0 <= both <= held or store.last(both) != reply.field("last"):
+        if not 0 <= both <= held or piece(store.last(both), self._number) != reply.field("last"):
             raise SecureGBMError(
                 f"the feature party's trees of {run} are not the partners of ours; restore the state folder of that run "
                 "at the side that lost it, or begin a new run with --replace"
             )
-        if both < held and (store.finished is not None or not self._roll_back):
+        if both < held and (store.finished is not None or not self._terms.roll_back):
             what = "is finished and stays as it is" if store.finished is not None else "would lose them"
             raise SecureGBMError(
                 f"the feature party holds {both} of the {held} trees of {run}, which {what}; restore its state folder, or "
                 "go on from the last common tree with --roll-back, or begin a new run with --replace"
             )
         partner = {"table at the feature party": reply.field("binding")}
-        store.bind("partner.json", partner, anew=both == 0)
+        store.bind(self._file("partner"), partner, anew=both == 0)
 
     def begin(self, tree: int, sampled: Flags) -> None:
         """Announce a tree (and, when instances are hidden, the rows drawn for it)."""
         naming = [pack_rows(np.flatnonzero(sampled), len(sampled))] if self._config.hide_instances else []
         self._talk.ask(Kind.TREE, tree, parts=naming)
 
-    def columns(self, own: OwnColumns, tree: int, sampled: npt.NDArray[np.int64], n_rows: int) -> BothColumns:
-        """Both parties' columns for the tree that was begun."""
+    def columns(self, own: OwnColumns, tree: int, sampled: npt.NDArray[np.int64], n_rows: int) -> PartnerColumns:
+        """The feature party's columns for the tree that was begun."""
         if self._sums is None:
             raise SecureGBMError("a tree cannot grow before the feature party was greeted")
         checks = SumChecks(self.layouts, self._noise, self.merges_bins)
         hides = self._config.hide_instances
-        return BothColumns(own, self._talk, self._sums, tree, sampled, n_rows, hides, checks, self._spot)
+        return PartnerColumns(own, self._talk, self._sums, tree, sampled, n_rows, hides, checks, self._spot)
 
     def commit(self, tree: int) -> bytes:
         """Let the feature party store its splits of the tree; the transcript that both keep with it."""

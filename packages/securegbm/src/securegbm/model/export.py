@@ -1,10 +1,11 @@
 """One joint model in LightGBM's text form. It shows each party's edges to whoever holds it, so both must consent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from securegbm.errors import SecureGBMError
-from securegbm.model.halves import FeatureHalf, LabelHalf
+from securegbm.model.halves import FeatureHalf, FeatureSplit, LabelHalf
 from securegbm.tables.binning import BinLayout, ColumnBins
 from securegbm.trees.tree import Tree
 
@@ -79,12 +80,12 @@ def _tree_text(
     return "".join(lines) + "\n\n"
 
 
-def to_lightgbm_text(label: LabelHalf, feature: FeatureHalf, consent: bool = False) -> str:
-    """Join both halves into a model that `lightgbm.Booster(model_str=...)` reads.
+def to_lightgbm_text(label: LabelHalf, feature: FeatureHalf | Sequence[FeatureHalf], consent: bool = False) -> str:
+    """Join the halves into a model that `lightgbm.Booster(model_str=...)` reads.
 
     Args:
         label: The label party's half.
-        feature: The feature party's half.
+        feature: The feature party's half, or every feature party's in the order of training.
         consent: Both parties agree that the reader sees all edges and leaf values.
 
     Raises:
@@ -94,11 +95,18 @@ def to_lightgbm_text(label: LabelHalf, feature: FeatureHalf, consent: bool = Fal
         raise SecureGBMError(
             "a joint model shows each party's split values to the other; pass the consent flag when both agree"
         )
-    nodes_of = label.other_nodes
-    if [split.tree for split in feature.splits] != [tree for tree, _ in nodes_of]:
-        raise SecureGBMError("the two halves of the model belong to different runs; bring the halves of one run")
+    others = [feature] if isinstance(feature, FeatureHalf) else list(feature)
+    widths = [width for _, width in label.others]
+    if [len(other.names) for other in others] != widths:
+        raise SecureGBMError(f"the model is of feature parties with {widths} columns; bring their halves, in their order")
+    splits: dict[tuple[int, int], tuple[int, FeatureHalf, FeatureSplit]] = {}
+    for partner, other in enumerate(others):
+        nodes_of = [label.other_nodes[place] for place in label.places(partner)]
+        if [split.tree for split in other.splits] != [tree for tree, _ in nodes_of]:
+            raise SecureGBMError("the halves of the model belong to different runs; bring the halves of one run")
+        for node, split in zip(nodes_of, other.splits, strict=True):
+            splits[node] = (label.starts[partner], other, split)
     own = len(label.names)
-    splits = dict(zip(nodes_of, feature.splits, strict=True))
     trees = []
     used = set()
     for number, tree in enumerate(label.trees):
@@ -111,17 +119,18 @@ def to_lightgbm_text(label: LabelHalf, feature: FeatureHalf, consent: bool = Fal
                 bins = tree.categories[node] if tree.categories else []
                 nodes.append(_Node.of(column, upper, tree.default_left[node], bins))
             else:
-                split = splits[number, node]
-                theirs = feature.columns[split.feature]
+                start, other, split = splits[number, node]
+                theirs = other.columns[split.feature]
                 nodes.append(_Node.of(theirs, split.upper, split.default_left, split.categories))
-                features[node] = own + split.feature
+                features[node] = start + split.feature
         used.update(features)
         classes = label.objective.num_class
         bias = float(label.initial[number]) if number < classes else 0.0
         trees.append(_tree_text(number, tree, features, bias, nodes, label.min_gain_to_split))
-    names = [f"{name}".replace(" ", "_") for name in (*label.names, *feature.names)]
+    tables = [label.names, *(other.names for other in others)]
+    names = [name.replace(" ", "_") for table in tables for name in table]
     if len(set(names)) != len(names):
-        names = [f"A_{name}" for name in names[:own]] + [f"B_{name}" for name in names[own:]]
+        names = [f"{chr(65 + at)}_{name}".replace(" ", "_") for at, table in enumerate(tables) for name in table]
     classes = label.objective.num_class
     header = [
         "tree\nversion=v4\n",

@@ -1,5 +1,6 @@
 """The two halves of a model, and what each alone can and cannot say."""
 
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -109,7 +110,7 @@ class LabelHalf:
         initial: `(num_class,)` starting scores.
         names: The label party's column names.
         columns: Edges of its columns in use.
-        n_other: Number of the feature party's columns.
+        others: Name and number of columns of every feature party.
         trees: Trees, iteration by iteration, class by class.
         history: Loss on the held-out rows per iteration (empty without early stopping).
         min_gain_to_split: Needed to write gains as LightGBM does.
@@ -122,7 +123,7 @@ class LabelHalf:
     initial: Floats
     names: tuple[str, ...]
     columns: dict[int, ColumnBins]
-    n_other: int
+    others: list[tuple[str, int]]
     trees: list[Tree]
     history: list[float] = field(default_factory=list)
     min_gain_to_split: float = 0.0
@@ -131,7 +132,7 @@ class LabelHalf:
 
     @property
     def other_nodes(self) -> list[tuple[int, int]]:
-        """(tree, node) of every split on the feature party's columns, in that party's order."""
+        """(tree, node) of every split on a feature party's column, in order."""
         own = len(self.names)
         return [
             (t, node) for t, tree in enumerate(self.trees) for node in range(tree.num_nodes) if tree.feature[node] >= own
@@ -160,7 +161,7 @@ class LabelHalf:
 
         Args:
             values: `(rows, label party's columns)`.
-            other: `(rows, splits of the feature party)`, its decisions.
+            other: `(rows, splits of all feature parties)`, their decisions.
 
         Returns:
             `(num_class, rows)`.
@@ -183,29 +184,47 @@ class LabelHalf:
     @property
     def all_names(self) -> list[str]:
         """The label party's names of all columns; the other party's are numbers."""
-        return [*self.names, *(f"feature party #{number}" for number in range(self.n_other))]
+        return [*self.names, *(f"{name} #{number}" for name, width in self.others for number in range(width))]
+
+    @property
+    def n_other(self) -> int:
+        """Columns of all feature parties."""
+        return sum(width for _, width in self.others)
+
+    @property
+    def starts(self) -> list[int]:
+        """The joint number of every feature party's first column, and of what would follow."""
+        widths = [width for _, width in self.others]
+        return [len(self.names) + sum(widths[:number]) for number in range(len(widths) + 1)]
+
+    def places(self, partner: int) -> npt.NDArray[np.int64]:
+        """Where the splits of one feature party, in its order, stand among those of all."""
+        first, after = self.starts[partner : partner + 2]
+        owner = [first <= self.trees[t].feature[node] < after for t, node in self.other_nodes]
+        return np.flatnonzero(owner)
 
     def importance(self) -> dict[str, dict[str, float]]:
         """Splits and gain by party and, for the own columns, by name; the other party's columns are tags."""
-        found: dict[str, dict[str, float]] = {"splits": {}, "gain": {}, "by_party": {"label": 0.0, "feature": 0.0}}
+        parties = ["label", *(name.removesuffix(" party") for name, _ in self.others)]
+        found: dict[str, dict[str, float]] = {"splits": {}, "gain": {}, "by_party": dict.fromkeys(parties, 0.0)}
         for tree in self.trees:
             for feature, gain in zip(tree.feature, tree.gain, strict=True):
-                own, name = feature < len(self.names), self.all_names[feature]
+                name, party = self.all_names[feature], parties[bisect_right(self.starts, feature)]
                 found["splits"][name] = found["splits"].get(name, 0) + 1
                 found["gain"][name] = found["gain"].get(name, 0.0) + gain
-                found["by_party"]["label" if own else "feature"] += gain
+                found["by_party"][party] += gain
         return found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
-            "format": "securegbm label half 2",
+            "format": "securegbm label half 3",
             "job": self.job,
             "objective": vars(self.objective),
             "initial": self.initial.tolist(),
             "names": list(self.names),
             "columns": _columns_to_dict(self.columns),
-            "n_other": self.n_other,
+            "others": [list(other) for other in self.others],
             "trees": [tree.to_dict() for tree in self.trees],
             "history": self.history,
             "min_gain_to_split": self.min_gain_to_split,
@@ -215,7 +234,7 @@ class LabelHalf:
     @classmethod
     def from_dict(cls, data: dict[str, Any], run: bytes = b"") -> "LabelHalf":
         """The inverse of `to_dict`, with the run's id."""
-        if data.get("format") != "securegbm label half 2":
+        if data.get("format") != "securegbm label half 3":
             raise SecureGBMError("this file is no label party's half of a model; give the file that party wrote")
         return cls(
             data["job"],
@@ -223,7 +242,7 @@ class LabelHalf:
             np.array(data["initial"]),
             tuple(data["names"]),
             _columns_from_dict(data["columns"]),
-            int(data["n_other"]),
+            [(str(name), int(width)) for name, width in data["others"]],
             [Tree.from_dict(tree) for tree in data["trees"]],
             list(data["history"]),
             float(data["min_gain_to_split"]),

@@ -1,6 +1,7 @@
 """The reference of lossless mode: LightGBM itself, on both parties' columns, with the same rounded gradients."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -114,7 +115,7 @@ def splits_of(model: str) -> list[list[tuple[str, str, str]]]:
     return out
 
 
-def compare(label: LabelHalf, feature: FeatureHalf, reference: str, values: Floats) -> Parity:
+def compare(label: LabelHalf, feature: FeatureHalf | Sequence[FeatureHalf], reference: str, values: Floats) -> Parity:
     """Compare our joint model with LightGBM's, split by split, and their predictions on `values`.
 
     The reference was trained from given starting scores, which its text does not hold; they are added back.

@@ -106,8 +106,18 @@ NO_TREE = "00" * 32
 
 
 def chained(last: str, transcript: bytes) -> str:
-    """What both parties keep with a committed tree: SHA-256(the tree before it, everything said in its session)."""
-    return hashlib.sha256(bytes.fromhex(last) + transcript).hexdigest()
+    """What both parties keep with a committed tree: SHA-256(the tree before it, everything said in its session).
+
+    A label party with several partners keeps one such hash for each, one after the other.
+    """
+    before = bytes.fromhex(last).ljust(len(transcript), b"\0")
+    pieces = [before[at : at + 32] + transcript[at : at + 32] for at in range(0, len(transcript), 32)]
+    return "".join(hashlib.sha256(piece).hexdigest() for piece in pieces)
+
+
+def piece(last: str, partner: int) -> str:
+    """One partner's hash out of those of all."""
+    return last[64 * partner : 64 * (partner + 1)] or NO_TREE
 
 
 class TreeStore:

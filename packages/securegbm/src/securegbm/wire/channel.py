@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -55,6 +56,47 @@ class LocalChannel:
             self.sent.append(data)
             self.received.append(reply)
         return reply
+
+
+@dataclass(frozen=True)
+class Partner:
+    """The way to one feature party.
+
+    Args:
+        channel: The way itself.
+        key: Secret shared with it.
+        name: What it is called in sentences and importances.
+        log: Called with every message.
+        parties: What names both parties' keys; a run is bound to it.
+    """
+
+    channel: Channel
+    key: bytes = b""
+    name: str = "feature party"
+    log: Log | None = None
+    parties: str = ""
+
+    def talk(self, run: bytes) -> "Conversation":
+        """A conversation about a run."""
+        return Conversation(self.channel, run, self.key, self.log)
+
+
+Partners = Channel | Sequence[Partner]
+"""One channel, or several partners."""
+
+
+def partners_of(channel: Partners, key: bytes, log: Log | None, parties: str = "") -> list[Partner]:
+    """The partners that are meant.
+
+    Raises:
+        SecureGBMError: If there is none, or two have one name.
+    """
+    if not isinstance(channel, Sequence):
+        return [Partner(channel, key, log=log, parties=parties)]
+    names = [partner.name for partner in channel]
+    if not names or len(set(names)) < len(names):
+        raise SecureGBMError(f"the feature parties are called {', '.join(names) or 'nothing'}; give each a name of its own")
+    return list(channel)
 
 
 class Conversation:
