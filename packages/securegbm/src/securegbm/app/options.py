@@ -182,8 +182,8 @@ class TreeOptions:
         learning_rate: Shrinkage.
         num_leaves: Most leaves of a tree.
         max_depth: Most levels, -1 for no limit.
-        max_bin: Most bins of a column, both parties' alike. Bytes and time of a tree grow with it: 31 to 63 cost a fifth
-            to a quarter of 255 and, on the tables we tried, at most 0.003 AUC.
+        max_bin: Most bins of a column, both parties' alike. Bytes and time of a tree grow with it: 63 bins cost half
+            of what 255 do, 31 a third; AUC on the tables we tried differs by less than 0.005.
         zero_as_missing: Zeros count as missing.
         min_data_in_leaf: Fewest rows of a leaf.
         min_sum_hessian_in_leaf: Least sum of hessians of a leaf.
