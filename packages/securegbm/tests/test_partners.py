@@ -216,3 +216,21 @@ def test_three_parties_by_the_command_line(quick, tmp_path, monkeypatch, capsys)
     for own, theirs in (("messages", "b"), ("messages-party-c", "c")):
         main(["audit", "--log", f"party-a/{own}.jsonl", "--verify", "--against", f"{theirs}/messages.jsonl"])
         assert "both logs agree" in capsys.readouterr().out
+
+
+def test_trees_are_added_to_a_finished_run_of_all(quick, tmp_path):
+    import dataclasses
+
+    values, labels, _ = make_columns(300, 3)
+    config = quick(n_estimators=2)
+    group = Group(values, labels, config, folder=tmp_path)
+    group.train()
+    before = group.label()._store
+    longer = Group(values, labels, dataclasses.replace(config, n_estimators=4), folder=tmp_path)
+    party = LabelParty(longer.tables[0], labels, longer.config, longer.partners, state=tmp_path / "more", continues=before)
+    half = party.train()
+    whole, _ = Group(values, labels, longer.config).train()
+    assert [tree.to_dict() for tree in half.trees] == [tree.to_dict() for tree in whole.trees]
+    assert party.run.hex() != before.bound["run"]
+    for feature in longer.parties:
+        assert feature.store(party.run).finished == 4
