@@ -2,7 +2,7 @@
 
 1. The whole picture takes the style's mean and covariance of colours (Monge-Kantorovich): x.
 2. A small copy of x passes the network. Within every window what it changed is taken for an affine map of x's colours, by
-   ridge regression, as the guided filter has it (He, Sun and Tang, 2010): y - x = A x + b. A halo is no such map.
+   ridge regression, as the guided filter has it (He, Sun and Tang, 2010): y - x = A x + b. Of a halo little is such a map.
 3. The maps are carried to the picture's own size, as in deep bilateral learning (Gharbi et al., 2017): x + s (A x + b).
    The strength s in [0, 1] is about the largest at which the small copy keeps the SSIM of edges that the matrix has, but for
    a bit.
