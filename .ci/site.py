@@ -2,6 +2,7 @@
 
 import ast
 import html
+import itertools
 import os
 import re
 import tomllib
@@ -83,7 +84,30 @@ def on_page_content(content, page, config, files):
 
     def mathml(match):
         inline, tex = match[1] == "span", html.unescape(match[2])[2:-2]
-        return convert(tex, display="inline" if inline else "block")
+        shown = convert(tex, display="inline" if inline else "block")
+        return shown if inline else shown.replace("<math", '<math tabindex="0"', 1)  # a wide one is scrolled by keys
 
     content = re.sub(r'<(span|div) class="arithmatex">(.*?)</\1>', mathml, content, flags=re.DOTALL)
+    number = itertools.count(1)
+    content = re.sub(
+        r"<table>(.*?)</table>",
+        lambda m: (
+            f'<div class="scroll" tabindex="0" role="region" aria-label="Table {next(number)}">'
+            f'<table class="plain">{m[1]}</table></div>'
+        ),
+        content,
+        flags=re.DOTALL,
+    )
     return re.sub(r":(?:func|class|meth|mod|attr|data|exc):<code>~?([^<]*)</code>", r"<code>\1</code>", content)
+
+
+def on_post_page(output, page, config):
+    """Names for the parts of the theme that have none, or one that another part has, for who hears a page."""
+    output = output.replace(
+        'data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"'
+    )
+    output = re.sub(
+        r'(<nav class="md-nav"[^>]*) aria-labelledby="__nav_([\d_]+)_label"', r'\1 aria-label="Pages \2"', output
+    )
+    number = itertools.count(1)  # the headings of an API are named alike in both lists of contents
+    return re.sub(r'(<nav class="md-nav" aria-label=")\s*([^"]*)"', lambda m: f'{m[1]}{m[2]}, part {next(number)}"', output)

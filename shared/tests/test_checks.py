@@ -193,3 +193,25 @@ def test_the_history_tells_when_a_criterion_first_stood_and_that_it_changed(pack
     claim, last = commit("Mean above -1.", True)
     history.write(package, [claim])
     assert [(r.since, r.recorded) for r in history.changed(results)["M3"]] == [(early, late), (last, last)]
+
+
+def test_what_only_the_record_itself_can_tell(record, tmp_path):
+    """Each said by the one check that looks for it, where no line of SHA256SUMS does."""
+    r = record()
+    (tmp_path / r.picture).write_bytes(b"png")
+    assert not list(checks._whole(r, tmp_path))
+    (tmp_path / r.picture).unlink()
+    assert f"its picture {r.picture} is not here" in list(checks._whole(r, tmp_path))
+    seed = dataclasses.replace(r.evidence.seeds[0], values={})
+    for seeds in ((seed,), ()):
+        empty = dataclasses.replace(r, picture=None, evidence=dataclasses.replace(r.evidence, seeds=seeds))
+        assert "a seed has no values" in list(checks._whole(empty, tmp_path))
+
+
+def test_an_earlier_wording_of_a_criterion_is_not_the_last(record, tmp_path, monkeypatch):
+    r = record()
+    mine = history.Criterion(r.claim.id, history.short(r.claim.criterion))
+    other = history.Criterion(r.claim.id, history.short("another wording"))
+    for rows, wrong in (([other, mine], 0), ([mine, other], 1), ([], 1)):
+        monkeypatch.setattr(history, "read", lambda folder, rows=rows: {r.claim.id: rows})
+        assert len(list(checks._criteria(tmp_path, [r]))) == wrong

@@ -1,6 +1,6 @@
 """What the paper claims and how each claim is put to the test; criteria written before the runs."""
 
-from quasipotential.claims import escape, graphs, ladder, occupancy, paths, regression, speed, theory
+from quasipotential.claims import escape, graphs, ladder, occupancy, paths, ratios, regression, speed, theory
 
 EXPERIMENTS = [
     *theory.EXPERIMENTS,
@@ -11,4 +11,5 @@ EXPERIMENTS = [
     *regression.EXPERIMENTS,
     *paths.EXPERIMENTS,
     *speed.EXPERIMENTS,
+    *ratios.EXPERIMENTS,
 ]

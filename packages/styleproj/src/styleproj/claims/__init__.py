@@ -1,12 +1,13 @@
 """What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
-from styleproj.claims import defaults, fidelity, fronts, kl, pictures, speed
+from styleproj.claims import defaults, fidelity, fronts, kl, pictures, ratios, speed
 
 EXPERIMENTS = [
     *fidelity.EXPERIMENTS,
     *fronts.EXPERIMENTS,
     *kl.EXPERIMENTS,
     *speed.EXPERIMENTS,
+    *ratios.EXPERIMENTS,
     *pictures.EXPERIMENTS,
     *defaults.EXPERIMENTS,
 ]
