@@ -85,7 +85,7 @@ EXPERIMENTS = [
             "kept, no more than those of the slower. With lower means alone, the direction.",
             tolerance="Intervals over seeds of training; rounds of timing in turn. Pictures judged are those of the search.",
         ),
-        {"smoke": Found(seeds=2, size=32, rounds=2, judged=32, pairs=1, steps=1), "full": Found()},
+        {"smoke": Found(seeds=2, size=64, rounds=2, judged=32, pairs=1, steps=2), "full": Found()},
         measure,
         judge,
         draw,

@@ -149,7 +149,7 @@ EXPERIMENTS = [
             tolerance="Bootstrap over networks; each latency is a median of rounds in turn.",
         ),
         {
-            "smoke": Sample(networks=4, size=32, pairs=1, steps=1, rounds=1),
+            "smoke": Sample(networks=6, size=32, pairs=1, steps=2, rounds=1),
             "small": Sample(steps=1, rounds=7),
             "full": Sample(networks=200, size=256, steps=1, rounds=7),
         },
