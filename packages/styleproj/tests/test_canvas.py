@@ -144,6 +144,6 @@ def test_while_the_slider_moves_the_picture_is_the_same_but_softer(stylizer, sty
     full, quick = at(0.8), at(0.8, quick=True)
     assert quick.shape == full.shape and not torch.equal(quick, full)
     slow = [F.avg_pool2d(x[None], 10) for x in (quick, full)]
-    assert (slow[0] - slow[1]).abs().mean() < 0.04 < (slow[0] - F.avg_pool2d(content[None], 10)).abs().mean()
+    assert (slow[0] - slow[1]).abs().mean() < 0.05 < (slow[0] - F.avg_pool2d(content[None], 10)).abs().mean()
     small = stylizer.strengths(content[:, :96, :96], style)
     assert torch.equal(small(0.8, quick=True), small(0.8))

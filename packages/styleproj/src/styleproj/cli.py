@@ -217,7 +217,7 @@ def train(
 
 
 def demo(out: Path = Path("styleproj-demo.jpg"), size: int = 384, device: str = "auto") -> None:
-    """Make a contact sheet of photographs that come with scikit-image and scikit-learn: contents down, styles across.
+    """Make a contact sheet: photographs that come with scikit-image and scikit-learn (down) as four paintings drawn by rule.
 
     Args:
         out: The picture.

@@ -4,27 +4,30 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from claimkit import bench as benchmark
-from claimkit import run
+from claimkit import photographs, run
 from claimkit.errors import InputError
 from claimkit.media.batch import Plan, make_all
 from claimkit.media.options import ClipOptions
 from claimkit.media.policy import check_results
 from claimkit.media.reading import read_picture
-from claimkit.style.images import write_image
+from claimkit.style.images import from_uint8, write_image
 from claimkit.style.web import page, serve
 from styleproj.operator import kernels
 from styleproj.operator.baselines import adain_reference, efdm
 from styleproj.operator.projection import project
 from styleproj.operator.sorted_style import SortedStyle
+from styleproj.paintings import PAINTINGS, painting
 from styleproj.pictures.batch import Batch, prepare
 from styleproj.pictures.page import painter
 from styleproj.pictures.sheet import contact_sheet
 from styleproj.pictures.stylizer import Stylizer
 from styleproj.pictures.video import stylize_video
-from styleproj.samples import CONTENTS, STYLES, photograph, square
+from styleproj.samples import CONTENTS, photograph, square
 
 
 def stylize(todo: Plan, batch: Batch) -> None:
@@ -51,12 +54,13 @@ def video(
 
 
 def demo(out: Path, size: int, device: str) -> None:
-    """A contact sheet of the photographs that are here anyway."""
+    """A contact sheet of photographs that are here anyway, in paintings drawn by rule."""
     run.picture(out, (".jpg", ".png", ".webp"))
     if size < 64:
         raise InputError(f"size = {size}: the photographs of the sheet need at least 64 pixels")
     stylizer = Stylizer(device=device)
-    contents, styles = ({n: square(photograph(n), size) for n in names[:4]} for names in (CONTENTS, STYLES))
+    contents = {n: square(photograph(n), size) for n in CONTENTS[:4]}
+    styles = {n: from_uint8(painting(n, size)) for n in PAINTINGS}
     prepared = {name: stylizer.prepare(picture, name=name) for name, picture in styles.items()}
     todo = run.progress(contents.values(), "demo", unit="row")
     rows = [[content, *(stylizer.stylize(content, style) for style in prepared.values())] for content in todo]
@@ -67,8 +71,12 @@ def demo(out: Path, size: int, device: str) -> None:
 def web(port: int, size: int, device: str) -> None:
     """Serve the page where two pictures are dropped."""
     explanation = "Drop a photograph and a picture whose style it shall have."
-    examples = list(zip(CONTENTS[:4], STYLES[:4], strict=True))
-    serve(page("Style Projection", explanation, painter(device), examples, size), port)
+    examples = list(zip(CONTENTS[:4], PAINTINGS, strict=True))
+
+    def example(name: str) -> NDArray[np.uint8]:
+        return painting(name) if name in PAINTINGS else photographs.photograph(name)
+
+    serve(page("Style Projection", explanation, painter(device), examples, size, example), port)
 
 
 def bench(size: int, rounds: int, device: str) -> None:

@@ -17,6 +17,8 @@ from claimkit.photographs import photograph
 from claimkit.run import require
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 PREVIEW = 384
@@ -110,15 +112,19 @@ def _named(path: Path) -> Iterator[None]:
         raise InputError(said if path.name in said else f"{path.name}: {said}") from e
 
 
-def page(title: str, explanation: str, painter: Painter, examples: Sequence[tuple[str, str]], size: int) -> Any:
+def page(
+    title: str, explanation: str, painter: Painter, examples: Sequence[tuple[str, str]], size: int,
+    example_of: Callable[[str], "NDArray[np.uint8]"] = photograph,
+) -> Any:  # fmt: skip
     """The page, not yet served: a gradio ``Blocks``.
 
     Args:
         title: Heading.
         explanation: One sentence below it.
         painter: Makes the pictures.
-        examples: Pairs of :data:`claimkit.photographs.PHOTOGRAPHS`, of which the first is there from the beginning.
+        examples: Pairs of names, of which the first is there from the beginning.
         size: Side of the square to whose area a content is shrunk unasked; 0 keeps it.
+        example_of: The picture of a name; :data:`claimkit.photographs.PHOTOGRAPHS` when not given.
 
     Raises:
         InputError: gradio is missing, or the size is negative.
@@ -133,7 +139,7 @@ def page(title: str, explanation: str, painter: Painter, examples: Sequence[tupl
     def example(name: str) -> str:
         path = Path(kept.name) / f"{name}.jpg"
         if not path.exists():
-            write_picture(path, Picture(photograph(name)))
+            write_picture(path, Picture(example_of(name)))
         return str(path)
 
     def preview(file: str | None) -> Any:

@@ -13,9 +13,9 @@ from claimkit.style.encoders import LevelEncoder
 from styleproj.networks.network import Decoder, StyleNetwork
 
 
-def shipped(name: str = "slim") -> Path:
-    """A file that comes with the package; ``slim`` is taken where none is named."""
-    return Path(str(importlib.resources.files("styleproj"))) / "data" / f"{name}.safetensors"
+def shipped() -> Path:
+    """The file that comes with the package."""
+    return Path(str(importlib.resources.files("styleproj"))) / "data" / "slim.safetensors"
 
 
 def save_network(network: StyleNetwork, path: Path, metadata: Mapping[str, str] | None = None) -> None:
