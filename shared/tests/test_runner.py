@@ -1,12 +1,14 @@
 import dataclasses
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 
 import distributed
 import joblib
+import numpy as np
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
@@ -14,6 +16,7 @@ from claimkit import house, runner
 from claimkit.claims import Verdict, load_records
 from claimkit.claims.power import power
 from claimkit.errors import InputError
+from claimkit.experiment import Experiment, Settings
 from claimkit.records import judging
 from claimkit.run import require
 from claimkit.runner import reproduce
@@ -277,3 +280,15 @@ def test_the_same_call_runs_on_a_dask_cluster(toy, tmp_path):
     assert [s.values for s in there.evidence.seeds] == [s.values for s in here.evidence.seeds]
     pids = [line.split()[1] for line in toy.read_text().splitlines()]
     assert set(pids[:4]).isdisjoint(pids[4:]), "the seeds ran in the calling process"
+
+
+def test_a_seed_fixes_what_is_drawn(claim, monkeypatch):
+    def measure(settings, job):
+        return {"x": [random.random(), float(np.random.random())]}
+
+    experiment = Experiment(claim, {"small": Settings()}, measure, lambda values: Verdict("reproduced", "It ran."))
+    monkeypatch.setattr(runner.seeds, "load_experiments", lambda package: [experiment])
+    first, again, other = (
+        runner.seeds._measure(0, "toypaper", claim.id, Settings(), seed, "cpu", None)[1].values for seed in (5, 5, 6)
+    )
+    assert first == again != other
