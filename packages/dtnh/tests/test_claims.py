@@ -17,7 +17,7 @@ from dtnh.finetune import embedded
 
 def test_every_claim_runs_at_smoke(tmp_path):
     outcomes = {o.claim: o for o in reproduce("dtnh", preset="smoke", out=tmp_path)}
-    assert list(outcomes) == ["C1", "C2", "C5"]
+    assert list(outcomes) == ["C1", "C2", "C5", "C6", "C7", "C8"]
     assert not [o.error for o in outcomes.values() if o.record is None]
     for o in outcomes.values():
         assert o.record.evidence is not None

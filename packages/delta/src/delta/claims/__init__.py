@@ -1,5 +1,5 @@
 """What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
-from delta.claims import exact, order
+from delta.claims import arena, exact, order
 
-EXPERIMENTS = [*order.EXPERIMENTS, *exact.EXPERIMENTS]
+EXPERIMENTS = [*order.EXPERIMENTS, *arena.EXPERIMENTS, *exact.EXPERIMENTS]
