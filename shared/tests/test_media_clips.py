@@ -1,5 +1,6 @@
 """Videos as cameras and programs make them, one property each; what came out is read by PyAV's own demuxer and decoder."""
 
+import gc
 import itertools
 import subprocess
 import sys
@@ -509,6 +510,20 @@ def test_memory_does_not_grow_with_length(tmp_path):
         done = subprocess.run([sys.executable, "-c", code, source], capture_output=True, text=True, check=True)
         grown.append(float(done.stdout))
     assert grown[1] - grown[0] < 20
+
+
+def test_no_frame_waits_for_a_sweep_to_be_freed(tmp_path):
+    """A frame whose side data was looked at is freed by the next collection of cycles alone: that may be one in the file."""
+    source = make(tmp_path / "a.mp4", list(range(0, 2000, 40)), codec="mpeg4", pictures=[picture(16, 16)] * 50)
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(type(o) is av.VideoFrame for o in gc.get_objects())
+        assert sum(1 for _ in read_frames(source)) == 50
+        assert sum(1 for _ in sample_frames(source, np.arange(0, 2, 0.04))) == 50
+        assert sum(type(o) is av.VideoFrame for o in gc.get_objects()) - before <= 2
+    finally:
+        gc.enable()
 
 
 def test_fuzzed_headers_raise_one_sentence_and_leave_no_file(tmp_path, count=48):

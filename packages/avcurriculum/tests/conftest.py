@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import claimkit.testing.fixtures  # noqa: F401  no deadline for hypothesis
 from avcurriculum.audio import RATE
 from avcurriculum.scenes.generated import generate_pack
 from avcurriculum.video import media

@@ -4,6 +4,8 @@ import os
 import shutil
 import tempfile
 
+import claimkit.testing.fixtures  # noqa: F401  no deadline for hypothesis
+
 CACHE = os.environ.setdefault("NUMBA_CACHE_DIR", tempfile.mkdtemp(prefix="quasipotential-numba-"))
 
 

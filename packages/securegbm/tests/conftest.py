@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import claimkit.testing.fixtures  # noqa: F401  no deadline for hypothesis
 from securegbm.config import TrainConfig
 from securegbm.feature_party.party import FeatureParty
 from securegbm.feature_party.policy import FeaturePolicy

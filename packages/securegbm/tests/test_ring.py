@@ -60,6 +60,7 @@ def test_few_coefficients_of_the_largest_numbers_do_not_overflow():
         assert np.array_equal(inverse_at(product, stride, table), whole[::stride])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-63, 63), max_size=64, unique_by=lambda place: place % 64))
 def test_masks_begin_after_three_layers(places):
     """Ones at few places: the first three layers as powers of the roots, the rest as always."""
@@ -128,6 +129,7 @@ def test_numbers_are_encoded_and_switched_with_rounding(ring):
         assert min((int(found) - exact) % top, (exact - int(found)) % top) <= 1
 
 
+@settings(deadline=None)
 @given(st.integers(1, 63), st.integers(0, 70), st.integers(0, 100))
 def test_packed_numbers_come_back(bits, count, seed):
     x = np.random.default_rng(seed).integers(0, 1 << bits, count, dtype=np.uint64)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from claimkit.errors import InputError
 from claimkit.media.colour.hdr import CURVE, NAMES
-from claimkit.media.colour.video import VideoColour, colour_of, to_rgb, turns_of, upright
+from claimkit.media.colour.video import VideoColour, colour_of, peak_of, to_rgb, turns_of, upright
 from claimkit.media.options import Hdr
 from claimkit.media.picture import fitted_size
 
@@ -73,6 +73,7 @@ class Reader:
         self.stream.thread_type = "AUTO"
         self.notes: list[str] = []
         self.colour: VideoColour | None = None
+        self._turns, self._peak = (0, False), 0.0
         self._last: int | None = None
         self._damaged, self._count = 0, 0
         self._end, self._whole = 0.0, False
@@ -87,14 +88,14 @@ class Reader:
 
     def frame(self, decoded: Any) -> Frame:
         """A decoded frame as pixels."""
-        colour, turns = colour_of(decoded), turns_of(decoded)
-        if self.colour is None:
-            self.colour = colour
+        colour = colour_of(decoded)
+        if self.colour is None:  # once a file: looking at side data makes a cycle, and the frame waits
+            self.colour, self._turns, self._peak = colour, turns_of(decoded), peak_of(decoded)
             self._say_colour(colour)
             if decoded.interlaced_frame:
                 self.notes.append(f"{self.path} is interlaced: its frames are taken as they are, both fields in one")
         size = fitted_size(decoded.width, decoded.height, self.side)
-        pixels = upright(to_rgb(decoded, colour, size, self.hdr), turns)
+        pixels = upright(to_rgb(decoded, colour, size, self.hdr, self._peak), self._turns)
         base = decoded.time_base or self.stream.time_base
         pts = decoded.pts if decoded.pts is not None else decoded.dts
         if pts is None:

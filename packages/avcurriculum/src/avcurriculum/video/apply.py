@@ -23,8 +23,8 @@ from claimkit.errors import InputError
 
 COLORS = torch.tensor([[255, 70, 20], [20, 190, 255], [70, 235, 60], [240, 60, 230], [250, 220, 40]], dtype=torch.int16)
 """Of the first, second ... sound."""
-BATCH, FRAMES = 32, 8
-"""Pictures at once; frames that a whole clip is clustered by."""
+BATCH, FRAMES = 8, 8
+"""Pictures at once, which bounds the memory; frames that a whole clip is clustered by."""
 MIX_LEVEL = 0.14
 """Root mean square of a training mix of two sounds."""
 
@@ -123,8 +123,8 @@ def track(
     """
     padded = np.pad(wave, (SAMPLES // 2, SAMPLES))
     starts = np.minimum((times * audio.RATE).astype(int), len(padded) - SAMPLES)
-    windows = np.stack([padded[s : s + SAMPLES] for s in starts])
-    silent = np.array([audio.rms(w) < audio.SILENCE for w in windows])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, SAMPLES)
+    silent = np.array([audio.rms(windows[s]) < audio.SILENCE for s in starts])
     k = sounds + model.architecture.background
     same = clip_centers(model, wave, sounds) if sounds > 1 else None
     target = torch.empty(0)
@@ -135,7 +135,7 @@ def track(
     for i in run.progress(range(0, len(times), BATCH), "localize", unit="batch"):
         positions = model.embed_image(images[i : i + BATCH])
         seen = model.centers(positions, k)
-        near = torch.from_numpy(windows[i : i + BATCH])
+        near = torch.from_numpy(windows[starts[i : i + BATCH]])
         heard = heard_centers(model, near, 1) if same is None else same.expand(len(near), -1, -1)
         for centers, assigned, h in zip(seen.centers, seen.assign, heard, strict=True):
             thing = torch.from_numpy(assign(h if same is None else target, centers[:, None]).thing)

@@ -63,7 +63,9 @@ def written(colour: VideoColour, hdr: Hdr) -> VideoColour:
     return colour
 
 
-def to_rgb(frame: Any, colour: VideoColour, size: tuple[int, int] | None = None, hdr: Hdr = "tone-map") -> NDArray[Any]:
+def to_rgb(
+    frame: Any, colour: VideoColour, size: tuple[int, int] | None = None, hdr: Hdr = "tone-map", peak: float = PEAK
+) -> NDArray[Any]:
     """A frame's pixels ``(h, w, 3)``, not yet turned upright: bytes, or 16 bits where HDR is kept.
 
     Args:
@@ -71,6 +73,7 @@ def to_rgb(frame: Any, colour: VideoColour, size: tuple[int, int] | None = None,
         colour: Of :func:`colour_of`.
         size: Width and height that it is shrunk to.
         hdr: Whether HLG and PQ become SDR.
+        peak: Candelas a square metre of the display that the film was made on.
     """
     width, height = size or (frame.width, frame.height)
     deep = colour.hdr or colour.wide
@@ -80,7 +83,7 @@ def to_rgb(frame: Any, colour: VideoColour, size: tuple[int, int] | None = None,
     tags = tags if coloured else {}
     rgb = frame.reformat(width=width, height=height, format=name, interpolation=EXACT, **tags).to_ndarray()
     if colour.hdr:
-        return rgb if hdr == "keep" else tone_map(rgb, colour.transfer, peak_of(frame))
+        return rgb if hdr == "keep" else tone_map(rgb, colour.transfer, peak)
     if not colour.wide:
         return rgb
     matrix = np.linalg.solve(rgb_to_xyz(PRIMARIES["sRGB"], D65), rgb_to_xyz(PRIMARIES[WIDE[colour.primaries]], D65))
