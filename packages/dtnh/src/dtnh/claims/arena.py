@@ -163,7 +163,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
 CALTECH = (Target("squeezenet1_1", 60, 0.002, (0.001, 0.004), most=30, size=112, feature_scale=1e-4),)
 PRESETS: dict[Preset, Arena] = {
     "smoke": Arena(targets=(SMOKE,), short=True),
-    "small": Arena(seeds=12, targets=(Target(learning_rate=0.06, rates=(0.03, 0.12)),)),
+    "small": Arena(seeds=12),
     "full": Arena(seeds=40, targets=CALTECH),
 }
 SHARED = (
