@@ -18,20 +18,15 @@ from claimkit.claims import Values, Verdict
 from claimkit.experiment import Job
 from claimkit.statistics import group_means, mean_interval, non_inferiority
 from claimkit.style.images import fit, read_image
-from claimkit.style.metrics import ssim_edge
 from claimkit.style.transforms import Statistics, ot_map
 from styleproj.claims.common import Pairs, held_out
-from styleproj.claims.defaults import foreign
+from styleproj.claims.weights import MEASURES, looked_at
 from styleproj.networks.teachers import Judge
-from styleproj.networks.weights import load_network
+from styleproj.networks.weights import load_network, weights_file
 from styleproj.pictures.stylizer import Stylizer
 from styleproj.samples import CONTENTS, STYLES, photograph
-from styleproj.training import looks
 
 NOW, BEFORE, JOINT, COLOURS = "now", "before", "before, as now", "linear colour transfer"
-MEASURES = ("style", "Gram", "content", "raw content", "edges", "weave", "foreign", "clipped")
-JUDGED = 272
-"""Longer side at which distances are measured: the scale at which a picture of 512 pixels is looked at whole."""
 CONTENT, EDGES, COLOUR, WEAVE = 0.02, 0.02, 0.005, 1.2
 
 
@@ -64,7 +59,7 @@ def pictures(s: Look, job: Job) -> list[tuple[str, str, Tensor, Tensor]]:
 
 def measure(s: Look, job: Job) -> Values:
     """Each measure of each variant, one a pair."""
-    now, before = load_network(s.candidate), load_network()
+    now, before = load_network(s.candidate), load_network(weights_file("slim"))
     judge = Judge(job.assets.find("weights/vgg19_imagenet_conv3_4.pt")) if s.teacher else before.encoder
     makers = {
         NOW: Stylizer(now, transform="ot-projection", max_gain=1.0, device=job.device),
@@ -82,35 +77,6 @@ def measure(s: Look, job: Job) -> Values:
                 for key, value in row.items():
                     found[n][key].append(value)
     return {"measures": found, "styles": styles, "judge": "VGG-19 to relu3_4" if s.teacher else "own encoder"}
-
-
-def looked_at(
-    made: dict[str, Tensor], content: Tensor, style: Tensor, judge: torch.nn.Module
-) -> dict[str, dict[str, float]]:
-    """All measures of each of several pictures of one pair."""
-    wanted, kept = (_levels(x, judge) for x in (style, content))
-    rows = {}
-    for name, picture in made.items():
-        levels = _levels(picture, judge)
-        rows[name] = {
-            "style": float(looks.style_distance(levels, wanted)),
-            "Gram": float(looks.style_gram_distance(levels, wanted)),
-            "content": float(looks.content_distance(levels[-1], kept[-1])),
-            "raw content": float((levels[-1] - kept[-1]).norm() / kept[-1].norm()),
-            "edges": ssim_edge(picture, content),
-            "weave": float(looks.weave(picture[None])),
-            "foreign": foreign(picture[:, ::3, ::3], style),
-            "clipped": float(((picture <= 1 / 510) | (picture >= 1 - 1 / 510)).any(0).float().mean()),
-        }
-    return rows
-
-
-def _levels(picture: Tensor, judge: torch.nn.Module) -> list[Tensor]:
-    """Features of the picture as it is judged, its sides multiples of 8."""
-    seen = fit(picture, JUDGED)
-    height, width = (n - n % 8 for n in seen.shape[1:])
-    with torch.autocast("cpu", torch.bfloat16, enabled=isinstance(judge, Judge)):  # a fifth of the time where it is known
-        return [x.float() for x in judge(seen[None, :, :height, :width])]
 
 
 def judge(values: Sequence[Values]) -> Verdict:

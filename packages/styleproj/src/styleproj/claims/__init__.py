@@ -1,6 +1,6 @@
 """What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
-from styleproj.claims import defaults, fidelity, fronts, kl, pictures, ratios, speed
+from styleproj.claims import defaults, fidelity, fronts, kl, pictures, ratios, speed, weights
 
 EXPERIMENTS = [
     *fidelity.EXPERIMENTS,
@@ -10,4 +10,5 @@ EXPERIMENTS = [
     *ratios.EXPERIMENTS,
     *pictures.EXPERIMENTS,
     *defaults.EXPERIMENTS,
+    *weights.EXPERIMENTS,
 ]

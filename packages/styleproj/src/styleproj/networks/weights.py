@@ -13,9 +13,14 @@ from claimkit.style.encoders import LevelEncoder
 from styleproj.networks.network import Decoder, StyleNetwork
 
 
+def weights_file(name: str) -> Path:
+    """A file that comes with the package: ``slim``, or ``joint``, the same trained further; see the model card."""
+    return Path(str(importlib.resources.files("styleproj"))) / "data" / f"{name}.safetensors"
+
+
 def shipped() -> Path:
-    """The file that comes with the package."""
-    return Path(str(importlib.resources.files("styleproj"))) / "data" / "slim.safetensors"
+    """The file of the default network."""
+    return weights_file("slim")
 
 
 def save_network(network: StyleNetwork, path: Path, metadata: Mapping[str, str] | None = None) -> None:
