@@ -17,7 +17,7 @@ from claimkit.media.reading import read_picture
 from claimkit.media.writing import VideoWriter
 from claimkit.style.images import read_image, to_uint8, write_image
 from styleproj.cli import main
-from styleproj.networks.weights import save_network
+from styleproj.networks.weights import save_network, weights_file
 from styleproj.pictures.stylizer import Stylizer
 
 call = partial(testing.call, main)
@@ -53,11 +53,19 @@ def test_one_picture(capsys):
 
 def test_the_transform_and_the_bound_on_colours_are_options():
     made = []
-    for options in ([], ["--transform", "ot-projection"], ["--max-gain", "1"]):
+    for options in ([], ["--transform", "projection"], ["--max-gain", "inf"]):
         name = f"{len(made)}.png"
         assert call("stylize", PHOTO, STYLE, "--out", name, *options, *MODEL) == 0
         made.append(Path(name).read_bytes())
     assert len(set(made)) == 3
+
+
+def test_the_weights_before_have_a_name():
+    before = ("--model", "slim", "--transform", "projection", "--max-gain", "inf")
+    assert call("stylize", PHOTO, STYLE, "--out", "before.png", *before) == 0
+    wanted = Stylizer(weights_file("slim"), transform="projection", max_gain=float("inf")).stylize(Path(PHOTO), Path(STYLE))
+    torch.testing.assert_close(read_image(Path("before.png")), wanted, atol=2 / 255, rtol=0)
+    assert (wanted - Stylizer().stylize(Path(PHOTO), Path(STYLE))).abs().mean() > 0.01
 
 
 def test_strokes_and_detail_are_those_of_the_library():

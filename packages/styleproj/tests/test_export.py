@@ -1,5 +1,7 @@
 """The exported graph gives what the network gives, in another runtime."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -19,7 +21,7 @@ def pictures():
 
 @pytest.fixture(scope="module")
 def expected(pictures):
-    return Stylizer(ties="stable", palette=False).stylize(*pictures, alpha=0.8)
+    return Stylizer(Path("slim"), ties="stable", transform="projection", palette=False).stylize(*pictures, alpha=0.8)
 
 
 def test_onnxruntime_gives_the_same_picture(pictures, expected, tmp_path):
@@ -32,7 +34,7 @@ def test_onnxruntime_gives_the_same_picture(pictures, expected, tmp_path):
 
 
 def test_the_program_of_torch_gives_the_same_picture(pictures, expected, tmp_path):
-    program = torch.export.load(export(load_network(), tmp_path / "net.pt2", SIZE, STYLE_SIZE)).module()
+    program = torch.export.load(export(load_network(Path("slim")), tmp_path / "net.pt2", SIZE, STYLE_SIZE)).module()
     picture = program(*(p[None] for p in pictures), torch.tensor([0.8]))
     assert (picture[0] - expected).abs().max() <= 1e-5
 

@@ -10,7 +10,7 @@ from claimkit.training.closed_form import start_encoder
 from styleproj import project
 from styleproj.networks.closed_form import start_decoder
 from styleproj.networks.network import Decoder, StyleNetwork
-from styleproj.networks.weights import load_network, save_network, shipped
+from styleproj.networks.weights import NAMES, load_network, save_network, shipped, weights_file
 
 
 def network(levels=(2, 3), residuals=(0, 1)):
@@ -91,7 +91,8 @@ def test_what_is_no_network_is_refused(tmp_path, content):
 
 
 def test_the_shipped_network_is_small_and_gives_back_what_it_is_shown():
-    assert shipped().stat().st_size < 5e6
+    assert sum(weights_file(name).stat().st_size for name in NAMES) < 5e6
+    assert shipped() == weights_file("joint")
     net = load_network()
     image = torch.from_numpy(data.astronaut()[:256, :256].copy()).permute(2, 0, 1)[None] / 255
     with torch.inference_mode():

@@ -52,7 +52,7 @@ def test_the_first_frame_is_the_picture_where_nothing_is_bounded(network, transf
 
 
 def test_the_map_is_a_running_mean_and_another_scene_begins_anew(network):
-    stylizer = Stylizer(network)
+    stylizer = Stylizer(network, transform="projection")
     style = stylizer.prepare(torch.rand(3, 48, 48))
     first, second = torch.rand(2, 3, 32, 32) * 0.2
     paint = Steady(stylizer, style)

@@ -37,14 +37,14 @@ def test_every_choice_of_the_page_is_one_of_the_command_line_and_works(pictures)
     page, stylizer = painter(), Stylizer()
     assert page.quick
     first = {label: words[0] for label, words in page.choices.items()}
-    assert first == {"colour": "style", "transform": "projection", "strokes": "some pixels", "keep detail": "no"}
+    assert first == {"colour": "style", "transform": "ot-projection", "strokes": "some pixels", "keep detail": "no"}
     for color in page.choices["colour"]:
-        words = (color, "projection", "some pixels", "no")
+        words = (color, "ot-projection", "some pixels", "no")
         result = page.begin(content, page.prepare(style, words), words)(0.6)
         kept: Any = None if color == "style" else color
         wanted = stylizer.stylize(content.rgb, style.rgb, 0.6, preserve_color=kept)
         torch.testing.assert_close(result, wanted, atol=1e-4, rtol=0)
-    words = ("style", "projection", "very broad", "half")
+    words = ("style", "ot-projection", "very broad", "half")
     result = page.begin(content, page.prepare(style, words), words)(1.0)
     wanted = stylizer.stylize(content.rgb, style.rgb, stroke=4, keep_detail=0.5)
     torch.testing.assert_close(result, wanted, atol=1e-4, rtol=0)
@@ -55,7 +55,7 @@ def test_what_is_transparent_in_a_style_does_not_count(pictures, color):
     content, style = (Picture(to_uint8(p)) for p in pictures)
     hidden, opacity = style.pixels.copy(), torch.full(style.pixels.shape[:2], 255, dtype=torch.uint8).numpy()
     opacity[:10] = 0
-    page, words = painter(), (color, "projection", "some pixels", "no")
+    page, words = painter(), (color, "ot-projection", "some pixels", "no")
 
     def result(value):
         hidden[:10] = value

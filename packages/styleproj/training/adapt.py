@@ -10,7 +10,7 @@ import torch
 from distill import split
 
 from styleproj.networks.teachers import Judge
-from styleproj.networks.weights import load_network, shipped
+from styleproj.networks.weights import load_network, weights_file
 from styleproj.training.adaptation import Adaptation, adapt
 
 if __name__ == "__main__":
@@ -18,7 +18,7 @@ if __name__ == "__main__":
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--network", type=Path, default=shipped())
+    parser.add_argument("--network", type=Path, default=weights_file("slim"))
     parser.add_argument("--resume", action="store_true")
     given = parser.parse_args()
     judge = Judge(given.data / "weights" / "vgg19_imagenet_conv3_4.pt").to(memory_format=torch.channels_last)

@@ -1,8 +1,8 @@
-"""Quality of the shipped weights: python training/evaluate.py DATA OUT.json [--network FILE] [--against FILE ...].
+"""Quality of slim.safetensors: python training/evaluate.py DATA OUT.json [--network FILE] [--against FILE ...].
 
 Reconstruction: PSNR and SSIM over the photographs held out, whole, against the compressed VGG-19 with its own decoder, which
 does nothing else than reconstruct. Stylisation: losses on true VGG-19 (style on relu1_1, relu2_1 and relu3_1, content
-on relu3_1) over pairs of photographs and paintings held out, of the shipped network and of networks to compare it with.
+on relu3_1) over pairs of photographs and paintings held out, of that network and of networks to compare it with.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from claimkit.style.metrics import psnr, ssim, ssim_edge
 from claimkit.style.padding import crop, pad_to_multiple
 from styleproj.networks.network import StyleNetwork
 from styleproj.networks.teachers import compressed_pair
-from styleproj.networks.weights import load_network, shipped
+from styleproj.networks.weights import load_network, weights_file
 from styleproj.operator.projection import project
 from styleproj.training.losses import content_loss, kl_loss, moments, style_loss
 
@@ -71,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--network", type=Path, default=shipped())
+    parser.add_argument("--network", type=Path, default=weights_file("slim"))
     parser.add_argument("--against", type=Path, nargs="*", default=[], help="networks to measure on the same pictures")
     parser.add_argument("--photos", type=int, default=79)
     parser.add_argument("--pairs", type=int, default=64)

@@ -22,7 +22,7 @@ CITATION = """
 
 Color = Literal["style", "luminance", "coral"]
 Ties = Literal["average", "stable", "random", "local-mean"]
-Transform = Literal["projection", "ot-projection", "adain", "wct", "ot"]
+Transform = Literal["ot-projection", "projection", "adain", "wct", "ot"]
 
 
 def stylize(
@@ -41,9 +41,9 @@ def stylize(
     style_labels: Path | None = None,
     suffix: Literal[".jpg", ".png", ".webp", ".tif"] = ".jpg",
     ties: Ties = "average",
-    transform: Transform = "projection",
+    transform: Transform = "ot-projection",
     palette: bool = True,
-    max_gain: float = float("inf"),
+    max_gain: float = 1.0,
     stroke: float | None = None,
     keep_detail: float = 0.0,
     model: Path | None = None,
@@ -74,13 +74,14 @@ def stylize(
         style_labels: Picture of the style's size.
         suffix: Format of results in a folder.
         ties: Order among equal features: average, stable, random, local-mean.
-        transform: How features take the style: projection is the paper's, ot-projection moves joint moments first.
+        transform: How features take the style: ot-projection moves joint moments first, projection alone is the paper's.
         palette: Map the colours to those of the style after decoding.
-        max_gain: Most that this map may enlarge a difference of colours.
+        max_gain: Most that this map may enlarge a difference of colours, at least 1; inf sets no bound.
         stroke: Breadth of strokes as a share of the picture: 1 as at 512 x 512 pixels, 2 twice as broad, 0.5 finer, the same
             look at every size; not given, strokes are some pixels wide whatever the size.
         keep_detail: From 0 to 1: weaken the style where lettering, faces and other fine drawing would be lost.
-        model: A network that styleproj train wrote; the one that comes with the package when not given.
+        model: A network that styleproj train wrote, or slim, the one before; the one that comes with the package when not
+            given.
         cache: Folder where styles are kept, so that they are not looked at again.
         tile: Side of the pieces in which large pictures are worked on; the result does not depend on it.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -121,9 +122,9 @@ def video(
     size: int = 512,
     style_size: int = 512,
     ties: Ties = "average",
-    transform: Transform = "projection",
+    transform: Transform = "ot-projection",
     palette: bool = True,
-    max_gain: float = float("inf"),
+    max_gain: float = 1.0,
     steady: bool = False,
     model: Path | None = None,
     device: str = "auto",
@@ -141,11 +142,11 @@ def video(
         size: Frames of more than SIZE x SIZE pixels are shrunk to that area; 0 keeps the video's.
         style_size: The same for the style.
         ties: Order among equal features.
-        transform: How features take the style: projection is the paper's, ot-projection moves joint moments first.
+        transform: How features take the style: ot-projection moves joint moments first, projection alone is the paper's.
         palette: Map the colours to those of the style after decoding.
-        max_gain: Most that this map may enlarge a difference of colours.
+        max_gain: Most that this map may enlarge a difference of colours, at least 1; inf sets no bound.
         steady: Let what is painted change slowly over time, and by less where the content is even: less flicker.
-        model: A network that styleproj train wrote.
+        model: A network that styleproj train wrote, or slim, the one before.
         device: auto, cpu, cuda, cuda:N or mps.
         output: How the video is written.
     """
@@ -246,18 +247,18 @@ def export(
     out: tyro.conf.Positional[Path],
     size: tuple[int, int] = (512, 512),
     style_size: tuple[int, int] = (512, 512),
-    model: Path | None = None,
+    model: Path = Path("slim"),
 ) -> None:
     """Write the network for other runtimes: styleproj export styleproj.onnx. Needs styleproj[export] for ONNX.
 
     The graph takes two pictures of these sizes, (1, 3, height, width) in [0, 1], and a strength, and gives the result
-    without the map of colours after decoding.
+    by the projection alone: no joint moments before it, no map of colours after decoding.
 
     Args:
         out: File: .onnx, or .pt2 for torch.export.
         size: Width and height of content and result in pixels, multiples of 8.
         style_size: Width and height of the style picture.
-        model: A network that styleproj train wrote; the one that comes with the package when not given.
+        model: A network that styleproj train wrote; slim, trained for the projection alone, when not given.
     """
     from styleproj.networks.export import export as write
     from styleproj.networks.weights import load_network

@@ -12,7 +12,8 @@ from claimkit.files import sha256
 from claimkit.style.encoders import load_vgg19, read_state
 from claimkit.style.images import read_image
 from styleproj.networks.network import Decoder, StyleNetwork
-from styleproj.networks.weights import load_network, shipped
+from styleproj.networks.weights import load_network, weights_file
+from styleproj.pictures.stylizer import Stylizer
 from styleproj.samples import CONTENTS, STYLES, photograph, square
 
 Encoder = Literal["slim", "vgg19"]
@@ -35,14 +36,20 @@ class Pairs(Settings):
 
 
 def network(encoder: Encoder, job: Job) -> StyleNetwork:
-    """The shipped network, or VGG-19 with the decoder that others trained for its relu3_1."""
+    """``slim``, trained for the projection alone, or VGG-19 with the decoder that others trained for its relu3_1."""
     if encoder == "slim":
-        job.assets.note(shipped().name, sha256(shipped()))
-        return load_network().to(job.device)
+        file = weights_file("slim")
+        job.assets.note(file.name, sha256(file))
+        return load_network(file).to(job.device)
     vgg = load_vgg19(job.assets.find("weights/vgg19_normalised_conv3_1.pt"), 3)
     decoder = Decoder(vgg.channels, (2, 2), (3,))
     decoder.load_state_dict(read_state(job.assets.find("weights/vgg19_normalised_decoder3_1.pt")))
     return StyleNetwork(vgg, decoder).eval().requires_grad_(False).to(job.device)
+
+
+def as_in_the_paper(net: StyleNetwork, job: Job, tile: int = 1024) -> Stylizer:
+    """Pictures by the projection alone, as the tool made them before claim P12; their colours are mapped without a bound."""
+    return Stylizer(net, transform="projection", max_gain=float("inf"), device=job.device, tile=tile)
 
 
 def pairs(s: Pairs, job: Job) -> list[tuple[str, Tensor, Tensor]]:

@@ -17,7 +17,8 @@ from claimkit.experiment import Experiment, Job, Settings, pooled
 from claimkit.statistics import mean_interval
 from claimkit.style.metrics import psnr
 from styleproj import plots
-from styleproj.claims.common import NAMES, Pairs, network, pairs
+from styleproj.claims.common import NAMES, Pairs, as_in_the_paper, network, pairs
+from styleproj.networks.weights import load_network
 from styleproj.operator.baselines import TRANSFORMS
 from styleproj.pictures.stylizer import Stylizer
 from styleproj.samples import photograph, square
@@ -38,7 +39,7 @@ class Identity(Pairs):
 def identity(s: Identity, job: Job) -> Values:
     """PSNR in dB of a picture in its own style, and of the mere auto-encoder, against the picture."""
     net = network(s.encoder, job)
-    stylizer = Stylizer(net, ties="stable", palette=False, device=job.device)
+    stylizer = Stylizer(net, ties="stable", transform="projection", palette=False, device=job.device)
     own, auto, apart = [], [], []
     for _, content, _ in pairs(s, job):
         x = content[0].cpu()
@@ -96,8 +97,8 @@ def large(s: Large, job: Job) -> Values:
     memory, seconds = json.loads(done.stdout)
     net = network("slim", job)
     content, style = enlarged(s.compare), photograph("ihc")
-    whole = Stylizer(net, device=job.device, tile=s.compare + (-s.compare) % 8).stylize(content, style)
-    pieces = Stylizer(net, device=job.device, tile=s.tile).stylize(content, style)
+    whole = as_in_the_paper(net, job, s.compare + (-s.compare) % 8).stylize(content, style)
+    pieces = as_in_the_paper(net, job, s.tile).stylize(content, style)
     return {
         "memory_gb": memory / 1e3,
         "seconds": seconds,
@@ -207,7 +208,7 @@ def draw_moving(values: Sequence[Values], path: Path) -> None:
 
 def draw_sheet(values: Sequence[Values], path: Path) -> None:
     """Pictures beside the numbers: a content in every transform, strength by strength."""
-    net = Stylizer(device="cpu").network
+    net = load_network(Path("slim"))
     content, style = (square(photograph(n), 192)[None] for n in ("astronaut", "ihc"))
     strengths = (0.0, 0.5, 1.0)
     with torch.inference_mode():
@@ -221,7 +222,7 @@ def draw_sheet(values: Sequence[Values], path: Path) -> None:
             for name, f in TRANSFORMS.items()
         }
     columns = ["content", "style", *(f"strength {alpha:g}" for alpha in strengths)]
-    plots.sheet(rows, columns, path, "The network that comes with the package, whichever the numbers were measured with")
+    plots.sheet(rows, columns, path, "The network slim, whichever the numbers were measured with")
 
 
 EXPERIMENTS = [

@@ -13,10 +13,9 @@ from claimkit.experiment import Experiment, Job, Settings
 from claimkit.statistics import power, ratio_interval
 from claimkit.style.encoders import VGG19
 from claimkit.style.transforms import adain
-from styleproj.claims.common import NAMES, network
+from styleproj.claims.common import NAMES, as_in_the_paper, network
 from styleproj.networks.network import Decoder, StyleNetwork
 from styleproj.operator import kernels
-from styleproj.pictures.stylizer import Stylizer
 from styleproj.samples import photograph, square
 
 BAR = 0.1
@@ -32,7 +31,7 @@ class Turns(Settings):
 
 def measure(s: Turns, job: Job) -> Values:
     """Seconds of a picture by either network, in turn, style prepared for both; the peer's weights are random."""
-    stylizer = Stylizer(network("slim", job), device=job.device)
+    stylizer = as_in_the_paper(network("slim", job), job)
     style = stylizer.prepare(photograph("ihc"))
     vgg = VGG19(4)
     peer = StyleNetwork(vgg, Decoder(vgg.channels, vgg.convolutions[:-1], (4,))).eval().to(job.device)

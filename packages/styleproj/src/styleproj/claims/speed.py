@@ -13,12 +13,11 @@ from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from claimkit.style.transforms import Statistics, wct
 from styleproj import plots
-from styleproj.claims.common import NAMES, network
+from styleproj.claims.common import NAMES, as_in_the_paper, network
 from styleproj.operator import kernels
 from styleproj.operator.baselines import adain_reference, efdm
 from styleproj.operator.projection import project
 from styleproj.operator.sorted_style import SortedStyle
-from styleproj.pictures.stylizer import Stylizer
 from styleproj.samples import photograph, square
 
 
@@ -119,7 +118,7 @@ class Frames(Settings):
 
 def frames(s: Frames, job: Job) -> Values:
     """Frames a second at each size: one a call, until the time is up."""
-    stylizer = Stylizer(network("slim", job), device=job.device)
+    stylizer = as_in_the_paper(network("slim", job), job)
     style = stylizer.prepare(photograph("ihc"))
     kernels.warmup()
     rates: dict[str, list[float]] = {}

@@ -23,7 +23,7 @@ SUFFIXES = (".onnx", ".pt2")
 class PortableProjection(nn.Module):
     """Content and style picture in, stylized picture out, written with operators that every runtime has.
 
-    The same as ``Stylizer(network, ties="stable", palette=False)`` on pictures of these sizes.
+    The same as ``Stylizer(network, ties="stable", transform="projection", palette=False)`` on pictures of these sizes.
 
     Args:
         network: Encoder and decoder.

@@ -12,15 +12,17 @@ from claimkit.files import atomic_path
 from claimkit.style.encoders import LevelEncoder
 from styleproj.networks.network import Decoder, StyleNetwork
 
+NAMES = ("joint", "slim")
+
 
 def weights_file(name: str) -> Path:
-    """A file that comes with the package: ``slim``, or ``joint``, the same trained further; see the model card."""
+    """A file that comes with the package: ``joint``, or ``slim``, which was the default before; see the model card."""
     return Path(str(importlib.resources.files("styleproj"))) / "data" / f"{name}.safetensors"
 
 
 def shipped() -> Path:
     """The file of the default network."""
-    return weights_file("slim")
+    return weights_file("joint")
 
 
 def save_network(network: StyleNetwork, path: Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -41,7 +43,7 @@ def save_network(network: StyleNetwork, path: Path, metadata: Mapping[str, str] 
 
 
 def load_network(path: Path | None = None) -> StyleNetwork:
-    """The network of a file, by default the shipped one; float32, frozen, in evaluation mode.
+    """The network of a file, or of a name in :data:`NAMES`, by default ``joint``; float32, frozen, in evaluation mode.
 
     Raises:
         InputError: The file is none that :func:`save_network` wrote.
@@ -49,6 +51,8 @@ def load_network(path: Path | None = None) -> StyleNetwork:
     from safetensors import SafetensorError, safe_open
 
     path = shipped() if path is None else path
+    if str(path) in NAMES and not path.exists():
+        path = weights_file(str(path))
     try:
         with safe_open(path, "pt") as f:
             shape = json.loads((f.metadata() or {})["architecture"])

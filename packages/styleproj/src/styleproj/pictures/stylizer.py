@@ -36,13 +36,14 @@ class Stylizer:
     """Gives pictures the style of others.
 
     Args:
-        network: A network, a file of one, or None for the one that comes with the package.
+        network: A network, a file of one, or None for the one that comes with the package; ``Path("slim")`` is the one that
+            was the default before.
         ties: Order among equal values, see :func:`styleproj.project`.
         transform: How features take the style, see :func:`styleproj.operator.transforms.transform`; ``projection`` is
-            the paper's.
+            the paper's, ``ot-projection`` what the shipped network is trained for.
         palette: After decoding, map the colours to the mean and covariance of the style's, by the map that moves them least;
             a decoder alone does not hit them. Not done where the content's colours are kept.
-        max_gain: Most that this map of colours may enlarge a difference of colours, at least 1.
+        max_gain: Most that this map of colours may enlarge a difference of colours, at least 1; ``inf`` sets no bound.
         device: ``auto``, ``cpu``, ``cuda`` ...
         tile: Side of the pieces in which larger pictures are encoded and decoded; the result does not depend on it.
         cache: Folder where styles are kept between runs.
@@ -57,9 +58,9 @@ class Stylizer:
         network: StyleNetwork | Path | None = None,
         *,
         ties: Ties = "average",
-        transform: FeatureTransform = "projection",
+        transform: FeatureTransform = "ot-projection",
         palette: bool = True,
-        max_gain: float = float("inf"),
+        max_gain: float = 1.0,
         device: str = "auto",
         tile: int = 1024,
         cache: Path | None = None,
