@@ -46,6 +46,7 @@ def test_judge(changed, kind, missed):
     verdict = judge(values(**changed))
     assert verdict.kind == kind, verdict.reason
     assert missed is None or f"Missed: {missed}. " in verdict.reason
+    assert verdict.effect is not None
     assert verdict.effect.value == pytest.approx(changed.get("style", 0.2) / 0.2 - 1, abs=0.01)
 
 
