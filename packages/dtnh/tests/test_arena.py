@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,3 +109,9 @@ def test_the_loop_hands_its_optimizer_to_the_guard_and_moments_see_the_loss_alon
     assert all(torch.equal(a, b) for a, b in zip(plain, guarded, strict=True))
     assert not torch.allclose(plain[0], added[0])
     assert not torch.equal(next(tuners[0].model.parameters()), next(tuners[1].model.parameters()))
+
+
+def test_a_guarded_arm_whose_gradient_is_not_finite_counts_as_chance():
+    ring = SMOKE.ring(Job(0))
+    run = ring.run("l2sp guard", 1e38, Guarded(L2SP(ring.source, 1e38)), settings=replace(ring.settings, learning_rate=1e6))
+    assert run[3:5] == [0.1, 0.1] and run[6] == 1

@@ -21,8 +21,9 @@ def test_every_claim_runs_at_smoke(tmp_path):
     assert not [o.error for o in outcomes.values() if o.record is None]
     for o in outcomes.values():
         assert o.record.evidence is not None
-        assert (tmp_path / o.record.picture).stat().st_size > 5_000
-        assert set(o.record.evidence.data) == {"scikit-learn digits"}
+        if o.claim not in {"C7", "C8"}:  # those of C6 hold them
+            assert (tmp_path / o.record.picture).stat().st_size > 5_000
+        assert set(o.record.evidence.data) == ({"strokes"} if o.claim in {"C6", "C7", "C8"} else {"scikit-learn digits"})
     values = [s.values for s in outcomes["C1"].record.evidence.seeds]
     assert len(grid.markdown(values).splitlines()) == 2 + 8
 

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from claimkit.errors import InputError
+from claimkit.transfer.loop import DivergedError
 from dtnh.guard.conflicts import Conflicts
 from dtnh.guard.metric import Apart
 from dtnh.guard.projection import Info, project_
@@ -21,7 +22,7 @@ KEPT = 0.99
 """Share of ``<g, g>`` that ``<d, g>`` must have for a lagged coefficient to have kept the inequality."""
 
 
-class NotFiniteError(InputError):
+class NotFiniteError(DivergedError):
     """A gradient is infinite or not a number; no step was taken."""
 
 
