@@ -25,6 +25,8 @@ COLORS = torch.tensor([[255, 70, 20], [20, 190, 255], [70, 235, 60], [240, 60, 2
 """Of the first, second ... sound."""
 BATCH, FRAMES = 8, 8
 """Pictures at once, which bounds the memory; frames that a whole clip is clustered by."""
+STRIP = 64
+"""Rows of a frame that are painted at once: what is in between stays small."""
 MIX_LEVEL = 0.14
 """Root mean square of a training mix of two sounds."""
 
@@ -153,11 +155,14 @@ def paint(frame: Frame, maps: Float[NDArray, "sounds h w"], strength: float = 0.
     """A frame with each sound's map laid over it in its own colour."""
     height, width = frame.shape[:2]
     grid = torch.from_numpy(np.ascontiguousarray(maps, np.float32))[None]
-    alpha = resize(grid, (height, width))[0].mul(strength * 128).to(torch.int16)
-    out = torch.from_numpy(frame).to(torch.int16)
-    for i, a in enumerate(alpha):  # |color - out| < 256 and a <= 128: the product fits 16 bits
-        out += (COLORS[i % len(COLORS)] - out) * a[..., None] >> 7
-    return out.to(torch.uint8).numpy()
+    alpha = resize(grid, (height, width))[0].mul_(strength * 128).to(torch.int16)
+    out = torch.from_numpy(frame.copy())
+    for rows in (slice(top, top + STRIP) for top in range(0, height, STRIP)):
+        strip = out[rows].to(torch.int16)
+        for i, a in enumerate(alpha[:, rows]):  # |color - strip| < 256 and a <= 128: the product fits 16 bits
+            strip += (COLORS[i % len(COLORS)] - strip) * a[..., None] >> 7
+        out[rows] = strip.to(torch.uint8)
+    return out.numpy()
 
 
 def _clip_clusters(model: AVNet, images: UInt8[Tensor, "frames s s 3"], k: int) -> Float[Tensor, "k dim"]:
