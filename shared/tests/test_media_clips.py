@@ -17,6 +17,7 @@ from claimkit.errors import InputError
 from claimkit.media.clip import clip_info, read_frames, read_sound, sample_frames
 from claimkit.media.colour import hdr
 from claimkit.media.colour.video import VideoColour, from_rgb, to_rgb
+from claimkit.media.frames import transform_frames
 from claimkit.media.options import ClipOptions
 from claimkit.media.tracks import HEADER
 from claimkit.media.writing import LIBRARY, VideoWriter, rewrite_clip
@@ -510,6 +511,21 @@ def test_memory_does_not_grow_with_length(tmp_path):
         done = subprocess.run([sys.executable, "-c", code, source], capture_output=True, text=True, check=True)
         grown.append(float(done.stdout))
     assert grown[1] - grown[0] < 20
+
+
+def test_a_folder_holds_the_frames_of_one_clip(tmp_path):
+    clips = [make(tmp_path / f"{n}.mp4", list(range(0, 40 * n, 40)), pictures=[picture(16, 16)] * n) for n in (4, 2)]
+    out = tmp_path / "out"
+    assert transform_frames(clips[0], out, lambda f: f.rgb).frames == 4
+    (out / "mine.png").write_bytes(b"")
+    before = sorted(p.name for p in out.iterdir())
+    with pytest.raises(InputError, match="holds frames already"):
+        transform_frames(clips[1], out, lambda f: f.rgb, ClipOptions(existing="refuse"))
+    skipped = transform_frames(clips[1], out, lambda f: f.rgb, ClipOptions(existing="skip"))
+    assert skipped.frames == 0 and "skipped" in skipped.notes[0]
+    assert sorted(p.name for p in out.iterdir()) == before
+    transform_frames(clips[1], out, lambda f: f.rgb)
+    assert sorted(p.name for p in out.iterdir()) == ["000000.png", "000001.png", "mine.png"]
 
 
 def test_no_frame_waits_for_a_sweep_to_be_freed(tmp_path):

@@ -37,14 +37,14 @@ def transform_frames(
     Args:
         source: A video, or a folder of pictures in the order of their names.
         target: A video, which appears whole or not at all and keeps the source's times, sounds and subtitles; or, where it
-            has no suffix, a folder of pictures.
+            has no suffix, a folder of pictures, which then holds the frames of this clip alone.
         change: What becomes of a frame, ``(3, h, w)`` in [0, 1]; of one size for all.
         options: Of a video.
         side: Frames are shrunk to at most so many pixels squared before; 0 keeps their size.
         inputs: Other files that are read, and must not be replaced.
 
     Raises:
-        InputError: The source cannot be read, holds no frame, or would be replaced.
+        InputError: The source cannot be read, holds no frame, or would be replaced; or there are frames that must not be.
     """
     options = options or ClipOptions()
     if not source.exists():
@@ -56,6 +56,10 @@ def transform_frames(
             return ClipReport(0, 0.0, (f"{target} exists already and is skipped",))
     elif target.is_dir() and source.is_dir() and target.samefile(source):
         raise InputError(f"the results would lie among the frames of {source}: give --out another folder")
+    elif _written(target) and options.existing == "refuse":
+        raise InputError(f"{target} holds frames already: give another --out, or --existing replace")
+    elif _written(target) and options.existing == "skip":
+        return ClipReport(0, 0.0, (f"{target} holds frames already and is skipped",))
     if target.suffix and not source.is_dir():
         return rewrite_clip(source, target, change, options, side)
     notes: list[str] = []
@@ -73,7 +77,14 @@ def transform_frames(
             pixels = change(frame).detach().permute(1, 2, 0).float().cpu().numpy()
             write_picture(target / f"{len(times):06d}.png", Picture(to_bits(np.clip(pixels, 0, 1), 8)))
             times.append(frame.time)
+        for old in _written(target)[len(times) :]:
+            old.unlink()  # of an earlier, longer clip
     return ClipReport(len(times), times[-1] - times[0], tuple(notes))
+
+
+def _written(target: Path) -> list[Path]:
+    """Frames that were written to a folder, in their order."""
+    return sorted(p for p in target.glob("*.png") if p.stem.isdigit() and len(p.stem) == 6)
 
 
 def _pictures(folder: Path, side: int, notes: list[str]) -> Iterator[Frame]:

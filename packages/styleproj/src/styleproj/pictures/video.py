@@ -55,11 +55,6 @@ def stylize_video(
     output = output or ClipOptions()
     if output.hdr == "keep":
         raise InputError("hdr = 'keep': styles are painted in SDR colours; leave it at tone-map")
-    old = _frames(target)
-    if old and output.existing == "refuse":
-        raise InputError(f"{target} holds frames already: give another --out, or --existing replace")
-    if old and output.existing == "skip":
-        return VideoReport(0, 0.0, Flicker(), (f"{target} holds frames already and is skipped",))
     start, flicker = time.perf_counter(), Flicker()
     paint = Steady(stylizer, style, alpha) if steady else partial(stylizer.stylize, style=style, alpha=alpha)
 
@@ -70,11 +65,4 @@ def stylize_video(
         return result
 
     done = transform_frames(source, target, change, output, size)
-    for frame in _frames(target)[done.frames :]:
-        frame.unlink()  # of an earlier, longer clip
     return VideoReport(done.frames, time.perf_counter() - start, flicker, done.notes)
-
-
-def _frames(target: Path) -> list[Path]:
-    """Frames that were written to a folder, in their order."""
-    return [] if target.suffix else sorted(p for p in target.glob("*.png") if p.stem.isdigit() and len(p.stem) == 6)
