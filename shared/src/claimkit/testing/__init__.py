@@ -76,11 +76,12 @@ def blocks(page: Path) -> list[Block]:
 def pages(tests: Path | str) -> list[Path]:
     """Pages of the documentation site that show a package, whose ``tests`` folder (or a file in it) is given.
 
-    Those of its own folder, and those of the house that use its command; none in an sdist, where there is no site.
+    Those of its own folder that have something to run, and those of the house that use its command; none in an sdist, where
+    there is no site.
     """
     folder = next(p for p in (Path(tests), *Path(tests).parents) if p.name == "tests").parent
     docs = folder.parents[1] / "docs"
-    own = sorted((docs / folder.name).glob("*.md"))
+    own = [p for p in sorted((docs / folder.name).glob("*.md")) if blocks(p)]
     return own + [p for p in sorted(docs.glob("*.md")) if any(b.commands(folder.name) for b in blocks(p))]
 
 
