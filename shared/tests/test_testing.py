@@ -81,7 +81,8 @@ def test_what_is_not_run_must_exist(page, line, known, capsys):
 
 def test_pages_are_those_beside_the_packages(tmp_path):
     (tmp_path / "docs/toy").mkdir(parents=True)
-    (tmp_path / "docs/toy/index.md").touch()
+    (tmp_path / "docs/toy/index.md").write_text("```python\n1\n```\n")
+    (tmp_path / "docs/toy/words.md").write_text("Nothing to run.\n")
     file = tmp_path / "packages/toy/tests/deep/test_docs.py"
     (tmp_path / "docs/house.md").write_text("```console\ntoy double 1\n```\n")
     (tmp_path / "docs/other.md").write_text("```console\npip install toy\n```\n")

@@ -1,6 +1,7 @@
 """The two laws for large batches (arXiv 1906.07405, [MSGD-Fisher]-B and [MSGD-Cov]-B): noise on the rows of a batch."""
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -17,9 +18,9 @@ class NoisyBatch(Noise):
     size: int
     std: float = 1.0
 
+    @abstractmethod
     def unit(self, rows: int, parts: int = 1) -> float:
         """Level of the noise of std = 1 on ``parts`` passes of ``rows`` rows; that of std is std^2 times as large."""
-        raise NotImplementedError
 
     def noise(self, draws: int, rows: int, generator: Generator | None) -> Tensor:
         """Noise of std = 1, shape ``(draws, rows)``."""

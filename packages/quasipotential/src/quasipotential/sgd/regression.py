@@ -9,10 +9,10 @@ import numpy as np
 class NoisyRegression:
     """One neuron, two parameters, two minima of equal loss: the example in which SGD's noise alone decides.
 
-    The prediction for the input (s, c), s and c in {-1, 1}, is ``softplus(s x) + c y``; all targets have the mean ``target``,
-    but the labels of the inputs with s = 1 scatter by ``noise[0]`` and those with s = -1 by ``noise[1]``. The squared loss is
-    the same at (x, y) and (-x, y): both wells are equally deep and equally wide. Where x > 0 the neuron follows the first
-    half of the inputs and meets their label noise.
+    The prediction for the input (s, c), s and c in {-1, 1}, is ``softplus(s x) + c y``; all targets have the mean
+    ``target``, but the labels of the inputs with s = 1 scatter by ``noise[0]`` and those with s = -1 by ``noise[1]``.
+    The squared loss is the same at (x, y) and (-x, y): both wells are equally deep and equally wide. Where x > 0 the
+    neuron follows the first half of the inputs and meets their label noise.
 
     Attributes:
         target: mean of the labels; above about 2 there are two wells.
