@@ -6,7 +6,7 @@ import pytest
 
 from claimkit import cli
 from claimkit.testing import call
-from claimkit.testing.vocabulary import WORDS, foreign_words, verbs_of
+from claimkit.testing.vocabulary import WORDS, foreign_words, verbs_of, wrong_examples
 
 
 def packages_main(renamed=(("fit", "train"), ("--reg", "--penalty")), **verbs):
@@ -41,6 +41,30 @@ def test_each_foreign_word_is_named():
         "toypaper fit --lr",
     ]
     assert "--penalty" in said[1] and "FLOAT" in said[2] and "--learning-rate" in said[3]
+
+
+def test_a_verb_without_an_example_or_with_a_wrong_one_is_named():
+    ran = []
+
+    def bare(size: int = 3):
+        """Do."""
+
+    def wrong(size: int = 3):
+        """Do.
+
+        Example: toypaper wrong --size many
+        """
+
+    def right(size: int = 3):
+        """Do.
+
+        Example: toypaper right --size 4
+        """
+        ran.append(size)
+
+    said = list(wrong_examples("toypaper", packages_main((), bare=bare, wrong=wrong, right=right)))
+    assert [s.split(":")[0] for s in said] == ["toypaper bare --help has no line 'Example", "toypaper wrong"]
+    assert not ran  # an example is parsed, not run
 
 
 def test_no_word_is_an_others_synonym():

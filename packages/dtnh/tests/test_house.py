@@ -3,6 +3,7 @@
 import pytest
 
 from claimkit.testing import pages, run_page
+from claimkit.testing.vocabulary import wrong_examples
 from dtnh.cli import main
 
 
@@ -10,3 +11,7 @@ from dtnh.cli import main
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_page(page, "dtnh", main)
+
+
+def test_every_help_shows_an_example_that_is_taken():
+    assert list(wrong_examples("dtnh", main)) == []

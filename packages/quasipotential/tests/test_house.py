@@ -3,7 +3,7 @@
 import pytest
 
 from claimkit.testing import pages, run_page
-from claimkit.testing.vocabulary import foreign_words
+from claimkit.testing.vocabulary import foreign_words, wrong_examples
 from quasipotential.cli import main
 
 
@@ -15,3 +15,7 @@ def test_page(page, tmp_path, monkeypatch):
 
 def test_words_of_the_command_line():
     assert list(foreign_words("quasipotential", main)) == []
+
+
+def test_every_help_shows_an_example_that_is_taken():
+    assert list(wrong_examples("quasipotential", main)) == []

@@ -46,11 +46,17 @@ def main(
     """
 
     def cite() -> None:
-        """Print how to cite the papers behind this package, as BibTeX."""
+        """Print how to cite the papers behind this package, as BibTeX.
+
+        Example: {package} cite
+        """
         print(citation.strip())
 
     def list_() -> None:
-        """List the claims: verdict, preset, time, memory and machine of the recorded runs."""
+        """List the claims: verdict, preset, time, memory and machine of the recorded runs.
+
+        Example: {package} list
+        """
         _list(package)
 
     def reproduce(
@@ -68,6 +74,8 @@ def main(
 
         An interrupted run resumes at the first unfinished seed; what the same code and libraries measured on the same data
         is not run twice. Last comes each claim beside its record; exit code 3 says that one holds less than recorded.
+
+        Example: {package} reproduce --preset small --out records
 
         Args:
             claim: Identifiers, such as M3; all claims when none is given.
@@ -89,7 +97,10 @@ def main(
         sys.exit(_reproduce(package, claim, preset, seeds, folder, device, workers, data, fresh))
 
     given = _in_new_words(sys.argv[1:] if argv is None else argv, {**RENAMED, **(renamed or {})}, package)
-    run_verbs({**verbs, "reproduce": reproduce, "list": list_, "cite": cite}, package, description, given)
+    common: dict[str, Verb] = {"reproduce": reproduce, "list": list_, "cite": cite}
+    for verb in common.values():
+        verb.__doc__ = (verb.__doc__ or "").replace("{package}", package)
+    run_verbs({**verbs, **common}, package, description, given)
 
 
 def _in_new_words(argv: Sequence[str], renamed: Mapping[str, str], prog: str) -> list[str]:

@@ -29,6 +29,8 @@ CITATION = """
 def demo(out: Path = Path("avcurriculum-demo.png"), sources: int = 2, steps: int = 300, seed: int = 0) -> None:
     """Train on generated scenes for a minute; draw one scene, a map for each sound, and its sounds before and after.
 
+    Example: avcurriculum demo --out demo
+
     Args:
         out: The picture.
         sources: Sounding things in the scene.
@@ -45,6 +47,8 @@ def compose(
     out: Path = Path("avcurriculum-scenes"),
 ) -> None:
     """Compose scenes with known answers: picture, mixture, stems, boxes.
+
+    Example: avcurriculum compose --number 6 --sources 2 --out scenes
 
     Args:
         options: What they are made of.
@@ -65,6 +69,8 @@ def train(
     It is validated on held-out scenes: of the pack, or of every tenth video where there are more than ten. The best step is
     kept, and the command says so where nothing was learned.
 
+    Example: avcurriculum train --videos clips --out localiser.safetensors
+
     Args:
         options: What is trained, and on what.
         out: Folder of model.pt, separator.pt, history.json and checkpoint.pt.
@@ -79,6 +85,8 @@ def evaluate(
     options: tyro.conf.OmitArgPrefixes[EvalOptions] = EvalOptions(),  # noqa: B008
 ) -> None:
     """Measure a localiser, or a separator, on composed scenes or on an annotated data set.
+
+    Example: avcurriculum eval --annotations vggss.json --kind vggss --clips clips
 
     Args:
         options: What is measured, and on what.
@@ -99,6 +107,8 @@ def localize(
     output: tyro.conf.OmitArgPrefixes[ClipOptions] = ClipOptions(),  # noqa: B008
 ) -> None:
     """Show where the sound of a video comes from: a heat map over the video, the sound kept.
+
+    Example: avcurriculum localize street.mp4 --sounds 2
 
     Args:
         clip: The video.
@@ -124,6 +134,8 @@ def separate(
     weights: Weights = None,
 ) -> None:
     """Take the sounds of a video apart by what is seen: one .wav a sound, and a picture that says which is whose.
+
+    Example: avcurriculum separate duet.mp4 --out duet
 
     Args:
         clip: The video.

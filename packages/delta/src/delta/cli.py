@@ -28,6 +28,8 @@ def demo(out: Path = Path("delta-demo.png"), steps: int = 300, seed: int = 0) ->
 
     A small network learns to tell crops of six photographs apart; attention is fitted to three others.
 
+    Example: delta demo --out demo
+
     Args:
         out: The picture.
         steps: Steps of training the network.
@@ -54,6 +56,8 @@ def attention(
     out: Path = Path("attention.json"),
 ) -> None:
     """Fit attention: how much the target loss rises when a filter of the source network is removed.
+
+    Example: delta attention --data flowers --arch resnet18 --weights resnet18.pth
 
     Args:
         data: Folder of images, one folder a class, alone or below train/ beside val/ or test/.
@@ -101,6 +105,8 @@ def train(
     resume: bool = False,
 ) -> None:
     """Fine-tune a pretrained network on a folder of images; write the network, its scores and a checkpoint.
+
+    Example: delta train --data flowers --arch resnet18 --weights resnet18.pth --penalty delta
 
     Args:
         data: Folder of images, one folder a class, alone or below train/ beside val/ or test/.
@@ -168,6 +174,8 @@ def compare(
     out: Path = Path("delta-compare"),
 ) -> None:
     """Compare methods in pairs, each at every weight of its published grid, chosen on validation images.
+
+    Example: delta compare l2 delta --data flowers --arch resnet18 --weights resnet18.pth --seeds 5
 
     Args:
         data: Folder of images, one folder a class, alone or below train/ beside val/ or test/.

@@ -24,6 +24,8 @@ Schedule = Literal["step", "exponential", "constant"]
 def demo(out: Path = Path("dtnh-demo.png"), steps: int = 120, seed: int = 0) -> None:
     """Fine-tune a digit network from a right and a wrong source, with and without the guard; write one picture.
 
+    Example: dtnh demo --out demo
+
     Args:
         out: The picture.
         steps: Steps of each run.
@@ -58,6 +60,8 @@ def train(
     resume: bool = False,
 ) -> None:
     """Fine-tune a network on a folder of images with a guarded regulariser; log its conflicts, checkpoint, resume.
+
+    Example: dtnh train --data flowers --arch resnet18 --weights resnet18.pth --penalty l2sp
 
     Args:
         data: Folder with train/CLASS/IMAGE.jpg, and test/ or val/ beside it where there is one.
@@ -110,6 +114,8 @@ def compare(
     out: Path = Path("dtnh-compare"),
 ) -> None:
     """Compare guard on, guard off and plain L2 over weights and sources, paired by seed; write a table and two pictures.
+
+    Example: dtnh compare --data flowers --arch resnet18 --weights resnet18.pth --seeds 5
 
     Args:
         data: Folder of images as for train; digits 5-9 from three embedded sources when not given.

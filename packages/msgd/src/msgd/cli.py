@@ -38,6 +38,8 @@ Split = Literal["standard", "paper"]
 def demo(out: Path = Path("msgd-demo.png"), replicas: int = 16, steps: int = 5000, seed: int = 0) -> None:
     """Train a diagonal linear network without noise, with SGD and with every noise class; write one picture.
 
+    Example: msgd demo --out demo
+
     Args:
         out: The picture.
         replicas: Paired data sets.
@@ -73,6 +75,8 @@ def train(
     resume: bool = False,
 ) -> None:
     """Train a network with one noise class; log as CSV and JSON, checkpoint, resume.
+
+    Example: msgd train --noise-class bernoulli --batch 1000 --match 50 --out run
 
     Args:
         dataset: digits come with the package; the others need --data.
@@ -122,6 +126,8 @@ def compare(
     out: Path = Path("msgd-compare"),
 ) -> None:
     """Train with several noise classes at SGD's noise level, paired by seed; write a table and a picture.
+
+    Example: msgd compare sgd bernoulli gauss-fisher --seeds 5
 
     Args:
         noise: Classes; gd and sgd are always among them, as the negative control and the reference.

@@ -52,6 +52,8 @@ def transfer(
 
     A file that cannot be used is listed at the end, with exit code 2; all others are done.
 
+    Example: photonet transfer photo.jpg evening.jpg --out lit.jpg
+
     Args:
         content: A photograph, or a folder of photographs.
         style: A photograph, or a folder of photographs.
@@ -92,6 +94,8 @@ def video(
 ) -> None:
     """Give a video the light of a photograph: photonet video clip.mp4 style.jpg.
 
+    Example: photonet video clip.mp4 evening.jpg
+
     Args:
         source: A video, or a folder of frames in the order of their names.
         style: A photograph.
@@ -126,6 +130,8 @@ def look_make(
     The table does to every picture what was done to the colours of this one; its error says how much of it is colours. The
     .style looks at each picture anew.
 
+    Example: photonet look make photo.jpg evening.jpg --out dusk
+
     Args:
         content: A photograph that shows what the look does.
         style: A photograph.
@@ -154,6 +160,8 @@ def look_apply(
     output: tyro.conf.OmitArgPrefixes[PictureOptions] = PictureOptions(),  # noqa: B008
 ) -> None:
     """Give a roll of photographs a look: photonet look apply dusk.cube photos --out lit.
+
+    Example: photonet look apply dusk.cube photos --out lit
 
     Args:
         look: A .cube table, of whatever program, or a .style.
@@ -186,6 +194,8 @@ def train(
 ) -> None:
     """Train decoders to reconstruct your photographs; the result is a --model for transfer and video.
 
+    Example: photonet train --content photos --out decoders
+
     Args:
         content: Folder of photographs.
         networks: Strings of 32 bits, or photonet, photonas, artnet, best-of-log, stylenas; trained together.
@@ -203,6 +213,8 @@ def train(
 def describe(bits: tyro.conf.Positional[str], size: int = 512, picture: Path | None = None) -> None:
     """Say what a network of the search space is, in words and in costs: photonet describe photonas --picture net.png.
 
+    Example: photonet describe photonas --picture net.png
+
     Args:
         bits: 32 characters 0 and 1, or photonet, photonas, artnet, best-of-log, stylenas.
         size: Side of the picture for which costs are given.
@@ -215,6 +227,8 @@ def describe(bits: tyro.conf.Positional[str], size: int = 512, picture: Path | N
 
 def demo(out: Path = Path("photonet-demo.jpg"), size: int = 384, device: str = "auto") -> None:
     """Make a contact sheet of photographs that come with scikit-image and scikit-learn, each in the light of another.
+
+    Example: photonet demo --out demo
 
     Args:
         out: The picture.
@@ -229,6 +243,8 @@ def demo(out: Path = Path("photonet-demo.jpg"), size: int = 384, device: str = "
 def web(port: int = 7860, size: int = 1024, device: str = "auto") -> None:
     """Serve a page on this machine: drop two photographs, move the strength, see the result. Needs photonet[demo].
 
+    Example: photonet web
+
     Args:
         port: Of the loopback interface; no other machine can reach it.
         size: A picture of more than SIZE x SIZE pixels is shrunk to that area until the page says otherwise; 0 keeps it.
@@ -241,6 +257,8 @@ def web(port: int = 7860, size: int = 1024, device: str = "auto") -> None:
 
 def bench(size: int = 512, rounds: int = 5, device: str = "auto") -> None:
     """Measure on this machine: each network as it is written, lazily, and lazily with its style kept.
+
+    Example: photonet bench
 
     Args:
         size: Side of the picture.

@@ -23,6 +23,8 @@ Method = Literal["jet", "olim"]
 def demo(out: Path = Path("quasipotential-demo.png"), mesh: int = 193, replicas: int = 1000, seed: int = 0) -> None:
     """Two minima of equal loss: which one SGD's noise favours, how it escapes, and SGD itself; one picture.
 
+    Example: quasipotential demo --out demo
+
     Args:
         out: The picture.
         mesh: Points a side.
@@ -45,6 +47,8 @@ def solve(
     plot: Path | None = None,
 ) -> None:
     """Solve for the quasi-potential on a mesh.
+
+    Example: quasipotential solve maier-stein --mesh 257 --plot u.png
 
     Args:
         system: linear, rotating-well, limit-cycle, cubic, maier-stein, two-wells, or a Python file with drift,
@@ -73,6 +77,8 @@ def path(
 ) -> None:
     """Find the minimum action path from an attractor to a point.
 
+    Example: quasipotential path maier-stein --to 0 0
+
     Args:
         system: Name or Python file, as for solve, or a solution (.npz) that solve wrote.
         to: The point.
@@ -100,6 +106,8 @@ def exit_(
 ) -> None:
     """Simulate mean exit times and compare them with the barrier and with the exact equation.
 
+    Example: quasipotential exit linear --radius 1 --noise 0.3 0.25
+
     Args:
         system: Name or Python file, as for solve.
         radius: Leave the disc of this radius around the attractor.
@@ -120,6 +128,8 @@ def wells(
     system: tyro.conf.Positional[str] = "two-wells", mesh: int = 257, method: Method = "jet", noise: float = 0.1
 ) -> None:
     """Find which of several wells the noise favours: costs, W, cycles and masses.
+
+    Example: quasipotential wells three-wells --noise 0.1
 
     Args:
         system: Name or Python file with several attractors and their saddles.

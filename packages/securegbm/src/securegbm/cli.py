@@ -27,6 +27,8 @@ CITATION = """
 def certs(name: str = "party-a", out: Path = Path("certs"), days: int = 365) -> None:
     """Make this party's certificate and private key; give the other party the .crt file and its fingerprint.
 
+    Example: securegbm certs --name party-a
+
     Args:
         name: party-a (labels) or party-b (features).
         out: Folder of the files.
@@ -40,6 +42,8 @@ def certs(name: str = "party-a", out: Path = Path("certs"), days: int = 365) -> 
 def certs_rotate(name: str = "party-a", out: Path = Path("certs"), days: int = 365) -> None:
     """Replace this party's certificate and key by new ones; runs and models stay valid.
 
+    Example: securegbm certs rotate --name party-a
+
     Args:
         name: party-a or party-b: whose key is replaced, on its own machine.
         out: Folder of the files.
@@ -52,6 +56,8 @@ def certs_rotate(name: str = "party-a", out: Path = Path("certs"), days: int = 3
 
 def certs_accept(name: str = "party-b", out: Path = Path("certs")) -> None:
     """Take over the other party's new certificate, which its old key signed (NAME.rotation in the same folder).
+
+    Example: securegbm certs accept --name party-b
 
     Args:
         name: The other party: party-a or party-b.
@@ -71,6 +77,8 @@ def export(
 ) -> None:
     """Join both halves into one LightGBM text model. Whoever reads it sees every edge and every leaf value.
 
+    Example: securegbm export --label-half party-a --feature-half party-b --i-consent
+
     Args:
         label_half: model.json of the label party, or its state folder.
         feature_half: model.json of the feature party, or its state folder; of every one, in the order of training.
@@ -86,6 +94,8 @@ def export(
 def audit(log: Path, messages: bool = False, verify: bool = False, against: Path | None = None) -> None:
     """Say what one side sent, received and learned, from its message log; prove that nothing was cut out of it.
 
+    Example: securegbm audit --log party-a/messages.jsonl
+
     Args:
         log: messages.jsonl of a party's state folder.
         messages: Also one line per message.
@@ -99,6 +109,8 @@ def audit(log: Path, messages: bool = False, verify: bool = False, against: Path
 
 def demo(out: Path = Path("securegbm-demo.png"), trees: int = 10, workers: int = 1) -> None:
     """Train two processes on this machine over TLS: who does better alone, together, and securely; write one picture.
+
+    Example: securegbm demo
 
     Args:
         out: The picture.

@@ -35,6 +35,8 @@ Training = Literal["supernet", "scratch"]
 def demo(out: Path = Path("stylenas-demo.png"), budget: int = 200, seeds: int = 3) -> None:
     """Search a synthetic table with aging evolution, NSGA-II and at random; write one picture. Takes seconds.
 
+    Example: stylenas demo --out demo
+
     Args:
         out: The picture.
         budget: Evaluations of each search.
@@ -65,6 +67,8 @@ def search(
     confirm: str | None = None,
 ) -> None:
     """Search; the same command goes on where it was killed, and joins from other processes and machines.
+
+    Example: stylenas search --budget 200 --workers 2 --storage search.log
 
     Args:
         space: published (31 operators), extended (encoder depth and width, too), table (synthetic), or MODULE:NAME.
@@ -103,6 +107,8 @@ def front(
 ) -> None:
     """Print the networks of a search that no other one dominates in two terms, and draw them.
 
+    Example: stylenas front --storage search.log --out front.png
+
     Args:
         storage: Of a search.
         x: A term or a weighted sum, the cost.
@@ -123,6 +129,8 @@ def export(
     out: Path | None = None,
 ) -> None:
     """Write the best networks as JSON: strings of bits that photonet loads, with all their terms.
+
+    Example: stylenas export --storage search.log --count 10 --out best.json
 
     Args:
         storage: Of a search.

@@ -56,6 +56,8 @@ def stylize(
 
     A file that cannot be used is listed at the end, with exit code 2; all others are done.
 
+    Example: styleproj stylize photo.jpg painting.jpg --alpha 0.8
+
     Args:
         content: A picture, or a folder of pictures.
         style: Pictures, folders of pictures, or styles kept with --cache.
@@ -134,6 +136,8 @@ def video(
 
     Frames keep their times; all sounds and subtitles come along.
 
+    Example: styleproj video clip.mp4 painting.jpg --steady
+
     Args:
         source: A video, or a folder of frames in the order of their names.
         style: A picture.
@@ -179,6 +183,8 @@ def train(
 ) -> None:
     """Train a decoder on your own pictures; the result is a --model for stylize and video.
 
+    Example: styleproj train --content photos --style paintings --out mine.safetensors
+
     Args:
         content: Folder of photographs.
         style: Folder of pictures whose styles count.
@@ -220,6 +226,8 @@ def train(
 def demo(out: Path = Path("styleproj-demo.jpg"), size: int = 384, device: str = "auto") -> None:
     """Make a contact sheet: photographs that come with scikit-image and scikit-learn (down) as four paintings drawn by rule.
 
+    Example: styleproj demo --out demo
+
     Args:
         out: The picture.
         size: Side of each square.
@@ -232,6 +240,8 @@ def demo(out: Path = Path("styleproj-demo.jpg"), size: int = 384, device: str = 
 
 def web(port: int = 7860, size: int = 512, device: str = "auto") -> None:
     """Serve a page on this machine: drop two pictures, move the strength, see the result. Needs styleproj[demo].
+
+    Example: styleproj web
 
     Args:
         port: Of the loopback interface; no other machine can reach it.
@@ -254,6 +264,8 @@ def export(
     The graph takes two pictures of these sizes, (1, 3, height, width) in [0, 1], and a strength, and gives the result
     by the projection alone: no joint moments before it, no map of colours after decoding.
 
+    Example: styleproj export styleproj.onnx
+
     Args:
         out: File: .onnx, or .pt2 for torch.export.
         size: Width and height of content and result in pixels, multiples of 8.
@@ -268,6 +280,8 @@ def export(
 
 def bench(size: int = 512, rounds: int = 5, device: str = "auto") -> None:
     """Measure on this machine: the projection against EFDM's, AdaIN and WCT, and whole pictures a second.
+
+    Example: styleproj bench
 
     Args:
         size: Side of the picture.

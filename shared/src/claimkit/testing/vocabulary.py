@@ -1,10 +1,15 @@
-"""One word for one thing on every command line: the words that have a meaning, and those that are not used for it."""
+"""One word for one thing on every command line, and an example of every verb that can be typed as it stands."""
 
+import functools
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
 
-from claimkit.testing import Main, help_of
+from claimkit import cli
+from claimkit.testing import Main, call, help_of
 
 
 @dataclass(frozen=True)
@@ -70,3 +75,21 @@ def foreign_words(package: str, main: Main) -> Iterator[str]:
             wanted = WORDS.get(option, Word("")).takes
             if wanted and not re.match(rf"(\{{None\}}\||\[)*{wanted}\b", takes):
                 yield f"{package} {verb} {option} takes {takes.split('  ')[0].strip(' │')}: elsewhere it takes {wanted}"
+
+
+def wrong_examples(package: str, main: Main) -> Iterator[str]:
+    """A sentence for every verb whose ``--help`` shows no example, or one that the command line does not take."""
+    run = cli.run_verbs
+
+    def parsed_only(verbs: Mapping[str, cli.Verb], *rest: Any) -> None:
+        run({name: functools.wraps(verb)(lambda *_, **__: None) for name, verb in verbs.items()}, *rest)
+
+    for verb in verbs_of(package, main):
+        found = re.search(r"^Example: (.*)$", help_of(main, *verb.split()), re.MULTILINE)
+        words = shlex.split(found[1]) if found else []
+        if words[: 1 + len(verb.split())] != [package, *verb.split()]:
+            yield f"{package} {verb} --help has no line 'Example: {package} {verb} ...'"
+            continue
+        with patch.object(cli, "run_verbs", parsed_only):
+            if call(main, *words[1:]) != 0:
+                yield f"{package} {verb}: its example is not taken: {' '.join(words)}"

@@ -22,6 +22,8 @@ def align(
 ) -> None:
     """Write the rows that both parties have, in one order on both sides; party-b first, party-a then. Other ids stay hidden.
 
+    Example: securegbm align --side party-a --data customers.csv --out aligned.csv
+
     Args:
         data: This party's table.
         out: CSV of its common rows, all columns as they are.

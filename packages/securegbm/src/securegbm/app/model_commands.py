@@ -6,6 +6,8 @@ from pathlib import Path
 def models_list(state: Path = Path("party-a")) -> None:
     """List the runs of a party: id, job, when it was begun, trees, and whether it serves.
 
+    Example: securegbm models list --state party-a
+
     Args:
         state: The party's state folder.
     """
@@ -21,6 +23,8 @@ def models_show(run: str, state: Path = Path("party-a")) -> None:
     """Show what a run is bound to and the transcript hash of its last tree, which is the same at the other party.
 
     A label party with several feature parties has one hash with each.
+
+    Example: securegbm models show --state party-a --run churn
 
     Args:
         run: Its id, the beginning of it, or a job's name.
@@ -46,6 +50,8 @@ def models_importance(run: str, state: Path = Path("party-a")) -> None:
     The label party knows splits and gains of its own columns by name and of the other's by number; the feature party
     knows how often its own are split.
 
+    Example: securegbm models importance --state party-a --run churn
+
     Args:
         run: Its id, the beginning of it, or a job's name.
         state: The party's state folder.
@@ -70,6 +76,8 @@ def models_importance(run: str, state: Path = Path("party-a")) -> None:
 def models_retire(run: str, state: Path = Path("party-a")) -> None:
     """Answer no more predictions with a run; its files stay.
 
+    Example: securegbm models retire --state party-a --run churn
+
     Args:
         run: Its id, the beginning of it, or a job's name.
         state: The party's state folder.
@@ -84,6 +92,8 @@ def models_retire(run: str, state: Path = Path("party-a")) -> None:
 
 def models_use(run: str, state: Path = Path("party-a")) -> None:
     """Make an earlier finished run the label party's model again (roll back).
+
+    Example: securegbm models use --state party-a --run churn
 
     Args:
         run: Its id, the beginning of it, or a job's name.

@@ -30,6 +30,8 @@ def party_b_serve(
 ) -> None:
     """Serve the feature party: training and, afterwards, predictions. Stops on Ctrl-C; resumes where it was.
 
+    Example: securegbm party-b serve --data features.csv --address 0.0.0.0:7443
+
     Args:
         data: Table of the training rows: an id column and features.
         serving: Table of rows to answer predictions for; the training rows when not given.
@@ -61,6 +63,8 @@ def party_a_train(
     arithmetic: Flat[ArithmeticOptions] = ArithmeticOptions(),
 ) -> None:
     """Train as the label party; the same command again continues an interrupted run.
+
+    Example: securegbm party-a train --data labels.csv --label-column bought --address partner.example:7443
 
     Args:
         data: Table of the training rows: ids, label, features, in the order of the feature party's rows.
@@ -97,6 +101,8 @@ def party_a_predict(
 ) -> None:
     """Predict rows of a table with the feature party's help; one round trip for all of them.
 
+    Example: securegbm party-a predict --data new.csv --out scores.csv --address partner.example:7443
+
     Args:
         data: Table with the id column and the columns the model was trained on; the feature party serves the same ids.
         out: CSV of ids and predictions.
@@ -121,6 +127,8 @@ def party_a_serve(
     link: Flat[CallingOptions] = CallingOptions(),
 ) -> None:
     """Serve scores as JSON over HTTP (POST /score); put it behind your own gateway for TLS and access control.
+
+    Example: securegbm party-a serve --listen 127.0.0.1:8080 --address partner.example:7443
 
     Args:
         model: The label party's half.
