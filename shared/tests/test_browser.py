@@ -110,6 +110,9 @@ def test_two_pictures_dropped_make_a_third_and_every_choice_changes_it(width, pa
     ramp = Image.linear_gradient("L").convert("RGB")
     for name, colour in (("content", "seagreen"), ("style", "darkred")):
         Image.blend(ramp, Image.new("RGB", (256, 256), colour), 0.5).save(tmp_path / f"{name}.png")
+    below = Image.new("L", (256, 256), 0)
+    below.paste(9, (0, 128, 256, 256))
+    below.save(tmp_path / "below.png")
     (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     (tmp_path / "diary.txt").write_text("Dear diary")
     with served(package) as address, browser(width) as page:
@@ -141,8 +144,12 @@ def test_two_pictures_dropped_make_a_third_and_every_choice_changes_it(width, pa
         page.get_by_label({"styleproj": "transform", "photonet": "method"}[package], exact=True).click()
         page.get_by_role("option", name={"styleproj": "adain", "photonet": "regions"}[package], exact=True).click()
         other = changed(large)
+        page.locator("#regions").get_by_text("regions").first.click()
+        for place in {"styleproj": (1, 2), "photonet": (0, 1)}[package]:
+            page.locator(f"#map-{place} input[type=file]").set_input_files(tmp_path / "below.png")
+        regions = changed(other)
         page.get_by_role("radio", name="PNG").check()
-        changed(other)
+        changed(regions)
         with page.expect_download() as download:
             page.locator("#result").get_by_label("Download").click()
         assert download.value.suggested_filename == "content-style.png"

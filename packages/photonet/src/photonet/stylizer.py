@@ -164,11 +164,8 @@ class PhotoStylizer:
         """
         checked_strength(alpha)
         image = _checked(read_image(Path(content)) if isinstance(content, str | Path) else content, "the content")
-        if (labels is None) != (style_labels is None):
-            raise InputError("a segmentation of the content needs one of the style, and the other way round")
-        if labels is not None and style_labels is not None:
-            masks, style_masks, _ = from_labels(labels, style_labels)
-            masks = feathered(checked(masks, image.shape[-2], image.shape[-1], "content"), image)
+        if labels is not None or style_labels is not None:
+            masks, style_masks = _regions(image, labels, style_labels)
         elif masks is not None:
             masks = checked(masks, image.shape[-2], image.shape[-1], "content")
         prepared = self.prepare(style, style_masks)
@@ -180,7 +177,14 @@ class PhotoStylizer:
         result = self.executor(padded, prepared, alpha, self._padded_masks(masks), smooth)
         return crop(result, *image.shape[-2:])[0].clamp(0, 1).cpu()
 
-    def strengths(self, content: Tensor, style: Tensor | Style) -> Callable[[float], Tensor]:
+    def strengths(
+        self,
+        content: Tensor,
+        style: Tensor | Style,
+        *,
+        labels: Tensor | None = None,
+        style_labels: Tensor | None = None,
+    ) -> Callable[[float], Tensor]:
         """A function of alpha alone that gives what :meth:`stylize` does.
 
         A method that works on RGB is run once, as its ``alpha z + (1 - alpha) x`` is that of pictures; a network, and a
@@ -189,15 +193,20 @@ class PhotoStylizer:
         Args:
             content: ``(3, height, width)`` in [0, 1].
             style: A picture or a prepared style.
+            labels: Whole numbers ``(height, width)``, see :meth:`stylize`; the style is then a picture.
+            style_labels: Those of the style.
 
         Raises:
             InputError: What is given does not fit.
         """
-        prepared = self.prepare(style)
+        image, masks, style_masks = _checked(content, "the content"), None, None
+        if labels is not None or style_labels is not None:
+            masks, style_masks = _regions(image, labels, style_labels)
+        prepared = self.prepare(style, style_masks)
         if not self.executor.blends_pictures or isinstance(prepared, Table):
-            return lambda alpha: self.stylize(content, prepared, alpha)
-        image = _checked(content, "the content")
-        full = self.executor(self._padded(image), prepared)[0].cpu()
+            return lambda alpha: self.stylize(image, prepared, alpha, masks=masks)
+        padded = self.executor(self._padded(image), prepared, 1.0, self._padded_masks(masks))
+        full = crop(padded, *image.shape[-2:])[0].cpu()
         return lambda alpha: torch.lerp(image.cpu(), full, checked_strength(alpha)).clamp(0, 1)
 
     def _padded(self, image: Tensor) -> Tensor:
@@ -205,6 +214,14 @@ class PhotoStylizer:
 
     def _padded_masks(self, masks: Tensor | None) -> Tensor | None:
         return None if masks is None else pad_to_multiple(masks[None].to(self.device), self.executor.multiple)[0]
+
+
+def _regions(image: Tensor, labels: Tensor | None, style_labels: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Masks of a content, feathered, and of its style, from labels of both."""
+    if labels is None or style_labels is None:
+        raise InputError("a segmentation of the content needs one of the style, and the other way round")
+    masks, style_masks, _ = from_labels(labels, style_labels)
+    return feathered(checked(masks, image.shape[-2], image.shape[-1], "content"), image), style_masks
 
 
 def _checked(image: Tensor, name: str) -> Tensor:

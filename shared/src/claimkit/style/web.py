@@ -4,7 +4,7 @@ import importlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ PREVIEW = 384
 SIZES = (256, 512, 1024, 2048)
 AS_IT_IS = "as it is"
 Words = tuple[str, ...]
+Maps = tuple[Path | None, ...]
 
 
 @dataclass(frozen=True)
@@ -32,20 +33,40 @@ class Painter:
     """What a package does with two pictures, in steps of which each is kept until a picture or a choice changes.
 
     Attributes:
-        prepare: ``(style, words) -> prepared``, what is needed of a style.
-        begin: ``(content, prepared, words) -> at``, where ``at(strength)`` is the result ``(3, height, width)`` in [0, 1].
+        prepare: ``(style, words, maps) -> prepared``, what is needed of a style.
+        begin: ``(content, prepared, words, maps) -> at``, where ``at(strength)`` is the result ``(3, height, width)`` in
+            [0, 1].
         choices: Label of each choice and its words, the first being taken unasked; ``words`` are the chosen, in this order.
+        maps: Label of each mask or map of regions that can be dropped; ``maps`` are the files, in this order, or None.
         style_size: Side of the square to whose area a style is shrunk unasked.
         style_label: What the size of the style is called.
         quick: Whether ``at(strength, quick=True)`` gives a softer picture at once, shown while the slider moves.
     """
 
-    prepare: Callable[[Picture, Words], Any]
-    begin: Callable[[Picture, Any, Words], "Callable[..., Tensor]"]
+    prepare: Callable[[Picture, Words, Maps], Any]
+    begin: Callable[[Picture, Any, Words, Maps], "Callable[..., Tensor]"]
     choices: dict[str, Words]
+    maps: Words = ()
     style_size: int = 512
     style_label: str = "style's size"
     quick: bool = False
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is chosen on the page beside two pictures and a strength.
+
+    Attributes:
+        size: Side of the square to whose area the content is shrunk; 0 keeps it.
+        style_size: The same for the style.
+        words: One for each of the painter's choices.
+        maps: A file, or None, for each of the painter's maps.
+    """
+
+    size: int
+    style_size: int
+    words: Words
+    maps: Maps = ()
 
 
 class Desk:
@@ -58,9 +79,8 @@ class Desk:
         self._begun = lru_cache(4)(self._begin)
 
     def make(
-        self, content: Path, style: Path, out: Path, strength: float, size: int, style_size: int, words: Words,
-        quick: bool = False,
-    ) -> tuple[str, ...]:  # fmt: skip
+        self, content: Path, style: Path, out: Path, strength: float, chosen: Chosen, quick: bool = False
+    ) -> tuple[str, ...]:
         """Write the picture; return what was lost or guessed, a sentence each.
 
         Args:
@@ -68,9 +88,7 @@ class Desk:
             style: Another.
             out: The suffix is the format; tagged as sRGB.
             strength: In [0, 1].
-            size: Side of the square to whose area the content is shrunk; 0 keeps it.
-            style_size: The same for the style.
-            words: One for each of the painter's choices.
+            chosen: What else is asked for.
             quick: A softer picture at once, of a painter that makes such.
 
         Raises:
@@ -78,23 +96,23 @@ class Desk:
         """
         import torch
 
-        picture = self.read(content, size)
-        at = self._begun(content, style, size, style_size, words)
+        picture = self.read(content, chosen.size)
+        at = self._begun(content, style, chosen)
         result = at(strength, quick=True) if quick else at(strength)
         if picture.seen is not None:
             result = torch.where(picture.seen > 0, result, picture.rgb)
         said = write_picture(out, picture.with_rgb(result))
-        return *picture.notes, *self.read(style, style_size).notes, *said
+        return *picture.notes, *self.read(style, chosen.style_size).notes, *said
 
-    def _begin(self, content: Path, style: Path, size: int, style_size: int, words: Words) -> "Callable[..., Tensor]":
-        picture, prepared = self.read(content, size), self._prepared(style, style_size, words)
-        with _named(content):
-            return self.painter.begin(picture, prepared, words)
+    def _begin(self, content: Path, style: Path, chosen: Chosen) -> "Callable[..., Tensor]":
+        picture, prepared = self.read(content, chosen.size), self._prepared(style, replace(chosen, size=0))
+        with _named(content, *chosen.maps):
+            return self.painter.begin(picture, prepared, chosen.words, chosen.maps)
 
-    def _prepare(self, style: Path, size: int, words: Words) -> Any:
-        picture = self.read(style, size)
-        with _named(style):
-            return self.painter.prepare(picture, words)
+    def _prepare(self, style: Path, chosen: Chosen) -> Any:
+        picture = self.read(style, chosen.style_size)
+        with _named(style, *chosen.maps):
+            return self.painter.prepare(picture, chosen.words, chosen.maps)
 
 
 def _read(path: Path, side: int) -> Picture:
@@ -103,13 +121,15 @@ def _read(path: Path, side: int) -> Picture:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Sentences that name a picture as the user does, not where the page keeps it."""
+def _named(picture: Path, *others: Path | None) -> Iterator[None]:
+    """Sentences that name files as the user does, not where the page keeps them; one that names none names the picture."""
     try:
         yield
     except InputError as e:
-        said = str(e).replace(str(path), path.name)
-        raise InputError(said if path.name in said else f"{path.name}: {said}") from e
+        said, files = str(e), [p for p in (picture, *others) if p is not None]
+        for path in files:
+            said = said.replace(str(path), path.name)
+        raise InputError(said if any(p.name in said for p in files) else f"{picture.name}: {said}") from e
 
 
 def page(
@@ -151,13 +171,15 @@ def page(
     def make(
         content: str | None, style: str | None, strength: float, *chosen: Any, quick: bool = False
     ) -> tuple[str | None, str]:
-        side, style_side, suffix, *words = chosen
+        side, style_side, suffix, *rest = chosen
+        words, maps = tuple(rest[: len(painter.choices)]), tuple(m and Path(m) for m in rest[len(painter.choices) :])
         if content is None or style is None:
             return None, "Drop two pictures."
         files = Path(content), Path(style)
         out = name_results([files], Path(kept.name), suffix)[0]
         try:
-            return str(out), "\n".join(desk.make(*files, out, strength, side, style_side, tuple(words), quick))
+            asked = Chosen(side, style_side, words, maps)
+            return str(out), "\n".join(desk.make(*files, out, strength, asked, quick))
         except InputError as e:
             return None, str(e)
 
@@ -191,6 +213,9 @@ def page(
                 gradio.Radio([("JPEG", ".jpg"), ("PNG", ".png")], value=".jpg", label="download", elem_id="format"),
                 *(gradio.Dropdown(list(words), value=words[0], label=label) for label, words in painter.choices.items()),
             ]
+        if painter.maps:
+            with gradio.Accordion("regions", open=False, elem_id="regions"), gradio.Row():
+                chosen += [gradio.File(label=m, elem_id=f"map-{i}", height=120) for i, m in enumerate(painter.maps)]
         gradio.Examples(pairs, files)
         inputs = [*files, strength, *chosen]
         outputs = [result, said]

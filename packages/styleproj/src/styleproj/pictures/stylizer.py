@@ -176,6 +176,7 @@ class Stylizer:
 
     def strengths(
         self, content: Tensor, style: Tensor | Style, *, mask: Tensor | None = None, style_mask: Tensor | None = None,
+        labels: Tensor | None = None, style_labels: Tensor | None = None,
         preserve_color: PreserveColor | None = None, stroke: float | None = None, keep_detail: float = 0.0,
     ) -> Callable[..., Tensor]:  # fmt: skip
         """A function of alpha that gives what :meth:`stylize` does of the same, and only blends and decodes.
@@ -186,11 +187,13 @@ class Stylizer:
             InputError: What is given does not fit.
         """
         image = _checked(content, "the content")
-        if mask is not None:
-            _same_size(mask, image, "mask")
+        for given, name in ((mask, "mask"), (labels, "labels")):
+            if given is not None:
+                _same_size(given, image, name)
         used = self._repainted(style, image) if preserve_color == "coral" else style
         canvas = Canvas.of(image, stroke, SMALLEST)
-        parts = parts_of(self.prepare, [used], None, style_mask, None, None, canvas.fitted(mask))
+        at_canvas = canvas.fitted(labels), canvas.fitted(mask)
+        parts = parts_of(self.prepare, [used], None, style_mask, at_canvas[0], style_labels, at_canvas[1])
         with torch.inference_mode():
             features = self.encode(canvas.image)
             held = self._held(canvas.image, features, keep_detail)
