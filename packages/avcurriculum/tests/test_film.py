@@ -50,6 +50,18 @@ def test_a_thing_is_opaque_within_and_blended_at_its_border(packs):
     assert (image[outside] == empty[outside]).all()
 
 
+@pytest.mark.parametrize(("sources", "hidden"), [(5, 0.5), (3, 0.1), (1, 0.9)])
+def test_nothing_is_hidden_more_than_allowed_however_crowded_or_near_the_edge(packs, sources, hidden):
+    """Seven things, or a bound that is hard to keep: they become smaller, and none lies outside or is painted around."""
+    composer = FilmComposer(packs["train"], sources, 160, seed=5, look=FilmLook(hidden=hidden))
+    for i in range(60):
+        plan = composer._plan(i)
+        whole = np.array([(x, y, x + s, y + s) for _, _, x, y, s, _ in plan.tiles])
+        assert covered(whole, 160).max() <= hidden
+        assert (whole[:, 2:] > 0).all() and (whole[:, :2] < 160).all()
+    assert composer.batch(range(2)).images.shape == (2, 160, 160, 3)
+
+
 def test_the_front_thing_covers_the_one_behind(packs):
     composer = FilmComposer(packs["train"], 2, 64, look=FilmLook(silent=0, soft=0.01))
     plan = composer._plan(0)

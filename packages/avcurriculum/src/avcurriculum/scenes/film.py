@@ -14,7 +14,8 @@ from avcurriculum.scenes.composer import Composer, Level, Plan, centre_square
 from avcurriculum.scenes.packs import Pack
 from claimkit.errors import InputError
 
-TRIES = 30
+TRIES, SMALLER = 100, 0.97
+"""Arrangements that are tried until no thing is hidden too much; each draws sizes that are smaller by this factor."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,11 @@ class FilmComposer(Composer):
         things = [*chosen, *silent]
         low, high = (s * self.canvas / len(things) ** 0.25 for s in look.size)
         boxes = np.zeros((0, 4), np.int64)
-        for _ in range(TRIES):
-            sides = np.exp(rng.uniform(np.log(low), np.log(high), len(things))).astype(int)
-            corners = rng.uniform(-0.25, 1, (len(things), 2)) * (self.canvas - 0.5 * sides)[:, None]
-            boxes = np.concatenate([corners, corners + sides[:, None]], 1).astype(np.int64)
+        for shrunk in SMALLER ** np.arange(TRIES):
+            sides = np.exp(rng.uniform(np.log(low), np.log(high), len(things))) * shrunk
+            out = look.hidden * sides  # the most of a side that may be beyond the edge
+            corners = rng.uniform(-out[:, None], (self.canvas - sides + out)[:, None], (len(things), 2)).round()
+            boxes = np.concatenate([corners, corners + sides.round().clip(2)[:, None]], 1).astype(np.int64)
             if (covered(boxes, self.canvas) <= look.hidden).all():
                 break
         depth = rng.permutation(len(things)).tolist()
