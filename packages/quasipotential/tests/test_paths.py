@@ -60,13 +60,34 @@ def test_a_stiff_gradient_system_in_ten_dimensions_costs_twice_its_climb():
     assert qp.geometric_action(string_path(drift, ends), drift) == pytest.approx(exact, rel=1e-5)
 
 
-def test_singular_noise_has_the_barrier_of_twice_the_energy():
-    got = qp.minimum_action_path(langevin, [[-1, 0], [0, 0]], diffusion=np.diag([0.0, 1.0]))
-    assert got.action == pytest.approx(0.5, abs=1e-3)
+@pytest.mark.parametrize("friction", [1.0, 0.3])
+def test_singular_noise_has_the_barrier_of_twice_the_energy(friction):
+    drift = lambda p: np.stack([p[..., 1], p[..., 0] - p[..., 0] ** 3 - friction * p[..., 1]], -1)  # noqa: E731
+    got = qp.minimum_action_path(drift, [[-1, 0], [0, 0]], diffusion=np.diag([0.0, 1.0]))
+    assert got.converged
+    assert got.action == pytest.approx(0.5 * friction, rel=2e-5)
+    assert abs(got.action - 0.5 * friction) < got.error
     assert "singular" in got.reason
-    varying_noise = lambda p: np.diag([0.0, 1.0]) * np.ones((*p.shape, 2))  # noqa: E731
-    again = qp.minimum_action_path(langevin, [[-1, 0], [0, 0]], diffusion=varying_noise)
-    assert again.action == pytest.approx(got.action, abs=2e-3)
+
+
+def test_singular_noise_may_vary():
+    rub = lambda p: 1 + 0.5 * np.sin(2 * p[..., 0])  # noqa: E731
+    drift = lambda p: np.stack([p[..., 1], p[..., 0] - p[..., 0] ** 3 - rub(p) * p[..., 1]], -1)  # noqa: E731
+    noise = lambda p: np.diag([0.0, 1.0]) * rub(p)[..., None, None]  # noqa: E731
+    got = qp.minimum_action_path(drift, [[-1, 0], [-0.3, 0.4]], diffusion=noise)  # D = friction: U is twice the energy
+    assert got.action == pytest.approx(0.4**2 + 0.5 * (0.3**2 - 1) ** 2, rel=1e-5)
+
+
+def test_noise_that_reaches_a_coordinate_through_two_others_has_the_action_of_its_closed_form():
+    chain = np.array([[0, 1, 0], [0, 0, 1], [-1, -2, -2.0]])
+    noise, end = np.diag([0, 0, 1.0]), np.array([0.5, 0.3, -0.2])
+    got = qp.minimum_action_path(lambda p: p @ chain.T, [np.zeros(3), end], diffusion=noise)
+    q = qp.local.lyapunov_covariance(chain, noise)
+    assert got.action == pytest.approx(0.5 * end @ np.linalg.solve(q, end), rel=1e-7)
+    with pytest.raises(InputError, match="does not reach every direction"):
+        qp.minimum_action_path(lambda p: -p, [np.zeros(3), end], diffusion=noise)
+    with pytest.raises(InputError, match="must start at a stable equilibrium"):
+        qp.minimum_action_path(lambda p: p @ chain.T, [end, np.zeros(3)], diffusion=noise)
 
 
 @pytest.mark.parametrize("name", list(varying()))

@@ -17,10 +17,11 @@ from claimkit.errors import InputError
 from ..fields import difference, evaluate
 from ..plane.local import lyapunov_covariance
 from .guesses import gradient_guess, guesses, polyline
+from .hamilton import Hamiltonian, steer
 from .relax import Forces, relax, spaced
 
 FLOOR = 1e-6
-"""Share of D's largest eigenvalue below which D counts as singular, and which is then added."""
+"""Share of D's largest eigenvalue below which D counts as singular, and which is added where a guess is to be followed."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class ActionPath:
             what the path costs more near a focus than the quadratic form there; infinite where ``images`` was given.
         converged: whether the discrete action is at its minimum.
         reason: one sentence that says so, or why not.
-        iterations: Newton steps taken, on all levels.
+        iterations: Newton steps taken, on all levels; for a singular D the steps in time.
         history: the discrete action after each step on the last level; it never rises.
         candidates: the actions that the first guesses came to, on the coarsest level, lowest first.
     """
@@ -114,7 +115,8 @@ def minimum_action_path(
     many, until the estimated error is less than ``accuracy``. From two ends alone several chains are tried - straight, bent
     to both sides, the escape path of the drift's linearisation, or for a gradient drift the string method's path - and the
     lowest is kept; a guess of three points or more is
-    used as given. Where D is singular a share 1e-6 of its largest eigenvalue is added to it.
+    used as given. Where D is singular the path between two ends is found by Hamilton's equations (see ``hamilton``), which
+    need no inverse; for a longer guess a share 1e-6 of D's largest eigenvalue is added to it.
 
     Args:
         drift: function of points ``(n, d)``.
@@ -148,6 +150,8 @@ def minimum_action_path(
     forces = Forces(field, derivative, spread, scale)
     if not np.isfinite(field(first)).all():
         raise InputError("The drift is not finite on the first guess; give a guess on which it is.")
+    if singular and len(given) == 2:
+        return _steered(field, derivative, diffusion, given, scale)
     starts, coarse = [first], tolerance if images else max(tolerance, 0.01 * accuracy)
     if len(given) == 2:
         here = np.eye(d) if spread is None else np.asarray(spread(given[:1]))[0] if callable(spread) else spread
@@ -181,6 +185,19 @@ def minimum_action_path(
     if state != "converged":
         warnings.warn(f"The minimum action path did not converge: {reason}.", RuntimeWarning, stacklevel=2)
     return ActionPath(x, action, error, state == "converged", reason, steps, tuple(history), candidates)
+
+
+def _steered(field, derivative, diffusion, ends, scale):
+    """The path for a singular D, by Hamilton's equations."""
+    noise = diffusion if callable(diffusion) else np.asarray(diffusion, float)
+    x, action, error, found, steps = steer(Hamiltonian(field, derivative, noise, scale), ends)
+    if not found:
+        raise InputError(
+            "D is singular, and the path does not stretch to its end (there may be another equilibrium on the way, or none "
+            "that leads there): compute it in parts, or give a first guess of three points or more."
+        )
+    reason = "Hamilton's equations hold; D is singular and was not inverted"
+    return ActionPath(spaced(x, 400), action, error, True, reason, steps, (action,), (action,))
 
 
 def _missing_turns(x, field, derivative, spread):
