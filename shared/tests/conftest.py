@@ -8,6 +8,7 @@ import pytest
 
 from claimkit.claims import Claim, Estimate, Evidence, Record, SeedResult, Verdict
 from claimkit.experiment import Experiment, Settings
+from claimkit.testing.fixtures import vgg as vgg
 
 hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no failure
 hypothesis.settings.load_profile("house")

@@ -20,6 +20,7 @@ from claimkit.media.colour.profiles import convert_array
 from claimkit.media.depth.levels import to_bits
 from claimkit.media.picture import Picture, fitted_size, write_picture
 from claimkit.media.reading import read_picture
+from claimkit.media.values import read_values
 
 P3 = icc.matrix_profile("Display P3", icc.PRIMARIES["Display P3"], icc.D65, None)
 ADOBE = icc.adobe_rgb()
@@ -725,3 +726,26 @@ def test_an_avif_of_10_bits_is_read_in_8_with_a_note(tmp_path):
                     container.mux(packet)
         notes = read_picture(tmp_path / f"{bits}.avif").notes
         assert notes == ((f"{tmp_path / '10.avif'} has 10 bits a colour: it is read in 8",) if bits == 10 else ())
+
+
+def test_the_numbers_of_a_file_come_as_they_are(tmp_path):
+    """Whatever a picture would make of them: sixteen bits, a palette's order, transparency, orientation."""
+    deep = np.arange(24, dtype=np.uint16).reshape(2, 4, 3) * 3
+    tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb")
+    found = read_values(tmp_path / "a.tif")
+    assert np.array_equal(found.numbers, deep) and found.exact and found.seen is None
+    tifffile.imwrite(tmp_path / "a.tif", deep[..., 0].astype(np.int64) - 1)
+    assert np.array_equal(read_values(tmp_path / "a.tif").numbers, deep[..., 0].astype(np.int64) - 1)
+    palette = Image.fromarray(np.array([[0, 1], [2, 2]], np.uint8)).convert("P")
+    palette.putpalette([9, 9, 9, 9, 9, 9, 50, 60, 70])
+    palette.save(tmp_path / "p.png")
+    found = read_values(tmp_path / "p.png")
+    assert found.indices.tolist() == [[0, 1], [2, 2]] and found.numbers[1, 1].tolist() == [50, 60, 70]
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    rgba = np.zeros((2, 3, 4), np.uint8)
+    rgba[0, :, 3] = 200
+    Image.fromarray(rgba).save(tmp_path / "t.png", exif=exif)
+    assert read_values(tmp_path / "t.png").seen.tolist() == [[False, True]] * 3
+    Image.fromarray(rgba[..., :3]).save(tmp_path / "j.jpg")
+    assert not read_values(tmp_path / "j.jpg").exact

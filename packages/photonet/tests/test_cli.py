@@ -15,6 +15,7 @@ from claimkit.media.reading import read_picture
 from claimkit.media.writing import VideoWriter
 from claimkit.style.images import read_image, to_uint8, write_image
 from photonet.cli import main
+from photonet.look import Table
 from photonet.weights import save_networks
 
 call = partial(testing.call, main)
@@ -130,6 +131,7 @@ def test_a_bad_file_costs_its_own_pictures_only(capsys):
         (("transfer", PHOTO, STYLE, "--out", "x.nope"), "suffix"),
         (("video", "absent.mp4", STYLE), "absent.mp4"),
         (("video", "photos", STYLE, "--memory", "1"), "memory"),
+        (("video", "photos", STYLE, "--hdr", "keep"), "hdr = 'keep'"),
     ],
 )
 def test_bad_input_is_one_sentence(argv, said, capsys):
@@ -148,6 +150,11 @@ def test_a_video_and_a_folder_of_frames(picture, capsys):
     assert len(list(read_frames(Path("styled.mp4")))) == 4
     assert call("video", "photos", STYLE, "--out", "frames", "--size", "40", *MODEL) == 0
     assert len(list(Path("frames").iterdir())) == 2
+    Table(torch.ones(2, 2, 2, 3)).save(Path("white.cube"))  # a table can be made for HDR: it may be kept then
+    assert call("video", "clip.mp4", "white.cube", "--hdr", "keep", *MODEL) == 0
+    assert next(read_frames(Path("styled.mp4"))).rgb.min() > 0.97
+    assert call("video", "clip.mp4", "white.cube", "--hdr", "keep", "--out", "folder", *MODEL) == 2
+    assert "pictures are written as SDR" in capsys.readouterr().err and not Path("folder").exists()
 
 
 def test_train_makes_a_model(picture):

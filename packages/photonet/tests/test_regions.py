@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -45,6 +46,51 @@ def test_numbers_of_sixteen_bits_are_labels():
     """Cityscapes writes instances as 1000 times the class and a number."""
     values = [7, 11000, 26001, 26002]
     assert labels_of(stripes(values, np.uint16))[0][::12, 0].tolist() == values
+
+
+def test_numbers_of_any_kind_come_as_they_are():
+    """As programs of science save them: 32 and 64 bits, whole floating point, -1 for nothing, three channels of 16 bits."""
+    values = [3, 70001, 70002, 2_000_000]
+    for kind in (np.int32, np.int64, np.uint32, np.float32, np.float64):
+        tifffile.imwrite("t.tif", stripes(values, kind))
+        found = read_segmentations(Path("t.tif"), Path("t.tif"), (48, 30), (48, 30))[0]
+        assert found[::12, 0].tolist() == values, kind
+    tifffile.imwrite("t.tif", stripes([-1, 0, 1], np.int16))
+    assert read_segmentations(Path("t.tif"), Path("t.tif"), (36, 30), (36, 30))[0][::12, 0].tolist() == [NOWHERE, 0, 1]
+    tifffile.imwrite("t.tif", np.repeat(stripes([7, 300, 301], np.uint16)[..., None], 3, 2), photometric="rgb")
+    assert read_segmentations(Path("t.tif"), Path("t.tif"), (36, 30), (36, 30))[0][::12, 0].tolist() == [7, 300, 301]
+    near = stripes([(300, 0, 0), (301, 0, 0)], np.uint16)
+    tifffile.imwrite("t.tif", near, photometric="rgb")
+    with pytest.raises(InputError, match="only 16 bits tell apart"):
+        read_segmentations(Path("t.tif"), Path("t.tif"), (24, 30), (24, 30))
+    tifffile.imwrite("t.tif", near + np.uint16([0, 0, 60000]) * (near[..., :1] > 300), photometric="rgb")
+    assert len(read_segmentations(Path("t.tif"), Path("t.tif"), (24, 30), (24, 30))[0].unique()) == 2
+
+
+def test_large_numbers_stay_apart_however_thin():
+    """Instances of Cityscapes: thousands, and neighbours differ by one."""
+    thin = np.tile(np.array([26001, 26002, 26003], np.uint16), (36, 10))
+    assert labels_of(thin)[0][0, :3].tolist() == [26001, 26002, 26003]
+    city = np.tile(np.uint8([7, 8, 255]), (36, 10))
+    assert labels_of(city)[0][0, :2].tolist() == [7, 8], "numbers below 64 beside void stay, too"
+
+
+def test_what_is_transparent_is_no_region():
+    rgba = np.dstack([stripes([(9, 0, 0), (0, 200, 0), (250, 250, 250)]), stripes([255, 255, 0])])
+    found = labels_of(rgba)[0]
+    assert len(found[:24].unique()) == 2 and (found[24:] == NOWHERE).all()
+    with pytest.raises(InputError, match="transparent everywhere"):
+        labels_of(rgba * np.uint8([1, 1, 1, 0]))
+
+
+def test_colours_that_encode_near_numbers_are_not_merged_without_a_word():
+    """COCO's panoptic maps write a number as red + 256 green + 65536 blue."""
+    with pytest.warns(UserWarning, match="1 colours of the segmentations are so near to others"):
+        assert len(labels_of(stripes([(7, 1, 0), (8, 1, 0), (200, 1, 0)]))[0].unique()) == 2
+    grey = np.kron(np.random.default_rng(0).integers(64, 200, (40, 40)), np.ones((1, 2))).astype(np.uint8)
+    grey[:8, :40], grey[8:16, :40] = 100, 101  # ragged numbers elsewhere: two that fill a place are merged, and it is said
+    with pytest.warns(UserWarning, match="values that fill a place of their own"):
+        labels_of(grey)
 
 
 def test_void_is_no_region():

@@ -3,6 +3,7 @@ import torch
 
 from claimkit.style.encoders import SlimEncoder
 from claimkit.testing.fixtures import one_thread as one_thread
+from claimkit.testing.fixtures import vgg as vgg
 from styleproj.networks.network import Decoder, StyleNetwork
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from distill import split
 
-from styleproj.networks.teachers import Judge
+from claimkit.style.looks import Judge
 from styleproj.networks.weights import load_network, weights_file
 from styleproj.training.adaptation import Adaptation, adapt
 

@@ -18,10 +18,10 @@ from claimkit.claims import Values, Verdict
 from claimkit.experiment import Job
 from claimkit.statistics import group_means, mean_interval, non_inferiority
 from claimkit.style.images import fit, read_image
+from claimkit.style.looks import Judge
 from claimkit.style.transforms import Statistics, ot_map
 from styleproj.claims.common import Pairs, held_out
 from styleproj.claims.weights import MEASURES, looked_at
-from styleproj.networks.teachers import Judge
 from styleproj.networks.weights import load_network, weights_file
 from styleproj.pictures.stylizer import Stylizer
 from styleproj.samples import CONTENTS, STYLES, photograph

@@ -100,8 +100,13 @@ def stylize_video(
         output: Encoder, quality and the like.
 
     Raises:
-        InputError: The source cannot be read, has no frames, or would be replaced.
+        InputError: The source cannot be read, has no frames, or would be replaced; or HDR shall be kept, whose values only a
+            table of colours made for them can be given.
     """
+    if output is not None and output.hdr == "keep" and not isinstance(style, Table):
+        raise InputError(
+            "hdr = 'keep': the light of a photograph is SDR's; leave it at tone-map, or give a .cube that was made for HDR"
+        )
     start, steadiness, smoother = time.perf_counter(), Steadiness(), Smoother(memory)
     count = cuts = 0
     last: tuple[Tensor, Tensor] | None = None

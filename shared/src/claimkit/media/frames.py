@@ -44,7 +44,8 @@ def transform_frames(
         inputs: Other files that are read, and must not be replaced.
 
     Raises:
-        InputError: The source cannot be read, holds no frame, or would be replaced; or there are frames that must not be.
+        InputError: The source cannot be read, holds no frame, or would be replaced; there are frames that must not be; or
+            HDR shall be kept in pictures.
     """
     options = options or ClipOptions()
     if not source.exists():
@@ -54,6 +55,8 @@ def transform_frames(
         check_results([target], [source, *inputs], options.existing)
         if options.existing == "skip" and target.exists():
             return ClipReport(0, 0.0, (f"{target} exists already and is skipped",))
+    elif options.hdr == "keep":
+        raise InputError("hdr = 'keep': pictures are written as SDR; give --out a video, or leave it at tone-map")
     elif target.is_dir() and source.is_dir() and target.samefile(source):
         raise InputError(f"the results would lie among the frames of {source}: give --out another folder")
     elif _written(target) and options.existing == "refuse":

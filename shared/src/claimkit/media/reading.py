@@ -38,8 +38,8 @@ def read_picture(path: Path, space: Space = None, *, side: int = 0, managed: boo
     Raises:
         InputError: No picture, a damaged one, one that needs a missing package, or of more than 178 million pixels.
     """
-    form = _known(path)
-    with _named(path), warnings.catch_warnings():
+    form = known(path)
+    with named(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pillow's own of large pictures and odd tags
         try:
             opened = Image.open(path)
@@ -56,7 +56,7 @@ def read_picture(path: Path, space: Space = None, *, side: int = 0, managed: boo
             bits = deep.bits_of(path, image)
             if bits > 8 and (found := deep.read_deep(path, image)):
                 turn = image.getexif().get(ORIENTATION, 1)
-                pixels, opacity = (None if a is None else _turned(a, turn) for a in found)
+                pixels, opacity = (None if a is None else turned(a, turn) for a in found)
                 assert pixels is not None
                 return _deep_picture(path, pixels, opacity, image, space, managed).fitted(side)
             notes = (f"{path} has {bits} bits a colour: it is read in 8",) if bits > 8 else ()
@@ -146,7 +146,7 @@ def _grey(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.float32) if values.dtype.kind == "f" else np.clip(values, 0, 65535).astype(np.uint16)
 
 
-def _turned(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+def turned(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     """What EXIF's orientation says that a viewer does (Exif 3.0, 4.6.5)."""
     if orientation in (5, 6, 7, 8):
         array = array.swapaxes(0, 1)
@@ -168,7 +168,7 @@ def _profile_of(info: dict[Any, Any], adobe: bool) -> bytes | None:
         return None
 
 
-def _known(path: Path) -> str:
+def known(path: Path) -> str:
     """Refuse what is known not to be readable, by name and by its first bytes; what it is otherwise."""
     try:
         with path.open("rb") as file:
@@ -193,7 +193,7 @@ def _known(path: Path) -> str:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def named(path: Path) -> Iterator[None]:
     """Errors of the decoders, which raise nearly everything on damaged files, as one sentence."""
     try:
         yield

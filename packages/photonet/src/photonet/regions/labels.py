@@ -25,7 +25,7 @@ from photonet.regions.maps import read_map
 
 RADIUS = 48  # of a colour in RGB from 0 to 255: what is nearer to a main colour is that colour
 SHARE = 0.005  # of both pictures together: what covers less is no main colour
-IDS = 64  # grey values all below this are numbers of labels, however ragged their regions
+IDS = 64  # grey values all below this, but for void, are numbers of labels, however ragged their regions
 RAGGED = 0.005  # share of pixels whose value nowhere fills 3 x 3 pixels: above it, values were mixed at borders or by noise
 ALIKE = 10  # colours no farther apart are one to the eye, and in no palette two: taking them for one needs no word
 VOID, NOWHERE = 255, -1  # number that means no region in maps of three numbers or more; its label here
@@ -56,9 +56,11 @@ def read_segmentations(
     """
     say = _warn if say is None else say
     read = [read_map(path) for path in (content, style)]
-    numbers = all(m.ndim == 2 for m, _ in read)
-    maps = [m if numbers else _code(m) for m, _ in read]
-    labels = _labels(maps, numbers, all(exact for _, exact in read), say)
+    numbers = all(m.values.ndim == 2 for m in read)
+    maps = [m.values if numbers else _code(m.values) for m in read]
+    maps = [v if m.seen is None else _nearest(v, m.seen) for v, m in zip(maps, read, strict=True)]
+    labels = _labels(maps, numbers, all(m.exact for m in read), say)
+    labels = [x if m.seen is None else np.where(m.seen, x, NOWHERE) for x, m in zip(labels, read, strict=True)]
     sized = [
         _at_size(x, size, path, of)
         for x, size, path, of in zip(labels, (content_size, style_size), (content, style), ("content", "style"), strict=True)
@@ -117,7 +119,7 @@ class FrameRegions:
         if content is None or style is None:
             return None
         maps = image_files(content) if content.is_dir() else [content]
-        first = read_map(maps[0])[0].shape
+        first = read_map(maps[0]).values.shape
         theirs = read_segmentations(maps[0], style, (first[0], first[1]), style_size, say)[1]
         known = [k for k in theirs.unique().tolist() if k != NOWHERE]
         masks = torch.stack([*((theirs == k).float() for k in known), torch.ones(style_size)])
@@ -177,15 +179,25 @@ def _labels(maps: Sequence[NDArray[np.int64]], numbers: bool, exact: bool, say: 
     codes, counts = np.unique(np.concatenate([m.ravel() for m in maps]), return_counts=True)
     even = [maximum_filter(m, 3) == minimum_filter(m, 3) for m in maps]
     solid = np.isin(codes, np.concatenate([m[e] for m, e in zip(maps, even, strict=True)]))
-    if numbers and exact and codes.max() < IDS:
+    if numbers and exact and not (IDS <= codes[codes != VOID].max(initial=0) < VOID and codes.min() >= 0):
         solid[:] = True
     if not exact or counts[~solid].sum() > RAGGED * counts.sum():
-        labels = _main_colours(codes * 0x010101 if numbers else codes, counts, RADIUS)
-        _say_what_merged(codes, labels, solid, numbers, say)
-        return [labels[np.searchsorted(codes, m)] for m in maps]
+        greys = codes * 0x010101 if numbers else codes
+        labels = _main_colours(greys, counts, RADIUS)
+        if lost := _merged(greys, labels, solid, 0 if numbers else ALIKE):
+            say(
+                f"the segmentations have mixed values at borders: {lost} values that fill a place of their own were taken "
+                f"for the nearest of {len(np.unique(labels))} main ones; if they are labels, save them without smoothing"
+            )
+        return [(labels // 0x010101 if numbers else labels)[np.searchsorted(codes, m)] for m in maps]
     filled = [_nearest(m, np.isin(m, codes[solid])) for m in maps]
     if not numbers:
         labels = _main_colours(codes[solid], counts[solid], ALIKE)
+        if lost := _merged(codes[solid], labels, counts[solid] > 0, 0):
+            say(
+                f"{lost} colours of the segmentations are so near to others that they were taken for them; if they are "
+                "labels of their own, save numbers in a map of one channel"
+            )
         return [labels[np.searchsorted(codes[solid], m)] for m in filled]
     return [np.where(m == VOID, NOWHERE, m) for m in filled] if solid.sum() > 2 else filled
 
@@ -203,14 +215,9 @@ def _main_colours(codes: NDArray[np.int64], counts: NDArray[np.int64], radius: f
     return codes[main][np.linalg.norm(rgb[:, None] - rgb[main][None], axis=2).argmin(1)]
 
 
-def _say_what_merged(codes: NDArray, labels: NDArray, solid: NDArray[np.bool_], numbers: bool, say: Say) -> None:
-    """Say it where a value that fills a place was taken for another that the eye tells from it."""
-    apart = np.linalg.norm(_rgb(codes * 0x010101 if numbers else codes) - _rgb(labels), axis=1) > ALIKE
-    if lost := int((solid & apart).sum()):
-        say(
-            f"the segmentations have mixed values at borders: {lost} values that fill a place of their own were taken for "
-            f"the nearest of {len(np.unique(labels))} main ones; if they are labels, save them without smoothing"
-        )
+def _merged(codes: NDArray[np.int64], labels: NDArray[np.int64], solid: NDArray[np.bool_], beyond: float) -> int:
+    """How many values that fill a place were taken for another that is farther than so much from them."""
+    return int((solid & (np.linalg.norm(_rgb(codes) - _rgb(labels), axis=1) > beyond)).sum())
 
 
 def _rgb(codes: NDArray[np.int64]) -> NDArray[np.int64]:

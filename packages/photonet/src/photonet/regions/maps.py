@@ -1,45 +1,64 @@
 """Maps of labels in files: the values that are there, not a picture made of them."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from claimkit.errors import InputError
 from claimkit.media.reading import read_picture
+from claimkit.media.values import read_values
 from claimkit.style.images import image_files, resize
 
-LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
-NUMBERS = ("1", "L", "I", "I;16", "I;16B", "I;16L", "I;16N")
+
+@dataclass(frozen=True)
+class Map:
+    """What a file says.
+
+    Attributes:
+        values: ``(h, w)`` whole numbers, or ``(h, w, 3)`` colours.
+        seen: ``(h, w)``, where it is opaque; None where that is everywhere.
+        exact: Whether its format keeps every value as it was.
+    """
+
+    values: NDArray[np.int64]
+    seen: NDArray[np.bool_] | None
+    exact: bool
 
 
-def read_map(path: Path) -> tuple[NDArray[np.int64], bool]:
-    """Whole numbers (h, w) of a map of one channel or of equal channels, of any depth; else colours (h, w, 3).
+def read_map(path: Path) -> Map:
+    """A map of one channel, or of equal channels, as whole numbers of any depth; another as colours.
 
-    A palette's colours count, not its order, unless it has one colour twice. The second value says whether the format keeps
-    every value as it was.
+    A palette's colours count, not its order, unless it has one colour twice.
 
     Raises:
         InputError: It cannot be read, or holds fractions.
     """
-    read_picture(path)  # refuses in a sentence what is no picture
-    with Image.open(path) as image:
-        if image.mode == "F":
-            raise InputError(f"{path} holds fractions: a segmentation is a map of whole numbers or of colours")
-        exact = image.format not in LOSSY
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode in NUMBERS:
-            return np.asarray(upright).astype(np.int64), exact
-        if upright.mode == "P":
-            indices = np.asarray(upright).astype(np.int64)
-            colours = np.asarray(upright.convert("RGB")).astype(np.int64).reshape(-1, 3)
-            if len(np.unique(colours, axis=0)) < len(np.unique(indices)):
-                return indices, exact
-        rgb = np.asarray(upright.convert("RGB")).astype(np.int64)
-    return (rgb[..., 0] if (rgb == rgb[..., :1]).all() else rgb), exact
+    found = read_values(path)
+    numbers = found.numbers
+    if not np.isfinite(numbers).all() or (numbers != np.rint(numbers)).any():
+        raise InputError(f"{path} holds fractions: a segmentation is a map of whole numbers or of colours")
+    values = numbers.astype(np.int64)
+    if values.ndim == 3 and (values == values[..., :1]).all():
+        values = values[..., 0]
+    if found.indices is not None:
+        indices = found.indices.astype(np.int64)
+        if len(np.unique(numbers.reshape(-1, 3), axis=0)) < len(np.unique(indices)):
+            values = indices
+    if values.ndim == 3 and values.max() > 255:
+        values = _of_eight_bits(path, values)
+    return Map(values, found.seen, found.exact)
+
+
+def _of_eight_bits(path: Path, colours: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Colours of 16 bits as those of 8, where none are lost."""
+    coarse = np.rint(colours / 257).astype(np.int64)
+    if len(np.unique(coarse.reshape(-1, 3), axis=0)) < len(np.unique(colours.reshape(-1, 3), axis=0)):
+        raise InputError(f"{path} has colours that only 16 bits tell apart: save numbers in a map of one channel")
+    return coarse
 
 
 def read_masks(

@@ -14,12 +14,12 @@ from claimkit.experiment import Experiment, Job
 from claimkit.files import sha256
 from claimkit.statistics import group_means, mean_interval, power
 from claimkit.style.images import fit, read_image
+from claimkit.style.looks import Judge, content_distance, style_distance, style_gram_distance
 from claimkit.style.metrics import ssim_edge
 from claimkit.style.transforms import Statistics, ot_map
 from styleproj import plots
 from styleproj.claims.common import Pairs, held_out
 from styleproj.claims.defaults import foreign
-from styleproj.networks.teachers import Judge
 from styleproj.networks.weights import load_network, weights_file
 from styleproj.pictures.stylizer import Stylizer
 from styleproj.samples import CONTENTS, STYLES, photograph
@@ -98,9 +98,9 @@ def looked_at(
     for name, picture in made.items():
         levels = _levels(picture, judge)
         rows[name] = {
-            "style": float(looks.style_distance(levels, wanted)),
-            "Gram": float(looks.style_gram_distance(levels, wanted)),
-            "content": float(looks.content_distance(levels[-1], kept[-1])),
+            "style": float(style_distance(levels, wanted)),
+            "Gram": float(style_gram_distance(levels, wanted)),
+            "content": float(content_distance(levels[-1], kept[-1])),
             "raw content": float((levels[-1] - kept[-1]).norm() / kept[-1].norm()),
             "edges": ssim_edge(picture, content),
             "weave": float(looks.weave(picture[None])),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from claimkit.errors import InputError
-from claimkit.style.encoders import VGG19, VGG_CHANNELS, LevelEncoder, load_vgg19, read_state, vgg19_state
+from claimkit.style.encoders import VGG_CHANNELS, LevelEncoder, load_vgg19, read_state
 from styleproj.networks.network import Decoder, StyleNetwork
 
 CHANNELS = (16, 32, 64, 128)
@@ -78,32 +78,3 @@ class Teacher(nn.Module):
     def deepest(self, image: Tensor) -> Tensor:
         """relu4_1 alone: cheap, where only the content loss is wanted."""
         return self.deep.deepest(image)
-
-
-class Judge(nn.Module):
-    """relu1_1, relu2_1, relu3_1 and relu3_4 of the original VGG-19, which padded with zeros.
-
-    Args:
-        vgg: File of VGG-19 in torchvision's keys, at least to conv3_4.
-    """
-
-    LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv3_4")
-
-    def __init__(self, vgg: Path):
-        super().__init__()
-        state = vgg19_state(vgg)
-        if "conv3_4.weight" not in state:
-            raise InputError(f"{vgg} ends before conv3_4: give a VGG-19 that goes further")
-        self.vgg = VGG19(4, "zeros")
-        self.vgg.load_state_dict(state, strict=False)  # conv4_1 is never asked
-        self.eval().requires_grad_(False)
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """Four levels."""
-        found = []
-        for name, y in self.vgg.activations(image):
-            if name in self.LAYERS:
-                found.append(F.relu(y))
-            if name == self.LAYERS[-1]:
-                break
-        return found

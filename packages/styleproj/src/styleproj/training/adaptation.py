@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from claimkit.run import seed_everything
+from claimkit.style.looks import Judge, content_distance, edge_similarity, style_distance, style_gram_distance
 from claimkit.style.transforms import Statistics, ot_map
 from claimkit.training.crops import Crops
 from claimkit.training.loop import Loop
 from styleproj.networks.network import StyleNetwork
-from styleproj.networks.teachers import Judge
 from styleproj.networks.weights import save_network
 from styleproj.operator import kernels
 from styleproj.operator.projection import project
@@ -127,10 +127,10 @@ def adapt(
                 wanted, kept = judge(seen[1]), judge(seen[2])[-1]
             found = judge(seen[0])
         losses = {
-            "style": looks.style_distance(found, wanted),
-            "gram": looks.style_gram_distance(found, wanted),
-            "content": looks.content_distance(found[-1], kept),
-            "edges": 1 - looks.edge_similarity(made, x),
+            "style": style_distance(found, wanted),
+            "gram": style_gram_distance(found, wanted),
+            "content": content_distance(found[-1], kept),
+            "edges": 1 - edge_similarity(made, x),
             "weave": (looks.weave(made) / settings.woven).log().clamp_min(0),
             "foreign": looks.foreign_colours(made.clamp(0, 1), s, settings.allowed, generator),
             "outside": (made - made.clamp(0, 1)).abs().mean((1, 2, 3)),

@@ -1,4 +1,4 @@
-"""What a stylised picture looks like, in numbers that have a gradient: drawing kept, weave, colours of neither picture.
+"""What else spoils a stylised picture, in numbers that have a gradient: weave, and colours of neither picture.
 
 Pictures are ``(batch, 3, height, width)``, about [0, 1]; each measure gives ``(batch,)``.
 """
@@ -8,54 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from claimkit.style.metrics import LUMA, WINDOW, gram_distance, moments, rms
+from claimkit.style.looks import luma
 
 PERIOD = 8
 """Pixels of the coarsest grid that a weave is looked for on: what one feature of the deepest level covers."""
 APART = 4  # bins from a frequency of the grid to those that it is compared with
-
-
-def style_distance(result: list[Tensor], style: list[Tensor]) -> Float[Tensor, " b"]:
-    """Root mean square difference of means and of deviations, over the style's own, averaged over levels of features."""
-
-    def relative(f: Tensor, g: Tensor) -> Tensor:
-        (m, d), (mean, deviation) = moments(f), moments(g)
-        return (rms(m - mean) + rms(d - deviation)) / (rms(mean) + rms(deviation))
-
-    return torch.stack([relative(f, g) for f, g in zip(result, style, strict=True)]).mean(0)
-
-
-def style_gram_distance(result: list[Tensor], style: list[Tensor]) -> Float[Tensor, " b"]:
-    """Relative distance of Gram matrices, averaged over levels of features."""
-    return torch.stack([gram_distance(f, g) for f, g in zip(result, style, strict=True)]).mean(0)
-
-
-def content_distance(result: Float[Tensor, "b c h w"], content: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-    """Norm of the difference of deep features over that of the content's, each channel at mean 0 and deviation 1.
-
-    So that the contrast which a style has, or has not, does not count: 0 is the same drawing, about 1.4 another one.
-    """
-
-    def normalised(x: Tensor) -> Tensor:
-        mean, deviation = moments(x)
-        return ((x.float() - mean[..., None, None]) / deviation[..., None, None]).flatten(1)
-
-    a, b = normalised(result), normalised(content)
-    return rms(a - b) / rms(b)
-
-
-def edge_similarity(a: Float[Tensor, "b 3 h w"], b: Float[Tensor, "b 3 h w"]) -> Float[Tensor, " b"]:
-    """SSIM of Sobel magnitudes of luma as :func:`claimkit.style.metrics.ssim_edge` has it, with a gradient."""
-    x, y = _edges(a), _edges(b)
-
-    def mean(v: Tensor) -> Tensor:
-        return F.avg_pool2d(v, WINDOW, 1)
-
-    mx, my = mean(x), mean(y)
-    sample = WINDOW**2 / (WINDOW**2 - 1)
-    vx, vy, both = (sample * (mean(p) - q) for p, q in ((x * x, mx * mx), (y * y, my * my), (x * y, mx * my)))
-    similarity = (2 * mx * my + 1e-4) * (2 * both + 9e-4) / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))
-    return similarity.mean((1, 2, 3))
 
 
 def weave(picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, " b"]:
@@ -65,7 +22,7 @@ def weave(picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, " b"]:
     :data:`APART` bins away, along the axes where it lies on one. Height and width from 72 pixels.
     """
     height, width = (n - n % PERIOD for n in picture.shape[-2:])
-    y = _luma(picture)[:, 0, :height, :width]
+    y = luma(picture)[:, 0, :height, :width]
     window = torch.hann_window(height).to(y)[:, None] * torch.hann_window(width).to(y)
     power = torch.fft.fft2((y - y.mean((1, 2), keepdim=True)) * window).abs().square() + 1e-12
     blocks = F.avg_pool2d(F.pad(power[:, None], (1, 1, 1, 1), mode="circular"), 3, 1)[:, 0]
@@ -94,15 +51,3 @@ def foreign_colours(
 
     nearest = torch.cdist(some(picture, 500), some(style, 2000)).amin(2)
     return (nearest - allowed).clamp_min(0).mean(1)
-
-
-def _luma(picture: Tensor) -> Tensor:
-    return (picture.float() * torch.tensor(LUMA).to(picture.device)[:, None, None]).sum(1, keepdim=True)
-
-
-def _edges(picture: Tensor) -> Tensor:
-    """Sobel magnitude, scaled as scikit-image scales it."""
-    slope = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]]) / 4
-    kernels = torch.stack([slope, slope.T])[:, None].to(picture.device)
-    both = F.conv2d(F.pad(_luma(picture), (1, 1, 1, 1), mode="replicate"), kernels)
-    return (both.square().mean(1, keepdim=True) + 1e-10).sqrt()

@@ -61,7 +61,7 @@ def read_deep(path: Path, image: Image.Image) -> tuple[Deep, Deep | None] | None
     if image.format == "HEIF":
         import pillow_heif  # pyright: ignore[reportMissingImports]
 
-        return _parted(np.asarray(pillow_heif.open_heif(path, convert_hdr_to_8bit=False)))
+        return parted(np.asarray(pillow_heif.open_heif(path, convert_hdr_to_8bit=False)))
     form = {"PNG": "png_pipe", "PPM": "ppm_pipe", "JPEG2000": "j2k_pipe"}.get(image.format or "")
     return _read_by_ffmpeg(path, form, bits_of(path, image)) if form else None
 
@@ -78,7 +78,7 @@ def _read_by_ffmpeg(path: Path, form: str, bits: int) -> tuple[Deep, Deep | None
     array = frame.to_ndarray()
     if form == "j2k_pipe" and bits < 16:  # FFmpeg shifts them up, so that white is not the largest number
         array = np.round(array * (65535 / (65536 - (1 << (16 - bits))))).astype(np.uint16)
-    return _parted(array)
+    return parted(array)
 
 
 def read_tiff(path: Path) -> tuple[Deep, Deep | None]:
@@ -86,6 +86,22 @@ def read_tiff(path: Path) -> tuple[Deep, Deep | None]:
 
     Raises:
         InputError: It is packed in a way that needs another package, or holds something else than a picture.
+    """
+    array, inverted = tiff_values(path)
+    if array.dtype.kind == "f":
+        array = array.astype(np.float32)
+    elif array.dtype.itemsize > 2:
+        array = (array / np.iinfo(array.dtype).max).astype(np.float32)
+    if array.dtype not in (np.uint16, np.float32) or array.ndim not in (2, 3):
+        raise InputError(f"{path} holds {array.dtype} values of shape {array.shape}: expected whole or floating numbers")
+    return parted(array.max() - array if inverted else array)
+
+
+def tiff_values(path: Path) -> tuple[Deep, bool]:
+    """The numbers of the first picture of a TIFF, ``(h, w)`` or ``(h, w, c)``, and whether the largest of them is black.
+
+    Raises:
+        InputError: It is too large, or packed in a way that needs another package.
     """
     import tifffile
 
@@ -97,22 +113,15 @@ def read_tiff(path: Path) -> tuple[Deep, Deep | None]:
             array = page.asarray()
         except (ValueError, ImportError) as e:
             if "imagecodecs" in str(e):
-                return _read_packed(path, str(getattr(page.compression, "name", page.compression)))
+                return _read_packed(path, str(getattr(page.compression, "name", page.compression))), False
             raise
         if page.planarconfig == 2 and array.ndim == 3:
             array = np.moveaxis(array, 0, -1)
         inverted = page.photometric == 0
-    array = array.byteswap().view(array.dtype.newbyteorder("=")) if not array.dtype.isnative else array
-    if array.dtype.kind == "f":
-        array = array.astype(np.float32)
-    elif array.dtype.itemsize > 2:
-        array = (array / np.iinfo(array.dtype).max).astype(np.float32)
-    if array.dtype not in (np.uint16, np.float32) or array.ndim not in (2, 3):
-        raise InputError(f"{path} holds {array.dtype} values of shape {array.shape}: expected whole or floating numbers")
-    return _parted(array.max() - array if inverted else array)
+    return array.byteswap().view(array.dtype.newbyteorder("=")) if not array.dtype.isnative else array, inverted
 
 
-def _read_packed(path: Path, packing: str) -> tuple[Deep, Deep | None]:
+def _read_packed(path: Path, packing: str) -> Deep:
     import av
     from av.error import FFmpegError
 
@@ -123,10 +132,11 @@ def _read_packed(path: Path, packing: str) -> tuple[Deep, Deep | None]:
         raise InputError(f"{path} is packed as {packing}: pip install imagecodecs to read it") from e
     if array.dtype != np.uint16:
         raise InputError(f"{path} is packed as {packing}: pip install imagecodecs to read it")
-    return _parted(array)
+    return array
 
 
-def _parted(array: NDArray[Any]) -> tuple[Deep, Deep | None]:
+def parted(array: NDArray[Any]) -> tuple[Deep, Deep | None]:
+    """Grey or RGB, and how opaque it is."""
     array = np.ascontiguousarray(array)
     if array.ndim == 2 or array.shape[2] == 1:
         return array.reshape(array.shape[:2]), None

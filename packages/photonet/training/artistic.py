@@ -1,0 +1,29 @@
+"""ArtNet in a file of its own: python training/artistic.py DATA OUT [--steps N] [--resume] [--network FILE].
+
+Goes on from ArtNet of FILE, by default of the shipped networks, encoder and all; losses on the original VGG-19 to conv3_4.
+"""
+
+import argparse
+import csv
+from pathlib import Path
+
+import torch
+from distill import photographs
+
+from claimkit.style.looks import Judge
+from photonet.training.artistic import Artistic, train_artistic
+from photonet.weights import load_network, shipped
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--network", type=Path, default=shipped())
+    parser.add_argument("--resume", action="store_true")
+    given = parser.parse_args()
+    judge = Judge(given.data / "weights" / "vgg19_imagenet_conv3_4.pt").to(memory_format=torch.channels_last)
+    with (given.data / "images/paintings.csv").open(newline="") as f:
+        paintings = [given.data / "images" / row["file"] for row in csv.DictReader(f) if row["split"] == "train"]
+    network, photos = load_network("artnet", given.network), photographs(given.data)
+    print(train_artistic(network, judge, photos, paintings, given.out, given.steps, Artistic(), given.resume))
