@@ -44,7 +44,7 @@ class Artistic:
     """
 
     batch: int = 2
-    crop: int = 192
+    crop: int = 128
     learning_rate: float = 1e-3
     transforms: tuple[str, ...] = ("wct", "ot")
     likeness: float = 6.0
