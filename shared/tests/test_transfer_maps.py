@@ -51,12 +51,50 @@ def test_half_precision_is_summed_in_float32_and_large_sums_are_right():
         for v in (None, torch.rand(64)):
             expected = literal(x.double(), y.double(), None if v is None else v.double(), 1)
             assert abs(feature_distance(x, y, v) / expected - 1) < 1e-6
+    with torch.inference_mode():
+        constant = 0.9 * a
+    student = a.to(memory_format=torch.channels_last).requires_grad_()
+    feature_distance(student, constant).backward()
+    assert torch.allclose(student.grad, 0.1 * a / 56**2, atol=1e-9)
     low = a.bfloat16().requires_grad_()
     value = feature_distance(low, torch.zeros_like(a))
     value.backward()
     assert value.dtype == torch.float32 and low.grad.dtype == torch.bfloat16
     with pytest.raises(RuntimeError, match=r"once_differentiable|does not require grad"):
         torch.autograd.grad(torch.autograd.grad(feature_distance(low, a), low, create_graph=True)[0].sum(), low)
+
+
+class Tokens(nn.Module):
+    """An image as ``(batch, 9, 5)`` tokens, or as ``(batch, 3, 3, 5)``, normalised and passed on."""
+
+    def __init__(self, norm, flat):
+        super().__init__()
+        self.embed, self.norm, self.act, self.fc, self.flat = nn.Conv2d(3, 5, 2, 2), norm, nn.GELU(), nn.Linear(5, 2), flat
+
+    def forward(self, x):
+        x = self.embed(x).permute(0, 2, 3, 1)
+        x = self.act(self.norm(x.flatten(1, 2) if self.flat else x))
+        return self.fc(x.flatten(1, -2).mean(1))
+
+
+@pytest.mark.parametrize("flat", [True, False])
+@pytest.mark.parametrize("norm", [nn.LayerNorm, nn.RMSNorm])
+@pytest.mark.parametrize("layer", ["norm", "act"])
+def test_behind_a_norm_of_tokens_channels_are_last(norm, flat, layer):
+    torch.manual_seed(0)
+    source, x = Tokens(norm(5), flat), torch.randn(2, 3, 6, 6)
+    student = copy.deepcopy(source)
+    student.embed.weight.data.mul_(1.1)
+    v = torch.tensor([0.5, 2, 1, 0.2, 1.3])
+    maps = []
+    for model in (student, source):
+        handle = model.get_submodule(layer).register_forward_hook(lambda _m, _i, out: maps.append(out.detach()))
+        model(x)
+        handle.remove()
+    value = FeatureMaps(source, [layer], weights=[v]).distance(x, student)
+    torch.testing.assert_close(value.detach(), ((maps[0] - maps[1]).square() * v).sum() / (2 * 9))
+    flattened = FeatureMaps(source, [layer]).distance(x, student)
+    torch.testing.assert_close(flattened.detach(), (maps[0] - maps[1]).square().sum() / (2 * 9))
 
 
 class Net(nn.Module):

@@ -9,6 +9,11 @@ from torch.autograd.function import once_differentiable
 from claimkit.errors import InputError
 from claimkit.transfer.maps.axes import channel_axis
 
+CHUNK = 2**17
+"""Numbers that are subtracted and summed at a time on a processor: they stay in a core's cache."""
+SUM = 2
+"""How torch numbers the reduction."""
+
 
 def feature_distance(student: Tensor, source: Tensor, weights: Tensor | None = None, axis: int | None = None) -> Tensor:
     """``1/2 sum_{b,c} v_c || student[b,c] - source[b,c] ||_2^2 / (H W)`` of one layer, in float32 or wider.
@@ -26,39 +31,43 @@ def feature_distance(student: Tensor, source: Tensor, weights: Tensor | None = N
     if student.shape != source.shape or (weights is not None and weights.shape != student.shape[axis : axis + 1]):
         v = "" if weights is None else f" and weights {tuple(weights.shape)}"
         raise InputError(f"feature maps differ: model {tuple(student.shape)}, source {tuple(source.shape)}{v}")
-    if weights is not None:
-        weights = weights.to(student.device, torch.promote_types(student.dtype, torch.float32))
-    value: Any = _Distance.apply(student, source.detach(), weights, axis)
-    return value[0]
+    wide = torch.promote_types(student.dtype, torch.float32)
+    weights = None if weights is None else weights.to(student.device, wide)
+    source = source.detach()
+    if source.stride() != student.stride() or source.device != student.device or source.is_inference():
+        source = torch.empty_like(student, dtype=source.dtype, requires_grad=False).copy_(source)
+    value: Any = _Distance.apply(student, source, weights, axis)
+    return value
 
 
 class _Distance(torch.autograd.Function):
-    """Value and difference; the gradient is ``v (student - source) / (H W)``, one pass over what is kept."""
+    """The value without a difference in memory; its gradient ``v (student - source) / (H W)`` in one pass over both."""
 
     @staticmethod
-    def forward(student: Tensor, source: Tensor, weights: Tensor | None, axis: int) -> tuple[Tensor, Tensor]:
-        wide = torch.promote_types(student.dtype, torch.float32)
-        difference = student.to(wide) - source.to(wide)
-        return _energy(difference, weights, axis) / (2 * _area(difference, axis)), difference
+    def forward(student: Tensor, source: Tensor, weights: Tensor | None, axis: int) -> Tensor:
+        return _energy(*_widened(student, source), weights, axis) / (2 * _area(student, axis))
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        student, _, weights, ctx.axis = inputs
-        ctx.dtype = student.dtype
-        ctx.set_materialize_grads(False)  # no zeros for the second output
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(output[1], weights)
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        student, source, weights, ctx.axis = inputs
+        ctx.save_for_backward(student, source, weights)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> Any:  # type: ignore[override]
-        if grad_outputs[0] is None:
-            return None, None, None, None
-        difference, weights = ctx.saved_tensors
-        factor = grad_outputs[0] / _area(difference, ctx.axis)
+        student, source, weights = ctx.saved_tensors
+        factor = grad_outputs[0] / (2 * _area(student, ctx.axis))
         if weights is not None:
-            factor = (factor * weights).view([-1 if i == ctx.axis else 1 for i in range(difference.ndim)])
-        return (difference * factor).to(ctx.dtype), None, None, None
+            factor = (factor * weights).view([-1 if i == ctx.axis else 1 for i in range(student.ndim)])
+        a, b = _widened(student, source)
+        gradient = torch.empty_like(a)
+        torch.ops.aten.mse_loss_backward.grad_input(factor, a, b, SUM, grad_input=gradient)  # 2 (a - b) factor
+        return gradient.to(student.dtype), None, None, None
+
+
+def _widened(student: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
+    wide = torch.promote_types(student.dtype, torch.float32)
+    return student.to(wide), source.to(wide)
 
 
 def _area(maps: Tensor, axis: int) -> int:
@@ -66,13 +75,23 @@ def _area(maps: Tensor, axis: int) -> int:
     return max(1, maps[0].numel() // maps.shape[axis]) if len(maps) else 1
 
 
-def _energy(difference: Tensor, weights: Tensor | None, axis: int) -> Tensor:
-    """``sum_{b,c} v_c ||.||^2``, in partial sums along what is contiguous in memory: fast, and right to 1e-7."""
-    last = difference.movedim(axis, -1)
-    if last.is_contiguous():
-        rows = last.flatten(0, -2)
-        if weights is not None:
-            return (rows.square() @ weights).sum()
-        return torch.linalg.vector_norm(rows, dim=1).square().sum()
-    each = torch.linalg.vector_norm(difference, dim=[i for i in range(1, difference.ndim) if i != axis]).square()
-    return each.sum() if weights is None else (each @ weights).sum()
+def _energy(student: Tensor, source: Tensor, weights: Tensor | None, axis: int) -> Tensor:
+    """``sum_{b,c} v_c ||.||^2``, some rows of what is contiguous in memory at a time: a row is channels, or positions."""
+    channels = student.shape[axis]
+    last = student.movedim(axis, -1).is_contiguous()
+    if last:
+        a, b = (t.movedim(axis, -1).reshape(-1, channels) for t in (student, source))
+    else:
+        a, b = (t.movedim(axis, 1).reshape(len(t) * channels, -1) for t in (student, source))
+    rows = max(1, CHUNK // max(1, a.shape[1])) if a.device.type == "cpu" else max(1, len(a))
+    kept, total = torch.empty_like(a[:rows]), a.new_zeros(())
+    by_row = None if weights is None or last else weights.repeat(len(student)).split(rows)
+    for i, (x, y) in enumerate(zip(a.split(rows), b.split(rows), strict=True)):
+        difference = torch.sub(x, y, out=kept[: len(x)])
+        if weights is None:
+            total += torch.dot(difference.view(-1), difference.view(-1))
+        elif by_row is None:
+            total += (difference.square_() @ weights).sum()
+        else:
+            total += torch.linalg.vector_norm(difference, dim=1).square_() @ by_row[i]
+    return total
