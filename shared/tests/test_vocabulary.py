@@ -62,8 +62,23 @@ def test_a_verb_without_an_example_or_with_a_wrong_one_is_named():
         """
         ran.append(size)
 
-    said = list(wrong_examples("toypaper", packages_main((), bare=bare, wrong=wrong, right=right)))
-    assert [s.split(":")[0] for s in said] == ["toypaper bare --help has no line 'Example", "toypaper wrong"]
+    def folder(out: Path = Path("picture.png")):
+        """Do.
+
+        Example: toypaper folder --out demo
+        """
+
+    def file(out: Path = Path("run")):
+        """Do.
+
+        Example: toypaper file --out model.pt
+        """
+
+    verbs = {"bare": bare, "wrong": wrong, "right": right, "folder": folder, "file": file}
+    said = list(wrong_examples("toypaper", packages_main((), **verbs)))
+    first, *rest = [s.split(":")[0] for s in said]
+    assert first == "toypaper bare --help has no line 'Example"
+    assert rest == ["toypaper wrong", "toypaper folder", "toypaper file"]
     assert not ran  # an example is parsed, not run
 
 

@@ -29,7 +29,7 @@ CITATION = """
 def demo(out: Path = Path("avcurriculum-demo.png"), sources: int = 2, steps: int = 300, seed: int = 0) -> None:
     """Train on generated scenes for a minute; draw one scene, a map for each sound, and its sounds before and after.
 
-    Example: avcurriculum demo --out demo
+    Example: avcurriculum demo --out avcurriculum.png
 
     Args:
         out: The picture.
@@ -69,7 +69,7 @@ def train(
     It is validated on held-out scenes: of the pack, or of every tenth video where there are more than ten. The best step is
     kept, and the command says so where nothing was learned.
 
-    Example: avcurriculum train --videos clips --out localiser.safetensors
+    Example: avcurriculum train --videos clips --out localiser
 
     Args:
         options: What is trained, and on what.

@@ -28,7 +28,7 @@ def demo(out: Path = Path("delta-demo.png"), steps: int = 300, seed: int = 0) ->
 
     A small network learns to tell crops of six photographs apart; attention is fitted to three others.
 
-    Example: delta demo --out demo
+    Example: delta demo --out delta.png
 
     Args:
         out: The picture.

@@ -24,7 +24,7 @@ Schedule = Literal["step", "exponential", "constant"]
 def demo(out: Path = Path("dtnh-demo.png"), steps: int = 120, seed: int = 0) -> None:
     """Fine-tune a digit network from a right and a wrong source, with and without the guard; write one picture.
 
-    Example: dtnh demo --out demo
+    Example: dtnh demo --out dtnh.png
 
     Args:
         out: The picture.

@@ -38,7 +38,7 @@ Split = Literal["standard", "paper"]
 def demo(out: Path = Path("msgd-demo.png"), replicas: int = 16, steps: int = 5000, seed: int = 0) -> None:
     """Train a diagonal linear network without noise, with SGD and with every noise class; write one picture.
 
-    Example: msgd demo --out demo
+    Example: msgd demo --out msgd.png
 
     Args:
         out: The picture.

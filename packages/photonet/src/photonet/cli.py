@@ -228,7 +228,7 @@ def describe(bits: tyro.conf.Positional[str], size: int = 512, picture: Path | N
 def demo(out: Path = Path("photonet-demo.jpg"), size: int = 384, device: str = "auto") -> None:
     """Make a contact sheet of photographs that come with scikit-image and scikit-learn, each in the light of another.
 
-    Example: photonet demo --out demo
+    Example: photonet demo --out photonet.jpg
 
     Args:
         out: The picture.

@@ -23,7 +23,7 @@ Method = Literal["jet", "olim"]
 def demo(out: Path = Path("quasipotential-demo.png"), mesh: int = 193, replicas: int = 1000, seed: int = 0) -> None:
     """Two minima of equal loss: which one SGD's noise favours, how it escapes, and SGD itself; one picture.
 
-    Example: quasipotential demo --out demo
+    Example: quasipotential demo --out quasipotential.png
 
     Args:
         out: The picture.

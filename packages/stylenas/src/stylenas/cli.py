@@ -35,7 +35,7 @@ Training = Literal["supernet", "scratch"]
 def demo(out: Path = Path("stylenas-demo.png"), budget: int = 200, seeds: int = 3) -> None:
     """Search a synthetic table with aging evolution, NSGA-II and at random; write one picture. Takes seconds.
 
-    Example: stylenas demo --out demo
+    Example: stylenas demo --out stylenas.png
 
     Args:
         out: The picture.
@@ -68,7 +68,7 @@ def search(
 ) -> None:
     """Search; the same command goes on where it was killed, and joins from other processes and machines.
 
-    Example: stylenas search --budget 200 --workers 2 --storage search.log
+    Example: stylenas search --budget 200 --workers 2 --storage search.journal
 
     Args:
         space: published (31 operators), extended (encoder depth and width, too), table (synthetic), or MODULE:NAME.
@@ -107,7 +107,7 @@ def front(
 ) -> None:
     """Print the networks of a search that no other one dominates in two terms, and draw them.
 
-    Example: stylenas front --storage search.log --out front.png
+    Example: stylenas front --storage search.journal --out front.png
 
     Args:
         storage: Of a search.
@@ -130,7 +130,7 @@ def export(
 ) -> None:
     """Write the best networks as JSON: strings of bits that photonet loads, with all their terms.
 
-    Example: stylenas export --storage search.log --count 10 --out best.json
+    Example: stylenas export --storage search.journal --count 10 --out best.json
 
     Args:
         storage: Of a search.

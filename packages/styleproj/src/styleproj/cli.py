@@ -183,7 +183,7 @@ def train(
 ) -> None:
     """Train a decoder on your own pictures; the result is a --model for stylize and video.
 
-    Example: styleproj train --content photos --style paintings --out mine.safetensors
+    Example: styleproj train --content photos --style paintings --out mine
 
     Args:
         content: Folder of photographs.
@@ -226,7 +226,7 @@ def train(
 def demo(out: Path = Path("styleproj-demo.jpg"), size: int = 384, device: str = "auto") -> None:
     """Make a contact sheet: photographs that come with scikit-image and scikit-learn (down) as four paintings drawn by rule.
 
-    Example: styleproj demo --out demo
+    Example: styleproj demo --out styleproj.jpg
 
     Args:
         out: The picture.

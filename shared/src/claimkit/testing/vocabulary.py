@@ -1,14 +1,17 @@
 """One word for one thing on every command line, and an example of every verb that can be typed as it stands."""
 
 import functools
+import inspect
 import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from claimkit import cli
+from claimkit.errors import InputError
 from claimkit.testing import Main, call, help_of
 
 
@@ -78,11 +81,15 @@ def foreign_words(package: str, main: Main) -> Iterator[str]:
 
 
 def wrong_examples(package: str, main: Main) -> Iterator[str]:
-    """A sentence for every verb whose ``--help`` shows no example, or one that the command line does not take."""
+    """A sentence for every verb whose ``--help`` shows no example, or one that would be refused.
+
+    That is one which the command line does not take, or whose ``--out`` is a folder where the verb writes a file, or a file
+    where it writes a folder: told by the suffix, which the default has or lacks.
+    """
     run = cli.run_verbs
 
     def parsed_only(verbs: Mapping[str, cli.Verb], *rest: Any) -> None:
-        run({name: functools.wraps(verb)(lambda *_, **__: None) for name, verb in verbs.items()}, *rest)
+        run({name: _looked_at(verb) for name, verb in verbs.items()}, *rest)
 
     for verb in verbs_of(package, main):
         found = re.search(r"^Example: (.*)$", help_of(main, *verb.split()), re.MULTILINE)
@@ -93,3 +100,16 @@ def wrong_examples(package: str, main: Main) -> Iterator[str]:
         with patch.object(cli, "run_verbs", parsed_only):
             if call(main, *words[1:]) != 0:
                 yield f"{package} {verb}: its example is not taken: {' '.join(words)}"
+
+
+def _looked_at(verb: cli.Verb) -> cli.Verb:
+    """The verb without what it does; it refuses a folder for a file, and a file for a folder."""
+    usual = getattr(inspect.signature(verb).parameters.get("out"), "default", None)
+
+    @functools.wraps(verb)
+    def look(*args: Any, **options: Any) -> None:
+        out = inspect.signature(verb).bind(*args, **options).arguments.get("out")
+        if isinstance(usual, Path) and isinstance(out, Path) and bool(out.suffix) != bool(usual.suffix):
+            raise InputError(f"--out is {out}, and is usually {usual}")
+
+    return look

@@ -30,7 +30,7 @@ def party_b_serve(
 ) -> None:
     """Serve the feature party: training and, afterwards, predictions. Stops on Ctrl-C; resumes where it was.
 
-    Example: securegbm party-b serve --data features.csv --address 0.0.0.0:7443
+    Example: securegbm party-b serve --data features.csv --address 0.0.0.0:50551
 
     Args:
         data: Table of the training rows: an id column and features.
@@ -64,7 +64,7 @@ def party_a_train(
 ) -> None:
     """Train as the label party; the same command again continues an interrupted run.
 
-    Example: securegbm party-a train --data labels.csv --label-column bought --address partner.example:7443
+    Example: securegbm party-a train --data labels.csv --label-column bought --address partner.example:50551
 
     Args:
         data: Table of the training rows: ids, label, features, in the order of the feature party's rows.
@@ -101,7 +101,7 @@ def party_a_predict(
 ) -> None:
     """Predict rows of a table with the feature party's help; one round trip for all of them.
 
-    Example: securegbm party-a predict --data new.csv --out scores.csv --address partner.example:7443
+    Example: securegbm party-a predict --data new.csv --out scores.csv --address partner.example:50551
 
     Args:
         data: Table with the id column and the columns the model was trained on; the feature party serves the same ids.
@@ -128,7 +128,7 @@ def party_a_serve(
 ) -> None:
     """Serve scores as JSON over HTTP (POST /score); put it behind your own gateway for TLS and access control.
 
-    Example: securegbm party-a serve --listen 127.0.0.1:8080 --address partner.example:7443
+    Example: securegbm party-a serve --listen 127.0.0.1:8080 --address partner.example:50551
 
     Args:
         model: The label party's half.
