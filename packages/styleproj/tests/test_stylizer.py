@@ -40,7 +40,7 @@ def test_it_is_encode_project_decode(stylizer, network):
 @pytest.mark.parametrize(("height", "width"), [(200, 136), (131, 77)])
 def test_tiles_change_nothing(network, tile, height, width, monkeypatch):
     """In double precision: in single, tiles of another size take other kernels, whose rounding changes ranks."""
-    monkeypatch.setattr("styleproj.pictures.stylizer._checked", lambda image, name: image)
+    monkeypatch.setattr("styleproj.pictures.stylizer.checked_image", lambda image, name: image)
     network.double()
     x, s = picture(height, width).double(), picture(90, 70, seed=1).double()
     whole = Stylizer(network, max_gain=float("inf"), device="cpu").stylize(x, s)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from claimkit import run
 from claimkit.errors import InputError
-from claimkit.style.images import read_image
+from claimkit.style.images import checked_image, read_image
 from claimkit.style.padding import crop, pad_to_multiple
 from claimkit.style.transforms import checked_strength
 from photonet.colour.found import RegionExecutor
@@ -30,8 +30,6 @@ METHOD = "mk"
 GAIN = 5.0
 """Most by which a matrix of colours stretches a difference: a step of 8 bits, or the noise of a JPEG, then stays below what
 the eye takes for a band or for grain. Of 47 pairs of photographs 38 ask for less."""
-SMALLEST = 8
-"""Side in pixels below which a picture has no features to speak of."""
 
 
 class PhotoStylizer:
@@ -130,7 +128,7 @@ class PhotoStylizer:
         if isinstance(style, Style):
             checked_maker(style, self.executor.digest)
             return style
-        image = _checked(style, "the style")
+        image = checked_image(style, "the style")
         if masks is not None:
             masks = checked(masks, image.shape[-2], image.shape[-1], "style")
         return self.executor.prepare(self._padded(image), self._padded_masks(masks), name or "style")
@@ -163,7 +161,7 @@ class PhotoStylizer:
             InputError: What is given does not fit; the sentence says what.
         """
         checked_strength(alpha)
-        image = _checked(read_image(Path(content)) if isinstance(content, str | Path) else content, "the content")
+        image = checked_image(read_image(Path(content)) if isinstance(content, str | Path) else content, "the content")
         if labels is not None or style_labels is not None:
             masks, style_masks = _regions(image, labels, style_labels)
         elif masks is not None:
@@ -199,7 +197,7 @@ class PhotoStylizer:
         Raises:
             InputError: What is given does not fit.
         """
-        image, masks, style_masks = _checked(content, "the content"), None, None
+        image, masks, style_masks = checked_image(content, "the content"), None, None
         if labels is not None or style_labels is not None:
             masks, style_masks = _regions(image, labels, style_labels)
         prepared = self.prepare(style, style_masks)
@@ -222,17 +220,3 @@ def _regions(image: Tensor, labels: Tensor | None, style_labels: Tensor | None) 
         raise InputError("a segmentation of the content needs one of the style, and the other way round")
     masks, style_masks, _ = from_labels(labels, style_labels)
     return feathered(checked(masks, image.shape[-2], image.shape[-1], "content"), image), style_masks
-
-
-def _checked(image: Tensor, name: str) -> Tensor:
-    """A picture that the network can work on."""
-    if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
-        raise InputError(
-            f"{name} has shape {tuple(image.shape)} of {image.dtype}: expected (3, height, width), values in [0, 1]"
-        )
-    if min(image.shape[-2:]) < SMALLEST:
-        size = f"{image.shape[-1]} x {image.shape[-2]} pixels"
-        raise InputError(f"{name} is {size}: a picture needs at least {SMALLEST} on each side")
-    if not image.isfinite().all():
-        raise InputError(f"{name} holds values that are not finite: expected values in [0, 1]")
-    return image.float()

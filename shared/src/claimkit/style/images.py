@@ -13,6 +13,31 @@ from claimkit.media.picture import Picture, write_picture
 from claimkit.media.policy import list_pictures
 from claimkit.media.reading import read_picture
 
+SMALLEST = 8
+"""Side in pixels below which a picture has no features to speak of."""
+
+
+def checked_image(image: Tensor, name: str) -> Float[Tensor, "3 h w"]:
+    """A picture that a network can work on, in single precision.
+
+    Args:
+        image: ``(3, height, width)`` in [0, 1].
+        name: What it is called in a sentence.
+
+    Raises:
+        InputError: Another shape or type, less than :data:`SMALLEST` pixels on a side, or values that are not finite.
+    """
+    if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
+        raise InputError(
+            f"{name} has shape {tuple(image.shape)} of {image.dtype}: expected (3, height, width), values in [0, 1]"
+        )
+    if min(image.shape[-2:]) < SMALLEST:
+        size = f"{image.shape[-1]} x {image.shape[-2]} pixels"
+        raise InputError(f"{name} is {size}: a picture needs at least {SMALLEST} on each side")
+    if not image.isfinite().all():
+        raise InputError(f"{name} holds values that are not finite: expected values in [0, 1]")
+    return image.float()
+
 
 def read_image(path: Path) -> Float[Tensor, "3 h w"]:
     """The picture's RGB in sRGB, laid over white where transparent; see :func:`claimkit.media.reading.read_picture`."""

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from claimkit import run
 from claimkit.errors import InputError
-from claimkit.style.images import read_image, resize
+from claimkit.style.images import SMALLEST, checked_image, read_image, resize
 from claimkit.style.padding import crop, pad_to_multiple
 from claimkit.style.transforms import Statistics, checked_strength
 from styleproj.networks import tiles
@@ -26,10 +26,8 @@ from styleproj.pictures.style import Style, digest, picture_digest
 
 Picture: TypeAlias = Tensor | Path | str
 PreserveColor = Literal["luminance", "coral"]
-SMALLEST = 8
 QUICK = 160
 """Side in pixels of a square of the area at which a quick picture is decoded."""
-"""Side in pixels below which a picture is smaller than one of the deepest features."""
 
 
 class Stylizer:
@@ -99,7 +97,7 @@ class Stylizer:
             if style.network != self._digest:
                 raise InputError(f"the style {style.name!r} was made for another network: prepare it from its picture again")
             return style
-        image = _checked(style, "the style")
+        image = checked_image(style, "the style")
         if mask is not None:
             _same_size(mask, image, "style mask")
         file = self.cache and self.cache / f"{picture_digest(image, mask)}-{self._digest}.style"
@@ -156,7 +154,7 @@ class Stylizer:
         checked_strength(alpha)
         if preserve_color not in (None, "luminance", "coral"):
             raise InputError(f"preserve_color = {preserve_color!r} is neither 'luminance' nor 'coral'")
-        image = _checked(read_image(Path(content)) if isinstance(content, str | Path) else content, "the content")
+        image = checked_image(read_image(Path(content)) if isinstance(content, str | Path) else content, "the content")
         for given, name in ((mask, "mask"), (labels, "labels")):
             if given is not None:
                 _same_size(given, image, name)
@@ -186,7 +184,7 @@ class Stylizer:
         Raises:
             InputError: What is given does not fit.
         """
-        image = _checked(content, "the content")
+        image = checked_image(content, "the content")
         for given, name in ((mask, "mask"), (labels, "labels")):
             if given is not None:
                 _same_size(given, image, name)
@@ -262,7 +260,7 @@ class Stylizer:
         if isinstance(style, Style) or (isinstance(style, str | Path) and Path(style).suffix == ".style"):
             raise InputError("preserve_color='coral' repaints the style picture: give the picture, not a prepared style")
         picture = read_image(Path(style)) if isinstance(style, str | Path) else style
-        return coral(_checked(picture, "the style").cpu(), image.cpu())
+        return coral(checked_image(picture, "the style").cpu(), image.cpu())
 
 
 def _shrunk(features: Sequence[Tensor], multiple: int) -> list[Tensor]:
@@ -274,20 +272,6 @@ def _shrunk(features: Sequence[Tensor], multiple: int) -> list[Tensor]:
     deepest = [max(1, round(n * scale)) for n in features[-1].shape[-2:]]
     sizes = [[n * (x.shape[-1] // features[-1].shape[-1]) for n in deepest] for x in features]
     return [F.interpolate(x, size, mode="area") for x, size in zip(features, sizes, strict=True)]
-
-
-def _checked(image: Tensor, name: str) -> Tensor:
-    """A picture that the network can work on."""
-    if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
-        raise InputError(
-            f"{name} has shape {tuple(image.shape)} of {image.dtype}: expected (3, height, width), values in [0, 1]"
-        )
-    if min(image.shape[-2:]) < SMALLEST:
-        size = f"{image.shape[-1]} x {image.shape[-2]} pixels"
-        raise InputError(f"{name} is {size}: a picture needs at least {SMALLEST} on each side")
-    if not image.isfinite().all():
-        raise InputError(f"{name} holds values that are not finite: expected values in [0, 1]")
-    return image.float()
 
 
 def _same_size(mask: Tensor, image: Tensor, name: str) -> None:
