@@ -76,6 +76,17 @@ def test_paint_by_hand():
     assert painted[0, 0].tolist() == [255, 70, 20]
 
 
+def test_a_frame_in_strips_is_the_frame_at_once():
+    """Six maps over an odd frame of two strips: bilinear between the middles of the cells, one ink over the other."""
+    rng = np.random.default_rng(0)
+    frame, maps = rng.integers(0, 256, (97, 131, 3), np.uint8), rng.random((6, 5, 8)).astype(np.float32)
+    expected = frame.astype(int)
+    for i, m in enumerate(torch.nn.functional.interpolate(torch.from_numpy(maps)[None], (97, 131), mode="bilinear")[0]):
+        ink = apply.COLORS[i % len(apply.COLORS)].numpy().astype(int)
+        expected += (ink - expected) * (m.numpy() * 0.6 * 128).astype(int)[..., None] >> 7
+    assert np.abs(apply.paint(frame, maps).astype(int) - expected).max() <= 1
+
+
 def test_the_sounds_of_a_clip_are_as_long_as_it_is(clip):
     model, read = build(TINY).eval(), media.read_clip(clip)
     blind = SeparatorSettings(2, 3, 4, 4, 64, blind=True)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +24,8 @@ def figure(columns: int, rows: int = 1, width: float = 4.2, height: float = 3.2)
 
 def save(f: Any, path: Path) -> None:
     """Write the figure, whole or not at all."""
+    import matplotlib as mpl
+
     with atomic_path(path) as temporary, mpl.rc_context({"svg.hashsalt": "avcurriculum"}):
         f.savefig(temporary, dpi=110)
 

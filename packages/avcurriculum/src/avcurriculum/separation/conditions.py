@@ -55,6 +55,8 @@ def assign(heard: Float[Tensor, "sounds dim"], seen: Float[Tensor, "things cente
 
 def linear_assignment(cost: Float[Tensor, "rows columns"]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows and their columns, one to one, with the least sum."""
+    if len(cost) == 1:  # without loading scipy, which takes longer than all looks at a clip
+        return np.zeros(1, np.int64), cost.argmin(1).cpu().numpy()
     from scipy.optimize import linear_sum_assignment
 
     rows, columns = linear_sum_assignment(cost.detach().cpu().double().numpy())

@@ -154,15 +154,22 @@ def track(
 def paint(frame: Frame, maps: Float[NDArray, "sounds h w"], strength: float = 0.6) -> Frame:
     """A frame with each sound's map laid over it in its own colour."""
     height, width = frame.shape[:2]
-    grid = torch.from_numpy(np.ascontiguousarray(maps, np.float32))[None]
-    alpha = resize(grid, (height, width))[0].mul_(strength * 128).to(torch.int16)
-    out = torch.from_numpy(frame.copy())
+    grid = torch.from_numpy(np.ascontiguousarray(maps, np.float32)) * (strength * 128)
+    down, across = _spread(grid.shape[1], height), _spread(grid.shape[2], width, 3)
+    inks = [COLORS[i % len(COLORS)].repeat(width) for i in range(len(grid))]
+    out = torch.from_numpy(frame.copy()).view(height, 3 * width)
     for rows in (slice(top, top + STRIP) for top in range(0, height, STRIP)):
         strip = out[rows].to(torch.int16)
-        for i, a in enumerate(alpha[:, rows]):  # |color - strip| < 256 and a <= 128: the product fits 16 bits
-            strip += (COLORS[i % len(COLORS)] - strip) * a[..., None] >> 7
+        for ink, alpha in zip(inks, (down[:, rows].T @ grid @ across).to(torch.int16), strict=True):
+            strip += (ink - strip).mul_(alpha) >> 7  # |ink - strip| < 256 and alpha <= 128: the product fits 16 bits
         out[rows] = strip.to(torch.uint8)
-    return out.numpy()
+    return out.view(height, width, 3).numpy()
+
+
+@functools.cache
+def _spread(cells: int, pixels: int, channels: int = 1) -> Float[Tensor, "cells values"]:
+    """What each cell of a side gives to each of its pixels by bilinear interpolation, once for every channel."""
+    return resize(torch.eye(cells)[None, None], (cells, pixels))[0, 0].repeat_interleave(channels, 1)
 
 
 def _clip_clusters(model: AVNet, images: UInt8[Tensor, "frames s s 3"], k: int) -> Float[Tensor, "k dim"]:
