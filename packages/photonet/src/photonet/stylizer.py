@@ -14,6 +14,7 @@ from claimkit.style.padding import crop, pad_to_multiple
 from claimkit.style.transforms import checked_strength
 from photonet.colour.found import RegionExecutor
 from photonet.colour.local import LocalExecutor
+from photonet.colour.matched import MatchedExecutor
 from photonet.colour.methods import COLOURS, ColourExecutor, has_matrix
 from photonet.execution.executor import Executor
 from photonet.execution.style import Style, checked_maker, digest
@@ -70,7 +71,7 @@ class PhotoStylizer:
             raise InputError(f"pixels = {pixels}: expected at least 1")
         asked = network is not None or model is not None or transform is not None
         method = method or ("network" if asked else METHOD)
-        self.executor: Executor | ColourExecutor | RegionExecutor | LocalExecutor
+        self.executor: Executor | ColourExecutor | RegionExecutor | LocalExecutor | MatchedExecutor
         if method == "network":
             loaded = network if isinstance(network, PhotoNet) else load_network(network, model)
             loaded = loaded.requires_grad_(False).to(torch.device(self.device))
@@ -79,6 +80,8 @@ class PhotoStylizer:
             raise InputError(f"the method {method!r} knows no network, model or transform of features: leave them out")
         elif method == "regions":
             self.executor = RegionExecutor(load_network().encoder, GAIN if max_gain is None else max_gain)
+        elif method == "matched":
+            self.executor = MatchedExecutor(load_network().encoder, GAIN if max_gain is None else max_gain)
         elif method == "local":
             self.executor = LocalExecutor(load_network(), GAIN if max_gain is None else max_gain)
         else:

@@ -1,7 +1,7 @@
 """What the papers claim and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
 from photonet.claims.cost import kernel, large, ratios, speed
-from photonet.claims.light import added, default, graded
+from photonet.claims.light import added, default, graded, known
 from photonet.claims.pictures import ablation, artistic, preserved, sharp, video
 
 EXPERIMENTS = [
@@ -17,4 +17,5 @@ EXPERIMENTS = [
     *graded.EXPERIMENTS,
     *added.EXPERIMENTS,
     *ratios.EXPERIMENTS,
+    *known.EXPERIMENTS,
 ]

@@ -22,7 +22,7 @@ from photonet.execution.walk import Smooth
 from photonet.network.auto_encoder import MULTIPLE
 from photonet.regions.labels import feathered
 
-LEVEL, STRIDE = 4, 8
+LEVEL = 4
 CLUSTERS = 4
 DIRECTIONS = 8  # of feature space: the main ones
 HEIGHT = 3.4  # spreads of the features that the height of a picture counts for
@@ -91,12 +91,17 @@ class RegionExecutor:
         return self.transfers(AT, Activation(content), points, alpha, mine, None).tensor()
 
     def _features(self, picture: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 c y x"]:
-        scale = SIDE / max(picture.shape[-2:])
-        if scale < 1:
-            size = [max(STRIDE, round(n * scale)) for n in picture.shape[-2:]]
-            picture = F.interpolate(picture, size=size, mode="bilinear", antialias=True)
-        features = self.encoder(pad_to_multiple(picture, MULTIPLE), LEVEL)[LEVEL - 1]
-        return features[..., : -(-picture.shape[-2] // STRIDE), : -(-picture.shape[-1] // STRIDE)]
+        return small_features(self.encoder, picture, LEVEL, SIDE)
+
+
+def small_features(encoder: LevelEncoder, picture: Float[Tensor, "1 3 h w"], level: int, side: int) -> Tensor:
+    """One level of the features ``(1, c, y, x)`` of a copy of at most ``side`` pixels on the longer side."""
+    scale, stride = side / max(picture.shape[-2:]), 2 ** (level - 1)
+    if scale < 1:
+        size = [max(stride, round(n * scale)) for n in picture.shape[-2:]]
+        picture = F.interpolate(picture, size=size, mode="bilinear", antialias=True)
+    features = encoder(pad_to_multiple(picture, MULTIPLE), level)[level - 1]
+    return features[..., : -(-picture.shape[-2] // stride), : -(-picture.shape[-1] // stride)]
 
 
 def common_regions(
@@ -109,12 +114,12 @@ def common_regions(
         style: Features of the same encoder.
         clusters: At most so many.
     """
-    mine, theirs = (_normalised(x) for x in (content, style))
+    mine, theirs = (normalised(x) for x in (content, style))
     main = torch.linalg.svd(torch.cat([mine, theirs]), full_matrices=False).Vh[:DIRECTIONS]
     both = torch.cat([mine, theirs]) @ main.T
     both = both / both.std(0).clamp_min(1e-6).sqrt()
-    heights = torch.cat([_height(content), _height(style)])
-    points = torch.cat([both / both.std().clamp_min(1e-6), HEIGHT * heights], 1)
+    both_heights = torch.cat([heights(content), heights(style)])
+    points = torch.cat([both / both.std().clamp_min(1e-6), HEIGHT * both_heights], 1)
     known = KMeans(min(clusters, len(points)), n_init=2, random_state=0)  # pyright: ignore[reportArgumentType]
     known.fit(points.double().numpy())
     spread = max(float(known.inertia_ or 0) / len(points), 1e-9)
@@ -132,13 +137,14 @@ def common_regions(
     return tuple(p.T.float().reshape(-1, *x.shape[-2:]) for p, x in ((first, content), (second, style)))  # type: ignore[return-value]
 
 
-def _normalised(features: Float[Tensor, "1 c h w"]) -> Float[Tensor, "n c"]:
+def normalised(features: Float[Tensor, "1 c h w"]) -> Float[Tensor, "n c"]:
     """Positions in rows, each channel with mean 0 and spread 1 in this picture."""
     rows = features.flatten(2)[0].T
     return (rows - rows.mean(0)) / rows.std(0).clamp_min(1e-6)
 
 
-def _height(features: Float[Tensor, "1 c h w"]) -> Float[Tensor, "n 1"]:
+def heights(features: Float[Tensor, "1 c h w"]) -> Float[Tensor, "n 1"]:
+    """How high each position is, -1 above, 1 below."""
     height, width = features.shape[-2:]
     return torch.linspace(-1, 1, height).view(-1, 1).expand(-1, width).reshape(-1, 1)
 

@@ -127,7 +127,7 @@ class ColourExecutor:
 
     def __init__(self, name: str, max_gain: float | None = None):
         if name not in METHODS:
-            raise InputError(f"there is no method {name!r}: expected network, local, regions, {', '.join(METHODS)}")
+            raise InputError(f"there is no method {name!r}: expected network, matched, local, regions, {', '.join(METHODS)}")
         self.method = METHODS[name]
         self.blends_pictures = self.method.back is _same  # whether strength alpha is alpha z + (1 - alpha) x of RGB
         self.transfers = Transfers(self.method.transform, max_gain=max_gain)
