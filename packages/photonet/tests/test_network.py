@@ -12,6 +12,7 @@ from claimkit.style.transforms import Statistics
 from photonet import Architecture, Decoder, PhotoNet
 from photonet.network.architecture import NAMES
 from photonet.network.cost import parameters
+from photonet.transforms import TRANSFORMS
 
 CHANNELS = (4, 6, 8, 8, 8)
 
@@ -103,6 +104,15 @@ def test_wct_gives_the_covariance_of_the_style():
         assert torch.allclose(z.covariance, wanted.covariance, atol=tolerance) and torch.allclose(
             z.mean, wanted.mean, atol=1e-6
         )
+
+
+def test_rounding_makes_no_variance_negative():
+    """A picture of fewer positions than channels: single precision leaves variances below zero, which have no root."""
+    values = torch.tensor([4.0, 2.0, -1e-4], dtype=torch.float64)
+    few = Statistics(torch.zeros(1, 3, dtype=torch.float64), torch.diag(values)[None])
+    style = Statistics.of(torch.rand(1, 3, 8, 8))
+    for name in ("wct", "ot"):
+        assert TRANSFORMS[name].fit(few, style).matrix.isfinite().all(), name
 
 
 def test_single_bits_change_only_their_own_layers(network):

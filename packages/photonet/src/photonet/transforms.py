@@ -79,10 +79,8 @@ def damped_wct(content: Statistics, style: Statistics) -> Affine:
 
     Of a kept style the spectrum is kept, too: one factorisation a content.
     """
-    values, vectors = style.spectrum
-    root = _power(values + LOADING * values.mean(-1, keepdim=True) + LEAST, vectors, 0.5)
-    values, vectors = torch.linalg.eigh(loaded(content).covariance)
-    matrix = root @ _power(values, vectors, -0.5)
+    root, inverse = (_loaded_power(s, power) for s, power in ((style, 0.5), (content, -0.5)))
+    matrix = root @ inverse
     return Affine(matrix, style.mean - (matrix @ content.mean[..., None])[..., 0])
 
 
@@ -104,8 +102,11 @@ def bounded(fit: Affine, mean: Tensor, most: float) -> Affine:
     return Affine(matrix, fit.bias + ((fit.matrix - matrix) @ mean[..., None])[..., 0])
 
 
-def _power(values: Tensor, vectors: Tensor, power: float) -> Tensor:
-    return (vectors * values.pow(power)[..., None, :]) @ vectors.mT
+def _loaded_power(statistics: Statistics, power: float) -> Tensor:
+    """Of the loaded covariance; with fewer positions than channels, rounding must not make a variance negative."""
+    values, vectors = statistics.spectrum
+    loaded = values + LOADING * values.mean(-1, keepdim=True) + LEAST
+    return (vectors * loaded.pow(power)[..., None, :]) @ vectors.mT
 
 
 TRANSFORMS: dict[str, Gaussian] = {
