@@ -1,5 +1,6 @@
 """Whole pictures by every method, and the lazy executor against the eager network; one process, two cores."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -9,7 +10,9 @@ from claimkit.experiment import Job
 from photonet.baselines.matting import matting_smoothing
 from photonet.claims.common import baselines, network
 from photonet.claims.cost.speed import both_ways, candidates, pictures
+from photonet.colour.methods import METHODS
 from photonet.regions.guided_filter import guided_filter
+from photonet.stylizer import PhotoStylizer
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 SIZES = {(256, 256): 9, (512, 512): 5, (512, 1024): 3}
@@ -23,8 +26,11 @@ def methods(height, width):
     def smoothed(smoothing):
         return lambda: smoothing(others.photowct(content, others.photowct.prepare(style))[0], content[0])
 
+    stylizers = {n: PhotoStylizer(method=n) for n in (*METHODS, "matched", "regions", "local")}
+    classical = {n: partial(m.stylize, content[0], m.prepare(style[0])) for n, m in stylizers.items()}
     whole = {n: f for n, f in work.items() if not n.endswith("convolutions") and n not in ("guided filter", "matting")}
-    return {**whole, "PhotoWCT + guided filter": smoothed(guided_filter), "PhotoWCT + matting": smoothed(matting_smoothing)}
+    slow = {"PhotoWCT + guided filter": smoothed(guided_filter), "PhotoWCT + matting": smoothed(matting_smoothing)}
+    return {**whole, **slow, **classical}
 
 
 def main():

@@ -256,7 +256,7 @@ def web(port: int = 7860, size: int = 1024, device: str = "auto") -> None:
 
 
 def bench(size: int = 512, rounds: int = 5, device: str = "auto") -> None:
-    """Measure on this machine: each network as it is written, lazily, and lazily with its style kept.
+    """Measure on this machine: every method with its style kept; each network as it is written, lazily, and with it kept.
 
     Example: photonet bench
 

@@ -28,10 +28,12 @@ from photonet.network.auto_encoder import PhotoNet
 from photonet.network.cost import VGG_CHANNELS, VGG_CONVOLUTIONS, decoder_macs, encoder_macs, macs, parameters
 from photonet.regions.labels import FrameRegions
 from photonet.samples import PAIRS, photograph
-from photonet.stylizer import PhotoStylizer
+from photonet.stylizer import METHOD, PhotoStylizer
 from photonet.video import stylize_video
 from photonet.weights import load_networks
 
+CLASSICAL = tuple(name for name in ("mk", "matched", "reinhard", "idt", "histogram") if name != METHOD)
+"""Methods that paint with no network, beside the one that is used unasked."""
 NO_TABLE = 2.0  # of 255, mean: above it more than colours was changed
 
 
@@ -139,13 +141,14 @@ def demo(out: Path, size: int, device: str) -> None:
     run.picture(out, (".jpg", ".png", ".webp"))
     if size < 64:
         raise InputError(f"size = {size}: the photographs of the sheet need at least 64 pixels")
-    stylizers = {"default (matrix)": PhotoStylizer(device=device)}
+    stylizers = {f"default ({METHOD})": PhotoStylizer(device=device)}
+    stylizers |= {name: PhotoStylizer(method=name, device=device) for name in CLASSICAL}
     stylizers |= {name: PhotoStylizer(network, device=device) for name, network in load_networks().items()}
     rows = []
     for content, style in run.progress(PAIRS, "demo", unit="row"):
         pictures = photograph(content, size), photograph(style, size)
         rows.append([*pictures, *(s.stylize(*pictures) for s in stylizers.values())])
-    plots.save(plots.sheet(["content", "style", *stylizers], rows), out)
+    plots.save(plots.sheet(["content", "style", *stylizers], rows, 1.8), out)
     print(f"{len(rows)} photographs in the light of others: {out}")
 
 
@@ -156,13 +159,19 @@ def web(port: int, size: int, device: str) -> None:
 
 
 def bench(size: int, rounds: int, device: str) -> None:
-    """Lazy against eager, on this machine."""
+    """Every method with its style kept; then of each network lazy against eager, on this machine."""
     if not 64 <= size <= 2048:
         raise InputError(f"size = {size}: expected 64 to 2048 pixels")
     side = -(-size // 16) * 16
     pictures = [torch.nn.functional.interpolate(photograph(n)[None], (side, side)) for n in ("china", "coffee")]
-    for name, network in load_networks().items():
-        device = run.choose_device(device)
+    device = run.choose_device(device)
+    networks = load_networks()
+    stylizers = {name: PhotoStylizer(method=name, device=device) for name in (METHOD, *CLASSICAL, "regions", "local")}
+    stylizers |= {name: PhotoStylizer(network, device=device) for name, network in networks.items()}
+    content, style = (p[0] for p in pictures)
+    ways = {name: partial(s.stylize, content, s.prepare(style)) for name, s in stylizers.items()}
+    benchmark.alternate(f"{side} x {side}, style kept", ways, rounds, 1)
+    for name, network in networks.items():
         executor = Executor(network.to(torch.device(device)), "wct")
         _compare(f"{name}, {side} x {side}", network, executor, [p.to(device) for p in pictures], rounds)
 
