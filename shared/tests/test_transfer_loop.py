@@ -197,6 +197,22 @@ def test_every_method_has_the_same_decay_of_the_head(task):
     assert [p.shape for p in head["params"]] == [(2, 8), (2,)]
 
 
+def test_clipping_shortens_the_whole_gradient_and_no_other(task):
+    class Sized(Regularizer):
+        def backward(self, step):
+            super().backward(step)
+            sizes.append(torch.stack([p.grad.norm() for p in step.parameters.values()]).norm())
+
+    moves, sizes = [], []
+    for clip in (None, 1e9, 1e-3):
+        tuner = FineTuner(task.network(0), task.split(0), VIEW, FineTuning(1, 16, 0.5, head_decay=0, clip=clip), Sized())
+        before = [p.detach().clone() for p in tuner.parameters.values()]
+        tuner.advance()
+        moves.append(torch.cat([(p - b).flatten() for p, b in zip(tuner.parameters.values(), before, strict=True)]))
+    assert torch.equal(moves[0], moves[1]) and sizes[0] > 1e-2
+    torch.testing.assert_close(moves[2], moves[0] * (1e-3 / sizes[0]).item(), rtol=1e-3, atol=1e-7)
+
+
 def test_schedules():
     step, smooth = FineTuning(9, learning_rate=1.0), FineTuning(100, learning_rate=1.0, schedule="exponential")
     assert [step.rate(i) for i in (0, 5, 6)] == [1.0, 1.0, 0.1]
@@ -208,7 +224,9 @@ def test_a_diverging_run_says_what_to_do(task):
         finetune(task.network(0), task.split(0), VIEW, FineTuning(50, 16), L2SP(task.source, 1e6))
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"steps": 1, "batch": 0}, {"steps": 1, "momentum": 1.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"steps": 1, "batch": 0}, {"steps": 1, "momentum": 1.0}, {"steps": 1, "clip": 0.0}]
+)
 def test_settings_that_cannot_train_are_refused(wrong):
     with pytest.raises(InputError):
         FineTuning(**wrong)

@@ -38,6 +38,7 @@ class FineTuning:
         frozen: Train the head alone; everything else stays as it is and in eval mode, BatchNorm's statistics included.
         seed: Of batch order, augmentation and dropout.
         optimizer: ``sgd`` or ``adamw``, whose decay of the head is decoupled and whose moments are the usual ones.
+        clip: Largest norm of the whole gradient, the regulariser's part included; any when None.
     """
 
     steps: int
@@ -50,6 +51,7 @@ class FineTuning:
     frozen: bool = False
     seed: int = 0
     optimizer: Literal["sgd", "adamw"] = "sgd"
+    clip: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot train."""
@@ -60,6 +62,8 @@ class FineTuning:
                 f"learning rate {self.learning_rate}, momentum {self.momentum}, head decay {self.head_decay}: "
                 "expected a positive rate, a momentum in [0, 1) and a decay of zero or more"
             )
+        if self.clip is not None and not self.clip > 0:
+            raise InputError(f"clip = {self.clip}: expected a positive norm")
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""
@@ -155,6 +159,8 @@ class FineTuner:
             loss = cross_entropy(self.forward(x), y)
             known = None if s.augment else rows
             self.regularizer.backward(Step(self.model, self.parameters, self.head, loss, x, y, known, self.optimizer))
+        if s.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters.values(), s.clip)
         self.optimizer.step()
         value = parallel.mean(loss).item()
         if not math.isfinite(value):
