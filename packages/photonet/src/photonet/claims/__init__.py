@@ -2,7 +2,7 @@
 
 from photonet.claims.cost import kernel, large, ratios, speed
 from photonet.claims.light import added, default, graded, known
-from photonet.claims.pictures import ablation, artistic, preserved, sharp, video
+from photonet.claims.pictures import ablation, artistic, preserved, sharp, transfers, video
 
 EXPERIMENTS = [
     *sharp.EXPERIMENTS,
@@ -18,4 +18,5 @@ EXPERIMENTS = [
     *added.EXPERIMENTS,
     *ratios.EXPERIMENTS,
     *known.EXPERIMENTS,
+    *transfers.EXPERIMENTS,
 ]
