@@ -178,6 +178,39 @@ def test_hidden_requests_cannot_tell_labels_apart(columns):
     assert abs(right / 60 - 0.5) < 4 * np.sqrt(0.25 / 60)
 
 
+def parts_of(run, kind, received=False):
+    """Parts of all requests (or replies) of a kind."""
+    endpoint, found = Endpoint(b"shared secret of the tests"), []
+    for sent, reply in zip(run.channel.sent, run.channel.received, strict=True):
+        messages = [endpoint.decode(data) for data in (sent, reply)]
+        if messages[0].kind == kind:
+            found.append(messages[received].parts)
+    return found
+
+
+def test_counted_rows_tell_what_encrypted_hessians_would_and_that_they_are_one(columns):
+    """Squared error: numbers of rows stand for the hessians' sums, bit for bit, and the keys say so; noise or hidden nodes
+    and other objectives do not count."""
+    from securegbm.trees.objectives import Objective
+
+    values, labels, score = columns
+    regression = {"objective": Objective("regression")}
+    counted = _run(values, score, **regression)
+    assert [parts[1] for parts in parts_of(counted, Kind.KEYS)] == [b"counts"]
+    told = [np.frombuffer(parts[-1], "<i8") for parts in parts_of(counted, Kind.SUMS, received=True)]
+    from conftest import run_pair
+
+    from securegbm.config import TrainConfig
+
+    config = TrainConfig(n_estimators=1, encryption="none", growth=GrowthConfig(4), bins=BinConfig(7), **regression)
+    plain = parts_of(run_pair(values, score, config, record=True), Kind.SUMS, received=True)
+    assert [(rows << 23).tolist() for rows in told] == [np.frombuffer(parts[1], "<i8").tolist() for parts in plain]
+    assert len(told) == 3
+    for other in (_run(values, labels), _run(values, score, hide_instances=True, **regression)):
+        assert [parts[1] for parts in parts_of(other, Kind.KEYS)] == [b"pair"]
+        assert all(len(part) != len(told[0]) * 8 for parts in parts_of(other, Kind.SUMS, received=True) for part in parts)
+
+
 @pytest.mark.parametrize("field", ["body", "digest", "transcript", "head"])
 def test_tampered_messages_end_the_session(field, columns, quick, pair):
     values, labels, _ = columns

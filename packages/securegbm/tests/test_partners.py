@@ -1,6 +1,5 @@
 """Several feature parties: one model, LightGBM's own; a lost partner is named, a run goes on with all."""
 
-import itertools
 import json
 
 import lightgbm
@@ -8,6 +7,7 @@ import numpy as np
 import pandas
 import pytest
 from conftest import make_columns
+from parties import Group
 
 from securegbm.cli import main
 from securegbm.errors import SecureGBMError, UnreachableError
@@ -19,45 +19,11 @@ from securegbm.model.contributions import contributions
 from securegbm.model.export import to_lightgbm_text
 from securegbm.model.parity import compare, reference_model
 from securegbm.tables.table import Table
-from securegbm.wire.channel import LocalChannel, Partner
+from securegbm.wire.channel import Partner
 from securegbm.wire.messages import Kind, peek
 from securegbm.wire.network import Server
 
 CUTS = {"three parties": (0, 3, 5, 8), "four parties": (0, 2, 3, 6, 8)}
-
-
-class Group:
-    """A label party's table, and feature parties with the rest of it; `fault(partner, data)` befalls every call."""
-
-    def __init__(self, values, labels, config, cuts=(0, 3, 5, 8), folder=None, fault=None):
-        self.tables = [Table.of(values[:, a:b], [f"x{i}" for i in range(a, b)]) for a, b in itertools.pairwise(cuts)]
-        self.labels, self.config, self.folder, self.told = labels, config, folder, []
-        policy = FeaturePolicy(allow_plain=True, allow_toy=True)
-        self.parties = [
-            FeatureParty(table, policy, b"%d" % number, folder and folder / f"b{number}",
-                         tell=lambda sentence, number=number: self.told.append((number, sentence)))
-            for number, table in enumerate(self.tables[1:])
-        ]  # fmt: skip
-        self.partners = [self._partner(number, fault) for number in range(len(self.parties))]
-
-    def _partner(self, number, fault):
-        local = LocalChannel(self.parties[number])
-
-        class Channel:
-            def call(self, data):
-                if fault is not None:
-                    fault(number, data)
-                return local.call(data)
-
-        return Partner(Channel(), b"%d" % number, f"partner-{number}")
-
-    def label(self, **more):
-        state = self.folder and self.folder / "a"
-        return LabelParty(self.tables[0], self.labels, self.config, self.partners, state=state, **more)
-
-    def train(self, **more):
-        label = self.label(**more)
-        return label.train(), [party.half(label.run) for party in self.parties]
 
 
 @pytest.mark.parametrize("settings", [{}, {"encryption": "toy"}, {"encryption": "toy", "hide_instances": True}],

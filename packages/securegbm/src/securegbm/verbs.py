@@ -28,7 +28,7 @@ from securegbm.label_party.party import LabelParty, TreeReport
 from securegbm.label_party.predict import Predictor
 from securegbm.model.export import to_lightgbm_text
 from securegbm.model.halves import FeatureHalf, LabelHalf
-from securegbm.state.registry import Registry, run_of
+from securegbm.state.registry import Registry, last_of, run_of
 from securegbm.state.store import read_json
 from securegbm.tables.files import read_frame
 from securegbm.tables.table import Table
@@ -172,12 +172,12 @@ def _numbers(texts: list[str], name: str) -> Any:
 
 def _label_half(path: Path, run: str | None = None) -> LabelHalf:
     """A label party's half: a file, and the run it belongs to."""
-    data = read_json(path)
+    data, last = read_json(path), last_of(path)
     if run is None:
-        return LabelHalf.from_dict(data, run_of(path))
+        return LabelHalf.from_dict(data, run_of(path), last)
     if len(run) != 32 or set(run) - set("0123456789abcdef"):
         raise SecureGBMError(f"--run {run!r} is not a run id of 32 hexadecimal digits; `securegbm models list` shows them")
-    return LabelHalf.from_dict(data, bytes.fromhex(run))
+    return LabelHalf.from_dict(data, bytes.fromhex(run), last)
 
 
 @dataclass(frozen=True)

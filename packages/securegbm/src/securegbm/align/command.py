@@ -32,15 +32,15 @@ def align(
         round_to: Round the number of ids shown to the other party up to a multiple of this.
         most: Most ids the other party may send (party-b).
         state: Folder of the message log; party-a or party-b when not given.
-        link: Where party-b listens.
+        link: Where party-b listens. With `--more NAME=HOST:PORT` the table is aligned with that further party instead, whose
+            certificate is NAME.crt.
         table: How the table is written.
     """
     from securegbm.align.tables import align_tables
     from securegbm.app.links import link_of
     from securegbm.errors import SecureGBMError
 
-    if link.more:
-        raise SecureGBMError("tables are aligned with one party at a time; leave out --more, and align with each in turn")
-
+    if len(link.more) > 1:
+        raise SecureGBMError("tables are aligned with one party at a time; give one --more, and align with each in turn")
     rules = (table.id_column, fold_case, round_to, most)
-    align_tables(data, out, *rules, link_of(link, side), state or Path(side), table.dialect())
+    align_tables(data, out, *rules, link_of(link, side).each()[-1], state or Path(side), table.dialect())

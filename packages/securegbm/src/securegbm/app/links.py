@@ -38,9 +38,10 @@ class Link:
         identity = self.identity()
         return parties_of(identity) if identity else "insecure loopback"
 
-    def log(self, state: Path, role: str, name: str = "messages.jsonl") -> MessageLog:
-        """A message log of a state folder."""
+    def log(self, state: Path, role: str) -> MessageLog:
+        """The message log of a state folder; a further feature party has one of its own."""
         identity = self.identity()
+        name = "messages.jsonl" if self.peer in ("party-a", "party-b") else f"messages-{self.peer}.jsonl"
         return MessageLog(state / name, role, fingerprint(identity.peer) if identity else "")
 
     def each(self) -> "list[Link]":
@@ -66,10 +67,9 @@ class Link:
             counted: What is laid around the logs.
         """
         links, found = self.each(), []
-        for number, link in enumerate(links):
-            log = link.log(state, "label", f"messages-{link.peer}.jsonl" if number else "messages.jsonl")
+        for link in links:
             name = link.peer if len(links) > 1 else "feature party"
-            found.append(Partner(*link.open(), name, counted(log), link.parties()))
+            found.append(Partner(*link.open(), name, counted(link.log(state, "label")), link.parties()))
         return found
 
     def open(self) -> tuple[NetworkChannel, bytes]:

@@ -6,7 +6,6 @@ feature party added. A division (in the Fourier domain of the negacyclic ring) e
 Run it against the reply path of any version before trusting it: without sanitising it reads every row's bin.
 """
 
-import struct
 from typing import Any
 
 import numpy as np
@@ -53,11 +52,8 @@ class Attacker:
         return np.array([float(x if x < q * self.t // 2 else x - q * self.t) for x in w]) / self.t
 
     def _coefficients(self, values: Any, parms_id: list[int], count: int) -> Any:
-        """Inverse NTT by SEAL itself: a ciphertext written in SEAL's binary format, `values` as both of its parts."""
-        numbers = np.concatenate([values, values]).astype("<u8")
-        inner = self.ring.head(16 + 8 + numbers.nbytes) + struct.pack("<Q", len(numbers)) + numbers.tobytes()
-        shape = struct.pack("<4QBQQQdQ", *parms_id, 1, 2, self.degree, count, 1.0, 1)
-        item = self.ring.load(sealapi.Ciphertext(), self.ring.head(16 + len(shape) + len(inner)) + shape + inner)
+        """Inverse NTT by SEAL itself: a ciphertext with `values` as both of its parts."""
+        item = self.ring.ciphertext(parms_id, np.stack([values, values]).astype(np.uint64), transformed=True)
         self.ring.evaluator.transform_from_ntt_inplace(item)
         array = item.dyn_array()
         read = [array.at(i) for i in range(count * self.degree)]

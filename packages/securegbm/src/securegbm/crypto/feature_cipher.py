@@ -2,7 +2,8 @@
 
 Unsanitised, a reply's noise is e * P with e known to the label party: it could divide and read every row's bin. So
 every reply gets, in this order: uniform randomness on all coefficients that are not targets, a fresh public-key
-encryption of zero, and a switch to a smaller modulus that drops the noise of the masks below rounding.
+encryption of zero, a switch to a smaller modulus that drops the noise of the masks below rounding, and uniform errors
+below the unit of a sum, because that modulus is wider than sums need.
 """
 
 import os
@@ -15,7 +16,7 @@ import tenseal.sealapi as sealapi
 
 from securegbm.crypto.noise import discrete_gaussian
 from securegbm.crypto.packing import mask_positions, target_positions
-from securegbm.crypto.parameters import BFVParameters
+from securegbm.crypto.parameters import FLOOD, BFVParameters
 from securegbm.crypto.seal import Ring
 from securegbm.errors import SecureGBMError
 
@@ -56,6 +57,7 @@ class FeatureCipher:
         self._room = cache_bytes // (parameters.degree * 8 * data_primes)
         self._cache: OrderedDict[tuple[bytes, int, int, int], list[Masks]] = OrderedDict()
         self._zeros: list[Any] = []
+        self._kept = int(sealapi.CoeffModulus.Create(parameters.degree, list(parameters.coeff_bits))[0].value())
 
     def load(self, data: bytes) -> Any:
         """A fresh ciphertext of the label party in NTT form; anything else is refused."""
@@ -201,7 +203,15 @@ class FeatureCipher:
         evaluator.add_inplace(cipher, self._zero())
         for _ in range(self._levels):
             evaluator.mod_switch_to_next_inplace(cipher)
+        evaluator.add_inplace(cipher, self.ring.ciphertext(cipher.parms_id(), self._flood(targets)))
         return cipher
+
+    def _flood(self, targets: Ints) -> npt.NDArray[np.uint64]:
+        """Uniform errors below the unit of a sum at the targets, `(2, N)` residues of the kept prime (see FLOOD)."""
+        most, kept = int(FLOOD * self._kept) // self.ring.parameters.plain_modulus, np.uint64(self._kept)
+        out = np.zeros((2, self.ring.parameters.degree), dtype=np.uint64)
+        out[0, targets] = (uniform_below(2 * most + 1, len(targets)) + kept - np.uint64(most)) % kept
+        return out
 
 
 def uniform_below(modulus: int, count: int) -> npt.NDArray[np.uint64]:

@@ -13,8 +13,8 @@ from securegbm.errors import ProtocolError
 
 Ints = npt.NDArray[np.int64]
 
-LEAST_BUDGET = 3
-"""Bits of noise budget a reply must have left, or it may decrypt wrongly."""
+LEAST_BUDGET = 1
+"""Bits of noise budget a reply must have left: its errors, `FLOOD` included, are below a quarter of a unit."""
 
 
 class LabelCipher:

@@ -13,7 +13,10 @@ from securegbm.errors import SecureGBMError
 Strength = Literal["standard", "strong", "toy"]
 
 MARGIN_BITS = 12
-"""The prime that is kept must exceed t by this many bits, so that three bits of noise budget remain (measured)."""
+"""The prime that is kept must exceed t by this many bits, so that three bits of noise budget remain before `FLOOD`."""
+FLOOD = 3 / 16
+"""A sum leaves with a uniform error of up to this share of its unit (kept prime / t). Honest errors are below 1/16, so it
+decrypts rightly; who uploads numbers below the unit reads at most log2(8/3) = 1.4 bits more than t has."""
 WORST_DISTANCE = -28.0
 """Least sanitising accepted outside tests: log2 of the statistical distance of one reply ciphertext."""
 MAX_BITS_128 = {4096: 109, 8192: 218, 16384: 438}

@@ -79,6 +79,14 @@ class Ring:
         data = b"".join([self._before_coefficients, coefficients.astype("<u8", copy=False).data, missing])
         return self._plain.load(sealapi.Plaintext(), self.context, data)
 
+    def ciphertext(self, parms_id: list[int], parts: Words, transformed: bool = False) -> Any:
+        """The ciphertext with these residues, `(2, primes N)`, at a level."""
+        degree, numbers = self.parameters.degree, parts.astype("<u8").tobytes()
+        inner = self.head(16 + 8 + len(numbers)) + struct.pack("<Q", parts.size) + numbers
+        shape = struct.pack("<4QBQQQdQ", *parms_id, transformed, 2, degree, parts.shape[1] // degree, 1.0, 1)
+        data = self.head(16 + len(shape) + len(inner)) + shape + inner
+        return self._plain.load(sealapi.Ciphertext(), self.context, data)
+
     def load(self, item: Any, data: bytes) -> Any:
         """`load` of a scratch file, with the peer's mistakes told in one sentence."""
         try:

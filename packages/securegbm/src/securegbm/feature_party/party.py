@@ -204,7 +204,7 @@ class FeatureParty:
                 )
             half = self.half(message.session)
             self._session = message.session
-            return nonce | {"splits": [split.tree for split in half.splits]}
+            return nonce | {"splits": [split.tree for split in half.splits], "last": store.last(store.finished)}
         if message.fields.get("label") in self.table.names:
             self._tell(
                 f"the label party's label is called {message.fields['label']!r}, like one of your columns; labels belong to "

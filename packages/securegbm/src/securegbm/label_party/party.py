@@ -285,6 +285,7 @@ class LabelParty:
             self.config.rules.min_gain_to_split,
             self.run,
             self.table.rules,
+            self._store.last(kept),
         )
         path = self._store.file("model.json")
         if path is not None:

@@ -8,6 +8,7 @@ import numpy as np
 from securegbm.errors import SecureGBMError, SessionLostError
 from securegbm.model.contributions import contributions
 from securegbm.model.halves import Flags, Floats, LabelHalf
+from securegbm.state.store import piece
 from securegbm.tables.table import Table, unpack_bits
 from securegbm.wire.channel import Partners, partners_of
 from securegbm.wire.messages import Kind, Log, Message
@@ -38,6 +39,11 @@ class Predictor:
         self.half, self._path_only = half, path_only
         if not half.run:
             raise SecureGBMError("the model half has no run id; read it from its run's folder, or give the run")
+        if len(half.others) > 1 and not half.last:
+            raise SecureGBMError(
+                "a model of several feature parties lies outside of its run's folder, so their order cannot be checked; "
+                "read it from there (`--model party-a/runs/RUN/model.json`)"
+            )
         self._partners = partners_of(channel, key, log)
         if len(self._partners) != len(half.others):
             raise SecureGBMError(f"the model is of {len(half.others)} feature parties; give the way to each, in their order")
@@ -62,8 +68,13 @@ class Predictor:
         trees = np.array([tree for tree, _ in self.half.other_nodes], dtype=np.int64)
         for partner in range(len(self._talks)):
             reply = self._ask(partner, Kind.HELLO, {"purpose": "predict"})
-            if reply.field("splits") != trees[self.half.places(partner)].tolist():
-                raise SecureGBMError("the halves of the model belong to different runs; bring the halves of one run")
+            same = reply.field("splits") == trees[self.half.places(partner)].tolist()
+            if not same or (self.half.last and reply.field("last") != piece(self.half.last, partner)):
+                name = self._partners[partner].name
+                raise SecureGBMError(
+                    f"the half of {name} is not the one that the model was trained with; bring the halves of one run, and "
+                    "give several feature parties in the order of training"
+                )
         self._greeted = True
 
     def scores(self, table: Table) -> Floats:

@@ -116,6 +116,7 @@ class LabelHalf:
         min_gain_to_split: Needed to write gains as LightGBM does.
         run: The run's 16 bytes; they stand in `job.json` beside the half, which is the same byte for byte in every run.
         rules: How its columns that were no numbers became numbers.
+        last: What it and each feature party keep of the run's last tree; it stands in `finished.json` beside the half.
     """
 
     job: str
@@ -129,6 +130,7 @@ class LabelHalf:
     min_gain_to_split: float = 0.0
     run: bytes = b""
     rules: dict[str, Rule] = field(default_factory=dict)
+    last: str = ""
 
     @property
     def other_nodes(self) -> list[tuple[int, int]]:
@@ -232,8 +234,8 @@ class LabelHalf:
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any], run: bytes = b"") -> "LabelHalf":
-        """The inverse of `to_dict`, with the run's id."""
+    def from_dict(cls, data: dict[str, Any], run: bytes = b"", last: str = "") -> "LabelHalf":
+        """The inverse of `to_dict`, with the run's id and what is kept of its last tree."""
         if data.get("format") != "securegbm label half 3":
             raise SecureGBMError("this file is no label party's half of a model; give the file that party wrote")
         return cls(
@@ -248,4 +250,5 @@ class LabelHalf:
             float(data["min_gain_to_split"]),
             run,
             data["rules"],
+            last,
         )

@@ -2,7 +2,8 @@
 
 A reply holds the whole second polynomial but of the first ones only the coefficients at targets: nothing else is decided
 by it. Before it leaves, a fresh public-key encryption of zero is added, and both are rounded from q to 2^kept_bits, which
-drops the noise of the masks (see `crypto.feature_cipher` for what happens without either).
+drops the noise of the masks (see `crypto.feature_cipher` for what happens without either); then every sum gets a uniform
+error below its unit.
 """
 
 from dataclasses import dataclass
@@ -138,7 +139,9 @@ class FeatureRing:
                 at[:] = inverse_at(zero, stride, table)[:count]
                 _plus(at, error_at[vector], p, at)
                 _sum(at, firsts[:count, vector * len(ring.primes) + number], added[number, vector], p, at)
-        return pack(ring.switch(out), ring.kept_bits)
+        kept, flood = ring.switch(out), np.uint64(ring.flood)
+        kept[ring.degree :] += self._stream.words(self._vectors * count) % (flood + flood + np.uint64(1)) - flood
+        return pack(kept & np.uint64((1 << ring.kept_bits) - 1), ring.kept_bits)
 
     def _randomness(self) -> tuple[Ints, Ints]:
         """What makes an encryption of zero: the ternary polynomial and the second polynomial's error."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from securegbm.errors import ProtocolError
 from securegbm.ring.modular import Words, kernel, reduced, shoup, times
-from securegbm.ring.residues import MARGIN_BITS, Ring, packed_size, unpack
+from securegbm.ring.residues import Ring, packed_size, unpack
 from securegbm.ring.stream import SEED_BYTES, Stream, errors, ternary
 from securegbm.ring.transform import Tables, forward, inverse
 
@@ -115,15 +115,15 @@ class LabelRing:
             ProtocolError: If the reply is no ciphertext, or a sum's noise could have changed it.
         """
         signed = self.noisy(reply, stride, count)
-        step = 1 << MARGIN_BITS
-        found = (signed + step // 2) >> MARGIN_BITS
+        step = 1 << self.ring.margin_bits
+        found = (signed + step // 2) >> self.ring.margin_bits
         if int(np.abs(signed - found * step).max(initial=0)) > step // 4:
             raise ProtocolError("a reply has no noise budget left; both parties must use the same parameters")
         most = 1 << (self.ring.plain_bits - 1)
         return np.where(found == most, -most, found)
 
     def noisy(self, reply: bytes, stride: int, count: int) -> Ints:
-        """The sums of `decrypt` times 2^MARGIN_BITS, with their noise."""
+        """The sums of `decrypt` times 2^margin_bits, with their noise."""
         ring, bits = self.ring, self.ring.kept_bits
         size = ring.degree + self._vectors * count
         if len(reply) != packed_size(size, bits):

@@ -21,9 +21,11 @@ from securegbm.ring.transform import Tables, tables
 
 Ints = npt.NDArray[np.int64]
 
-MARGIN_BITS = 10
-"""A reply is rounded to this many bits more than t has. Rounding its N uniform numbers adds an error of standard deviation
-sqrt(N / 18) = 21 (N = 8192, ternary key); a sum decrypts rightly up to 2^9 = 24 of these."""
+MARGIN_BITS = 12
+"""A reply is rounded to this many bits more than t has (fewer where t is so wide that the kept prime ends before)."""
+ROUNDING = 256
+"""Rounding a reply's N uniform numbers adds an error of standard deviation sqrt(N / 18) = 21 (N = 8192, ternary key); it
+stays below 12 of these."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Ring:
         tables: The transform's, of each prime.
         plain_bits: Bits of t.
         kept_bits: A reply holds numbers modulo 2^kept_bits.
+        margin_bits: What these are more than t has.
     """
 
     parameters: BFVParameters
@@ -47,6 +50,7 @@ class Ring:
     tables: list[Tables] = field(init=False)
     plain_bits: int = field(init=False)
     kept_bits: int = field(init=False)
+    margin_bits: int = field(init=False)
     _share: float = field(init=False)
     _delta: list[Words] = field(init=False)
 
@@ -58,7 +62,8 @@ class Ring:
         set_once("primes", [int(modulus.value()) for modulus in chosen][:-1])
         set_once("tables", [tables(prime, self.degree) for prime in self.primes])
         set_once("plain_bits", self.parameters.plain_bits * (1 + self.joint))
-        set_once("kept_bits", self.plain_bits + MARGIN_BITS)
+        set_once("margin_bits", min(MARGIN_BITS, self.primes[0].bit_length() - 2 - self.plain_bits))
+        set_once("kept_bits", self.plain_bits + self.margin_bits)
         delta, rest = divmod(self.modulus, 1 << self.plain_bits)
         set_once("_share", rest / (1 << self.plain_bits))
         set_once("_delta", [_with_quotient(delta % prime, prime) for prime in self.primes])
@@ -72,6 +77,14 @@ class Ring:
     def modulus(self) -> int:
         """Q."""
         return math.prod(self.primes)
+
+    @property
+    def flood(self) -> int:
+        """Sums are sent with a uniform error of up to this: with the rounding's, a quarter of what one unit is.
+
+        A label party that hides numbers below the unit in its uploads reads little of them (`crypto.parameters.FLOOD`).
+        """
+        return max(0, (1 << self.margin_bits) // 4 - ROUNDING)
 
     def expand(self, seed: bytes) -> Words:
         """The uniform polynomial that a seed stands for, `(primes, N)`, in transformed order."""

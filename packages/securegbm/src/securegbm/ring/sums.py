@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from securegbm.crypto.packing import check_stride
-from securegbm.crypto.parameters import MARGIN_BITS as PRIME_MARGIN
 from securegbm.crypto.parameters import BFVParameters
 from securegbm.crypto.workers import shares
 from securegbm.errors import ProtocolError, SecureGBMError
 from securegbm.ring.feature import FeatureRing, Masks
 from securegbm.ring.label import LabelRing
-from securegbm.ring.residues import Ring
+from securegbm.ring.residues import MARGIN_BITS, Ring
 
 Ints = npt.NDArray[np.int64]
 Entries = npt.NDArray[np.int32]
@@ -33,7 +32,7 @@ def mode_of(parameters: BFVParameters, constant: bool) -> Mode:
     """The mode that sends fewest bytes."""
     if constant:
         return "counts"
-    return "joint" if 2 * parameters.plain_bits <= parameters.coeff_bits[0] - PRIME_MARGIN else "pair"
+    return "joint" if 2 * parameters.plain_bits <= parameters.coeff_bits[0] - 2 - MARGIN_BITS else "pair"
 
 
 def best_stride(n_rows: int, n_entries: int, ring: Ring, vectors: int = 2) -> int:

@@ -133,6 +133,12 @@ def run_of(model: Path) -> bytes:
     return bytes.fromhex(read_json(beside)["run"])
 
 
+def last_of(model: Path) -> str:
+    """What a label party keeps of the last tree of a `model.json`, from `finished.json` beside it; empty elsewhere."""
+    beside = model.resolve().with_name("finished.json")
+    return str(read_json(beside)["last"]) if beside.exists() else ""
+
+
 def store_of(run: Run) -> TreeStore:
     """The committed trees of a run."""
     return TreeStore(run.folder)

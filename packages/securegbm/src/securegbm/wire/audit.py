@@ -19,7 +19,7 @@ _RECORDED = ("rows", "trees", "hide_instances", "privacy_bits", "encryption", "m
 _LEARNED = {
     ("HELLO", "feature"): "the label party's row count, its settings, and that both id lists agree",
     ("HELLO", "label"): "how many bins each (unnamed) column of the feature party has, and which have missing values",
-    ("KEYS", "feature"): "a public key",
+    ("KEYS", "feature"): "a public key, and whether all hessians are 1 (then it counts rows)",
     ("KEYS", "label"): "nothing",
     ("TREE", "feature"): "that a tree begins (and, when hiding, which rows were drawn for it)",
     ("TREE", "label"): "nothing",

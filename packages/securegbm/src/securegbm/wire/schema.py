@@ -100,7 +100,7 @@ REQUESTS: dict[Kind, tuple[Check, int, int]] = {
 REPLIES: dict[Kind, tuple[Check, int, int]] = {
     Kind.HELLO: (
         either(
-            record({"nonce": digits(32), "splits": listing(whole(0, MOST_TREES), 1 << 24)}),
+            record({"nonce": digits(32), "splits": listing(whole(0, MOST_TREES), 1 << 24), "last": digits(64)}),
             record({"nonce": digits(32), "committed": whole(0, MOST_TREES), "last": digits(64), "binding": digits(64),
                     "layouts": listing(_layout, 1 << 17), "min_bin_rows": whole(0, MOST_ROWS),
                     "noise": whole(0, 1 << 40), "commitment": either(digits(0), digits(64))},
