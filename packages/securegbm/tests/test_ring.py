@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seal_form import SealForm
 
+from securegbm.compiled import kernel
 from securegbm.crypto.feature_cipher import FeatureCipher
 from securegbm.crypto.label_cipher import LabelCipher
 from securegbm.crypto.packing import mask_positions
@@ -16,7 +17,6 @@ from securegbm.crypto.sums import EncryptedFeatureSums, EncryptedLabelSums
 from securegbm.errors import ProtocolError, SecureGBMError
 from securegbm.ring.feature import FeatureRing
 from securegbm.ring.label import LabelRing
-from securegbm.ring.modular import kernel
 from securegbm.ring.products import multiply
 from securegbm.ring.residues import Ring, pack, packed_size, unpack
 from securegbm.ring.stream import SEED_BYTES, Stream, errors, ternary, uniform
@@ -87,9 +87,11 @@ def test_kernels_compile_where_no_folder_can_keep_them(monkeypatch):
             raise RuntimeError("cannot cache function")
         return lambda function: function
 
-    monkeypatch.setattr("securegbm.ring.modular.njit", njit)
+    monkeypatch.setattr("securegbm.compiled.njit", njit)
     assert kernel(lambda x: x + 1)(1) == 2
     assert asked == [True, False]
+    monkeypatch.setattr("securegbm.compiled.njit", None)
+    assert kernel(abs) is abs
 
 
 @pytest.fixture(scope="module", params=["toy", "standard", "strong"])

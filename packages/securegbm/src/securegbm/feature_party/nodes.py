@@ -8,13 +8,17 @@ import numpy.typing as npt
 from securegbm.errors import ProtocolError
 
 Flags = npt.NDArray[np.bool_]
-Packed = npt.NDArray[np.uint8]
+
+
+def _set(rows: Flags) -> int:
+    """A set of rows as the bits of a number."""
+    return int.from_bytes(np.packbits(rows).tobytes())
 
 
 @dataclass(eq=False)
 class _Leaf:
-    rows: Packed
-    bound: Packed
+    rows: int
+    bound: int
     asked: bool
     known: bool
     sibling: "_Leaf | None" = None
@@ -34,7 +38,7 @@ class Nodes:
     def __init__(self, fewest: int = 0) -> None:
         self._fewest = fewest
         self._leaves: list[_Leaf] = []
-        self._sample: Packed = np.empty(0, dtype=np.uint8)
+        self._sample = 0
 
     def sums(self, rows: Flags) -> None:
         """Sums over `rows` are asked for.
@@ -42,14 +46,14 @@ class Nodes:
         Raises:
             ProtocolError: If `rows` is no node of the tree, or was asked for before.
         """
-        named = np.packbits(rows)
+        named = _set(rows)
         if not self._leaves:
             self._sample = named
-            self._leaves = [_Leaf(named, np.packbits(np.ones_like(rows)), True, True)]
+            self._leaves = [_Leaf(named, _set(np.ones_like(rows)), True, True)]
             self._check_size(named)
             return
         for leaf in self._leaves:
-            if np.array_equal(leaf.rows, named):
+            if leaf.rows == named:
                 if leaf.asked:
                     raise ProtocolError("sums of a node were asked for twice; the session ends")
                 leaf.asked = leaf.known = True
@@ -59,7 +63,7 @@ class Nodes:
                     leaf.sibling.known = True
                 return
         for leaf in self._leaves:
-            if leaf.known and np.array_equal(leaf.rows & named, named):
+            if leaf.known and leaf.rows & named == named:
                 one, other = (_Leaf(part, leaf.bound, False, True) for part in (named, leaf.rows & ~named))
                 one.asked, one.sibling, other.sibling = True, other, one
                 self._check_size(one.rows)
@@ -75,10 +79,10 @@ class Nodes:
         Raises:
             ProtocolError: If they are no leaf whose sums are known.
         """
-        named, left = np.packbits(rows), np.packbits(goes_left)
+        named, left = _set(rows), _set(goes_left)
         for leaf in self._leaves:
-            if leaf.known and np.array_equal(leaf.rows, named & self._sample):
-                if not np.array_equal(named & leaf.bound, named):
+            if leaf.known and leaf.rows == named & self._sample:
+                if named & leaf.bound != named:
                     break
                 one, other = (_Leaf(part & self._sample, part, False, False) for part in (named & left, named & ~left))
                 one.sibling, other.sibling = other, one
@@ -87,6 +91,6 @@ class Nodes:
                 return
         raise ProtocolError("a split was asked for of rows that are no node with sums; the session ends")
 
-    def _check_size(self, rows: Packed) -> None:
-        if self._fewest and int(np.unpackbits(rows).sum()) < self._fewest:
+    def _check_size(self, rows: int) -> None:
+        if rows.bit_count() < self._fewest:
             raise ProtocolError("sums were asked for over fewer rows than the feature party allows; the session ends")

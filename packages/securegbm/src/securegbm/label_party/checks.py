@@ -1,6 +1,7 @@
 """What the label party can check of the sums and decisions it is told: it knows every gradient and hessian itself."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,13 @@ class SumChecks:
     noise: float = 0.0
     merges: bool = False
 
+    @cached_property
+    def _columns(self) -> tuple[Ints, Ints]:
+        """First entry and number of entries of every column that has any."""
+        index = EntryIndex(self.layouts)
+        counts = np.bincount(index.feature, minlength=len(self.layouts))
+        return index.starts[counts > 0], counts[counts > 0]
+
     def sums(self, found: list[Ints], own: list[Ints]) -> None:
         """The sums of every column must be those of the node, and each pair (G, H) must be possible.
 
@@ -42,11 +50,9 @@ class SumChecks:
         Raises:
             ProtocolError: If they cannot be sums over these rows.
         """
-        index = EntryIndex(self.layouts)
-        counts = np.bincount(index.feature, minlength=len(self.layouts))
-        starts = np.concatenate([[0], np.cumsum(counts)])[:-1][counts > 0]
+        starts, counts = self._columns
         for told, vector in zip(found, own, strict=True):
-            slack = DEVIATIONS * self.noise * np.sqrt(counts[counts > 0])
+            slack = DEVIATIONS * self.noise * np.sqrt(counts)
             if (np.abs(np.add.reduceat(told, starts) - vector.sum()) > slack).any():
                 raise ProtocolError("the sums of a column of the feature party are not those of the node; the session ends")
         (gradients, hessians), (g, h) = found, own

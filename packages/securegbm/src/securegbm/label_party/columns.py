@@ -25,7 +25,6 @@ class OwnColumns:
     def __init__(self, layouts: list[BinLayout], bins: Bins) -> None:
         self.layouts, self.bins = layouts, bins
         self._index = EntryIndex(layouts)
-        self._bounds = np.searchsorted(self._index.feature, np.arange(len(layouts) + 1))
 
     def load(self, gradient: FixedPoint, hessian: FixedPoint) -> None:
         """Begin a tree with these derivatives of all rows."""
@@ -38,15 +37,11 @@ class OwnColumns:
 
     def sums(self, rows: Rows) -> tuple[Floats, Floats]:
         """Sums over `rows` per (feature, bin)."""
-        out = np.zeros((2, self._index.size))
-        for vector, total in zip(self.vectors, out, strict=True):
-            weights = vector.integers[rows].astype(np.float64)
-            for feature, layout in enumerate(self.layouts):
-                start, stop = self._bounds[feature : feature + 2]
-                counted = np.bincount(self.bins[rows, feature], weights, layout.num_bin)
-                total[start:stop] = counted[self._index.bin[start:stop]]
-            total *= vector.step
-        return out[0], out[1]
+        from securegbm.trees.histograms import sums_of_bins
+
+        g, h = self.vectors
+        found = sums_of_bins(self.bins, self._index.starts, self._index.size, rows, (g.integers, h.integers))
+        return found[0] * g.step, found[1] * h.step
 
     def decide(self, split: Split, rows: Rows) -> Flags:
         """Who goes left."""
@@ -72,25 +67,25 @@ class PartnerColumns:
         self._checks, self._spot = checks, spot
         self._own, self._talk, self._hidden = own, talk, sums
         self._tree, self._sampled, self._n_rows, self._hides = tree, sampled, n_rows, hides
+        self._is_sampled = np.zeros(n_rows, dtype=bool)
+        self._is_sampled[sampled] = True
         self._asked = self._splits = 0
 
     def sums(self, rows: Rows) -> list[Floats]:
         """Its sums of gradients and hessians over `rows`, decrypted."""
         vectors = [vector.integers for vector in self._own.vectors]
+        sent = own = [vector[rows] for vector in vectors]
+        naming = [pack_rows(rows, self._n_rows)]
         if self._hides:
             member = np.zeros(self._n_rows, dtype=np.int64)
             member[rows] = 1
-            sent = [(vector * member)[self._sampled] for vector in vectors]
-            naming: list[bytes] = []
-        else:
-            sent = [vector[rows] for vector in vectors]
-            naming = [pack_rows(rows, self._n_rows)]
+            sent, naming = [(vector * member)[self._sampled] for vector in vectors], []
         header, parts = self._hidden.hide(sent)
         fields = header | ({"all_rows": True} if self._hides else {})
         reply = self._talk.ask(Kind.SUMS, self._tree, self._asked, fields, naming + parts)
         self._asked += 1
         found = self._hidden.reveal(header, reply.parts, len(sent))
-        self._checks.sums(found, [vector[rows] for vector in vectors])
+        self._checks.sums(found, own)
         return [other.astype(np.float64) * vector.step for other, vector in zip(found, self._own.vectors, strict=True)]
 
     def decide(self, split: Split, rows: Rows) -> Flags:
@@ -112,7 +107,7 @@ class PartnerColumns:
 
     def _checked(self, split: Split, rows: Rows, left: Flags) -> Flags:
         column = split.feature
-        vectors, is_sampled = self._own.vectors, np.isin(rows, self._sampled, assume_unique=True)
+        vectors, is_sampled = self._own.vectors, self._is_sampled[rows]
         own = [vector.integers[rows[is_sampled]] for vector in vectors]
         self._checks.decision(split, column, left[is_sampled], own, (vectors[0].step, vectors[1].step))
         if self._spot is not None:

@@ -6,25 +6,17 @@ in [0, 4p) instead of [0, 2p): 8p < 2^63 leaves room for a butterfly without a r
 on a residue.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from securegbm.compiled import kernel
 
 Words = npt.NDArray[np.uint64]
 
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
-
-
-def kernel(function: Callable[..., Any]) -> Any:
-    """Compile without Python's lock; the machine code is kept where numba keeps it, or nowhere if it finds no place."""
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:
-        return njit(nogil=True)(function)
 
 
 @kernel

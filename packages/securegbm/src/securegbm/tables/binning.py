@@ -246,6 +246,7 @@ class EntryIndex:
         size: Pairs in all.
         feature: `(size,)` feature of each pair.
         bin: `(size,)` bin of each pair.
+        starts: `(features,)` pair of each feature's first bin; -1 for columns of one bin.
     """
 
     def __init__(self, layouts: list[BinLayout]) -> None:
@@ -253,9 +254,11 @@ class EntryIndex:
         self.feature = np.repeat(np.arange(len(layouts)), [len(bins) for bins in entries])
         self.bin = np.concatenate([*entries, np.empty(0, dtype=np.int64)]).astype(np.int64)
         self.size = len(self.bin)
-        self._of = np.full((len(layouts), max([layout.num_bin for layout in layouts], default=1)), -1, dtype=np.int64)
-        self._of[self.feature, self.bin] = np.arange(self.size)
+        counts = np.array([len(bins) for bins in entries], dtype=np.int64)
+        self.starts = np.where(counts > 0, np.cumsum(counts) - counts, -1)
 
     def __call__(self, bins: Bins) -> npt.NDArray[np.int32]:
         """`(rows, features)` bin numbers to pair numbers; -1 in columns of one bin."""
-        return self._of[np.arange(bins.shape[1]), bins].astype(np.int32)
+        found = np.add(bins, self.starts.astype(np.int32), dtype=np.int32, casting="unsafe")
+        found[:, self.starts < 0] = -1
+        return found

@@ -92,7 +92,7 @@ class Grower:
             The tree and `(all rows,)` the leaf of each of `rows` (-1 elsewhere).
         """
         tree = Tree(shrinkage=shrinkage)
-        members = rows[sampled[rows]]
+        members = rows if sampled[rows].all() else rows[sampled[rows]]
         totals = columns.totals(members)
         root = _Leaf(rows, members, totals, 0, 0.0)
         leaves = [root]
@@ -102,24 +102,26 @@ class Grower:
             chosen = _best_leaf(leaves)
             if chosen is None:
                 break
-            leaves.append(self._split(columns, tree, leaves, chosen))
+            leaves.append(self._split(columns, tree, leaves, chosen, sampled))
         tree.finish([leaf.value for leaf in leaves], [leaf.totals[1] for leaf in leaves])
         where = np.full(len(sampled), -1, dtype=np.int32)
         for index, leaf in enumerate(leaves):
             where[leaf.rows] = index
         return tree, where
 
-    def _split(self, columns: Columns, tree: Tree, leaves: list[_Leaf], index: int) -> _Leaf:
+    def _split(self, columns: Columns, tree: Tree, leaves: list[_Leaf], index: int, sampled: Flags) -> _Leaf:
         leaf = leaves[index]
         best = leaf.best
         assert best is not None
         node = tree.num_nodes
         goes_left = columns.decide(best, leaf.rows)
-        is_member = np.isin(leaf.rows, leaf.sampled, assume_unique=True)
         left_totals = (best.left_gradient, best.left_hessian)
         right_totals = (best.right_gradient, best.right_hessian)
         left_value, right_value = best.left_value, best.right_value
-        sides = [(leaf.rows[side], leaf.rows[side & is_member]) for side in (goes_left, ~goes_left)]
+        sides = []
+        for side in (goes_left, ~goes_left):
+            rows = leaf.rows[side]
+            sides.append((rows, rows if leaf.sampled is leaf.rows else rows[sampled[rows]]))
         if not self.subtract:
             left_totals, right_totals = columns.totals(sides[0][1]), columns.totals(sides[1][1])
             output, limits = self.search.rules.output, leaf.bounds if self.search.constrained else None
