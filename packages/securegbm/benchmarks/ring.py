@@ -1,81 +1,38 @@
-"""The compiled ring against SEAL in one process: CPU seconds of a tree and of the root histogram, and bytes of a tree."""
+"""Trees of all parties in one process: the compiled ring against SEAL, the clear against LightGBM, three parties, sizes."""
 
 import argparse
+import datetime
 import json
+import resource
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
-from threading import Semaphore, Thread
 
 import numpy as np
+from stepped import Stepped
 
 from claimkit import bench
+from claimkit import run as environment
+from claimkit.files import write_atomic
 from securegbm.claims.cost import make_table, settings
 from securegbm.crypto.packing import adaptive_stride
 from securegbm.crypto.parameters import BFVParameters
 from securegbm.crypto.sums import EncryptedFeatureSums, EncryptedLabelSums, PlainFeatureSums
-from securegbm.feature_party.party import FeatureParty
-from securegbm.feature_party.policy import FeaturePolicy
-from securegbm.label_party.party import LabelParty, TreeReport
-from securegbm.ring.choice import RingName
+from securegbm.model.parity import lightgbm_settings
 from securegbm.ring.sums import ResidueFeatureSums, ResidueLabelSums
-from securegbm.tables.table import Table
-from securegbm.wire.channel import LocalChannel
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 ROWS, COLUMNS, BINS = 32_768, 16, 32
-
-
-class Stepped:
-    """Both parties of a run in one process; every call grows one tree of 31 leaves.
-
-    Args:
-        rows: Rows of the table.
-        columns: Columns of each party.
-        ring: The arithmetic; none works in the clear.
-    """
-
-    def __init__(self, rows: int, columns: int, ring: RingName | None) -> None:
-        values, labels = make_table(rows, 0, columns, columns)
-        policy = FeaturePolicy(allow_plain=True)
-        party = FeatureParty(Table.of(values[:, columns:], [f"b{i}" for i in range(columns)]), policy, b"key")
-        config = replace(settings(1000), encryption="standard" if ring else "none")
-        label = LabelParty(
-            Table.of(values[:, :columns]), labels, config, LocalChannel(party), key=b"key", on_tree=self._grown,
-            ring=ring or "auto",
-        )  # fmt: skip
-        self.reports: list[TreeReport] = []
-        self._go, self._done = Semaphore(0), Semaphore(0)
-        self._train: Callable[[], object] = label.train
-        Thread(target=self._run, daemon=True).start()
-
-    def _run(self) -> None:
-        self._go.acquire()
-        self._train()
-
-    def _grown(self, report: TreeReport) -> None:
-        self.reports.append(report)
-        self._done.release()
-        self._go.acquire()
-
-    def __call__(self) -> None:
-        """Grow a tree."""
-        self._go.release()
-        self._done.acquire()
-
-    @property
-    def megabytes(self) -> float:
-        """Mean of both directions over the trees so far."""
-        return float(np.mean([report.bytes_sent + report.bytes_received for report in self.reports])) / 1e6
+BOTH = (COLUMNS, COLUMNS)
 
 
 def tree(rounds: int) -> dict[str, float]:
     """A tree at 32,768 rows: SEAL, the compiled ring, and in the clear."""
     runs: dict[str, Stepped] = {
-        "SEAL": Stepped(ROWS, COLUMNS, "seal"),
-        "compiled": Stepped(ROWS, COLUMNS, "numba"),
-        "in the clear": Stepped(ROWS, COLUMNS, None),
+        "SEAL": Stepped(ROWS, BOTH, "seal"),
+        "compiled": Stepped(ROWS, BOTH, "numba"),
+        "in the clear": Stepped(ROWS, BOTH, None),
     }
     title = f"a tree, {ROWS:,} rows, {COLUMNS} + {COLUMNS} columns of {BINS} bins, 31 leaves, both parties, CPU time"
     bench.save(bench.alternate(title, runs, rounds, warmup=1, cpu=True), RESULTS / "tree.json")
@@ -105,29 +62,64 @@ def root(rounds: int) -> None:
     bench.save(bench.alternate(title, candidates, rounds, warmup=1, cpu=True), RESULTS / "root.json")
 
 
-def larger(rows: int, columns: int, trees: int) -> dict[str, float]:
-    """CPU seconds and megabytes of a tree of both parties on another table, compiled."""
-    run, taken = Stepped(rows, columns, "numba"), []
-    for _ in range(trees + 1):
-        begun = time.process_time()
+def clear(rounds: int) -> None:
+    """The protocol without encryption against LightGBM on the joined columns, a tree a turn, one thread."""
+    import lightgbm
+
+    values, labels = make_table(ROWS, 0, *BOTH)
+    options = lightgbm_settings(settings(1)) | {"objective": "binary"}
+    booster = lightgbm.Booster(options, lightgbm.Dataset(values, labels))
+    runs = {"LightGBM": booster.update, "in the clear": Stepped(ROWS, BOTH, None)}
+    title = f"a tree in the clear, {ROWS:,} rows, {COLUMNS} + {COLUMNS} columns of {BINS} bins, both parties, CPU time"
+    bench.save(bench.alternate(title, runs, rounds, warmup=2, cpu=True), RESULTS / "clear.json")
+
+
+def parties(rounds: int) -> dict[str, float]:
+    """Three parties against two with as many columns in all."""
+    runs = {"16 + 16": Stepped(ROWS, (16, 16), "numba"), "16 + 8 + 8": Stepped(ROWS, (16, 8, 8), "numba")}
+    title = f"a tree of all parties, {ROWS:,} rows, 32 columns of {BINS} bins, 31 leaves, CPU time"
+    bench.save(bench.alternate(title, runs, rounds, warmup=1, cpu=True), RESULTS / "parties.json")
+    return {f"megabytes a tree, {name}": run.megabytes for name, run in runs.items()}
+
+
+def larger(rounds: int, rows: int, file: str) -> dict[str, float]:
+    """A tree on a larger table; a million rows are measured in one round, so without quartiles."""
+    run, columns, taken, walls = Stepped(rows, (20, 20), "numba"), "20 + 20", [], []
+    for _ in range(rounds + 1):
+        begun, wall = time.process_time(), time.perf_counter()
         run()
         taken.append(time.process_time() - begun)
-    name = f"{rows:,} x ({columns} + {columns})"
-    return {f"CPU seconds a tree, {name}": float(np.median(taken[1:])), f"megabytes a tree, {name}": run.megabytes}
+        walls.append(time.perf_counter() - wall)
+    name, middle = f"{rows:,} rows, {columns} columns", tuple(np.quantile(taken[1:], [0.5, 0.25, 0.75]).tolist())
+    timing = bench.Timing(middle, (1.0, 1.0, 1.0))
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    machine = environment.machine(environment.environment("claimkit", "cpu"))
+    title = f"a tree of 31 leaves, {BINS} bins, both parties in one process, CPU time"
+    record = bench.Benchmark(title, {name: timing}, rounds, machine, environment.commit(Path.cwd()), today)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    more = {"wall seconds": float(np.median(walls[1:])), "megabytes a tree": run.megabytes, "peak megabytes of memory": peak}
+    write_atomic(RESULTS / file, json.dumps(asdict(record) | {"also": more}, indent=1) + "\n")
+    return {f"CPU seconds a tree, {name}": middle[0]} | more
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["tree", "root", "larger"])
+    parser.add_argument("--only", choices=["root", "tree", "clear", "parties", "larger", "million"])
     arguments = parser.parse_args()
-    found: dict[str, float] = {}
-    if arguments.only in (None, "root"):
-        root(arguments.rounds)
-    if arguments.only in (None, "tree"):
-        found |= tree(arguments.rounds)
-    if arguments.only in (None, "larger"):
-        found |= larger(50_000, 20, arguments.rounds)
+    rounds, only, found = arguments.rounds, arguments.only, dict[str, float]()
+    if only in (None, "root"):
+        root(rounds)
+    if only in (None, "tree"):
+        found |= tree(rounds)
+    if only in (None, "clear"):
+        clear(max(rounds, 15))
+    if only in (None, "parties"):
+        found |= parties(rounds)
+    if only in (None, "larger"):
+        found |= larger(rounds, 50_000, "larger.json")
+    if only == "million":
+        found |= larger(1, 1_000_000, "million.json")
     print(json.dumps(found, indent=1))
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from securegbm.compiled import kernel
 from securegbm.crypto.noise import discrete_gaussian
 from securegbm.errors import SecureGBMError
-from securegbm.ring.modular import Words, kernel, reduced, shoup, times
+from securegbm.ring.modular import Words, reduced, shoup, times
 from securegbm.ring.products import bucket, gather, multiply, spread
 from securegbm.ring.residues import Ring, pack
 from securegbm.ring.stream import SEED_BYTES, Stream, errors, ternary

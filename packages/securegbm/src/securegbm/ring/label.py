@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from securegbm.compiled import kernel
 from securegbm.errors import ProtocolError
-from securegbm.ring.modular import Words, kernel, reduced, shoup, times
+from securegbm.ring.modular import Words, reduced, shoup, times
 from securegbm.ring.residues import Ring, packed_size, unpack
 from securegbm.ring.stream import SEED_BYTES, Stream, errors, ternary
 from securegbm.ring.transform import Tables, forward, inverse

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from securegbm.ring.modular import kernel, reduced, times
+from securegbm.compiled import kernel
+from securegbm.ring.modular import reduced, times
 from securegbm.ring.transform import _begun, _forward
 
 _PIECE = np.uint64((1 << 30) - 1)

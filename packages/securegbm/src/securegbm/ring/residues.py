@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import tenseal.sealapi as sealapi
 
+from securegbm.compiled import kernel
 from securegbm.crypto.parameters import BFVParameters
 from securegbm.errors import SecureGBMError
-from securegbm.ring.modular import Words, exact_high, kernel, reduced, shoup, times
+from securegbm.ring.modular import Words, exact_high, reduced, shoup, times
 from securegbm.ring.stream import Stream, uniform
 from securegbm.ring.transform import Tables, tables
 

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from securegbm.ring.modular import Words, kernel
+from securegbm.compiled import kernel
+from securegbm.ring.modular import Words
 
 Ints = npt.NDArray[np.int64]
 

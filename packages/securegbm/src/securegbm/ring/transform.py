@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from securegbm.ring.modular import Words, kernel, reduced, shoup, times
+from securegbm.compiled import kernel
+from securegbm.ring.modular import Words, reduced, shoup, times
 
 
 @dataclass(frozen=True)

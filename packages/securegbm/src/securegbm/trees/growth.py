@@ -118,10 +118,8 @@ class Grower:
         left_totals = (best.left_gradient, best.left_hessian)
         right_totals = (best.right_gradient, best.right_hessian)
         left_value, right_value = best.left_value, best.right_value
-        sides = []
-        for side in (goes_left, ~goes_left):
-            rows = leaf.rows[side]
-            sides.append((rows, rows if leaf.sampled is leaf.rows else rows[sampled[rows]]))
+        parts = [leaf.rows[side] for side in (goes_left, ~goes_left)]
+        sides = [(rows, rows if leaf.sampled is leaf.rows else rows[sampled[rows]]) for rows in parts]
         if not self.subtract:
             left_totals, right_totals = columns.totals(sides[0][1]), columns.totals(sides[1][1])
             output, limits = self.search.rules.output, leaf.bounds if self.search.constrained else None
