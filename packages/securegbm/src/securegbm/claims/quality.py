@@ -110,7 +110,7 @@ def judge_paper(values: Sequence[Values]) -> Verdict:
     worst, beats = Estimate("largest AUC loss", -1.0), True
     for way in ("lossless", "stochastic 30 %", "stochastic 10 %"):
         for name, lost in losses(values, way).items():
-            loss = _interval(lost, f"largest AUC loss ({name}, {way})")
+            loss = interval(lost, f"largest AUC loss ({name}, {way})")
             if (loss.high or loss.value) > (worst.high or worst.value):
                 worst = loss
         gains = losses(values, "alone", way)
@@ -131,10 +131,17 @@ def judge_lossless(values: Sequence[Values]) -> Verdict:
     return Verdict("reproduced" if good else "not reproduced", reason, Estimate("AUC gap", gaps[name]))
 
 
-def _interval(values: list[float], name: str) -> Estimate:
+def interval(values: list[float], name: str) -> Estimate:
+    """The mean with its 95 % interval; without one for a single seed."""
     if len(values) < 2:
         return Estimate(name, values[0])
     return mean_interval(values, name)
+
+
+def ends(estimate: Estimate) -> tuple[float, float]:
+    """Both ends of an interval; the value where there is none."""
+    low, high = (estimate.value if end is None else end for end in (estimate.low, estimate.high))
+    return low, high
 
 
 def draw(values: Sequence[Values], path: Path) -> None:
