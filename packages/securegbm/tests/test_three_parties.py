@@ -112,6 +112,20 @@ def test_partners_in_another_order_are_refused_even_if_their_splits_look_alike(t
         Predictor(half, [twins.partners[0], twice]).scores(twins.tables[0])
 
 
+def test_partners_in_another_order_do_not_go_on_with_a_run(twins):
+    def stop(report):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        twins.train(on_tree=stop)
+    straight = twins.partners
+    twins.partners = [Partner(straight[1 - n].channel, b"%d" % (1 - n), f"partner-{n}") for n in range(2)]
+    with pytest.raises(SecureGBMError, match=r"^partner-0: .*trees of this run are not the same at both parties"):
+        twins.train()
+    twins.partners = straight
+    assert len(twins.train()[0].trees) == 2
+
+
 def test_a_partner_of_another_run_is_refused(twins, tmp_path):
     """The second party's trees are of a run of its own: another model of the same shape under the same name."""
     half, _ = twins.train()
