@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import av.filter
 import numpy as np
 import pytest
 import torch
@@ -127,3 +128,25 @@ def test_make_and_apply(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert call(main, "look", "apply", "s.png", "roll") == 2
     assert "is no look" in capsys.readouterr().err
+
+
+@pytest.mark.skipif("lut3d" not in av.filter.filters_available, reason="this FFmpeg has no lut3d")
+def test_ffmpeg_makes_the_same_of_the_table_as_we_do(tmp_path):
+    """Its lut3d, trilinear, on bytes; it cuts where we round."""
+    content = (photograph("coffee", 96) * 255).round()
+    result = PhotoStylizer().stylize(content / 255, photograph("rocket", 96))
+    table = Table.fit(content / 255, result, 17)
+    table.save(tmp_path / "a.cube")
+    frame = av.VideoFrame.from_ndarray(content.byte().permute(1, 2, 0).contiguous().numpy(), format="rgb24")
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format="rgb24", time_base="1/25")
+    looked = graph.add("lut3d", f"file={tmp_path / 'a.cube'}:interp=trilinear")
+    end = graph.add("buffersink")
+    source.link_to(looked)
+    looked.link_to(end)
+    graph.configure()
+    graph.push(frame)
+    theirs = torch.from_numpy(graph.pull().to_ndarray(format="rgb24").copy()).permute(2, 0, 1)
+    assert (theirs - 255 * table(content / 255)).abs().max() <= 1.01
+    hald = table.hald(4).reshape(3, 16, 16, 16).permute(1, 2, 3, 0)  # read as darktable does: rows are blue, then green
+    assert (Table(hald)(content / 255) - table(content / 255)).abs().max() < 0.01
