@@ -42,7 +42,7 @@ def aligned(tmp_path, monkeypatch):
     def align(one, other, name="b"):
         address = free_address()
         words = ["align", "--side", "party-b", "--data", f"{other}.csv", "--out", f"{other}.csv", "--address", address]
-        thread = threading.Thread(target=main, args=([*words, LOOPBACK, "--state", f"party-{name}"],))
+        thread = threading.Thread(target=main, args=([*words, LOOPBACK, "--state", f"party-{name}"],), daemon=True)
         thread.start()
         way = ["--address", address] if name == "b" else ["--more", f"party-{name}={address}"]
         main(["align", "--data", f"{one}.csv", "--out", f"{one}.csv", *way, LOOPBACK])
