@@ -54,7 +54,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Links that leave ``docs``: pictures of records are here, other files are the repository's, if its address is known."""
+    """Links that leave ``docs``: pictures and claims are here, other files are the repository's, if its address is known."""
     here = (ROOT / "docs" / page.file.src_uri).parent
 
     def link(match):
@@ -62,6 +62,8 @@ def on_page_markdown(markdown, page, config, files):
         if target.is_relative_to(ROOT / "docs") or not target.exists():
             return match[0]  # mkdocs checks it
         inside = target.relative_to(ROOT)
+        if inside.parts[2:] == ("README.md",) and match["anchor"] == "#claims":  # the site has a page for them
+            return f"{match['before']}({os.path.relpath(ROOT / 'docs' / inside.parts[1] / 'claims.md', here)})"
         if match["before"].startswith("!"):
             picture = Path(inside.parts[1], "results", inside.name)
             return f"{match['before']}({os.path.relpath(ROOT / 'docs' / picture, here)})"

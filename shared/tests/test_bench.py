@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import time
 
@@ -60,7 +61,12 @@ def test_results_are_saved_and_printed_into_the_readme(tmp_path, monkeypatch):
     with pytest.raises(SystemExit):
         house.readme(tmp_path)
     text = (package / "README.md").read_text()
-    assert "| sleep | short | 1" in text and "1 (reference)" in text and "commit None" in text
+    for commit in ("a", "b+"):
+        other = dataclasses.replace(b, machine="9 x Z", commit=commit, date="2026-01-02")
+        bench.save(other, package / f"results/benchmarks/{commit[0]}.json")
+    last = bench.table(package / "results/benchmarks").splitlines()[-1]
+    assert last == "Measured on 9 x Z, commit a (2026-01-02), b+ (2026-01-02). A +: with uncommitted changes."
+    assert "| sleep | short |" in text and "1 (reference)" in text and "commit None" in text
 
 
 def test_too_few_rounds_are_refused():

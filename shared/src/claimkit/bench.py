@@ -131,14 +131,16 @@ def save(benchmark: Benchmark, path: Path) -> None:
 def table(folder: Path) -> str:
     """Markdown of all benchmarks of a folder, for the README block ``benchmarks``."""
     lines = ["| work | candidate | median | ratio [quartiles] |", "|---|---|---|---|"]
-    machines = set()
+    commits: dict[str, set[str]] = {}
     for path in sorted(folder.glob("*.json")):
         b = json.loads(path.read_text(encoding="utf-8"))
-        machines.add(f"{b['machine']}, commit {b['commit']}, {b['date']}")
+        commits.setdefault(b["machine"], set()).add(f"{b['commit']} ({b['date']})")
         for i, (name, t) in enumerate(b["timings"].items()):
             ratio = "1 (reference)" if i == 0 else f"{t['ratio'][0]:.3g} [{t['ratio'][1]:.3g}, {t['ratio'][2]:.3g}]"
             lines.append(f"| {b['title'] if i == 0 else ''} | {name} | {_human(t['seconds'][0])} | {ratio} |")
-    return "\n".join([*lines, "", *(f"Measured on {m}." for m in sorted(machines))])
+    where = [f"Measured on {m}, commit {', '.join(sorted(commits[m]))}." for m in sorted(commits)]
+    changed = any("+ (" in commit for found in commits.values() for commit in found)
+    return "\n".join([*lines, "", *where]) + (" A +: with uncommitted changes." if changed else "")
 
 
 def _human(seconds: float) -> str:
