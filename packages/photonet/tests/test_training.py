@@ -37,7 +37,7 @@ def decoders(*names):
 def test_training_lowers_the_loss_resumes_and_leaves_the_encoder(photos, tmp_path, network):
     encoder = network("photonet").encoder
     before = {k: v.clone() for k, v in encoder.state_dict().items()}
-    settings = TrainingSettings(**{**SETTINGS.__dict__, "steps": 200, "sample_every": 0, "checkpoint_every": 100})
+    settings = TrainingSettings(**{**SETTINGS.__dict__, "steps": 120, "sample_every": 0, "checkpoint_every": 100})
     path = train(encoder, decoders("photonas", "best-of-log"), photos, tmp_path / "run", settings, device="cpu")
     log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     assert log[-1]["total"] < 0.8 * log[0]["total"] and {"photonas image", "best-of-log features"} <= set(log[0])

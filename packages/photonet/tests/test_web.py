@@ -20,7 +20,7 @@ def pictures():
     return photograph("china", 64), photograph("coffee", 48)
 
 
-@pytest.mark.parametrize("method", ["mk", "reinhard", "idt", "histogram", "regions", "network"])
+@pytest.mark.parametrize("method", ["mk", "matched", "reinhard", "idt", "histogram", "regions", "network"])
 def test_the_function_of_the_strength_gives_what_the_stylizer_gives(pictures, method):
     stylizer, (content, style) = PhotoStylizer(method=method), pictures
     at = stylizer.strengths(content, style)

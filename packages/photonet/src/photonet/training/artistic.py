@@ -45,7 +45,7 @@ class Artistic:
 
     batch: int = 2
     crop: int = 128
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     transforms: tuple[str, ...] = ("wct", "ot")
     likeness: float = 6.0
     drawing: float = 8.0

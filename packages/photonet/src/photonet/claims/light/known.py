@@ -225,7 +225,7 @@ EXPERIMENTS = [
             "3.5, less than the bar's fifth of 18.7. At small three grades a photograph are averaged, and 7 see some 5.",
         ),
         {
-            "smoke": Known(contents=2, styles=1, longest=96, photographs=2, grades=1, square=96, clocked=1),
+            "smoke": Known(contents=2, styles=1, longest=64, photographs=2, grades=1, square=64, clocked=1),
             "small": Known(),
             "full": Known(development=True, judge="vgg19", photographs=47, grades=1, clocked=8),
         },

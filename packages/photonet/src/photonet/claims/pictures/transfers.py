@@ -169,7 +169,7 @@ EXPERIMENTS = [
             "about as much as one spread, 47 half of it.",
         ),
         {
-            "smoke": Subsets(contents=2, styles=1, longest=96, subsets=2),
+            "smoke": Subsets(contents=2, styles=1, longest=64, subsets=1),
             "small": Subsets(),
             "full": Subsets(longest=256, development=True, judge="vgg19", subsets=0),
         },
