@@ -10,7 +10,7 @@ from claimkit.media.picture import Picture
 from claimkit.style.images import to_uint8
 from photonet.app.page import painter
 from photonet.samples import photograph
-from photonet.stylizer import PhotoStylizer
+from photonet.stylizer import METHOD, PhotoStylizer
 
 NO_MAPS = (None, None)
 
@@ -34,7 +34,7 @@ def test_every_choice_of_the_page_is_one_of_the_command_line_and_works(pictures)
     content, style = (Picture(to_uint8(p)) for p in pictures)
     page = painter()
     words = page.choices["method"]
-    assert words[0] == "mk"
+    assert words[0] == METHOD == "matched"
     assert {"regions", "network, ot", "network, wct"} < set(words)
     results = [page.begin(content, page.prepare(style, (w,), NO_MAPS), (w,), NO_MAPS)(0.6) for w in words]
     torch.testing.assert_close(results[0], PhotoStylizer().stylize(content.rgb, style.rgb, 0.6), atol=1e-5, rtol=0)

@@ -26,7 +26,7 @@ from photonet.transforms import Transform
 from photonet.weights import load_network, load_networks
 
 Picture: TypeAlias = Tensor | Path | str
-METHOD = "mk"
+METHOD = "matched"
 """What is used without being asked."""
 GAIN = 5.0
 """Most by which a matrix of colours stretches a difference: a step of 8 bits, or the noise of a JPEG, then stays below what
@@ -36,13 +36,13 @@ the eye takes for a band or for grain. Of 47 pairs of photographs 38 ask for les
 class PhotoStylizer:
     """Gives photographs the light of others.
 
-    Without being asked it uses :data:`METHOD`, which claim N11 chose by a rule that was written before its measurement.
+    Without being asked it uses :data:`METHOD`, which claim N15 chose by a rule that was written before its measurement.
     Whatever names a network, a file of networks or a transform of features asks for a network. The paper's transform is WCT.
 
     Args:
         network: A network, or the name or bits of one in ``model``; its first when None.
-        method: ``network``, a method of colours in :data:`photonet.colour.METHODS`, or ``regions``: the matrix in regions
-            that :mod:`photonet.colour.found` finds in both pictures.
+        method: ``network``, a method of colours in :data:`photonet.colour.METHODS`, or, of the modules of the same names,
+            ``matched``, ``local`` or ``regions`` (:mod:`photonet.colour.found`).
         model: File of networks that ``photonet train`` wrote; the one that comes with the package when None.
         transform: Name in :data:`photonet.transforms.TRANSFORMS`, or a callable ``(x, s) -> z``; ``ot`` when None.
         max_gain: By how much a matrix may stretch a difference of the content; :data:`GAIN` of a method of colours, and of
