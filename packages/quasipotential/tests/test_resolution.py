@@ -108,5 +108,5 @@ def test_a_point_of_a_limit_cycle_is_told_apart():
         r = 1 - x * x - y * y
         return np.stack([y + x * r, -x + y * r], -1)
 
-    with pytest.raises(InputError, match=r"no zero within two mesh points.*limit cycle.*not supported"):
+    with pytest.raises(InputError, match=r"no zero within two mesh points.*find_cycle"):
         qp.solve(hopf, (1, 0), ((-2, 2), (-2, 2)), 65)

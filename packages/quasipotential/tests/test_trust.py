@@ -7,6 +7,7 @@ import quasipotential as qp
 from claimkit.errors import InputError
 from quasipotential import closed_forms, systems
 from quasipotential.claims.ladder import varying
+from quasipotential.claims.trust import fresh
 
 BOX = ((-1, 1), (-1, 1))
 
@@ -61,6 +62,18 @@ def test_the_error_estimate_covers_the_true_error(case, method):
     known = np.isfinite(solution.values)
     assert np.mean(true[known] <= solution.error[known] + 1e-12) >= 0.95
     assert np.isnan(solution.error[~known]).all()
+
+
+@pytest.mark.parametrize("name", list(fresh()))
+def test_the_fields_of_the_coverage_claim_are_solved_by_what_they_say(name):
+    (drift, diffusion, value), start, domain = fresh()[name]
+    x = np.random.default_rng(0).uniform(*np.array(domain).T, (50, 2))
+    h = 1e-5
+    p = np.stack([value(x + h * e) - value(x - h * e) for e in np.eye(2)], -1) / (2 * h)
+    d = np.eye(2) if diffusion is None else diffusion(x)
+    residual = 0.5 * np.einsum("...i,...ij,...j", p, np.broadcast_to(d, (*x.shape, 2)), p) + np.sum(drift(x) * p, -1)
+    np.testing.assert_allclose(residual, 0, atol=1e-7 * np.abs(drift(x)).max() * np.abs(p).max())
+    assert np.abs(drift(np.array(start))).max() < 1e-12
 
 
 def test_the_error_estimate_wants_an_odd_mesh():

@@ -8,6 +8,8 @@ from .paths.action import geometric_action as geometric_action
 from .paths.action import minimum_action_path as minimum_action_path
 from .paths.guesses import string_path as string_path
 from .plane import local as local
+from .plane.cycles.find import find_cycle as find_cycle
+from .plane.cycles.orbit import LimitCycle as LimitCycle
 from .plane.equilibria import find_equilibria as find_equilibria
 from .plane.solution import Solution as Solution
 from .plane.solver import solve as solve

@@ -51,12 +51,12 @@ def solve(
     Example: quasipotential solve maier-stein --mesh 257 --plot u.png
 
     Args:
-        system: linear, rotating-well, limit-cycle, cubic, maier-stein, two-wells, or a Python file with drift,
-            attractors, domain.
+        system: linear, rotating-well, limit-cycle, cubic, maier-stein, two-wells, hopf, van-der-pol, rings, or a Python
+            file with drift, attractors, domain.
         mesh: Points a side.
         method: jet (second order) or olim.
         radius: Reach of an update in mesh points.
-        attractor: Number of the attractor.
+        attractor: Number of the attractor; limit cycles come after the points.
         stop: Stop at the boundary of the domain, or fill it.
         out: Write the solution there (.npz).
         plot: Write a picture there.

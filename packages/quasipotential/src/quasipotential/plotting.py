@@ -35,7 +35,8 @@ def contours(axes: Any, solution: Any, values: np.ndarray | None = None, levels:
     )
     axes.contour(points[..., 0], points[..., 1], heights, np.linspace(0, top, levels), colors="white", linewidths=0.3)
     axes.figure.colorbar(filled, ax=axes, label=bar, format="%.2g", shrink=0.9)
-    axes.plot(*solution.attractors.T, "o", color="white", mec=INK, ms=7)
+    for local in solution.local:
+        axes.plot(*local.outline.T, "o" if len(local.outline) == 1 else "-", color="white", mec=INK, ms=7, lw=2)
     axes.set(xlabel="x", ylabel="y", xlim=solution.mesh.domain[0], ylim=solution.mesh.domain[1])
     axes.locator_params(nbins=6)
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from claimkit.errors import InputError
 
+from .plane.cycles.find import find_cycle
+
 Box = tuple[tuple[float, float], tuple[float, float]]
 
 
@@ -26,6 +28,8 @@ class System:
         exact: U with respect to the first attractor where known.
         exact_gradient: its gradient.
         potential: f where the drift is ``-grad f``.
+        cycles: a point near each limit cycle, ``(c, 2)``, the unstable ones between basins included.
+        periodic: whether x and y are angles, of which the domain is one period.
     """
 
     name: str
@@ -37,6 +41,14 @@ class System:
     exact: Callable | None = None
     exact_gradient: Callable | None = None
     potential: Callable | None = None
+    cycles: np.ndarray | None = None
+    periodic: tuple[bool, bool] = (False, False)
+
+    def sets(self) -> tuple[list, list]:
+        """What attracts and what lies between: points, and the limit cycles near ``cycles``, stable and unstable ones."""
+        found = [find_cycle(self.drift, near) for near in (() if self.cycles is None else self.cycles)]
+        saddles = [] if self.saddles is None else list(self.saddles)
+        return [*self.attractors, *(c for c in found if c.stable)], [*saddles, *(c for c in found if not c.stable)]
 
 
 def _pack(x, y):
@@ -164,6 +176,53 @@ def two_wells(asymmetry: float = 0.5, angle: float = 0.0) -> System:
     )
 
 
+def hopf(rotation: float = 1.0) -> System:
+    """Beyond a Hopf bifurcation: the unit circle attracts, ``U = (r^2 - 1)^2 / 2``."""
+
+    def drift(p):
+        x, y = p[..., 0], p[..., 1]
+        pull = 1 - x * x - y * y
+        return _pack(rotation * y + x * pull, -rotation * x + y * pull)
+
+    return System(
+        "hopf",
+        drift,
+        np.empty((0, 2)),
+        ((-2, 2), (-2, 2)),
+        exact=lambda p: 0.5 * (np.sum(p * p, -1) - 1) ** 2,
+        exact_gradient=lambda p: 2 * p * (np.sum(p * p, -1) - 1)[..., None],
+        cycles=np.array([[1.0, 0.0]]),
+    )
+
+
+def van_der_pol(damping: float = 1.0) -> System:
+    """``b = (y, m (1 - x^2) y - x)``: one limit cycle around an unstable zero."""
+    return System(
+        "van-der-pol",
+        lambda p: _pack(p[..., 1], damping * (1 - p[..., 0] ** 2) * p[..., 1] - p[..., 0]),
+        np.empty((0, 2)),
+        ((-3, 3), (-4, 4)),
+        cycles=np.array([[2.0, 0.0]]),
+    )
+
+
+def rings() -> System:
+    """A point and the circle r = 2 attract, the unit circle parts them; U depends on r alone.
+
+    ``r' = -r (1 - r^2) (4 - r^2) / 4``, U = 11/24 on the unit circle seen from the point and 9/8 seen from the circle.
+    """
+
+    def drift(p):
+        x, y = p[..., 0], p[..., 1]
+        square = x * x + y * y
+        pull = -0.25 * (1 - square) * (4 - square)
+        return _pack(2 * y + x * pull, -2 * x + y * pull)
+
+    return System(
+        "rings", drift, np.array([[0.0, 0.0]]), ((-2.6, 2.6), (-2.6, 2.6)), cycles=np.array([[1.0, 0.0], [2.0, 0.0]])
+    )
+
+
 BUILT_IN: dict[str, Callable[[], System]] = {
     "linear": linear,
     "rotating-well": rotating_well,
@@ -171,6 +230,9 @@ BUILT_IN: dict[str, Callable[[], System]] = {
     "cubic": cubic,
     "maier-stein": maier_stein,
     "two-wells": two_wells,
+    "hopf": hopf,
+    "van-der-pol": van_der_pol,
+    "rings": rings,
 }
 """Names the command line knows."""
 
@@ -179,7 +241,8 @@ def load_system(name: str) -> System:
     """A built-in system by its name, or the one that a small Python file defines.
 
     The file sets ``drift`` (function of points ``(..., 2)``), ``attractors`` and ``domain``, and may set ``diffusion``,
-    ``saddles`` and ``exact``; or it sets ``system`` to a ``System``.
+    ``saddles``, ``exact``, ``cycles`` (a point near each limit cycle; ``attractors`` may then be missing) and
+    ``periodic``; or it sets ``system`` to a ``System``.
 
     Raises:
         InputError: an unknown name, or a file in which something is missing.
@@ -199,16 +262,18 @@ def load_system(name: str) -> System:
         raise InputError(f"{path} fails when it is run ({type(error).__name__}: {error}).") from error
     if isinstance(getattr(module, "system", None), System):
         return module.system
-    for needed in ("drift", "attractors", "domain"):
+    for needed in ("drift", "domain") if hasattr(module, "cycles") else ("drift", "attractors", "domain"):
         if not hasattr(module, needed):
             raise InputError(f"{path} does not define {needed!r}; it must define drift, attractors and domain.")
-    saddles = getattr(module, "saddles", None)
+    saddles, cycles = (getattr(module, name, None) for name in ("saddles", "cycles"))
     return System(
         path.stem,
         module.drift,
-        np.atleast_2d(np.asarray(module.attractors, float)),
+        np.asarray(getattr(module, "attractors", []), float).reshape(-1, 2),
         module.domain,
         getattr(module, "diffusion", None),
         None if saddles is None else np.atleast_2d(np.asarray(saddles, float)),
         getattr(module, "exact", None),
+        cycles=None if cycles is None else np.atleast_2d(np.asarray(cycles, float)),
+        periodic=getattr(module, "periodic", (False, False)),
     )

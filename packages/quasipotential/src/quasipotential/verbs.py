@@ -8,6 +8,7 @@ import numpy as np
 from claimkit.errors import InputError
 
 from .paths.action import geometric_action
+from .plane.cycles.tube import Tube
 from .plane.solution import Solution
 from .plane.solver import solve
 from .plotting import plot_demo, plot_solution
@@ -30,11 +31,14 @@ def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
         method=method,
         radius=radius,
         stop=stop,
+        periodic=system.periodic,
         progress=True,
     )
     s = solution.settings
-    where = ", ".join(f"{v:.6g}" for v in solution.attractors[0])
-    print(f"{system.name}: {solution.mesh.shape[0]} x {solution.mesh.shape[1]} mesh, attractor ({where}), method {method}")
+    print(
+        f"{system.name}: {solution.mesh.shape[0]} x {solution.mesh.shape[1]} mesh, {_describe(solution.local[0])}, "
+        f"method {method}"
+    )
     print(
         f"accepted {s['accepted']} points in {s['march_seconds']:.3f} s "
         f"({1e6 * s['march_seconds'] / max(s['accepted'], 1):.2f} us a point), stopped: {s['stopped']}, "
@@ -59,9 +63,21 @@ def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
 
 
 def _attractor(system, number):
-    if not 0 <= number < len(system.attractors):
-        raise InputError(f"The system {system.name} has attractors 0 to {len(system.attractors) - 1}; there is no {number}.")
-    return system.attractors[number]
+    if 0 <= number < len(system.attractors):
+        return system.attractors[number]
+    attractors, _ = system.sets()
+    if not 0 <= number < len(attractors):
+        raise InputError(f"The system {system.name} has attractors 0 to {len(attractors) - 1}; there is no {number}.")
+    return attractors[number]
+
+
+def _describe(local):
+    """One attractor in words, from the expansion around it."""
+    where = ", ".join(f"{v:.6g}" for v in local.center)
+    if not isinstance(local, Tube):
+        return f"attractor ({where})"
+    cycle = local.cycle
+    return f"limit cycle through ({where}) of period {cycle.period:.6g} and Floquet multiplier {cycle.multiplier:.3g}"
 
 
 def run_path(name, to, mesh, method, attractor, out, plot):
@@ -80,6 +96,7 @@ def run_path(name, to, mesh, method, attractor, out, plot):
             diffusion=diffusion,
             method=method,
             stop="never",
+            periodic=system.periodic,
             progress=True,
         )
     path = solution.path_to(to)
@@ -104,10 +121,11 @@ def run_exit(name, radius, level, noises, paths, step, mesh, attractor, seed):
     Against the barrier.
     """
     system = load_system(name)
+    place = _attractor(system, attractor)
     solution = solve(
-        system.drift, _attractor(system, attractor), system.domain, mesh, diffusion=system.diffusion, progress=True
+        system.drift, place, system.domain, mesh, diffusion=system.diffusion, periodic=system.periodic, progress=True
     )
-    center = solution.attractors[0]
+    center, nearest = solution.attractors[0], solution.local[0].nearest
     if level is not None:
         top = float(np.nanmax(solution.values))
         if not 0 < level < top:
@@ -126,7 +144,7 @@ def run_exit(name, radius, level, noises, paths, step, mesh, attractor, seed):
         )
         region, barrier, lowest = (lambda p: table(p) - level), level, None
     else:
-        region = lambda p: np.linalg.norm(p - center, axis=-1) - radius  # noqa: E731
+        region = lambda p: np.linalg.norm(p - nearest(p), axis=-1) - radius  # noqa: E731
         lowest = solution.barrier(region)
         barrier = lowest.value
     print(f"barrier {barrier:.6g}" + (f" +- {lowest.error:.1g}" if lowest else ""))
@@ -153,16 +171,18 @@ def run_exit(name, radius, level, noises, paths, step, mesh, attractor, seed):
 def run_wells(name, mesh, method, noise):
     """Costs between the wells, W, the cycles and the stationary masses."""
     system = load_system(name)
-    if len(system.attractors) < 2 or system.saddles is None:
+    attractors, saddles = system.sets()
+    if len(attractors) < 2 or not saddles:
         raise InputError(f"The system {system.name} needs at least two attractors and the saddles between them.")
     wells = find_wells(
         system.drift,
-        system.attractors,
+        attractors,
         system.domain,
         mesh,
-        saddles=system.saddles,
+        saddles=saddles,
         diffusion=system.diffusion,
         method=method,
+        periodic=system.periodic,
         progress=True,
     )
     print("costs V[i, j]:")

@@ -1,11 +1,12 @@
 """How far the values of a solve may be off: an estimate from a second solve of the same tables."""
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.ndimage import maximum_filter
 
 from claimkit.errors import InputError
 
-from .mesh import Mesh
 from .solution import Solution
 from .solver import Options, solve_again
 
@@ -32,7 +33,7 @@ def estimate_error(solution: Solution) -> np.ndarray:
         jets = solve_again(solution, solution.mesh, options)
         other, own = jets.values, own + np.nan_to_num(estimate_error(jets))
     else:
-        coarse = Mesh(solution.mesh.domain, ((nx + 1) // 2, (ny + 1) // 2))
+        coarse = replace(solution.mesh, shape=((nx + 1) // 2, (ny + 1) // 2))
         other = solve_again(solution, coarse, options)(solution.mesh.points)
     difference = np.where(known, np.abs(solution.values - other), 0.0)
     difference[np.isnan(difference)] = np.inf

@@ -4,13 +4,16 @@ import numpy as np
 
 from claimkit.errors import InputError
 
+from .cycles.tube import Tube
+
 
 def descend(solution, point) -> np.ndarray:
     """Minimum action path from the attractor to a point, by following ``-(D grad U + b)`` back, ``(n, 2)``.
 
     Within the start region the gradient is the local polynomial's. From an equilibrium such as a saddle, where the
-    direction
-    vanishes, the path begins at the lowest of the points three spacings around.
+    direction vanishes, the path begins at the lowest of the points three spacings around. From a limit cycle it begins a
+    quarter of a spacing beside it, because the whole way has no beginning; on periodic axes it is continuous, and may
+    leave the domain.
 
     Args:
         solution: a ``Solution``.
@@ -26,23 +29,31 @@ def descend(solution, point) -> np.ndarray:
         raise InputError(
             f"The point ({target[0]:.6g}, {target[1]:.6g}) was not reached by the solve; enlarge the domain or the level."
         )
-    starts = list(zip(solution.attractors, solution.offsets, solution.local, strict=True))
+    starts = list(zip(solution.offsets, solution.local, strict=True))
+
+    def nearest(x):
+        """From the nearest attractor to a point."""
+        images = [(solution.mesh.image(x, local.middle), local) for _, local in starts]
+        return min((image - local.nearest(image) for image, local in images), key=np.linalg.norm)
 
     def gradient(x):
-        for center, offset, local in starts:
-            if np.linalg.norm(x - center) < 0.25 * local.scale and local(x) + offset <= solution(x) * (1 + 1e-3) + 1e-12:
-                return local.gradient(x)
+        for offset, local in starts:
+            near = solution.mesh.image(x, local.middle)
+            away = np.linalg.norm(near - local.nearest(near))
+            if away < 0.25 * local.scale and local(near) + offset <= solution(x) * (1 + 1e-3) + 1e-12:
+                return local.gradient(near)
         return solution.gradient_at(x)
 
     def direction(x):
         flow = solution.diffusion_at(x) @ gradient(x) + solution.drift_at(x)
         return -flow, float(np.linalg.norm(flow))
 
+    closes = not any(isinstance(local, Tube) for _, local in starts)
     path = [target]
     here = target
     speed = float(np.linalg.norm(solution.drift_at(target)))
     typical = float(np.abs(solution.drift).mean())
-    if speed < 1e-3 * typical and min(np.linalg.norm(target - c) for c, *_ in starts) > 3 * step:
+    if speed < 1e-3 * typical and np.linalg.norm(nearest(target)) > 3 * step:
         angles = np.linspace(0, 2 * np.pi, 72, endpoint=False)
         around = target + 3.0 * float(solution.mesh.spacing.max()) * np.stack([np.cos(angles), np.sin(angles)], -1)
         inside = np.array([solution.mesh.contains(p) for p in around])
@@ -52,10 +63,10 @@ def descend(solution, point) -> np.ndarray:
         path.append(here)
     longest = int(12 * np.sum(solution.mesh.shape))
     for _ in range(longest):
-        nearest = min((np.linalg.norm(here - c) for c, *_ in starts))
-        if nearest < 0.5 * step:
+        away = float(np.linalg.norm(nearest(here)))
+        if away < (0.5 if closes else 0.25) * step:
             break
-        size = min(0.5 * step, 0.25 * nearest)
+        size = min(0.5 * step, 0.25 * away)
         total = np.zeros(2)
         x = here
         for weight, advance in ((1, 0.5), (2, 0.5), (2, 1.0), (1, 0.0)):
@@ -74,5 +85,4 @@ def descend(solution, point) -> np.ndarray:
         raise InputError(
             f"The path to {target.tolist()} did not come back to the attractor in {longest} steps; refine the mesh."
         )
-    end = min((c for c, *_ in starts), key=lambda c: np.linalg.norm(here - c))
-    return np.array([*path, end])[::-1]
+    return np.array([*path, here - nearest(here)] if closes else path)[::-1]

@@ -77,6 +77,20 @@ class LocalPotential:
         """Highest degree m."""
         return self.coefficients.shape[0] - 1
 
+    @property
+    def middle(self) -> np.ndarray:
+        """What the nearest image on periodic axes is measured from, ``(2,)``."""
+        return self.center
+
+    @property
+    def outline(self) -> np.ndarray:
+        """What to draw of the attractor: its one point, ``(1, 2)``."""
+        return self.center[None]
+
+    def nearest(self, points: np.ndarray) -> np.ndarray:
+        """The point of the attractor nearest to points ``(..., 2)``."""
+        return np.broadcast_to(self.center, np.shape(points))
+
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Values at points ``(..., 2)``."""
         z = (points - self.center) / self.scale

@@ -22,10 +22,12 @@ class Mesh:
     Attributes:
         domain: ``((xmin, xmax), (ymin, ymax))``.
         shape: number of points ``(nx, ny)``.
+        periodic: whether x and y are angles; then the last column or row is the first one once more.
     """
 
     domain: tuple[tuple[float, float], tuple[float, float]]
     shape: tuple[int, int]
+    periodic: tuple[bool, bool] = (False, False)
 
     def __post_init__(self):
         """Check that the domain is not empty and that there are points enough to march over."""
@@ -34,6 +36,8 @@ class Mesh:
             raise InputError(f"The domain must be ((xmin, xmax), (ymin, ymax)) with min < max; it is {self.domain}.")
         if min(self.shape) < 9:
             raise InputError(f"The mesh has {self.shape[0]} x {self.shape[1]} points; at least 9 x 9 are needed.")
+        if any(p and n < 33 for p, n in zip(self.periodic, self.shape, strict=True)):
+            raise InputError(f"A periodic axis wants at least 33 points; the mesh has {self.shape[0]} x {self.shape[1]}.")
 
     @property
     def spacing(self) -> np.ndarray:
@@ -52,9 +56,58 @@ class Mesh:
         return self._grid(self.shape)
 
     def contains(self, point: np.ndarray) -> bool:
-        """Whether a point lies inside the domain or on its edge."""
+        """Whether a point lies inside the domain or on its edge; a periodic axis has none."""
         (left, right), (bottom, top) = self.domain
-        return bool(left <= point[0] <= right and bottom <= point[1] <= top)
+        across, up = self.periodic
+        return bool((across or left <= point[0] <= right) and (up or bottom <= point[1] <= top))
+
+    @property
+    def periods(self) -> np.ndarray:
+        """Length of the periodic axes, infinite for the others, ``(2,)``."""
+        return np.where(self.periodic, np.ptp(np.array(self.domain), axis=1), np.inf)
+
+    def refuse_periodic(self, what: str) -> None:
+        """Refuse a mesh with periodic axes for what takes the ends of the domain as an edge."""
+        if any(self.periodic):
+            raise InputError(
+                f"Periodic axes are not supported by {what}: unroll the angle over a domain of several periods."
+            )
+
+    @property
+    def edge(self) -> np.ndarray:
+        """Mask ``(ny, nx)`` of the points on an edge where paths could leave the mesh."""
+        mask = np.zeros((self.shape[1], self.shape[0]), bool)
+        if not self.periodic[0]:
+            mask[:, [0, -1]] = True
+        if not self.periodic[1]:
+            mask[[0, -1]] = True
+        return mask
+
+    def wrap(self, points: np.ndarray) -> np.ndarray:
+        """Points ``(..., 2)`` moved by whole periods into the domain."""
+        return self.image(points, self.corner + 0.5 * self.spacing * (np.array(self.shape) - 1))
+
+    def image(self, points: np.ndarray, center: np.ndarray) -> np.ndarray:
+        """The images of points ``(..., 2)`` along the periodic axes that lie within half a period of a center."""
+        if not any(self.periodic):
+            return np.asarray(points, float)
+        turns = np.rint((points - center) / self.periods)
+        return points - np.where(self.periodic, turns * np.where(self.periodic, self.periods, 0.0), 0.0)
+
+    def cut(self, point: np.ndarray) -> tuple["Mesh", tuple[int, int]]:
+        """The mesh cut open opposite to a point, without periodic axes, and by how many columns and rows it was moved."""
+        if not any(self.periodic):
+            return self, (0, 0)
+        shift = np.where(self.periodic, np.rint(self.index_of(point)).astype(int) - (np.array(self.shape) - 1) // 2, 0)
+        (left, right), (bottom, top) = (np.array(self.domain) + (shift * self.spacing)[:, None]).tolist()
+        return Mesh(((left, right), (bottom, top)), self.shape), (int(shift[0]), int(shift[1]))
+
+    def unroll(self, table: np.ndarray, low: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
+        """A half-grid table from mesh column and row ``low`` on for ``shape`` points, beyond the ends of periodic axes."""
+        for axis, periodic, first, n, size in zip((1, 0), self.periodic, low, shape, self.shape, strict=True):
+            if periodic:
+                table = np.take(table, (2 * first + np.arange(2 * n - 1)) % (2 * (size - 1)), axis)
+        return table
 
     def index_of(self, point: np.ndarray) -> np.ndarray:
         """Position in mesh units (column, row), not rounded."""
@@ -97,11 +150,19 @@ class Mesh:
             j, i = np.argwhere(~np.isfinite(table).all(-1))[0]
             x, y = self.corner + 0.5 * self.spacing * (i, j)
             raise InputError(f"The {name} is not finite at ({x:.6g}, {y:.6g}); it must be defined on the whole domain.")
+        for axis in (0, 1):
+            first, last = (np.take(table, k, 1 - axis) for k in (0, -1))
+            if self.periodic[axis] and not np.allclose(first, last, rtol=1e-6, atol=1e-9 * np.abs(table).max()):
+                raise InputError(
+                    f"The {name} is not periodic in {'xy'[axis]}: at the two ends {self.domain[axis]} it differs by "
+                    f"{np.abs(first - last).max():.3g}; the domain must be one whole period."
+                )
         return table
 
 
-def make_mesh(domain, mesh: int | tuple[int, int]) -> Mesh:
-    """A mesh from nested numbers and one count a side or two."""
+def make_mesh(domain, mesh: int | tuple[int, int], periodic: tuple[bool, bool] = (False, False)) -> Mesh:
+    """A mesh from nested numbers, one count a side or two, and whether x and y are angles."""
     (left, right), (bottom, top) = domain
     nx, ny = (mesh, mesh) if isinstance(mesh, int) else mesh
-    return Mesh(((float(left), float(right)), (float(bottom), float(top))), (int(nx), int(ny)))
+    across, up = periodic
+    return Mesh(((float(left), float(right)), (float(bottom), float(top))), (int(nx), int(ny)), (bool(across), bool(up)))

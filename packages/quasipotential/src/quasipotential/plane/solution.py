@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike
 from claimkit.errors import InputError
 from claimkit.files import atomic_path
 
+from .cycles.orbit import LimitCycle
+from .cycles.tube import Tube
 from .local import LocalPotential
 from .mesh import Mesh, make_mesh
 
@@ -40,8 +42,8 @@ class Solution:
         mesh: the mesh.
         values: ``(ny, nx)``, NaN where the march did not come.
         gradient: ``(ny, nx, 2)``.
-        attractors: ``(m, 2)``, with the values ``offsets`` ``(m,)``.
-        local: the polynomial around each attractor.
+        attractors: ``(m, 2)``, with the values ``offsets`` ``(m,)``; of a limit cycle one point.
+        local: the polynomial around each attractor, for a limit cycle a ``Tube`` with the cycle.
         drift: half-grid table ``(2 ny - 1, 2 nx - 1, 2)``.
         diffusion: one matrix ``(2, 2)`` or a half-grid table ``(2 ny - 1, 2 nx - 1, 4)``.
         settings: method, radius, counts and seconds.
@@ -52,7 +54,7 @@ class Solution:
     gradient: np.ndarray
     attractors: np.ndarray
     offsets: np.ndarray
-    local: tuple[LocalPotential, ...]
+    local: tuple[LocalPotential | Tube, ...]
     drift: np.ndarray = field(repr=False)
     diffusion: np.ndarray = field(repr=False)
     settings: dict
@@ -83,7 +85,7 @@ class Solution:
         return total
 
     def _corners(self, points):
-        index = self.mesh.index_of(points)
+        index = self.mesh.index_of(self.mesh.wrap(points))
         shape = np.array(self.mesh.shape)
         if not ((index >= -1e-9) & (index <= shape - 1 + 1e-9)).all():
             bad = points.reshape(-1, 2)[~((index >= -1e-9) & (index <= shape - 1 + 1e-9)).all(-1).reshape(-1)][0]
@@ -109,8 +111,8 @@ class Solution:
     @cached_property
     def edge_level(self) -> float:
         """The smallest value on the edge of the mesh: below it no path gains by leaving the mesh; infinite if unreached."""
-        rim = np.concatenate([self.values[[0, -1]].ravel(), self.values[:, [0, -1]].ravel()])
-        return float(np.nanmin(np.where(np.isfinite(rim), rim, np.inf)))
+        rim = self.values[self.mesh.edge]
+        return float(np.min(rim[np.isfinite(rim)], initial=np.inf))
 
     @property
     def trusted(self) -> np.ndarray:
@@ -151,9 +153,7 @@ class Solution:
             )
         lowest = int(np.nanargmin(heights))
         value, place = float(heights[lowest]), places[lowest]
-        open_edge = np.zeros(self.values.shape, bool)
-        open_edge[[0, -1]] = open_edge[:, [0, -1]] = True
-        leaks = np.where(open_edge & (signed < 0) & np.isfinite(self.values), self.values, np.inf)
+        leaks = np.where(self.mesh.edge & (signed < 0) & np.isfinite(self.values), self.values, np.inf)
         if leaks.min() < value * (1 - 1e-6):
             x, y = self.mesh.points[np.unravel_index(leaks.argmin(), leaks.shape)]
             raise InputError(
@@ -195,14 +195,20 @@ class Solution:
         """Write everything to one ``.npz`` file, atomically."""
         path = Path(path).with_suffix(".npz")
         local = {}
-        for k, polynomial in enumerate(self.local):
-            local[f"local{k}"] = polynomial.coefficients
-            local[f"center{k}"] = np.append(polynomial.center, polynomial.scale)
+        for k, part in enumerate(self.local):
+            local[f"local{k}"] = part.coefficients
+            if isinstance(part, Tube):
+                cycle = part.cycle
+                local[f"cycle{k}"] = cycle.points
+                local[f"center{k}"] = np.array([part.width, cycle.period, cycle.multiplier, *cycle.turn])
+            else:
+                local[f"center{k}"] = np.append(part.center, part.scale)
         with atomic_path(path) as temporary:
             np.savez_compressed(
                 temporary,
                 domain=np.array(self.mesh.domain),
                 shape=np.array(self.mesh.shape),
+                periodic=np.array(self.mesh.periodic),
                 values=self.values,
                 gradient=self.gradient,
                 attractors=self.attractors,
@@ -223,11 +229,8 @@ class Solution:
         """
         try:
             with np.load(path, allow_pickle=False) as data:
-                mesh = make_mesh(data["domain"].tolist(), tuple(data["shape"].tolist()))
-                local = tuple(
-                    LocalPotential(data[f"center{k}"][:2], float(data[f"center{k}"][2]), data[f"local{k}"])
-                    for k in range(len(data["attractors"]))
-                )
+                mesh = make_mesh(data["domain"].tolist(), tuple(data["shape"].tolist()), tuple(data["periodic"].tolist()))
+                local = tuple(_read_local(data, k) for k in range(len(data["attractors"])))
                 return cls(
                     mesh=mesh,
                     values=data["values"],
@@ -243,10 +246,19 @@ class Solution:
             raise InputError(f"{path} is not a solution written by Solution.save ({error}).") from None
 
 
+def _read_local(data, k):
+    """The expansion around attractor ``k`` from a file."""
+    numbers, coefficients = data[f"center{k}"], data[f"local{k}"]
+    if f"cycle{k}" not in data:
+        return LocalPotential(numbers[:2], float(numbers[2]), coefficients)
+    width, period, multiplier = numbers[:3].tolist()
+    return Tube(LimitCycle(data[f"cycle{k}"], period, multiplier, numbers[3:]), width, coefficients)
+
+
 def _bilinear(table, mesh, points, density=2):
     """A table with ``density`` points a mesh spacing, read bilinearly."""
     points = np.asarray(points, float)
-    index = density * mesh.index_of(points)
+    index = density * mesh.index_of(mesh.wrap(points))
     top = np.array([table.shape[1], table.shape[0]]) - 2
     low = np.clip(np.floor(index).astype(int), 0, top)
     t = index - low

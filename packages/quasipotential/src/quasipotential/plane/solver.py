@@ -10,14 +10,18 @@ the viscosity solution of ``1/2 <grad U, D grad U> + <b, grad U> = 0``. For b = 
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from claimkit.errors import InputError
 
-from ..fields import Field
+from ..fields import Field, evaluate
+from .cycles.orbit import LimitCycle
+from .cycles.start import find_tube_start
+from .cycles.tube import Tube
 from .kernels.sweep import sweep
 from .kernels.trial import ACCEPTED_COUNT, DEFERRED, LONE_BASES, SINGLES, SOLVES, STOPPED, TRIANGLES, WIDE_SEARCHES
 from .mesh import Mesh, make_mesh
@@ -40,6 +44,7 @@ def solve(
     stop: str = "boundary",
     level: float = math.inf,
     offsets=None,
+    periodic: tuple[bool, bool] = (False, False),
     progress: bool = False,
 ) -> Solution:
     """Quasi-potential with respect to one attractor or several.
@@ -47,7 +52,8 @@ def solve(
     Args:
         drift: ``b``, a function of points ``(..., 2)`` returning ``(..., 2)`` (numpy; for torch see ``torch_field``), or
             a table on the half-grid ``(2 ny - 1, 2 nx - 1, 2)``.
-        attractor: a stable equilibrium ``(x, y)``, or several ``(m, 2)``: then the smallest of their potentials.
+        attractor: a stable equilibrium ``(x, y)``, a stable ``LimitCycle`` (see ``find_cycle``), or several of them: then
+            the smallest of their potentials.
         domain: ``((xmin, xmax), (ymin, ymax))``.
         mesh: points per side, or ``(nx, ny)``.
         diffusion: ``D``, symmetric positive definite: None for the identity, one matrix ``(2, 2)``, a function
@@ -66,6 +72,8 @@ def solve(
             ``"never"`` fills it.
         level: values above it are not computed.
         offsets: value at each attractor, zero by default; at most what the other attractors give there.
+        periodic: whether x and y are angles, of which the domain is one whole period: then both of its ends are the same
+            points. Updates reach at most half way round.
         progress: show a progress bar.
 
     Returns:
@@ -77,13 +85,11 @@ def solve(
             mesh too coarse around it.
     """
     options = Options(method, radius, update, start, stop, level, progress)
-    grid = make_mesh(domain, mesh)
-    attractors = np.atleast_2d(np.asarray(attractor, float))
+    grid = make_mesh(domain, mesh, periodic)
+    attractors = as_sets(attractor, "attractors")
     offsets = np.zeros(len(attractors)) if offsets is None else np.asarray(offsets, float)
-    if attractors.ndim != 2 or attractors.shape[1] != 2 or offsets.shape != (len(attractors),):
-        raise InputError(
-            f"Give attractors (m, 2) and as many offsets; they have shapes {attractors.shape} and {offsets.shape}."
-        )
+    if offsets.shape != (len(attractors),):
+        raise InputError(f"Give as many offsets as attractors: there are {len(attractors)}, and offsets {offsets.shape}.")
     finest = 4 * max(grid.shape) if start == "taylor" and _functions(drift, diffusion) else 0
     while True:
         try:
@@ -91,7 +97,25 @@ def solve(
         except TooCoarseError:
             if 2 * max(grid.shape) > finest:
                 raise
-            grid = Mesh(grid.domain, (2 * grid.shape[0] - 1, 2 * grid.shape[1] - 1))
+            grid = replace(grid, shape=(2 * grid.shape[0] - 1, 2 * grid.shape[1] - 1))
+
+
+def as_sets(given: Any, name: str) -> list[np.ndarray | LimitCycle]:
+    """One point or limit cycle, or several, as a list.
+
+    Raises:
+        InputError: for what is neither.
+    """
+    if isinstance(given, LimitCycle):
+        return [given]
+    if isinstance(given, list | tuple) and any(isinstance(one, LimitCycle) for one in given):
+        return [one for part in given for one in as_sets(part, name)]
+    points = np.atleast_2d(np.asarray(given, float))
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
+        raise InputError(
+            f"Give {name} (m, 2), limit cycles from find_cycle, or a list of both; the shape is {points.shape}."
+        )
+    return list(points)
 
 
 @dataclass(frozen=True)
@@ -129,7 +153,8 @@ def solve_again(solution: Solution, mesh: Mesh, options: Options) -> Solution:
     """The same problem from its tables on the same mesh or every second point of it, started alike."""
     step = (solution.mesh.shape[0] - 1) // (mesh.shape[0] - 1)
     d = solution.diffusion if solution.diffusion.ndim == 2 else solution.diffusion[::step, ::step]
-    return _solve(solution.drift[::step, ::step], d, solution.attractors, solution.offsets, mesh, options, solution)
+    attractors = [x.cycle if isinstance(x, Tube) else p for x, p in zip(solution.local, solution.attractors, strict=True)]
+    return _solve(solution.drift[::step, ::step], d, attractors, solution.offsets, mesh, options, solution)
 
 
 def _solve(
@@ -140,18 +165,26 @@ def _solve(
     d = tabulate_diffusion(grid, diffusion)
     check_cells(grid, d, options.method)
     radius = options.radius or (16 if options.method == "jet" else guideline_radius(max(grid.shape)))
+    radius = min([radius, *((n - 9) // 2 for n, around in zip(grid.shape, grid.periodic, strict=True) if around)])
     tabulated = time.perf_counter()
     starts, start_error = [], 0.0
-    for k, point in enumerate(attractors):
-        try:
-            starts.append(find_start(grid, b, d, point, options.start))
-        except TooCoarseError:
-            inner = known or _nested(drift, diffusion, point, grid, options)
-            begin = inner and start_within(grid, inner, point, inner.settings["start_levels"][k] if known else None)
-            if not (inner and begin):
-                raise
-            starts.append(begin)
-            start_error = 0.0 if known else max(start_error, _error_below(inner, begin.level))
+    for k, attractor in enumerate(attractors):
+        cycle = attractor if isinstance(attractor, LimitCycle) else None
+        point = np.asarray(attractor) if cycle is None else cycle.middle
+        frame, shift = grid.cut(point)
+        tables = grid.unroll(b, shift, grid.shape), d if d.ndim == 2 else grid.unroll(d, shift, grid.shape)
+        if cycle is not None:
+            begin = find_tube_start(frame, *tables, cycle, known.local[k] if known else _fields(drift, diffusion))
+        else:
+            try:
+                begin = find_start(frame, *tables, point, options.start)
+            except TooCoarseError:
+                inner = known or _nested(drift, diffusion, point, grid, options)
+                begin = inner and start_within(frame, inner, point, inner.settings["start_levels"][k] if known else None)
+                if not (inner and begin):
+                    raise
+                start_error = 0.0 if known else max(start_error, _error_below(inner, begin.level))
+        starts.append(replace(begin, columns=begin.columns + shift[0], rows=begin.rows + shift[1]))
     started = time.perf_counter()
     every = options.update == "all"
     values, gradient, state, seconds = sweep(
@@ -175,7 +208,22 @@ def _solve(
         "march_seconds": seconds,
         "total_seconds": time.perf_counter() - began,
     }
-    return Solution(grid, values, gradient, attractors, offsets, tuple(s.local for s in starts), b, d, settings)
+    local = tuple(begin.local for begin in starts)
+    return Solution(grid, values, gradient, np.stack([x.center for x in local]), offsets, local, b, d, settings)
+
+
+def _fields(drift: Any, diffusion: Any) -> tuple[Callable, Callable]:
+    """Drift and diffusion as functions of points, for the expansion across a cycle."""
+    if not _functions(drift, diffusion):
+        raise InputError(
+            "Around a limit cycle the fields are wanted between the points of the mesh: give functions, no tables."
+        )
+    if callable(diffusion):
+        spread = lambda p: evaluate(diffusion, p, (2, 2), "diffusion")  # noqa: E731
+    else:
+        constant = np.eye(2) if diffusion is None else np.asarray(diffusion, float)
+        spread = lambda p: constant  # noqa: E731
+    return lambda p: evaluate(drift, p, (2,), "drift"), spread
 
 
 def _nested(drift: Any, diffusion: Any, point: np.ndarray, grid: Mesh, options: Options) -> Solution | None:
@@ -184,11 +232,12 @@ def _nested(drift: Any, diffusion: Any, point: np.ndarray, grid: Mesh, options: 
         return None
     size = np.array([high - low for low, high in grid.domain])
     low, high = (np.array(ends) for ends in zip(*grid.domain, strict=True))
-    low, high = np.maximum(low, point - size / 8), np.minimum(high, point + size / 8)
+    low = np.where(grid.periodic, point - size / 8, np.maximum(low, point - size / 8))
+    high = np.where(grid.periodic, point + size / 8, np.minimum(high, point + size / 8))
     if (high - low < 1e-4 * np.abs(point).max()).any():
         return None
     box = ((float(low[0]), float(high[0])), (float(low[1]), float(high[1])))
-    return _solve(drift, diffusion, point[None], np.zeros(1), Mesh(box, grid.shape), Options(options.method))
+    return _solve(drift, diffusion, [point], np.zeros(1), Mesh(box, grid.shape), Options(options.method))
 
 
 def _error_below(solution: Solution, level: float) -> float:

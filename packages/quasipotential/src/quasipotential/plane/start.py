@@ -127,8 +127,7 @@ def _equilibrium(mesh, near, attractor, where):
             + (
                 f"the nearest zero is about ({attractor[0] + step[0]:.6g}, {attractor[1] + step[1]:.6g})."
                 if seen
-                else "it has no zero within two mesh points (a limit cycle as attractor is not supported; find_equilibria "
-                "lists all zeros)."
+                else "it has no zero within two mesh points (find_cycle finds a limit cycle, find_equilibria all zeros)."
             )
         )
     return attractor + np.where(np.abs(step) < 1e-9 * scale, 0.0, step), jacobian
@@ -183,16 +182,16 @@ def _sublevel(mesh, drift, diffusion, local, half):
     inside = values < level
     if inside.sum() < 25:
         return None
-    ring, (r, c) = _rings(inside)
+    ring, (r, c) = rings(inside)
     points = points[r, c]
     return Start(local, columns[c], rows[r], ring, local(points), local.gradient(points))
 
 
-def _rings(inside):
+def rings(inside):
     """The codes of a sublevel set's points and of the ring that waits around it, and where they are."""
-    kept = inside & ~_grow(~inside)
+    kept = inside & ~grow(~inside)
     ring = np.full(inside.shape, -1)
-    ring[_grow(inside)], ring[inside], ring[kept] = 2, 1, 0
+    ring[grow(inside)], ring[inside], ring[kept] = 2, 1, 0
     r, c = np.nonzero(ring >= 0)
     return ring[r, c], (r, c)
 
@@ -220,8 +219,8 @@ def start_within(mesh: Mesh, inner, attractor: np.ndarray, level: float | None =
         inside = (parts == parts[row, column]) & (parts > 0)
         if inside.sum() < 9:
             return None
-        if np.isfinite(values[_grow(inside)]).all():
-            ring, (r, c) = _rings(inside)
+        if np.isfinite(values[grow(inside)]).all():
+            ring, (r, c) = rings(inside)
             return Start(inner.local[which], c, r, ring, values[r, c], inner.gradient_at(points[r, c]))
         level *= 0.85
     return None
@@ -235,7 +234,7 @@ def _edge_values(mesh, local):
     return local(np.concatenate(sides))
 
 
-def _grow(mask):
+def grow(mask):
     """The points of a mask and their eight neighbours."""
     padded = np.pad(mask, 1)
     rows, columns = mask.shape

@@ -61,6 +61,7 @@ def tabulate(drift, domain, mesh: int | tuple[int, int] = 257, diffusion=None) -
 
 def _scaled(problem: Tables):
     """Drift and sigma tables in half-grid units (positions count half spacings)."""
+    problem.mesh.refuse_periodic("a simulation")
     scale = 0.5 * problem.mesh.spacing
     d = problem.diffusion
     if d.ndim == 2:
@@ -138,6 +139,7 @@ def simulate_exits(
     Raises:
         InputError: for a start outside, a cost above the budget, or, where ``longest`` is not given, when no path left.
     """
+    problem.mesh.refuse_periodic("a simulation")
     if noise <= 0 or step <= 0 or paths < 1:
         raise InputError(f"noise, step and paths must be positive; they are {noise}, {step} and {paths}.")
     point = np.asarray(start, float)

@@ -31,6 +31,7 @@ def mean_exit_time(problem: Tables, region, noise: float, point=None) -> np.ndar
     from scipy.sparse.linalg import spsolve
 
     mesh = problem.mesh
+    mesh.refuse_periodic("mean_exit_time")
     nx, ny = mesh.shape
     signed = np.asarray(region(mesh.points), float)
     inside = signed < 0
@@ -112,6 +113,7 @@ def stationary_density(problem: Tables, noise: float) -> np.ndarray:
     from scipy.sparse.linalg import spsolve
 
     mesh = problem.mesh
+    mesh.refuse_periodic("stationary_density")
     nx, ny = mesh.shape
     d = problem.diffusion if problem.diffusion.ndim == 2 else problem.diffusion[::2, ::2]
     d = np.broadcast_to(d.reshape(-1, 2, 2) if d.ndim == 2 else d.reshape(ny * nx, 2, 2), (ny * nx, 2, 2)).reshape(

@@ -5,6 +5,9 @@ points of a disc around it. Update rule of olim2D (hierarchical): a new point tr
 so far, and all its triangles only when it becomes that base itself (or always, with ``every``). With ``jet`` None this is
 OLIM with the midpoint rule; with jets the trial values use the cubic front and the accepted value is refined by
 ``accept.accept_jet``; a point whose refined value lies well above its trial value waits until it is the lowest again.
+
+On a periodic axis the mesh goes on beyond both ends by as much as an update reaches. Only the points of the core wait in the
+heap; what is beyond are images of them, which are known as soon as the point in the core is.
 """
 
 import numpy as np
@@ -40,6 +43,95 @@ def retire(status, front, neighbour, stride, near):
 
 
 @njit(cache=True, error_model="numpy")
+def update_disc(new, half_widths, every, known, jet, marks, heap, near, b, metric, basis, state):
+    """Improve the Considered points in the disc around a point that has just become known."""
+    (u, single, base), (status, front, considered), (keys, ids, where) = known, marks, heap
+    ny, nx = (b.shape[0] + 1) // 2, (b.shape[1] + 1) // 2
+    stride = nx + 2
+    row, column = new // stride, new % stride
+    j_new, i_new, u_new = row - 1, column - 1, u[new]
+    e00, e01, e10, e11 = basis[0, 0], basis[0, 1], basis[1, 0], basis[1, 1]
+    radius = len(half_widths) - 1
+    side = np.empty(4, np.int64)
+    sides = 0
+    for k in range(8):
+        neighbour = new + near[k]
+        if status[neighbour] == FRONT and retire(status, front, neighbour, stride, near) and k < 4:
+            side[sides] = near[k]
+            sides += 1
+    for dj in range(-radius, radius + 1):
+        r = row + dj
+        if r < 1 or r > ny:
+            continue
+        half = half_widths[abs(dj)]
+        low, high = max(column - half, 1), min(column + half, nx)
+        for word in range(low >> 6, (high >> 6) + 1):
+            flags = masked_word(considered, r, word, low, high)
+            while flags != 0:
+                col = (word << 6) + np.int64(count_trailing_zeros(flags))  # pyright: ignore[reportCallIssue]
+                flags &= flags - np.uint64(1)
+                point = r * stride + col
+                if base[point] < 0:
+                    continue
+                di = col - column
+                lx, ly = di * e00 + dj * e01, di * e10 + dj * e11
+                mr, mc = j_new + r - 1, i_new + col - 1
+                state[SINGLES] += 1
+                trial = u_new + segment_action(b[mr, mc, 0], b[mr, mc, 1], lx, ly, metric, mr, mc)
+                best = u[point]
+                lower = trial < single[point]
+                if lower:
+                    single[point] = trial
+                    base[point] = new
+                    best = min(best, trial)
+                if lower or every:
+                    for k in range(sides):
+                        ej = int(side[k] > 1) - int(side[k] < -1)
+                        ei, second = side[k] - ej * stride, new + side[k]
+                        edge = (new, i_new, j_new, second, ei, ej)
+                        best = improve(point, col - 1, r - 1, edge, best, u, jet, b, metric, basis, state)
+                else:
+                    other = np.int64(base[point])
+                    j, i = other // stride - 1, other % stride - 1
+                    ei, ej = i_new - i, j_new - j
+                    if abs(ej) + abs(ei) == 1:
+                        edge = (other, i, j, new, ei, ej)
+                        best = improve(point, col - 1, r - 1, edge, best, u, jet, b, metric, basis, state)
+                if best < u[point]:
+                    u[point] = best
+                    decrease(keys, ids, where, point, best)
+
+
+@njit(cache=True, error_model="numpy")
+def enlist(new, core, half_widths, known, jet, marks, heap, size, near, b, metric, basis, state):
+    """Give the unknown neighbours of a known point, as far as they lie in the core, a trial value; the heap's new size."""
+    (u, single, base), (status, front, considered), (keys, ids, where) = known, marks, heap
+    stride = (b.shape[1] + 1) // 2 + 2
+    for k in range(8):
+        point = new + near[k]
+        row, column = point // stride, point % stride
+        if status[point] != UNKNOWN or not (core[0] <= column < core[1] and core[2] <= row < core[3]):
+            continue
+        status[point] = CONSIDERED
+        set_bit(considered, row, column)
+        best, i, j = best_single(point, front, u, half_widths, b, metric, basis, stride, state)
+        first = j * stride + i
+        single[point] = best
+        base[point] = first
+        for m in range(4):
+            second = first + near[m]
+            if status[second] == FRONT:
+                ej = int(near[m] > 1) - int(near[m] < -1)
+                ei = near[m] - ej * stride
+                edge = (first, i - 1, j - 1, second, ei, ej)
+                best = improve(point, column - 1, row - 1, edge, best, u, jet, b, metric, basis, state)
+        u[point] = best
+        push(keys, ids, where, size, point, best)
+        size += 1
+    return size
+
+
+@njit(cache=True, error_model="numpy")
 def march(
     b,
     metric,
@@ -49,6 +141,8 @@ def march(
     margin,
     level,
     batch,
+    images,
+    core,
     u,
     single,
     base,
@@ -69,9 +163,11 @@ def march(
         basis: ``(2, 2)``, its columns the two mesh vectors.
         half_widths: rows of the update disc.
         every: try all triangles of a new point, not only those with the best single base.
-        margin: stop when a point this close to the edge of the mesh is accepted; -1 never stops there.
+        margin: stop when a point this close to the edge of the mesh is accepted, in x and in y; -1 never stops there.
         level: stop when the next value lies above it.
         batch: how many points to accept before returning.
+        images: columns and rows from a point to itself and to its images, ``(n, 2)``.
+        core: the first and the end of the padded columns, then rows, of the points that are not images.
         u: values.
         single: best value from one base.
         base: that base, -1 where the value is given.
@@ -87,11 +183,10 @@ def march(
     ny, nx = (b.shape[0] + 1) // 2, (b.shape[1] + 1) // 2
     stride = nx + 2
     near = np.array([1, stride, -1, -stride, stride + 1, stride - 1, -stride - 1, -stride + 1])
-    e00, e01, e10, e11 = basis[0, 0], basis[0, 1], basis[1, 0], basis[1, 1]
-    radius = len(half_widths) - 1
-    side = np.empty(4, np.int64)
     size, count = state[HEAP_SIZE], state[ACCEPTED_COUNT]
     goal = count + batch
+    same = np.empty(len(images), np.int64)
+    known, marks, heap = (u, single, base), (status, front, considered), (keys, ids, where)
     while size > 0 and count < goal:
         if keys[0] > level:
             state[STOPPED] = 2
@@ -99,8 +194,6 @@ def march(
         key = keys[0]
         new = np.int64(pop(keys, ids, where, size))
         size -= 1
-        row, column = new // stride, new % stride
-        j_new, i_new = row - 1, column - 1
         if jet is not None and base[new] >= 0:
             found = accept_jet(new, u, base, jet[1], jet[2], jet[0], status, stride, near, b, metric, basis, jet[3])
             if size > 0 and u[new] > keys[0] and u[new] - key > DEFER * (u[new] - u[base[new]]):
@@ -111,125 +204,25 @@ def march(
             state[WIDE_SEARCHES] += found == 2
             state[LONE_BASES] += found == 3
         count += 1
-        u_new = u[new]
-        status[new] = FRONT
-        set_bit(front, row, column)
+        copies = 0
+        for k in range(len(images)):
+            row, column = new // stride + images[k, 1], new % stride + images[k, 0]
+            if row < 1 or row > ny or column < 1 or column > nx:
+                continue
+            same[copies] = row * stride + column
+            u[same[copies]] = u[new]
+            if jet is not None:
+                jet[0][same[copies]] = jet[0][new]
+            status[same[copies]] = FRONT
+            set_bit(front, row, column)
+            copies += 1
+        row, column = new // stride, new % stride
         clear_bit(considered, row, column)
-        if i_new <= margin or j_new <= margin or i_new >= nx - 1 - margin or j_new >= ny - 1 - margin:
+        if min(column - 1, nx - column) <= margin[0] or min(row - 1, ny - row) <= margin[1]:
             state[STOPPED] = 1
             break
-        sides = 0
-        for k in range(8):
-            neighbour = new + near[k]
-            if status[neighbour] == FRONT and retire(status, front, neighbour, stride, near) and k < 4:
-                side[sides] = k
-                sides += 1
-        for dj in range(-radius, radius + 1):
-            r = row + dj
-            if r < 1 or r > ny:
-                continue
-            half = half_widths[abs(dj)]
-            low, high = max(column - half, 1), min(column + half, nx)
-            for word in range(low >> 6, (high >> 6) + 1):
-                flags = masked_word(considered, r, word, low, high)
-                while flags != 0:
-                    col = (word << 6) + np.int64(count_trailing_zeros(flags))  # pyright: ignore[reportCallIssue]
-                    flags &= flags - np.uint64(1)
-                    point = r * stride + col
-                    if base[point] < 0:
-                        continue
-                    di = col - column
-                    lx, ly = di * e00 + dj * e01, di * e10 + dj * e11
-                    mr, mc = j_new + r - 1, i_new + col - 1
-                    state[SINGLES] += 1
-                    trial = u_new + segment_action(b[mr, mc, 0], b[mr, mc, 1], lx, ly, metric, mr, mc)
-                    best = u[point]
-                    lower = trial < single[point]
-                    if lower:
-                        single[point] = trial
-                        base[point] = new
-                        best = min(best, trial)
-                    if lower or every:
-                        for k in range(sides):
-                            offset = near[side[k]]
-                            ej = int(offset > 1) - int(offset < -1)
-                            best = improve(
-                                point,
-                                col - 1,
-                                r - 1,
-                                new,
-                                i_new,
-                                j_new,
-                                new + offset,
-                                offset - ej * stride,
-                                ej,
-                                best,
-                                u,
-                                jet,
-                                b,
-                                metric,
-                                basis,
-                                state,
-                            )
-                    else:
-                        other = np.int64(base[point])
-                        j, i = other // stride - 1, other % stride - 1
-                        if abs(j_new - j) + abs(i_new - i) == 1:
-                            best = improve(
-                                point,
-                                col - 1,
-                                r - 1,
-                                other,
-                                i,
-                                j,
-                                new,
-                                i_new - i,
-                                j_new - j,
-                                best,
-                                u,
-                                jet,
-                                b,
-                                metric,
-                                basis,
-                                state,
-                            )
-                    if best < u[point]:
-                        u[point] = best
-                        decrease(keys, ids, where, point, best)
-        for k in range(8):
-            point = new + near[k]
-            if status[point] != UNKNOWN:
-                continue
-            prow, pcolumn = point // stride, point % stride
-            status[point] = CONSIDERED
-            set_bit(considered, prow, pcolumn)
-            best, i, j = best_single(point, front, u, half_widths, b, metric, basis, stride, state)
-            first = j * stride + i
-            single[point] = best
-            base[point] = first
-            for m in range(4):
-                second = first + near[m]
-                if status[second] == FRONT:
-                    ej = int(near[m] > 1) - int(near[m] < -1)
-                    best = improve(
-                        point,
-                        pcolumn - 1,
-                        prow - 1,
-                        first,
-                        i - 1,
-                        j - 1,
-                        second,
-                        near[m] - ej * stride,
-                        ej,
-                        best,
-                        u,
-                        jet,
-                        b,
-                        metric,
-                        basis,
-                        state,
-                    )
-            u[point] = best
-            push(keys, ids, where, size, point, best)
-            size += 1
+        for k in range(copies):
+            update_disc(same[k], half_widths, every, known, jet, marks, heap, near, b, metric, basis, state)
+        for k in range(copies):
+            size = enlist(same[k], core, half_widths, known, jet, marks, heap, size, near, b, metric, basis, state)
     state[HEAP_SIZE], state[ACCEPTED_COUNT] = size, count

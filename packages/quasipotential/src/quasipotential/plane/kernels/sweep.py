@@ -34,9 +34,11 @@ def _problem(grid, b, d):
 
 def sweep(grid, b, d, starts, offsets, method, radius, every, stop, level, progress):
     """Set the arrays up, march, and give back values ``(ny, nx)``, gradient ``(ny, nx, 2)``, counters and seconds."""
-    nx, ny = grid.shape
+    wide = _Halo(grid, radius)
+    nx, ny = wide.shape
     stride, size = nx + 2, (nx + 2) * (ny + 2)
-    b, metric, basis, back = _problem(grid, b, d)
+    d = d if d.ndim == 2 else grid.unroll(d, wide.low, wide.shape)
+    b, metric, basis, back = _problem(grid, grid.unroll(b, wide.low, wide.shape), d)
     u = np.full(size, np.inf)
     single = np.full(size, np.inf)
     base = np.full(size, -1, np.int32)
@@ -48,16 +50,18 @@ def sweep(grid, b, d, starts, offsets, method, radius, every, stop, level, progr
     state = np.zeros(9, np.int64)
     gradient = np.zeros((size, 2)) if method == "jet" else None
     for begin, offset in zip(starts, offsets, strict=True):
-        value, slope = begin.values + offset, begin.slopes @ np.linalg.inv(back)
-        place = (begin.rows + 1) * stride + begin.columns + 1
-        lower = value < u[place]
-        place, value = place[lower], value[lower]
-        u[place] = value
-        flat_status[place] = np.array([ACCEPTED, FRONT, CONSIDERED], np.uint8)[begin.ring[lower]]
-        if gradient is not None:
-            gradient[place] = slope[lower]
-    front, considered = bit_set(status == FRONT), bit_set(status == CONSIDERED)
-    waiting = np.flatnonzero(flat_status == CONSIDERED)
+        for which, place in wide.places(begin.columns, begin.rows):
+            value, slope = begin.values[which] + offset, begin.slopes[which] @ np.linalg.inv(back)
+            lower = value < u[place]
+            place = place[lower]
+            u[place] = value[lower]
+            flat_status[place] = np.array([ACCEPTED, FRONT, CONSIDERED], np.uint8)[begin.ring[which][lower]]
+            if gradient is not None:
+                gradient[place] = slope[lower]
+    core = np.zeros(status.shape, bool)
+    core[wide.core[2] : wide.core[3], wide.core[0] : wide.core[1]] = True
+    front, considered = bit_set(status == FRONT), bit_set((status == CONSIDERED) & core)
+    waiting = np.flatnonzero((flat_status == CONSIDERED) & core.reshape(-1))
     waiting = waiting[np.argsort(u[waiting], kind="stable")]  # a sorted list is a heap
     state[HEAP_SIZE] = len(waiting)
     keys[: len(waiting)], ids[: len(waiting)], where[waiting] = u[waiting], waiting, np.arange(len(waiting))
@@ -65,17 +69,17 @@ def sweep(grid, b, d, starts, offsets, method, radius, every, stop, level, progr
     jet = None
     if gradient is not None:
         jet = (gradient, np.full((size, 2), -1, np.int32), np.zeros(size), np.linalg.inv(basis))
-    margin = 1 if stop == "boundary" else -1
+    margin = np.where(grid.periodic, -1, 1 if stop == "boundary" else -1)
 
     def accept(batch, reach):
         march(
-            b, metric, basis, disc_half_widths(reach), every, margin, float(level), batch, u, single, base, jet, flat_status,
-            front, considered, keys, ids, where, state,
+            b, metric, basis, disc_half_widths(reach), every, margin, float(level), batch, wide.images, wide.core, u, single,
+            base, jet, flat_status, front, considered, keys, ids, where, state,
         )  # fmt: skip
 
     accept(0, radius)  # loads or compiles the march, before the clock
     began = time.perf_counter()
-    with progress_bar(nx * ny, progress, "pt") as advance:
+    with progress_bar(int(core.sum()), progress, "pt") as advance:
         while state[HEAP_SIZE] > 0 and not state[STOPPED]:
             before = int(state[ACCEPTED_COUNT])
             reach, batch = (radius, _BATCH) if jet is None else _reach((before + given) / len(starts), radius)
@@ -83,7 +87,7 @@ def sweep(grid, b, d, starts, offsets, method, radius, every, stop, level, progr
             advance(int(state[ACCEPTED_COUNT]) - before)
     seconds = time.perf_counter() - began
     for begin, offset in zip(starts, offsets, strict=True):
-        place = (begin.rows + 1) * stride + begin.columns + 1
+        _, place = next(wide.places(begin.columns, begin.rows))
         around = float(u[np.add.outer(place, [1, -1, stride, -stride])].min())
         if around < offset - 1e-9 * (1 + abs(offset)) and len(starts) > 1:
             x, y = begin.local.center
@@ -99,7 +103,46 @@ def sweep(grid, b, d, starts, offsets, method, radius, every, stop, level, progr
     else:
         along_y, along_x = np.gradient(values, *grid.spacing[::-1])
         slopes = np.stack([along_x, along_y], -1)
-    return values, slopes, state, seconds
+    return wide.fold(values), wide.fold(slopes), state, seconds
+
+
+class _Halo:
+    """The mesh with its periodic axes prolonged beyond both ends by as much as an update reaches.
+
+    Attributes:
+        shape: points ``(nx, ny)`` with the halo; on a periodic axis the last point, which is the first, is left out.
+        low: mesh column and row of its first point.
+        core: first and end of the padded columns, then rows, of the mesh itself.
+        images: columns and rows from a point to itself and to its images, ``(m, 2)``.
+    """
+
+    def __init__(self, grid, radius):
+        self.count = np.array(grid.shape) - grid.periodic
+        halo = np.where(grid.periodic, np.minimum(radius + 4, self.count), 0)
+        self.shape = tuple((self.count + 2 * halo).tolist())
+        self.low = tuple((-halo).tolist())
+        first = halo + 1
+        self.core = np.stack([first, first + self.count], -1).reshape(-1)
+        turns = [(0, -1, 1) if periodic else (0,) for periodic in grid.periodic]
+        self.images = np.array([(i * self.count[0], j * self.count[1]) for j in turns[1] for i in turns[0]])
+        self.grid = grid
+
+    def places(self, columns, rows):
+        """Of points given by mesh columns and rows, those in the core and then each set of images: which, and the places."""
+        column, row = columns - self.low[0], rows - self.low[1]
+        if self.grid.periodic[0]:
+            column = columns % self.count[0] - self.low[0]
+        if self.grid.periodic[1]:
+            row = rows % self.count[1] - self.low[1]
+        for di, dj in self.images:
+            i, j = column + di, row + dj
+            which = (i >= 0) & (i < self.shape[0]) & (j >= 0) & (j < self.shape[1])
+            yield which, (j[which] + 1) * (self.shape[0] + 2) + i[which] + 1
+
+    def fold(self, table):
+        """The mesh's own part of a table, with the first column or row of a periodic axis once more at its end."""
+        columns, rows = (np.arange(n) % k - low for n, k, low in zip(self.grid.shape, self.count, self.low, strict=True))
+        return table[np.ix_(rows, columns)]
 
 
 def _reach(known, radius):

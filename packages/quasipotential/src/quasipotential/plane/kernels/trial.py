@@ -13,8 +13,12 @@ HEAP_SIZE, ACCEPTED_COUNT, SINGLES, TRIANGLES, SOLVES, STOPPED, WIDE_SEARCHES, L
 
 
 @njit(cache=True, error_model="numpy")
-def improve(point, ti, tj, first, i, j, second, ei, ej, best, u, jet, b, metric, basis, state):
-    """Try one triangle for one Considered point and remember its edge when it is the best so far."""
+def improve(point, ti, tj, edge, best, u, jet, b, metric, basis, state):
+    """Try one triangle for one Considered point at ``(ti, tj)`` and remember its edge when it is the best so far.
+
+    ``edge`` holds the first base, its column and row, the second base, and the columns and rows from the first to it.
+    """
+    first, i, j, second, ei, ej = edge
     value, s = edge_update(first, i, j, second, ei, ej, ti, tj, best, u, jet, b, metric, basis)
     state[TRIANGLES] += 1
     if s >= 0.0:
