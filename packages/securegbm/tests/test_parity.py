@@ -8,11 +8,12 @@ from securegbm.errors import SecureGBMError
 from securegbm.label_party.predict import Predictor
 from securegbm.model.export import to_lightgbm_text
 from securegbm.model.parity import compare, reference_model
-from securegbm.tables.binning import BinConfig, find_bins
+from securegbm.tables.binning import BinConfig, BinLayout, find_bins
 from securegbm.tables.table import Table
 from securegbm.trees.growth import GrowthConfig
 from securegbm.trees.objectives import Objective
 from securegbm.trees.rules import SplitRules
+from securegbm.trees.search import SplitSearch
 
 CASES = {
     "plain": {},
@@ -25,6 +26,20 @@ CASES = {
     "regression": {"objective": Objective("regression")},
     "multiclass": {"objective": Objective("multiclass", 3)},
 }
+
+
+def test_the_most_frequent_bin_is_what_the_others_leave_added_in_their_order():
+    """Bit for bit, wherever it lies; bin 0 is left as it is."""
+    layouts = [BinLayout(4, "none", at, at) for at in (0, 1, 2, 3)] + [BinLayout(2, "none", 1, 1)]
+    table, total = np.random.default_rng(0).normal(size=(5, 4)), 0.1
+    table[4, 2:] = table[[1, 2, 3, 4], [1, 2, 3, 1]] = 0.0
+    expected = table.copy()
+    for row, at in enumerate((1, 2, 3, 1), 1):
+        rest = total
+        for other in range(4):
+            rest = rest - table[row, other]
+        expected[row, at] = rest
+    assert np.array_equal(SplitSearch(layouts, SplitRules()).fix(table.copy(), total), expected)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
