@@ -29,7 +29,8 @@ from photonet.claims.common import (
 )
 from photonet.network.architecture import PRESETS, Architecture
 from photonet.network.auto_encoder import Decoder, PhotoNet
-from photonet.training.decoders import TrainingSettings, train
+from photonet.training.decoders import train
+from photonet.training.settings import TrainingSettings
 
 FULL = PRESETS["photonet"]
 REMOVED: dict[str, tuple[str, ...]] = {
