@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 from claimkit.errors import InputError
 from claimkit.transfer.maps.axes import channel_axis
 
-CHUNK = 2**17
+CHUNK = 2**18
 """Numbers that are subtracted and summed at a time on a processor: they stay in a core's cache."""
 SUM = 2
 """How torch numbers the reduction."""
@@ -76,22 +76,18 @@ def _area(maps: Tensor, axis: int) -> int:
 
 
 def _energy(student: Tensor, source: Tensor, weights: Tensor | None, axis: int) -> Tensor:
-    """``sum_{b,c} v_c ||.||^2``, some rows of what is contiguous in memory at a time: a row is channels, or positions."""
+    """``sum_{b,c} v_c ||.||^2`` over rows of what is contiguous in memory: a row is channels, or positions."""
     channels = student.shape[axis]
     last = student.movedim(axis, -1).is_contiguous()
     if last:
         a, b = (t.movedim(axis, -1).reshape(-1, channels) for t in (student, source))
     else:
         a, b = (t.movedim(axis, 1).reshape(len(t) * channels, -1) for t in (student, source))
-    rows = max(1, CHUNK // max(1, a.shape[1])) if a.device.type == "cpu" else max(1, len(a))
+    if weights is None or not last:  # a weight a row at most: each row's distance at once
+        squares = torch.cdist(a[:, None], b[:, None], compute_mode="donot_use_mm_for_euclid_dist").flatten().square_()
+        return squares.sum() if weights is None else squares @ weights.repeat(len(student))
+    rows = max(1, CHUNK // channels) if a.device.type == "cpu" else max(1, len(a))
     kept, total = torch.empty_like(a[:rows]), a.new_zeros(())
-    by_row = None if weights is None or last else weights.repeat(len(student)).split(rows)
-    for i, (x, y) in enumerate(zip(a.split(rows), b.split(rows), strict=True)):
-        difference = torch.sub(x, y, out=kept[: len(x)])
-        if weights is None:
-            total += torch.dot(difference.view(-1), difference.view(-1))
-        elif by_row is None:
-            total += (difference.square_() @ weights).sum()
-        else:
-            total += torch.linalg.vector_norm(difference, dim=1).square_() @ by_row[i]
+    for x, y in zip(a.split(rows), b.split(rows), strict=True):
+        total += (torch.sub(x, y, out=kept[: len(x)]).square_() @ weights).sum()
     return total
