@@ -17,7 +17,7 @@ RESNET50 = ("layer1.2.conv3", "layer2.3.conv3", "layer3.5.conv3", "layer4.2.conv
 """The released choice."""
 
 NETWORKS = json.loads((Path(__file__).parent / "transfer_networks.json").read_text(encoding="utf-8"))
-"""By library and name: head and layers; null and nothing where one sentence asks."""
+"""By library and name: head and layers; null and nothing where one sentence asks, and then layers with their axis."""
 TORCHVISION, TIMM = NETWORKS["torchvision"], NETWORKS["timm"]
 
 
@@ -29,8 +29,8 @@ def torchvision(name):
     return get_model(name, weights=None, **options)
 
 
-def right(model, x, head, layers):
-    """Both as in the table; the model as it was."""
+def right(model, x, head, layers, named=""):
+    """All as in the table; the model as it was."""
     if head is None:
         with pytest.raises(InputError, match="could have its head in"):
             head_name(model)
@@ -42,6 +42,8 @@ def right(model, x, head, layers):
     else:
         with pytest.raises(InputError, match="does not consist of convolutions"):
             layers_for(model, x)
+        layers, axes = zip(*(n.split(":") for n in named.split()), strict=True)
+        assert channel_axes(model, layers, x) == tuple(map(int, axes))
     assert model.training and not any(m._forward_hooks for m in model.modules())
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 import torch
 
 from claimkit import bench
+from claimkit.report.tables import update_block
 from claimkit.transfer.maps.distance import feature_distance
 
-RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
+RESULTS = Path(__file__).parents[1] / "results" / "benchmarks" / "distance"
+PAGE = Path(__file__).parents[3] / "docs" / "delta" / "concepts.md"
 LAYOUTS = {"nchw": "NCHW", "channels_last": "channels last", "tokens": "tokens, channels last"}
 BATCH, CHANNELS, SIDE = 16, 128, 28
 
@@ -58,7 +60,8 @@ def main():
         errors = abs(ours[0] / value - 1), float((ours[1] - gradient).abs().max() / gradient.abs().max())
         candidates = {k: lambda w=w, a=(student, source, v, axis): both(w, *a) for k, w in WAYS.items()}
         title = f"distance of maps 16 x 128 x 28 x 28 and its gradient, {name} (error {max(errors):.0e})"
-        bench.save(bench.alternate(title, candidates, rounds=31, warmup=5, cpu=True), RESULTS / f"distance-{layout}.json")
+        bench.save(bench.alternate(title, candidates, rounds=31, warmup=5, cpu=True), RESULTS / f"{layout}.json")
+    update_block(PAGE, "distance", bench.table(RESULTS))
 
 
 if __name__ == "__main__":

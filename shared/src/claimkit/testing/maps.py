@@ -73,9 +73,11 @@ def agreement(source: nn.Module, layers: Sequence[str], axes: Sequence[int], x: 
 def _outputs(model: nn.Module, layers: Sequence[str], x: Any) -> list[Tensor]:
     """What the layers give, copied before anything writes to it."""
     seen: dict[str, Tensor] = {}
-    handles = [
-        model.get_submodule(n).register_forward_hook(lambda _m, _i, out, n=n: seen.update({n: out.clone()})) for n in layers
-    ]
+
+    def keep(name: str, output: Any) -> None:
+        seen[name] = output.clone()
+
+    handles = [model.get_submodule(n).register_forward_hook(lambda _m, _i, out, n=n: keep(n, out)) for n in layers]
     model(x)
     for h in handles:
         h.remove()
