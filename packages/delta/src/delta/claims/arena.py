@@ -16,6 +16,7 @@ from claimkit.statistics import paired_difference
 from claimkit.transfer.arena.curves import COLUMNS, MARGIN, Run, chosen, not_decided
 from claimkit.transfer.arena.ring import Ring, baselines
 from claimkit.transfer.arena.tasks import SMOKE, Target
+from claimkit.transfer.maps.cache import FeatureCache
 from claimkit.transfer.maps.layers import layers_for
 from delta import plots
 from delta.attention import channel_attention
@@ -54,7 +55,8 @@ def feature_maps(ring: Ring, alphas: Sequence[float]) -> list[Run]:
     attention = channel_attention(ring.source, batches, layers, classes=classes, seed=ring.settings.seed)
     arms = (("fm", None), ("delta", attention))
     plans = [(arm, weights, ring.feature_scale * a) for arm, weights in arms for a in alphas]
-    return [ring.run(arm, alpha, DELTA(ring.source, layers, weights, alpha)) for arm, weights, alpha in plans]
+    cache = None if ring.settings.augment else FeatureCache(len(x))  # of the source, the same for all arms
+    return [ring.run(arm, alpha, DELTA(ring.source, layers, weights, alpha, cache=cache)) for arm, weights, alpha in plans]
 
 
 def _judged(values: Sequence[Values], ahead: Method, behind: Method, name: str) -> Verdict:
