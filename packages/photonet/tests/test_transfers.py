@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from claimkit.experiment import Job
+from photonet.claims.common import judge, photo_pairs, style_distance
+from photonet.claims.common import network as shipped
 from photonet.claims.pictures import transfers
 from photonet.network.architecture import Architecture
 
@@ -56,3 +59,17 @@ def test_each_transfer_has_to_earn_its_place(changed, kind):
     if "edges" in changed:
         nearer, earn = verdict.reason.split(". What")[0].split("; of these at no loss of drawing: ")
         assert "T1" in nearer and "T1" not in earn.split(", ")
+
+
+def test_what_is_added_is_with_minus_without(monkeypatch):
+    """Of the empty subset alone: the picture with one transfer less the picture with none."""
+    monkeypatch.setattr(transfers, "drawn", lambda names, count, rng: [frozenset()])
+    s, job = transfers.Subsets(contents=1, styles=1, longest=64), Job(0)
+    found = transfers.measure(s, job)
+    net = shipped("photonet", job)
+    ((_, content, style),) = photo_pairs(s, job)
+    look, make = judge(s, job), transfers.maker(net, content, style)
+    with torch.inference_mode():
+        none, one = (style_distance(look(make(x)), look(style)) for x in ((), ("stage5.T",)))
+    assert found["added"]["style"]["stage5.T"] == pytest.approx([one - none])
+    assert found["ends"]["style"]["none"] == pytest.approx([none])
