@@ -77,6 +77,22 @@ def test_a_sound_follows_what_it_was_given_wherever_that_goes(monkeypatch):
     assert apply.track(net, images, noise(8), np.arange(8.0), 2).absent.tolist() == [[False, True]] * 8
 
 
+def test_a_prior_of_things_takes_its_share_of_the_maps_of_what_sounds(monkeypatch):
+    """White beside grey: most is to be seen on the white side, and the share says how much of that shows."""
+    monkeypatch.setattr(apply, "heard_centers", lambda *_: torch.full((2, 1, 3), 0.4))
+    net, wave = Colours().eval(), np.concatenate([noise(4), np.zeros(4 * RATE, np.float32)])
+    images = torch.full((2, 8, 8, 3), 100, dtype=torch.uint8)
+    images[:, :, :4] = 250
+    images = images.permute(0, 3, 1, 2).float() / 250  # as features: the network has no backbone
+    np.testing.assert_allclose(net.objects(images)[0].mean(0), [1] * 4 + [0] * 4, atol=1e-6)
+    net.embed_image = lambda x: x.permute(0, 2, 3, 1)
+    times = np.array([1.0, 7.0])
+    plain, half, full = (apply.track(net, images, wave, times, 1, prior=p).maps for p in (0.0, 0.5, 1.0))
+    np.testing.assert_allclose(half[0], (plain[0] + full[0]) / 2, atol=1e-6)
+    np.testing.assert_allclose(full[0, 0].mean(0), [1] * 4 + [0] * 4, atol=1e-6)
+    assert not full[1].any(), "silence is not lit, whatever there is to see"
+
+
 def test_two_sounds_are_never_given_one_place():
     heard = torch.tensor([[0.0, 0.0], [0.4, 0.0], [0.2, 0.0]])
     seen = torch.tensor(

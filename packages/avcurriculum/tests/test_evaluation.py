@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from avcurriculum.evaluation.composed import pair_hits, scene_scores, solo_queries
+from avcurriculum.evaluation.composed import offscreen_distances, pair_hits, scene_scores, solo_queries
 from avcurriculum.network.model import Architecture, AVNet
 from avcurriculum.scenes.pools import Pool
 
@@ -49,6 +49,11 @@ def test_pairs_are_right_where_the_own_sound_is_nearer():
     assert pair_hits(net, scenes([(0, 1), (2, GREY)] * 2), 2).tolist() == [1, 1, 1, 1]
     crossed = scenes([(0, 1), (2, GREY)], heard=[(2, GREY), (0, 1)])
     assert pair_hits(net, crossed, 2).mean() < 0.6
+
+
+def test_a_sound_that_is_there_is_near_and_one_of_other_scenes_is_far():
+    own, other = offscreen_distances(Planted(1), scenes([(0, 1), (2, GREY)] * 2), 2)
+    assert len(own) == len(other) == 8 and own.max() < 1e-3 and other.max() > 1
 
 
 def test_a_solo_sound_is_found_in_its_box_and_nowhere_else():

@@ -24,7 +24,7 @@ def looked(entry, heard, left=(1.0, 0.0), right=(0.0, 1.0)):
     assign = torch.zeros(1, 2, 8, 8)
     assign[:, 0, :, :4] = assign[:, 1, :, 4:] = 1
     clusters = Clusters(torch.tensor([[left, right]]), assign.flatten(2))
-    return field._Looked(entry, clusters, torch.tensor([heard]), np.ones((224, 224)), (8, 8))
+    return field._Looked(entry, clusters, torch.tensor([heard]), np.ones((224, 224)), np.eye(224), (8, 8))
 
 
 @pytest.fixture
@@ -53,7 +53,24 @@ def test_known_maps_give_known_numbers(planted):
     for name, row in scores.localization.items():
         assert np.mean(scores.paired[name]["cIoU"]) == pytest.approx(row["cIoU median"])
         assert np.mean(scores.paired[name]["pointing"]) == pytest.approx(row["pointing"])
+    asked = {"b": scores.paired["center"]["cIoU"][1:]}
+    assert center["IAUC"] == pytest.approx(metrics.interactive_auc(asked)), "at the median cut"
     assert center["cIoU median"] != pytest.approx(center["cIoU max"]), "the cut of the paired values is told apart"
+
+
+def test_a_prior_of_things_is_a_candidate_and_has_its_share_of_the_model(planted, monkeypatch):
+    """What is seen most is the right half, whatever sounds: alone it is right once in three."""
+    things = np.zeros((224, 224))
+    things[:, 112:] = 1
+    queue = iter([x._replace(things=things) for x in planted] * 2)
+    monkeypatch.setattr(field, "_look", lambda net, sample: next(queue))
+    net = build(TINY).eval()
+    none, all_ = (field.measure(net, [None] * 3, prior=p) for p in (0.0, 1.0))
+    assert none.localization["things"]["cIoU@0.5 median"] == pytest.approx(1 / 3)
+    assert all_.localization["model"] == all_.localization["things"] and none.localization["model"]["pointing"] > 0.6
+    assert all_.listening["silence"]["lit area"] == none.listening["silence"]["lit area"] == 0
+    with pytest.raises(InputError, match=r"prior = 1.5: expected a share"):
+        field.measure(net, [], prior=1.5)
 
 
 def test_a_sound_that_is_far_from_everything_is_told_by_its_confidence(planted):
@@ -65,7 +82,21 @@ def test_a_sound_that_is_far_from_everything_is_told_by_its_confidence(planted):
         )
         assert listening[kind]["LocAcc"] == pytest.approx(2 / 3)
         assert listening[kind]["lit area"] == 0 and listening[kind]["area score"] == 1
+        right = listening[kind]["cIoU at threshold"]
+        assert 0 < right < 1 and listening[kind]["F"] == pytest.approx(2 * right / (right + 1))
     assert 0 < listening["silence"]["threshold"] < np.exp(-0.1)
+
+
+def test_what_is_less_sure_than_negatives_is_not_lit_and_other_sounds_are_those_of_other_classes(planted, monkeypatch):
+    """Noise is nearer to a thing than any own sound: above its threshold nothing is left of the pictures' own maps."""
+    told, real = [], metrics.detections
+    monkeypatch.setattr(metrics, "detections", lambda *a: told.append(a) or real(*a))
+    monkeypatch.setattr(field, "_hear", lambda net, wave: torch.tensor([[0.95, 0.0]]))
+    noise = field.measure(build(TINY).eval(), [None] * 3).listening["noise"]
+    assert noise["threshold"] == pytest.approx(np.exp(-0.05)) and noise["cIoU at threshold"] == noise["F"] == 0
+    assert told[0][1][:3] == pytest.approx(np.exp([-0.1, -0.2, -0.3])), "how sure it is of its own sounds"
+    others = [o[0].tolist() for o in field._others(planted)]
+    np.testing.assert_allclose(others, [[0.0, 0.8], [0.9, 0.0], [0.9, 0.0]], rtol=1e-6)
 
 
 def test_an_entry_without_a_box_counts_as_nothing_and_a_negative_is_no_positive(monkeypatch):
@@ -112,4 +143,8 @@ def test_a_video_is_looked_at_in_its_middle_and_heard_around_it(clip):
     (sample,) = read_samples([Annotated("clip", (LEFT,))], clip.parent, net, missing)
     (middle,) = media.sample_frames(clip, [1.5])
     assert torch.equal(sample.image, square(middle, 64)) and not missing
+    rate = float(media.read_clip(clip).rate)
+    (early,) = read_samples([Annotated("clip", (LEFT,), frame=round(rate / 2))], clip.parent, net, missing)
+    (half,) = media.sample_frames(clip, [round(rate / 2) / rate])
+    assert torch.equal(early.image, square(half, 64)) and not torch.equal(early.image, sample.image), "frames are counted"
     assert audio.rms(sample.wave[:24_000]) > 0.05 and audio.rms(sample.wave[25_000:]) < 0.005

@@ -43,6 +43,7 @@ def test_iou_pointing_and_nsa():
     m[1, 1] = m[3, 3] = 1
     assert metrics.pointing_hit(m, a) == 0.5
     assert metrics.no_sounding_area([m, np.zeros((4, 4))]) == pytest.approx(1 - 2 / 32)
+    assert metrics.no_sounding_area([0.2 * m, m], 0.2) == pytest.approx(1 - 2 / 32), "at the threshold is silent"
 
 
 def test_class_aware_iou_counts_a_missing_class_as_zero():
@@ -91,6 +92,7 @@ def test_si_sdr_ignores_scale():
     s, e = mixture()
     np.testing.assert_allclose(metrics.si_sdr(s, 5 * e), metrics.si_sdr(s, e))
     assert np.isnan(metrics.si_sdr(0 * s, e)).all()
+    assert np.isnan(metrics.si_sdr(1e-10 * s, e)).all() and np.isnan(metrics.si_sdr(s, 1e-10 * e)).all(), "silent as a file"
 
 
 def test_median_cuts_have_the_ties_of_their_references():

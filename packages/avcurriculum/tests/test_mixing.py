@@ -8,13 +8,14 @@ from avcurriculum.evaluation import separation
 from avcurriculum.evaluation.annotations import Annotated
 from avcurriculum.evaluation.field import Sample
 from avcurriculum.evaluation.separation import TwoSounds, measure_separation, mixes_of, pack_mixes
-from avcurriculum.metrics import si_sdr
+from avcurriculum.metrics import bss_eval, nsdr, si_sdr
 from avcurriculum.network.model import Architecture, build
 from avcurriculum.scenes.composer import Composer
 from avcurriculum.scenes.pools import fill
 from avcurriculum.separation import mixing
 from avcurriculum.separation.conditions import assign
-from avcurriculum.separation.mixing import draw_mix, stems, visual_conditions
+from avcurriculum.separation.mixing import constant_conditions, draw_mix, stems, visual_conditions
+from avcurriculum.separation.separate import Separator, SeparatorSettings
 from claimkit.errors import InputError
 
 TINY = Architecture(widths=(4, 8, 8, 8), dim=8)
@@ -31,11 +32,35 @@ def test_a_mix_has_two_classes_gains_within_three_decibels_and_their_own_picture
     assert all(shown.classes[p] == (c,) for m in mixes for c, p in zip(m.classes, m.pictures, strict=True))
     db = 20 * np.log10([g for m in mixes for g in m.gains])
     assert -3 <= db.min() < -2.8 and 2.8 < db.max() <= 3 and abs(db.mean()) < 0.3
+    assert {m.sounds for m in mixes} == {(i, j) for i in range(4) for j in range(4)}, "each draws its own sound"
     assert {i for m in mixes for i in m.sounds} == set(range(4)) and {c for m in mixes for c in m.classes} == set(range(8))
     m, pack = mixes[0], packs["train"]
     (pair,) = stems(pack, [m]).numpy()
     for wave, c, i, g in zip(pair, m.classes, m.sounds, m.gains, strict=True):
         np.testing.assert_allclose(wave, pack.sounds[pack.classes[c]][i] * g, rtol=1e-6)
+
+
+def test_a_condition_is_the_row_of_the_class_or_of_the_place_and_a_picture_has_its_background(packs, shown):
+    mixes, table = [draw_mix(packs["train"], shown, np.random.default_rng(i)) for i in range(6)], torch.eye(8)
+    assert constant_conditions(table, True)(mixes, torch.zeros(6, 9)).argmax(-1).tolist() == [list(m.classes) for m in mixes]
+    assert constant_conditions(table, False)(mixes, torch.zeros(6, 9)).argmax(-1).tolist() == [[0, 1]] * 6
+    assert mixing.seen_centers(build(TINY).eval(), shown).shape == (60, 1 + TINY.background, 8)
+
+
+@pytest.mark.parametrize(("masks", "blind"), [("independent", False), ("competing", True)])
+def test_a_separator_is_trained_for_the_masks_that_it_has_at_a_rate_that_falls_to_zero(
+    packs, shown, monkeypatch, masks, blind
+):
+    """The rate of the cosine at a quarter, half and the end of four steps."""
+    told, real = [], mixing.mask_loss
+    monkeypatch.setattr(mixing, "mask_loss", lambda *a: told.append(a[3:]) or real(*a))
+    separator = Separator(SeparatorSettings(2, 2, 2, 2, 32, masks=masks, blind=blind))
+    trainer = mixing.SeparatorTrainer(
+        separator, packs["train"], shown, constant_conditions(torch.eye(2), False), 4, batch=2, learning_rate=0.01
+    )
+    rates = [trainer.optimizer.param_groups[0]["lr"] for _ in trainer.run()]
+    assert rates == pytest.approx([0.01 * (1 + np.cos(np.pi * n / 4)) / 2 for n in (1, 2, 3, 4)])
+    assert told == [(blind, masks)] * 4
 
 
 def test_classes_without_a_scene_are_not_mixed(packs, shown):
@@ -84,6 +109,9 @@ def test_a_separator_is_measured_as_assigned_and_between_its_bounds(packs, shown
     monkeypatch.setattr(separation, "estimates", lambda *_: torch.from_numpy(estimate))
     found = measure_separation(net, Oracle(waves), mixes)
     assert found["assigned"]["right order"] == 0.5
+    rows = [[*bss_eval(w, e), nsdr(w, e, w.sum(0))] for w, e in zip(waves, estimate, strict=True)]
+    for name, row in zip(("sir", "sar", "nsdr"), np.transpose(rows, (1, 0, 2))[1:], strict=True):
+        assert found["assigned"][name] == pytest.approx(row.mean(), abs=1e-6)
     before = si_sdr(waves, waves.sum(1, keepdims=True))
     straight, swapped = si_sdr(waves, estimate) - before, si_sdr(waves, estimate[:, ::-1]) - before
     assert found["assigned"]["si_sdr gain"] == pytest.approx(straight.mean(), abs=1e-4)

@@ -25,3 +25,12 @@ def test_a_scene_is_the_middle_frame_and_the_two_seconds_of_sound_around_it(tmp_
         assert np.abs(middle - color).max() < 40
         assert abs(np.abs(np.fft.rfft(sound)).argmax() / 2 - pitch) < 3
     assert torch.isfinite(scenes.pool.mel).all()
+
+
+def test_two_silent_seconds_are_no_scene(tmp_path):
+    """Silent for four seconds; the encoder lets the sound after them be heard a little in the second two."""
+    wave = np.concatenate([np.zeros(4 * RATE), 0.3 * np.sin(np.arange(2 * RATE) / 5)]).astype(np.float32)
+    pictures = [np.full((64, 64, 3), shade, np.uint8) for shade in (40, 120, 200) for _ in range(20)]
+    media.write_clip(tmp_path / "x.mp4", pictures, 10, wave)
+    scenes, _ = video_scenes([tmp_path / "x.mp4"], build(Architecture(widths=(4, 8, 8, 8), dim=8)).eval())
+    assert 1 <= len(scenes.pool) < 3 and scenes.pictures[-1].mean() > 160 and scenes.pictures.mean((1, 2, 3)).min() > 80

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from avcurriculum.options import ComposeOptions, EvalOptions, TrainOptions, Weights
+from avcurriculum.options import ComposeOptions, EvalOptions, LocalizeOptions, TrainOptions, Weights
 from claimkit.cli import main as run
 from claimkit.media.options import ClipOptions
 
@@ -98,11 +98,8 @@ def evaluate(
 
 def localize(
     clip: tyro.conf.Positional[Path],
+    options: tyro.conf.OmitArgPrefixes[LocalizeOptions] = LocalizeOptions(),  # noqa: B008
     out: Path | None = None,
-    sounds: int = 1,
-    every: float = 0.25,
-    model: Path | None = None,
-    weights: Weights = None,
     json: Path | None = None,
     output: tyro.conf.OmitArgPrefixes[ClipOptions] = ClipOptions(),  # noqa: B008
 ) -> None:
@@ -112,17 +109,14 @@ def localize(
 
     Args:
         clip: The video.
+        options: What is looked for, and by which model.
         out: The video with the heat map; CLIP-heat.mp4 when not given.
-        sounds: Number of sounds to tell apart, each in its own colour.
-        every: Seconds between looks.
-        model: File that train wrote; the shipped one when not given.
-        weights: Files of MobileNetV2's and YAMNet's weights, for a pretrained network.
         json: Write the places over time here.
         output: How the video is written.
     """
     from avcurriculum.verbs import clips
 
-    clips.localize(clip, out, sounds, every, model, weights, json, output)
+    clips.localize(clip, options, out, json, output)
 
 
 def separate(

@@ -131,9 +131,27 @@ class EvalOptions:
     """Folder of the annotated clips: videos NAME.mp4, or NAME.jpg and NAME.wav (also in frames/ and audio/)."""
     negatives: Path | None = None
     """List video,audio,label of an extended set (SLAVC); its non-sounding pairs are measured, too."""
+    prior: float = 0.0
+    """Share of a prior of things, which hears nothing, in the maps: the size of the visual network's outputs."""
     separator: Path | None = None
     """Separator that train wrote; it is measured instead of the localiser, which then only looks."""
     seed: int = 0
     """Seed of the scenes."""
     json: Path | None = None
     """Write the numbers here too."""
+
+
+@dataclass(frozen=True)
+class LocalizeOptions:
+    """How a video's sounds are looked for."""
+
+    sounds: int = 1
+    """Number of sounds to tell apart, each in its own colour."""
+    every: float = 0.25
+    """Seconds between looks."""
+    prior: float = 0.0
+    """Share of a prior of things, which hears nothing, in the maps: the size of the visual network's outputs."""
+    model: Path | None = None
+    """File that train wrote; the shipped one when not given."""
+    weights: Weights = None
+    """Files of MobileNetV2's and YAMNet's weights, for a pretrained network."""

@@ -41,7 +41,7 @@ class Scores:
     """What was measured.
 
     Attributes:
-        localization: Candidate (model, center, saliency, whole picture) to measure to value.
+        localization: Candidate (model, center, saliency, things, whole picture) to measure to value.
         listening: How far the map follows the sound: one row a kind of negative, and the ranking.
         sweep: Cut to threshold to (mean cIoU, cIoU@0.5) of the model.
         rows: One row a picture with a sounding thing: name and cIoU at every cut.
@@ -60,22 +60,27 @@ class _Looked(NamedTuple):
     seen: Clusters
     heard: Float[Tensor, "1 dim"]
     saliency: NDArray[np.float64]
+    things: NDArray[np.float64]
     grid: tuple[int, int]
+    prior: float = 0.0
 
 
 @torch.inference_mode()
-def measure(net: AVNet, samples: Iterable[Sample], seed: int = 0) -> Scores:
-    """Score a localiser beside the picture's centre, its saliency and the whole picture.
+def measure(net: AVNet, samples: Iterable[Sample], seed: int = 0, prior: float = 0.0) -> Scores:
+    """Score a localiser beside the picture's centre, its saliency, the things that it shows and the whole picture.
 
     Args:
         net: The localiser, in evaluation mode; one sound is asked for at a time (K_a = 1).
         samples: Read once; only clusters and centres are kept.
         seed: Of the noise that stands for a negative sound.
+        prior: Share of the things that are shown, :meth:`AVNet.objects`, in the model's maps.
 
     Raises:
-        InputError: No sample with a sounding thing.
+        InputError: No sample with a sounding thing, or a prior that is no share.
     """
-    looked = [_look(net, s) for s in samples]
+    if not 0 <= prior <= 1:
+        raise InputError(f"prior = {prior}: expected a share from 0 to 1")
+    looked = [_look(net, s)._replace(prior=prior) for s in samples]
     positive = [x for x in looked if not x.entry.negative]
     if not positive:
         raise InputError("no annotated picture with a sounding thing could be used: nothing can be measured")
@@ -83,6 +88,7 @@ def measure(net: AVNet, samples: Iterable[Sample], seed: int = 0) -> Scores:
         "model": lambda x: _map(x, x.heard)[0],
         "center": lambda x: center_map(SIDE),
         "saliency": lambda x: x.saliency,
+        "things": lambda x: x.things,
         "whole picture": lambda x: whole_map(SIDE),
     }
     table: Table = {}
@@ -191,7 +197,9 @@ def _look(net: AVNet, sample: Sample) -> _Looked:
     positions = net.embed_image(sample.image[None])
     seen = net.centers(positions, 1 + net.architecture.background)
     saliency = torch.from_numpy(saliency_map(sample.image.numpy()))[None, None]
-    return _Looked(sample.entry, seen, _hear(net, sample.wave), resize(saliency, SIDE)[0, 0].numpy(), grid_of(positions))
+    things = resize(net.objects(sample.image[None])[None], SIDE)[0, 0].numpy()
+    heard, salient = _hear(net, sample.wave), resize(saliency, SIDE)[0, 0].numpy()
+    return _Looked(sample.entry, seen, heard, salient, things, grid_of(positions))
 
 
 def _hear(net: AVNet, wave: Float[NDArray, " samples"]) -> Float[Tensor, "1 dim"]:
@@ -209,7 +217,7 @@ def _ciou(predicted: NDArray[np.bool_], truth: Map) -> float:
 
 
 def _map(x: _Looked, heard: Float[Tensor, "1 dim"]) -> tuple[Map, Map]:
-    """The map of a sound as the command shows it, and times ``exp(-distance)``."""
+    """The map of a sound as the command shows it, and the same where the sound's part is times ``exp(-distance)``."""
     found = read_out(x.seen, heard[None], x.grid, SIDE)
-    map_ = found.maps[0, 0].numpy()
-    return map_, map_ * float((-found.dist[0, 0]).exp())
+    map_, near = (1 - x.prior) * found.maps[0, 0].numpy(), float((-found.dist[0, 0]).exp())
+    return map_ + x.prior * x.things, map_ * near + x.prior * x.things

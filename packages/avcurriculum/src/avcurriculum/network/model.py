@@ -102,15 +102,24 @@ class AVNet(nn.Module):
 
     def embed_image(self, images: Tensor) -> Float[Tensor, "batch h w dim"]:
         """Positions of pictures: bytes ``(batch, S, S, 3)``, or features ``(batch, channels, h, w)`` without a backbone."""
-        if images.dtype == torch.uint8:
-            images = images.permute(0, 3, 1, 2).float() / 255
-        return self._positions(self.visual_projection, self.visual(images))
+        return self._positions(self.visual_projection, self._features(images))
 
     def embed_audio(self, features: Tensor) -> Float[Tensor, "batch t f dim"]:
         """Positions of sounds: log-mel ``(batch, frames, bands)``, or features ``(batch, channels, t, f)``."""
         if features.ndim == 3:
             features = features[:, None]
         return self._positions(self.audio_projection, self.audio(features))
+
+    @torch.inference_mode()
+    def objects(self, images: Tensor) -> Float[Tensor, "batch h w"]:
+        """Where a picture shows things, whatever sounds: the prior that EZ-VSL fuses into its maps.
+
+        Mean size of the visual backbone's outputs at each position, scaled to [0, 1] in each picture; of a backbone that
+        has learned to tell things apart (ImageNet) it is large on things. Images are as for :meth:`embed_image`.
+        """
+        seen = self._features(images).float().abs().mean(1)
+        low, high = seen.amin((1, 2), keepdim=True), seen.amax((1, 2), keepdim=True)
+        return (seen - low) / (high - low).clamp(min=EPS)
 
     def centers(self, positions: Float[Tensor, "batch h w dim"], k: int) -> Clusters:
         """Cluster embedded positions."""
@@ -151,6 +160,11 @@ class AVNet(nn.Module):
         bare.visual_projection, bare.audio_projection = self.visual_projection, self.audio_projection
         bare.offscreen = self.offscreen
         return bare
+
+    def _features(self, images: Tensor) -> Tensor:
+        if images.dtype == torch.uint8:
+            images = images.permute(0, 3, 1, 2).float() / 255
+        return self.visual(images)
 
     def _visual_clusters(self, k_audio: int, k_visual: int | None) -> int:
         return k_audio + self.architecture.background if k_visual is None else k_visual

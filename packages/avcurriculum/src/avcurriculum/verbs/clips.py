@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from avcurriculum import audio, plots
-from avcurriculum.options import Weights
+from avcurriculum.options import LocalizeOptions, Weights
 from avcurriculum.separation.separate import load_separator
 from avcurriculum.verbs.common import read_model
 from avcurriculum.video import apply, media
@@ -21,18 +21,16 @@ DEMONSTRATION = (
 """First line of both verbs with the shipped models."""
 
 
-def localize(
-    clip: Path, out: Path | None, sounds: int, every: float, model: Path | None, weights: Weights, table: Path | None,
-    output: ClipOptions,
-) -> None:  # fmt: skip
+def localize(clip: Path, job: LocalizeOptions, out: Path | None, table: Path | None, output: ClipOptions) -> None:
     """Write a video with the heat map."""
+    model = job.model
     if model is None:
         print(DEMONSTRATION)
     out = clip.with_name(f"{clip.stem}-heat.mp4") if out is None else out
     check_container(out, output)
     check_results([out, *([table] if table else [])], [clip, *([model] if model else [])], output.existing)
-    read, net = media.read_clip(clip), read_model(model, weights)
-    heat = apply.localize_clip(read, net, sounds, every)
+    read, net = media.read_clip(clip), read_model(model, job.weights)
+    heat = apply.localize_clip(read, net, job.sounds, job.every, job.prior)
     report = media.repaint(read, out, lambda time, frame: apply.paint(frame, heat.at(time)), output)
     for note in report.notes:
         print(note, file=sys.stderr)
@@ -41,7 +39,9 @@ def localize(
     looks = len(heat.times)
     quiet = f", {int(heat.silent.sum())} of {looks} looks at silence" if heat.silent.any() else ""
     away = "".join(f", sound {i} not in the picture at {n} of {looks}" for i, n in enumerate(heat.absent.sum(0), 1) if n)
-    print(f"{read.seconds:.1f} s of video, {sounds} sound(s){quiet}{away}: {out}")
+    if job.prior:
+        print(f"{job.prior:.0%} of every map is a prior of things, which does not depend on the sound")
+    print(f"{read.seconds:.1f} s of video, {job.sounds} sound(s){quiet}{away}: {out}")
 
 
 def separate(
@@ -51,7 +51,7 @@ def separate(
     if model is None or separator is None:
         print(DEMONSTRATION)
     out = clip.with_name(f"{clip.stem}-sounds") if out is None else out
-    read, net = media.read_clip(clip), read_model(model, weights)
+    read, net = media.read_clip(clip), read_model(model, weights, separates=True)
     masks = apply.shipped_separator() if separator is None else load_separator(separator)
     waves, maps = apply.separate_clip(read, net, masks, sounds)
     (middle,) = media.sample_frames(clip, [read.seconds / 2], side=0)

@@ -9,7 +9,7 @@ from avcurriculum.scenes.film import FilmComposer
 from avcurriculum.scenes.generated import generate_pack
 from avcurriculum.scenes.packs import Pack, Split, load_pack
 from avcurriculum.training.trainer import load_model
-from avcurriculum.video.apply import shipped_localizer
+from avcurriculum.video.apply import film_localizer, shipped_localizer
 
 
 def read_pack(folder: Path | None, split: Split) -> Pack:
@@ -30,6 +30,8 @@ def composer_of(pack: Pack, sources: int, net: AVNet, seed: int, look: Look = "t
     return Composer(pack, Level(sources, silent), net.architecture.canvas, 10 * seed + sources, net.mel)
 
 
-def read_model(path: Path | None, weights: Weights) -> AVNet:
-    """A localiser that ``train`` wrote, or the shipped one."""
-    return shipped_localizer() if path is None else load_model(path, weights)
+def read_model(path: Path | None, weights: Weights, separates: bool = False) -> AVNet:
+    """A localiser that ``train`` wrote, or the shipped one: that of films, or the one that tells the shipped separator."""
+    if path is not None:
+        return load_model(path, weights)
+    return shipped_localizer() if separates else film_localizer()

@@ -32,8 +32,14 @@ MIX_LEVEL = 0.14
 
 
 @functools.cache
+def film_localizer() -> AVNet:
+    """The small network that looks where none is given, trained on scenes that look like films (model card: concepts.md)."""
+    return load_model(Path(str(importlib.resources.files("avcurriculum") / "data" / "film.pt")))
+
+
+@functools.cache
 def shipped_localizer() -> AVNet:
-    """The small network that comes with the package (its model card: docs/avcurriculum/concepts.md)."""
+    """The small network that the shipped separator is told by, trained on tiles (its model card: concepts.md)."""
     return load_model(Path(str(importlib.resources.files("avcurriculum") / "data" / "localizer.pt")))
 
 
@@ -81,7 +87,7 @@ class HeatMaps:
         return rows
 
 
-def localize_clip(clip: Clip, model: AVNet, sounds: int = 1, every: float = 0.25) -> HeatMaps:
+def localize_clip(clip: Clip, model: AVNet, sounds: int = 1, every: float = 0.25, prior: float = 0.0) -> HeatMaps:
     """Look every ``every`` seconds for the sound of the two seconds around, or for the clip's sounds where there are more.
 
     Args:
@@ -89,16 +95,19 @@ def localize_clip(clip: Clip, model: AVNet, sounds: int = 1, every: float = 0.25
         model: Localiser.
         sounds: Number of sounds K_a.
         every: Seconds between looks.
+        prior: As for :func:`track`.
 
     Raises:
         InputError: The clip is silent, or numbers out of range.
     """
-    if sounds < 1 or not every > 0:
-        raise InputError(f"sounds = {sounds}, every = {every}: expected at least one sound and a positive time")
+    if sounds < 1 or not every > 0 or not 0 <= prior <= 1:
+        raise InputError(
+            f"sounds = {sounds}, every = {every}, prior = {prior}: expected at least one sound, a positive time and a share"
+        )
     wave = audio.audible(clip.sound, f"the sound of {clip.path}")
     times = np.arange(0, max(clip.seconds, every), every)
     images = torch.stack([square(p, model.architecture.canvas) for p in sample_frames(clip.path, times)])
-    return track(model, images, wave, times, sounds)
+    return track(model, images, wave, times, sounds, prior)
 
 
 @torch.inference_mode()
@@ -108,6 +117,7 @@ def track(
     wave: Float[NDArray, " samples"],
     times: Float[NDArray, " times"],
     sounds: int,
+    prior: float = 0.0,
 ) -> HeatMaps:
     """Maps of pictures at some times of a sound.
 
@@ -122,6 +132,7 @@ def track(
         wave: The clip's sound at 16 kHz.
         times: Seconds of the pictures, ascending.
         sounds: Number of sounds K_a.
+        prior: Share of :meth:`AVNet.objects` in the maps of what sounds: ``(1 - prior) map + prior objects``.
     """
     padded = np.pad(wave, (SAMPLES // 2, SAMPLES))
     starts = np.minimum((times * audio.RATE).astype(int), len(padded) - SAMPLES)
@@ -136,12 +147,14 @@ def track(
     maps, distances = [], []
     for i in run.progress(range(0, len(times), BATCH), "localize", unit="batch"):
         positions = model.embed_image(images[i : i + BATCH])
+        things = model.objects(images[i : i + BATCH]) if prior else positions.new_zeros(len(positions), 1, 1)
         seen = model.centers(positions, k)
         near = torch.from_numpy(windows[starts[i : i + BATCH]])
         heard = heard_centers(model, near, 1) if same is None else same.expand(len(near), -1, -1)
-        for centers, assigned, h in zip(seen.centers, seen.assign, heard, strict=True):
+        for centers, assigned, h, shown in zip(seen.centers, seen.assign, heard, things, strict=True):
             thing = torch.from_numpy(assign(h if same is None else target, centers[:, None]).thing)
-            maps.append(assigned[thing].unflatten(-1, grid_of(positions)).numpy())
+            map_ = assigned[thing].unflatten(-1, grid_of(positions))
+            maps.append(((1 - prior) * map_ + prior * shown).numpy())
             distances.append((h - centers[thing]).norm(dim=-1).numpy())
     limit = model.offscreen[sounds - 1] if len(model.offscreen) >= sounds else np.inf
     absent = (np.stack(distances) > limit) & ~silent[:, None]
