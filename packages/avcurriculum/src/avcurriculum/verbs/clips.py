@@ -15,8 +15,8 @@ from claimkit.media.policy import check_results
 from claimkit.media.writing import check_container
 
 DEMONSTRATION = (
-    "A demonstration on composed scenes of a few sounds: on filmed clips the shipped localisers were below the centre of the "
-    "picture (claims E7, E7b). Train your own: avcurriculum train --videos FOLDER"
+    "A demonstration on composed scenes of a few sounds: on filmed clips the shipped localisers were below the centre of "
+    "the picture (claims E7, E7b). Train your own: avcurriculum train --videos FOLDER"
 )
 """First line of both verbs with the shipped models."""
 
