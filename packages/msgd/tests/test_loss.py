@@ -83,6 +83,32 @@ def test_without_noise_and_in_eval_mode_it_is_the_mean(batch):
     assert noisy_mean.draws == 0 and noisy_mean.train()(losses) != losses.mean()
 
 
+def test_float64_losses_have_their_own_mean_without_noise():
+    losses = torch.rand(7, dtype=torch.float64)
+    for law in (msgd.MiniBatchFisher(100, 7, 0.0), msgd.MiniBatchCov(100, 7, 0.0), msgd.MiniBatch(100, 7)):
+        torch.testing.assert_close(msgd.NoisyMean(law)(losses), losses.mean(), rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("total", [0, -24, float("nan"), float("inf"), torch.tensor(0), torch.ones(24)], ids=str)
+def test_a_total_that_is_no_positive_number_is_refused(total, unchecked):
+    with pytest.raises(InputError, match="give one positive number"):
+        msgd.NoisyMean(msgd.MiniBatch(100, 24))(torch.rand(24), total=total)
+
+
+def test_losses_without_a_fraction_are_refused(unchecked):
+    """Weights below one would all become zero, and the loss with them."""
+    for call in (msgd.NoisyMean(msgd.MiniBatch(100, 4)), lambda losses: msgd.weighted_loss(losses, torch.ones(4) / 4)):
+        with pytest.raises(InputError, match="floating-point"):
+            call(torch.arange(4))
+
+
+def test_a_model_made_on_the_meta_device_has_a_stream():
+    with torch.device("meta"):
+        noisy_mean = msgd.NoisyMean(msgd.MiniBatchFisher(100, 24, 2.0), seed=3)
+    losses = torch.rand(24)
+    assert noisy_mean(losses) == msgd.NoisyMean(msgd.MiniBatchFisher(100, 24, 2.0), seed=3)(losses)
+
+
 def weights(noisy_mean, rows):
     losses = torch.ones(rows, requires_grad=True)
     return torch.autograd.grad(noisy_mean(losses), losses)[0]

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import msgd
 from claimkit.errors import InputError
@@ -95,6 +95,17 @@ class Checkpointed(nn.Module):
         return checkpoint(self.body, h.mean(1), use_reentrant=False)
 
 
+class Scaled(nn.Module):
+    """What the first layer gave is overwritten."""
+
+    def __init__(self):
+        super().__init__()
+        self.i, self.o = nn.Linear(8, 6), nn.Linear(6, 3)
+
+    def forward(self, h):
+        return self.o(self.i(h.mean(1)).mul_(2).tanh())
+
+
 class Odd(torch.autograd.Function):
     """An operation with a backward pass and nothing else."""
 
@@ -140,6 +151,7 @@ ZOO = {
     "time first": (TimeFirst, "forward_mode"),
     "recurrent": (Recurrent, "forward_mode"),
     "checkpointed": (Checkpointed, "by_layers"),
+    "scaled": (Scaled, "by_layers"),
     "custom": (Custom, "row_by_row"),
     "convolutions": (convolutions, "by_layers"),
 }
@@ -238,9 +250,49 @@ def test_what_cannot_be_read_twice_or_is_no_data_is_refused():
     ):
         with pytest.raises(InputError, match=sentence):
             msgd.GradientMatrix(model, criterion, *bad)
+    with pytest.raises(InputError, match="read once only: the loader gives no rows"):
+        msgd.GradientMatrix(model, criterion, DataLoader(Stream("once"), 2))
+    for kind in ("tail", "flipped"):  # the first batch is the same each time
+        with pytest.raises(InputError, match="other rows when read again: use shuffle=False"):
+            msgd.GradientMatrix(model, criterion, DataLoader(Stream(kind), 2)).gradient()
     model.requires_grad_(False)
     with pytest.raises(InputError, match="no parameter of the model requires a gradient"):
         msgd.GradientMatrix(model, criterion, X[:, 0], Y)
+
+
+class Stream(IterableDataset):
+    """Rows one by one: always alike, once only, the last ones in another order, or one of them mirrored now and then."""
+
+    def __init__(self, kind):
+        self.kind, self.reading, self.once = kind, 0, iter(zip(X[:, 0], Y, strict=True))
+
+    def __iter__(self):
+        self.reading += 1  # the first is only begun, the second is the one that counts rows
+        order = [0, 1, 2, 3, 5, 4, 6] if self.kind == "tail" and self.reading > 2 else range(N)
+        x = X[:, 0].clone()
+        if self.kind == "flipped" and self.reading > 2:
+            x[5] = x[5].flip(0)
+        return self.once if self.kind == "once" else iter([(x[i], Y[i]) for i in order])
+
+
+def test_streams_and_batches_without_rows_are_read():
+    model = nn.Linear(8, 3)
+    x, g = X[:, 0], msgd.GradientMatrix(model, criterion, X[:, 0], Y).explicit()
+    pairs = [(x[:0], Y[:0]), (x[:4], Y[:4]), (x[:0], Y[:0]), (x[4:], Y[4:]), (x[:0], Y[:0])]
+    for data in (DataLoader(Stream("same"), 3), pairs):
+        agree(msgd.GradientMatrix(model, criterion, data), g)
+
+
+def test_sparse_gradients_and_float64_are_as_any():
+    model = nn.Sequential(nn.EmbeddingBag(6, 8, sparse=True), nn.Tanh(), nn.Linear(8, 3)).double()
+    ids = torch.randint(6, (N, 4))
+    sparse = msgd.GradientMatrix(model, criterion, ids, Y)
+    model[0].sparse = False
+    g = msgd.GradientMatrix(model, criterion, ids, Y).explicit()
+    model[0].sparse = True
+    v = torch.randn(len(g), dtype=torch.float64)
+    torch.testing.assert_close(sparse.product(v, "F"), g @ (g.T @ v) / N, rtol=1e-12, atol=1e-15)
+    assert sparse.diagonal().dtype == torch.float64
 
 
 class Functional(nn.Module):
@@ -252,6 +304,15 @@ class Functional(nn.Module):
 
     def forward(self, h):
         return self.o(nn.functional.dropout(h, 1e-6, self.training))
+
+
+def spectral():
+    """Its estimate of the largest singular value moves with every pass in train mode, here from a bad start."""
+    layer = nn.utils.parametrizations.spectral_norm(nn.Linear(8, 5))
+    with torch.no_grad():
+        for vector in layer.buffers():
+            vector.copy_(nn.functional.one_hot(torch.tensor(0), len(vector)))
+    return nn.Sequential(layer, nn.Linear(5, 3))
 
 
 class Noisy(nn.Linear):
@@ -273,9 +334,14 @@ class Noisy(nn.Linear):
             r"the rows beside it.*call model.eval\(\)",
             True,
         ),
+        (
+            spectral(),
+            r"changes as it is run.*call model.eval\(\) first",
+            True,
+        ),
         (Noisy(8, 3).eval(), "random numbers.*in eval mode, too", False),
     ],
-    ids=["dropout", "functional dropout", "batchnorm", "noise in eval mode"],
+    ids=["dropout", "functional dropout", "batchnorm", "spectral norm", "noise in eval mode"],
 )
 def test_a_model_that_draws_or_couples_rows_is_refused_and_left_as_it_was(model, sentence, quiet):
     x, state, seed = X[:, 0], copy.deepcopy(model.state_dict()), torch.get_rng_state()
@@ -291,6 +357,14 @@ def test_a_model_that_draws_or_couples_rows_is_refused_and_left_as_it_was(model,
         model.train()
         with pytest.raises(InputError, match=sentence):
             matrix.gradient()
+
+
+def test_batchnorm_is_seen_where_neighbours_are_equal():
+    model = nn.Sequential(nn.Linear(8, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
+    x = X[:, 0].clone()
+    x[:4] = x[0]
+    with pytest.raises(InputError, match="the rows beside it"):
+        msgd.GradientMatrix(model, criterion, x, Y).gradient()
 
 
 def test_diagonal_langevin_takes_the_model_of_a_training_loop():

@@ -118,6 +118,23 @@ def test_one_seed_gives_one_draw_on_every_call():
         torch.testing.assert_close(a.weight, b.weight, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_the_default_type_of_tensors_changes_no_draw(name):
+    """In bfloat16 a uniform number has eight bits, and 1/n two digits."""
+
+    def draws():
+        g = torch.Generator().manual_seed(0)
+        return ALL[name].dense(50, g), ALL[name].sample(g).dense(8)
+
+    expected = draws()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        found = draws()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(a.dtype == torch.float32 and torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
 def test_on_batch_follows_the_law_given_the_rows():
     """Covariance of 4,000 draws on a batch of 4, seed 3, 5 standard errors; the batch is the loader's."""
     generator = torch.Generator().manual_seed(3)

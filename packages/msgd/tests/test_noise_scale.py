@@ -196,3 +196,10 @@ def test_a_measured_noise_scale_makes_the_trace_of_fisher_noise_that_of_sgd(data
     AdaptiveMatch(noisy_mean, 10, torch.optim.SGD(model.parameters(), lr=0.1), meter=meter).step()
     law = noisy_mean.noise
     assert law.fisher * (trace + square) + law.centred * trace == pytest.approx(msgd.MiniBatch(N, 10).centred * trace)
+
+
+@pytest.mark.parametrize(("rows", "n"), [(0, None), (13, 12)])
+def test_a_step_of_no_rows_or_of_more_than_there_are_is_refused(rows, n):
+    meter = msgd.NoiseScale(torch.nn.Linear(2, 2).parameters(), n=n)
+    with pytest.raises(InputError, match="give the rows of the whole step"):
+        meter.step(rows)

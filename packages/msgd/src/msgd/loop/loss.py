@@ -6,6 +6,7 @@ sample is ever formed, and rows without weight need not be computed.
 
 import hashlib
 import itertools
+import math
 import weakref
 from typing import Any
 
@@ -26,7 +27,7 @@ def weighted_loss(losses: Float[Tensor, "..."], weights: Weights | Float[Tensor,
         weights: A draw of a noise class, or a tensor of weights, shape ``(rows,)``. Equal weights 1/rows are the mean.
 
     Raises:
-        InputError: Losses that are already reduced, or another number of losses than of weights.
+        InputError: Losses that are already reduced or are whole numbers, or another number of losses than of weights.
 
     >>> weighted_loss(torch.tensor([1.0, 3.0]), torch.tensor([0.5, 0.5]))
     tensor(2.)
@@ -37,6 +38,8 @@ def weighted_loss(losses: Float[Tensor, "..."], weights: Weights | Float[Tensor,
             f"the losses have shape {tuple(losses.shape)}, expected one loss a row: "
             'use reduction="none", and mean over all but the first axis'
         )
+    if not losses.is_floating_point():
+        raise InputError(f"the losses are of type {losses.dtype}, which has no gradient: give floating-point losses")
     if losses.shape != weight.shape:
         raise InputError(f"{len(losses)} losses but {len(weight)} weights: pass the losses of the rows that have a weight")
     return (weight.to(losses.device, losses.dtype) * losses).sum()
@@ -102,7 +105,7 @@ class NoisyMean(nn.Module):
             f"accumulate = {accumulate!r}: give a whole number of passes, at least one",
         )
         self.noise, self.accumulate, self.group = noise, accumulate, group
-        self._state = torch.tensor([seed, 0], dtype=torch.int64)  # seed and draws; no buffer, as it stays on the CPU
+        self._state = torch.tensor([seed, 0], dtype=torch.int64, device="cpu")  # seed and draws; no buffer: it stays here
         self._register()
 
     @property
@@ -129,8 +132,11 @@ class NoisyMean(nn.Module):
                 divide by the number of passes); the level goes by rows all the same.
 
         Raises:
-            InputError: Losses that are already reduced, none at all, or a number of rows that cannot have the level.
+            InputError: Losses that are already reduced, none at all, a number of rows that cannot have the level, or a total
+                that is not one positive number (where it is on the CPU: nothing waits for a device).
         """
+        if total is not None:
+            _require_positive(total)
         if losses.ndim == 1 and not losses.shape[0]:
             raise InputError("the batch has no rows: leave it out, a step without rows has no gradient")
         if losses.ndim != 1:
@@ -169,6 +175,13 @@ class NoisyMean(nn.Module):
     def _register(self) -> None:
         self._key = next(_KEYS)
         _LIVE[self._key] = self
+
+
+def _require_positive(total: float | int | Tensor) -> None:
+    one = not isinstance(total, Tensor) or total.numel() == 1
+    here = one and not torch.compiler.is_compiling() and not (isinstance(total, Tensor) and total.device.type != "cpu")
+    told = total if one else f"a tensor of shape {tuple(total.shape)}"  # type: ignore[union-attr]
+    require(one and (not here or 0 < float(total) < math.inf), f"total = {told}: give one positive number")
 
 
 _KEYS = itertools.count()

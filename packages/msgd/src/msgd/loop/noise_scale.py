@@ -94,8 +94,10 @@ class NoiseScale:
             loss_scale: What losses were multiplied by against underflow (``scaler.get_scale()``), not undone yet.
 
         Raises:
-            InputError: One pass in one process and no probe.
+            InputError: One pass in one process and no probe, or a number of rows that is none.
         """
+        if rows < 1 or (self.n is not None and rows > self.n):
+            raise InputError(f"rows = {rows}, n = {self.n}: give the rows of the whole step, at least one and at most n")
         measured = self._measured()
         passes = max(self._passes, default=0)
         self.steps += 1

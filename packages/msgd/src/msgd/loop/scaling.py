@@ -56,7 +56,8 @@ def learning_rate_gain(rule: Rule, small: int, large: int, noise_scale: float | 
 class AdaptiveMatch:
     """Gives a NoisyMean, before each step, just the noise that its batch lacks of SGD's at batch ``batch``.
 
-    ``adaptive.step(); loss = noisy_mean(losses)``. It follows learning rate and momentum of the optimiser, so that a
+    ``adaptive.step(); loss = noisy_mean(losses)``. It follows learning rate and momentum of the optimiser (of its first
+    group of parameters, where there are several: noise on the losses has one level for all), so that a
     schedule leaves ``T`` where it is; a NoisyMean follows the rows. With a meter, a Fisher law's std is made smaller by
     ``1/sqrt(1 + 1/B)``, as its noise along the gradient, ``p |grad L|^2``, then counts: the traces are equal.
 

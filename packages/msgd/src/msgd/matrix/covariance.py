@@ -29,8 +29,8 @@ class GradientMatrix:
 
     Any module whose rows do not influence each other: attention, recurrent and convolutional layers, compiled or wrapped for
     data parallelism (the module inside is used). At the first call, and when train and eval modes change, a few rows are
-    computed twice, among others and alone, so that a module that draws random numbers or couples rows (Dropout and BatchNorm
-    in train mode) is refused and the fastest way that is right is taken.
+    computed twice, among others and alone, so that a module that draws random numbers, changes as it runs or couples rows
+    (Dropout, spectral normalisation and BatchNorm in train mode) is refused and the fastest way that is right is taken.
 
     Attributes:
         model: Parameters that do not require a gradient are left out; they are read at the time of each call.
@@ -104,9 +104,9 @@ class GradientMatrix:
         self._require(v, self.d, "a parameter")
 
         def one(batch: Batch) -> Tensor:
-            along, each = way(self._losses, batch, self._parameters(), self._split(v))
+            along, pull = way(self._losses, batch, self._parameters(), self._split(v))
             weight = (along - along.mean() if matrix == "C" else along).detach() / self.n
-            return _flat(gradients(self._losses(*batch) if each is None else each, self._parameters(), weight))
+            return _flat(gradients(self._losses(*batch), self._parameters(), weight) if pull is None else pull(weight))
 
         if matrix == "C" and self._data.first_size() < self.n:  # the mean must be known first
             along = self.transpose(v)
@@ -203,7 +203,7 @@ class GradientMatrix:
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             modes = [m.training for m in self._losses.model.modules()]
             if self._found is None or self._found[0] != modes:
-                batch = self._data.first(3)
+                batch = self._data.some(3)
                 check(self._losses, batch)
                 self._found = modes, choose(self._losses, batch, self._parameters())
             yield self._found[1]

@@ -5,7 +5,8 @@
     <grad l_i, v> = sum over the layers of < d l_i / d o,  d o / d theta . v >,
 
 and nearly every layer without parts (linear, convolution, embedding, normalising) is linear in its parameters, so that the
-second factor is the layer with v for its parameters; whether it is, is measured (``choose``). ``forward_mode`` and
+second factor is the layer with v for its parameters; whether it is, is measured (``choose``). The same gradients at the
+outputs give ``G u`` afterwards, layer by layer, without a second way through the network. ``forward_mode`` and
 ``double_backward`` take any module whose operations have those derivatives; ``row_by_row`` takes any module, one backward
 pass a row.
 """
@@ -24,19 +25,23 @@ from msgd.matrix.rows import Batch, leaves, take
 from msgd.matrix.rowwise import Losses
 
 Tensors = Sequence[Tensor]
+Pull = Callable[[Tensor], list[Tensor]]
+"""G u of the rows of a batch, by parameter, as a function of u, shape ``(rows,)``."""
 
 
-def by_layers(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) -> tuple[Tensor, Tensor]:
-    """G' v, and the losses with their graph.
+def by_layers(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) -> tuple[Tensor, Pull]:
+    """G' v, and G u as a function of u.
 
     Raises:
         NotImplementedError: Some parameter belongs to no layer without parts, or is used where that layer is not called.
     """
     along = {id(p): t for p, t in zip(parameters, v, strict=True)}
     calls: list[tuple[nn.Module, Tensor, Any]] = []
+    outputs: list[Tensor] = []
 
     def note(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         calls.append((layer, inputs[0].detach(), torch.autograd.graph.get_gradient_edge(output)))
+        outputs.append(output)
 
     own = [m for m in losses.modules() if any(id(p) in along for p in m.parameters(recurse=False))]
     with ExitStack() as hooks:
@@ -57,7 +62,23 @@ def by_layers(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) -> 
                 pairs = layer.named_parameters(recurse=False)
                 direction = {name: along[id(p)] if id(p) in along else torch.zeros_like(p) for name, p in pairs}
                 total += (functional_call(layer, direction, (x,)) * slope).reshape(len(each), -1).sum(1)
-    return total, each
+
+    owned = [[p for p in layer.parameters(recurse=False) if id(p) in along] for layer, _, _ in calls]
+    once = len({id(p) for part in owned for p in part}) == sum(map(len, owned))
+    kept = all(output.grad_fn is edge.node for output, (_, _, edge) in zip(outputs, calls, strict=True))
+
+    def pull(u: Tensor) -> list[Tensor]:
+        if not (once and kept):  # a layer called twice, or an output overwritten: through the whole network
+            return gradients(each, parameters, u)
+        found = {}
+        for output, slope, part in zip(outputs, slopes, owned, strict=True):
+            if slope is not None:
+                weight = u.view(-1, *[1] * (slope.ndim - 1))
+                pairs = zip(part, gradients(output, part, slope * weight, keep=True), strict=True)
+                found |= {id(p): g for p, g in pairs}
+        return [found[id(p)] if id(p) in found else torch.zeros_like(p) for p in parameters]
+
+    return total, pull
 
 
 def forward_mode(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) -> tuple[Tensor, None]:
@@ -86,13 +107,13 @@ def row_by_row(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) ->
     return torch.stack([torch.stack([(g * t).sum() for g, t in row]).sum() for row in pairs]), None
 
 
-Way = Callable[[Losses, Batch, Tensors, Tensors], tuple[Tensor, Tensor | None]]
+Way = Callable[[Losses, Batch, Tensors, Tensors], tuple[Tensor, Pull | None]]
 WAYS: tuple[Way, ...] = (by_layers, forward_mode, double_backward, row_by_row)
 """Fastest first."""
 
 
 def choose(losses: Losses, batch: Batch, parameters: Tensors) -> Way:
-    """The fastest way that gives on these rows what one backward pass a row gives.
+    """The fastest way that gives on these rows what one backward pass a row gives, there and back.
 
     The direction is the rows' gradient, scaled so that every tensor of parameters counts the same, so that one that is left
     out shows.
@@ -108,13 +129,17 @@ def choose(losses: Losses, batch: Batch, parameters: Tensors) -> Way:
         weight = torch.rand(p.shape, generator=generator).to(g) + 0.5
         v.append(weight * g / g.square().sum().clamp_min(torch.finfo(g.dtype).tiny))
     truth = torch.stack([torch.stack([(g * t).sum() for g, t in zip(row, v, strict=True)]).sum() for row in rows])
-    tolerance = 0.02 + min(100 * torch.finfo(truth.dtype).eps, 0.05) * truth.abs().max()
+    share = min(100 * torch.finfo(truth.dtype).eps, 0.05)
+    u = torch.arange(1, len(rows) + 1).to(truth) / len(rows)
+    sums = [sum(a * g for a, g in zip(u, column, strict=True)) for column in zip(*rows, strict=True)]
     for way in WAYS[:-1]:
         try:
-            along = way(losses, batch, parameters, v)[0]
+            along, pull = way(losses, batch, parameters, v)
+            back = sums if pull is None else pull(u)
         except Exception:  # whatever a model's operations raise where a derivative is missing: the next way
             continue
-        if (along.detach() - truth).abs().max() <= tolerance:
+        right = (along.detach() - truth).abs().max() <= 0.02 + share * truth.abs().max()
+        if right and all((b - s).norm() <= (0.02 + share) * s.norm() for b, s in zip(back, sums, strict=True)):
             return way
     return row_by_row
 
@@ -127,11 +152,11 @@ def rows_of(losses: Losses, batch: Batch, parameters: Tensors) -> Iterator[list[
 
 
 def gradients(value: Tensor, parameters: Tensors, weight: Tensor | None = None, keep: bool = False) -> list[Tensor]:
-    """Gradients by a backward pass, zeros where the value does not depend on a parameter."""
+    """Gradients by a backward pass, dense; zeros where the value does not depend on a parameter."""
     if not value.requires_grad:
         return [torch.zeros_like(p) for p in parameters]
     found = torch.autograd.grad(value, parameters, weight, retain_graph=keep, allow_unused=True)
-    return [torch.zeros_like(p) if g is None else g for g, p in zip(found, parameters, strict=True)]
+    return [torch.zeros_like(p) if g is None else g.to_dense() for g, p in zip(found, parameters, strict=True)]
 
 
 @contextmanager

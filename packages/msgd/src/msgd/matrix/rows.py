@@ -1,5 +1,6 @@
 """The rows that a gradient matrix has as columns: tensors, mappings or tuples of tensors, or a loader that is read again."""
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -32,6 +33,7 @@ class Rows:
         if chunk < 1:
             raise InputError(f"chunk = {chunk} rows: expected at least one")
         self.inputs, self.targets, self.chunk, self.device = inputs, targets, chunk, device
+        self._digests: list[list[int]] | None = None
         if targets is None:
             self.n = self._read_through()
         else:
@@ -51,34 +53,46 @@ class Rows:
         if start != self.n:
             raise InputError(f"the loader gave {self.n} rows at first and {start} rows now: it must give the same each time")
 
-    def first(self, rows: int) -> Batch:
-        """Inputs and targets of the first rows, at most one batch."""
+    def some(self, rows: int) -> Batch:
+        """Inputs and targets of rows of the first batch, far from each other."""
         x, y = next(iter(self._batches()))
-        return take(x, slice(rows)), take(y, slice(rows))
+        size = len(leaves(y)[0])
+        at = torch.linspace(0, size - 1, min(rows, size), device=leaves(y)[0].device).round().long()
+        return take(x, at), take(y, at)
 
     def first_size(self) -> int:
         """Rows of the first batch."""
-        return min(self.chunk, self.n) if self.targets is not None else len(leaves(next(iter(self._batches()))[1])[0])
+        return len(leaves(next(iter(self._batches()))[1])[0])
 
     def _batches(self) -> Iterator[Batch]:
         if self.targets is None:
-            pairs: Iterable[Batch] = (_pair(batch) for batch in self.inputs)
+            pairs: Iterable[Batch] = self._read()
         else:
             parts = (slice(s, s + self.chunk) for s in range(0, self.n, self.chunk))
             pairs = ((take(self.inputs, rows), take(self.targets, rows)) for rows in parts)
         device = self.device()
         yield from ((tree_map(lambda t: t.to(device), x), tree_map(lambda t: t.to(device), y)) for x, y in pairs)
 
+    def _read(self) -> Iterator[Batch]:
+        """Batches of a loader, but for those without rows; refused where they are not those of the first reading."""
+        for i, batch in enumerate(p for p in map(_pair, self.inputs) if len(leaves(p[1])[0])):
+            if self._digests is not None and _digest(batch) != self._digests[i : i + 1]:
+                raise InputError("the loader gives other rows when read again: use shuffle=False and no random augmentation")
+            yield batch
+
     def _read_through(self) -> int:
-        """Count the rows of a loader, and see that it is the same when read again."""
+        """Count the rows of a loader, note what they are, and see that it begins alike when read again."""
         if iter(self.inputs) is self.inputs:
             raise InputError("the batches can be read once only: give a DataLoader or a list, no iterator")
-        n = sum(len(leaves(_pair(batch)[1])[0]) for batch in self.inputs)
+        digests, n = [], 0
+        for batch in self._read():
+            digests += _digest(batch)
+            n += len(leaves(batch[1])[0])
         if not n:
             raise InputError("the loader gives no rows: expected at least one")
-        again = [leaves(_pair(next(iter(self.inputs)))) for _ in range(2)]
-        if any(a.shape != b.shape or not torch.equal(a, b) for a, b in zip(*again, strict=True)):
-            raise InputError("the loader gives other rows when read again: use shuffle=False and no random augmentation")
+        self._digests = digests
+        if next(self._read(), None) is None:
+            raise InputError("the batches can be read once only: the loader gives no rows when read again")
         return n
 
 
@@ -116,3 +130,9 @@ def _pair(batch: Any) -> Batch:
     if isinstance(batch, tuple | list) and len(batch) == 2:
         return dict(batch[0]) if isinstance(batch[0], Mapping) else batch[0], batch[1]
     raise InputError(f"a batch of type {type(batch).__name__}: expected a pair (inputs, targets), or a mapping with labels")
+
+
+def _digest(batch: Batch) -> list[list[int]]:
+    """A list of one item, the checksums of a batch's tensors."""
+    parts = (t.detach().cpu().contiguous().view(torch.uint8).numpy() for t in leaves(batch))
+    return [[zlib.crc32(part.data) for part in parts]]

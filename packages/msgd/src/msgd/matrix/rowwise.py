@@ -1,4 +1,4 @@
-"""A model and a criterion as one loss a row, and the check that it is: no random numbers, no row that acts on another."""
+"""A model and a criterion as one loss a row, and the check that it is: no chance, no change, no row that acts on another."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,15 +31,16 @@ class Losses(nn.Module):
 
 
 def check(losses: Losses, batch: Batch) -> None:
-    """Refuse a model that draws random numbers or whose rows depend on each other; it is left as it was.
+    """Refuse a model that draws random numbers, changes as it runs, or whose rows depend on each other; it stays as it was.
 
     Raises:
         InputError: Which of the two, and what to do.
     """
     training = any(m.training for m in losses.model.modules())
 
+    buffers = {name: b.clone() for name, b in losses.named_buffers()}
+
     def run(rows: Batch) -> Tensor:
-        buffers = {name: b.clone() for name, b in losses.named_buffers()}
         return functional_call(losses, buffers, rows)
 
     copies = torch.zeros(len(leaves(batch[1])[0]), dtype=torch.int64)
@@ -58,7 +59,10 @@ def check(losses: Losses, batch: Batch) -> None:
     drew = any(not torch.equal(a, b) for a, b in zip([before[0], *before[1]], [after[0], *after[1]], strict=True))
     mode = "call model.eval() first" if training else "it does so in eval mode, too"
     if (training and drew) or not torch.equal(first, second):
-        raise InputError(f"the model draws random numbers (Dropout?), so that it has no one gradient matrix: {mode}")
+        raise InputError(
+            "the model draws random numbers (Dropout?) or changes as it is run (spectral normalisation?), so that it has no "
+            f"one gradient matrix: {mode}"
+        )
     tolerance = 1e-3 if first.dtype in (torch.float32, torch.float64) else 0.1
     if (first[0] - same[0]).abs() > tolerance * (first[0].abs() + first.abs().mean()):
         raise InputError(

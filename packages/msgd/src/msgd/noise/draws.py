@@ -9,9 +9,19 @@ def device(generator: Generator | None) -> torch.device:
     return torch.device("cpu") if generator is None else generator.device
 
 
+def precise(generator: Generator | None) -> torch.dtype:
+    """What the weights of one batch are computed in, so that the mean of float64 losses is theirs: Metal has no float64."""
+    return torch.float32 if device(generator).type == "mps" else torch.float64
+
+
 def normal(draws: int, rows: int, generator: Generator | None) -> Tensor:
     """Standard normal numbers, shape ``(draws, rows)``."""
-    return torch.randn(draws, rows, generator=generator, device=device(generator))
+    return torch.randn(draws, rows, generator=generator, device=device(generator), dtype=torch.float32)
+
+
+def constant(draws: int, rows: int, value: float, generator: Generator | None) -> Tensor:
+    """One number throughout, shape ``(draws, rows)``; float32 whatever torch's default is, as all weights are."""
+    return torch.full((draws, rows), value, device=device(generator), dtype=torch.float32)
 
 
 def centred(draws: int, rows: int, generator: Generator | None) -> Tensor:
@@ -55,4 +65,4 @@ def distinct(n: int, size: int, generator: Generator | None) -> Tensor:
 def scatter(n: int, noise: Tensor, generator: Generator | None) -> Tensor:
     """1/n everywhere, plus noise/n on random rows."""
     index = subsets(n, noise.shape[1], noise.shape[0], generator)
-    return torch.full((noise.shape[0], n), 1 / n, device=noise.device).scatter_add_(1, index, noise / n)
+    return constant(noise.shape[0], n, 1 / n, generator).scatter_add_(1, index, noise / n)

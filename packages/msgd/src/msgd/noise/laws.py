@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from msgd.noise.base import Noise, Weights, batch_of, require, whole
-from msgd.noise.draws import centred, device, normal, scatter, subsets, without_replacement
+from msgd.noise.draws import centred, constant, device, normal, precise, scatter, subsets, without_replacement
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class GradientDescent(Noise):
 
     def draw(self, draws: int, generator: Generator | None = None) -> tuple[Tensor, None]:
         """The constant weights."""
-        return torch.full((draws, self.n), 1 / self.n, device=device(generator)), None
+        return constant(draws, self.n, 1 / self.n, generator), None
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,7 @@ class MiniBatch(Noise):
 
     def draw(self, draws: int, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
         """Rows and their weights 1/size."""
-        index = subsets(self.n, self.size, draws, generator)
-        return torch.full(index.shape, 1 / self.size, device=index.device), index
+        return constant(draws, self.size, 1 / self.size, generator), subsets(self.n, self.size, draws, generator)
 
     def on_batch(self, rows: int, generator: Generator | None = None, parts: int = 1) -> Tensor:
         """1/rows each: the batch is all the noise there is, so it must be of ``size`` rows."""
@@ -45,7 +44,7 @@ class MiniBatch(Noise):
             f"{type(self).__name__} of size {self.size} adds no noise, and this batch has {batch_of(rows, parts)}, which is "
             "another level: use MiniBatchFisher or MiniBatchCov matched to it, drop_last=True, or losses.mean()",
         )
-        return torch.full((rows,), 1 / rows, device=device(generator))
+        return torch.full((rows,), 1 / rows, device=device(generator), dtype=precise(generator))
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Multinomial(Noise):
     def draw(self, draws: int, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
         """Rows, some of them perhaps twice, and their weights 1/size."""
         index = torch.randint(self.n, (draws, self.size), generator=generator, device=device(generator))
-        return torch.full(index.shape, 1 / self.size, device=index.device), index
+        return constant(draws, self.size, 1 / self.size, generator), index
 
     on_batch = MiniBatch.on_batch
 
@@ -90,15 +89,15 @@ class Bernoulli(Noise):
 
     def draw(self, draws: int, generator: Generator | None = None) -> tuple[Tensor, None]:
         """All n weights, most of them zero."""
-        uniform = torch.rand(draws, self.n, generator=generator, device=device(generator))
-        return (uniform < self.size / self.n) / self.size, None
+        uniform = torch.rand(draws, self.n, generator=generator, device=device(generator), dtype=torch.float32)
+        return (uniform < self.size / self.n).float() / self.size, None
 
     def sample(self, generator: Generator | None = None) -> Weights:
         """One draw: only the rows that were chosen (none, now and then); their number is binomial."""
         count = torch.full((), self.n, dtype=torch.float64, device=device(generator))
         chosen = int(torch.binomial(count, torch.full_like(count, self.size / self.n), generator=generator))
         index = subsets(self.n, chosen, 1, generator)[0]
-        return Weights(torch.full(index.shape, 1 / self.size, device=index.device), index)
+        return Weights(constant(1, chosen, 1 / self.size, generator)[0], index)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from msgd.noise.base import Noise, batch_of, require, whole
-from msgd.noise.draws import normal, subsets, without_replacement
+from msgd.noise.draws import normal, precise, subsets, without_replacement
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class NoisyBatch(Noise):
 
     def on_batch(self, rows: int, generator: Generator | None = None, parts: int = 1) -> Tensor:
         """(1 + std_on e)/rows."""
-        return (1 + self.std_on(rows, parts) * self.noise(1, rows, generator)[0]) / rows
+        return (1 + self.std_on(rows, parts) * self.noise(1, rows, generator)[0].to(precise(generator))) / rows
 
 
 @dataclass(frozen=True)
