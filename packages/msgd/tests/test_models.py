@@ -95,6 +95,18 @@ class Checkpointed(nn.Module):
         return checkpoint(self.body, h.mean(1), use_reentrant=False)
 
 
+class Keys(nn.Module):
+    """Keys with a bias, as BERT has them: its gradient is zero but for rounding."""
+
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.v, self.o = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, h):
+        q, k, v = (layer(h).unflatten(2, (2, 4)).transpose(1, 2) for layer in (self.q, self.k, self.v))
+        return self.o(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).mean(1))
+
+
 class Scaled(nn.Module):
     """What the first layer gave is overwritten."""
 
@@ -151,6 +163,7 @@ ZOO = {
     "time first": (TimeFirst, "forward_mode"),
     "recurrent": (Recurrent, "forward_mode"),
     "checkpointed": (Checkpointed, "by_layers"),
+    "keys": (Keys, "by_layers"),
     "scaled": (Scaled, "by_layers"),
     "custom": (Custom, "row_by_row"),
     "convolutions": (convolutions, "by_layers"),
@@ -281,6 +294,46 @@ def test_streams_and_batches_without_rows_are_read():
     pairs = [(x[:0], Y[:0]), (x[:4], Y[:4]), (x[:0], Y[:0]), (x[4:], Y[4:]), (x[:0], Y[:0])]
     for data in (DataLoader(Stream("same"), 3), pairs):
         agree(msgd.GradientMatrix(model, criterion, data), g)
+
+
+class Padded(nn.Module):
+    """The padding's own vector acts on the losses and has no gradient; ``functional`` hides the embedding from the eye."""
+
+    def __init__(self, functional=False, tied=False):
+        super().__init__()
+        self.e = nn.Embedding(6, 8) if functional else nn.Embedding(6, 8, padding_idx=0)
+        nn.init.normal_(self.e.weight)
+        self.functional, self.o = functional, nn.Linear(8, 6)
+        if tied:
+            self.o.weight = self.e.weight
+
+    def forward(self, ids):
+        words = nn.functional.embedding(ids, self.e.weight, 0) if self.functional else self.e(ids)
+        return self.o(words.mean(1).tanh())
+
+
+@pytest.mark.parametrize(("functional", "tied"), [(False, False), (False, True), (True, False)])
+def test_the_padding_of_an_embedding_has_no_gradient(functional, tied):
+    model, ids = Padded(functional, tied), torch.arange(4 * N).view(N, 4) % 5
+    matrix = msgd.GradientMatrix(model, criterion, ids, Y)
+    rows = directional.rows_of(matrix._losses, (ids, Y), list(model.parameters()))
+    agree(matrix, torch.stack([torch.cat([t.flatten() for t in row]) for row in rows], 1))
+    assert functional or matrix._found[1] is directional.by_layers
+    if not functional:
+        with pytest.raises(NotImplementedError, match="padding"):
+            directional.forward_mode(matrix._losses, (ids, Y), list(model.parameters()), list(model.parameters()))
+
+
+def test_an_embedding_that_shortens_its_weights_or_counts_words():
+    model, ids = nn.Sequential(nn.EmbeddingBag(6, 8, max_norm=0.5), nn.Linear(8, 3)), torch.arange(4 * N).view(N, 4) % 5
+    matrix = msgd.GradientMatrix(model, criterion, ids, Y)
+    matrix.gradient()  # the weights are short from here on
+    v = 1e3 * torch.randn(matrix.d)
+    expected = matrix.explicit().T @ v
+    assert (matrix.transpose(v) - expected).norm() <= 1e-5 * expected.norm()
+    counting = nn.Sequential(nn.EmbeddingBag(6, 8, scale_grad_by_freq=True), nn.Linear(8, 3))
+    with pytest.raises(InputError, match="scale_grad_by_freq=False"):
+        msgd.GradientMatrix(counting, criterion, ids, Y).gradient()
 
 
 def test_sparse_gradients_and_float64_are_as_any():

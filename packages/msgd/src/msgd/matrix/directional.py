@@ -48,6 +48,8 @@ def by_layers(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) -> 
         for layer in own:
             if next(layer.children(), None) is not None:
                 raise NotImplementedError(f"{type(layer).__name__} has parameters beside its parts")
+            if getattr(layer, "max_norm", None) is not None:
+                raise NotImplementedError(f"{type(layer).__name__} shortens its weights when it is called")
             hooks.callback(layer.register_forward_hook(note).remove)
         each = losses(*batch)
     seen = {id(p) for layer, _, _ in calls for p in layer.parameters(recurse=False)}
@@ -59,9 +61,7 @@ def by_layers(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) -> 
     with torch.no_grad():
         for (layer, x, _), slope in zip(calls, slopes, strict=True):
             if slope is not None:
-                pairs = layer.named_parameters(recurse=False)
-                direction = {name: along[id(p)] if id(p) in along else torch.zeros_like(p) for name, p in pairs}
-                total += (functional_call(layer, direction, (x,)) * slope).reshape(len(each), -1).sum(1)
+                total += (functional_call(layer, _direction(layer, along), (x,)) * slope).reshape(len(each), -1).sum(1)
 
     owned = [[p for p in layer.parameters(recurse=False) if id(p) in along] for layer, _, _ in calls]
     once = len({id(p) for part in owned for p in part}) == sum(map(len, owned))
@@ -81,8 +81,24 @@ def by_layers(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) -> 
     return total, pull
 
 
+def _direction(layer: nn.Module, along: dict[int, Tensor]) -> dict[str, Tensor]:
+    """What takes the place of a layer's parameters: v, but zero where they are frozen or a padding's, without gradient."""
+    pairs = layer.named_parameters(recurse=False)
+    direction = {name: along[id(p)] if id(p) in along else torch.zeros_like(p) for name, p in pairs}
+    if isinstance(layer, nn.Embedding) and layer.padding_idx is not None:
+        direction["weight"] = direction["weight"].clone()
+        direction["weight"][layer.padding_idx] = 0
+    return direction
+
+
 def forward_mode(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) -> tuple[Tensor, None]:
-    """G' v by one forward-mode derivative."""
+    """G' v by one forward-mode derivative.
+
+    Raises:
+        NotImplementedError: An embedding has a padding: torch's forward mode moves it, though it has no gradient.
+    """
+    if any(isinstance(m, nn.Embedding) and m.padding_idx is not None for m in losses.modules()):
+        raise NotImplementedError("an embedding has a padding")
     names = {id(p): name for name, p in losses.named_parameters()}
     at = {names[id(p)]: p.detach() for p in parameters}
     towards = {names[id(p)]: t for p, t in zip(parameters, v, strict=True)}
@@ -116,22 +132,26 @@ def choose(losses: Losses, batch: Batch, parameters: Tensors) -> Way:
     """The fastest way that gives on these rows what one backward pass a row gives, there and back.
 
     The direction is the rows' gradient, scaled so that every tensor of parameters counts the same, so that one that is left
-    out shows.
+    out shows; but for those whose gradient is rounding alone (the bias of an attention's keys, which softmax cancels). It is
+    large where no row has a gradient (the padding of an embedding), so that a way that moves along there shows, too.
 
     Raises:
         InputError: Not even one row has a gradient.
     """
     rows = list(rows_of(losses, batch, parameters))
     generator = torch.Generator().manual_seed(0)
-    v = []
-    for p, *column in zip(parameters, *rows, strict=True):
-        g = torch.stack(column).sum(0)
-        weight = torch.rand(p.shape, generator=generator).to(g) + 0.5
-        v.append(weight * g / g.square().sum().clamp_min(torch.finfo(g.dtype).tiny))
+    share = min(100 * torch.finfo(parameters[0].dtype).eps, 0.05)
+    columns = [torch.stack(column) for column in zip(*rows, strict=True)]
+    largest = torch.stack([c.sum(0).norm() for c in columns]).max().clamp_min(torch.finfo(columns[0].dtype).tiny ** 0.5)
+    least, v = share * largest, []
+    for column in columns:
+        g = column.sum(0)
+        weight = torch.rand(g.shape, generator=generator, dtype=torch.float32).to(g) + 0.5
+        along = weight * g / g.norm().clamp_min(least) ** 2
+        v.append(torch.where((column == 0).all(0), weight * along.norm().clamp_min(1 / largest), along))
     truth = torch.stack([torch.stack([(g * t).sum() for g, t in zip(row, v, strict=True)]).sum() for row in rows])
-    share = min(100 * torch.finfo(truth.dtype).eps, 0.05)
     u = torch.arange(1, len(rows) + 1).to(truth) / len(rows)
-    sums = [sum(a * g for a, g in zip(u, column, strict=True)) for column in zip(*rows, strict=True)]
+    sums = [torch.tensordot(u.to(column), column, 1) for column in columns]
     for way in WAYS[:-1]:
         try:
             along, pull = way(losses, batch, parameters, v)
@@ -139,7 +159,7 @@ def choose(losses: Losses, batch: Batch, parameters: Tensors) -> Way:
         except Exception:  # whatever a model's operations raise where a derivative is missing: the next way
             continue
         right = (along.detach() - truth).abs().max() <= 0.02 + share * truth.abs().max()
-        if right and all((b - s).norm() <= (0.02 + share) * s.norm() for b, s in zip(back, sums, strict=True)):
+        if right and all((b - s).norm() <= 0.02 * s.norm() + least for b, s in zip(back, sums, strict=True)):
             return way
     return row_by_row
 

@@ -36,6 +36,11 @@ def check(losses: Losses, batch: Batch) -> None:
     Raises:
         InputError: Which of the two, and what to do.
     """
+    if any(getattr(m, "scale_grad_by_freq", False) for m in losses.model.modules()):
+        raise InputError(
+            "an embedding scales its gradient by how often a word is in the batch, so that rows have no gradient each: "
+            "make it with scale_grad_by_freq=False"
+        )
     training = any(m.training for m in losses.model.modules())
 
     buffers = {name: b.clone() for name, b in losses.named_buffers()}
