@@ -53,9 +53,10 @@ def test_half_precision_is_summed_in_float32_and_large_sums_are_right():
             assert abs(feature_distance(x, y, v) / expected - 1) < 1e-6
     with torch.inference_mode():
         constant = 0.9 * a
-    student = a.to(memory_format=torch.channels_last).requires_grad_()
-    feature_distance(student, constant).backward()
-    assert torch.allclose(student.grad, 0.1 * a / 56**2, atol=1e-9)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        student = a.clone(memory_format=layout).requires_grad_()
+        feature_distance(student, constant).backward()
+        assert torch.allclose(student.grad, 0.1 * a / 56**2, atol=1e-9)
     low = a.bfloat16().requires_grad_()
     value = feature_distance(low, torch.zeros_like(a))
     value.backward()
