@@ -199,6 +199,9 @@ def test_films_are_measured_clip_by_clip_beside_what_does_not_listen(clip, tmp_p
     values = filmed.measure(filmed.FilmedSettings(), Job(0, assets=Assets(tmp_path)))
     assert values["missing"] == 1 and values["rank"] == 0.5 and set(values["paired"]) >= {"model", "center"}
     assert values["paired"]["whole picture"] == {"cIoU": [0.5, 0.5], "pointing": [0.5, 0.5]}
-    (tmp_path / "filmed" / "development.json").write_text('["a"]')
+    (tmp_path / "filmed" / "development.json").write_text('["c"]')
     unseen = filmed.measure_unseen(filmed.FilmedSettings(), Job(0, assets=Assets(tmp_path)))
-    assert unseen["missing"] == 1 and len(unseen["paired"]["model"]["cIoU"]) == 1
+    assert unseen["missing"] == 0 and len(unseen["paired"]["model"]["cIoU"]) == 2, "the third one helped to choose"
+    assert (
+        unseen["paired"]["center"] == values["paired"]["center"] and unseen["paired"]["model"] != values["paired"]["model"]
+    )

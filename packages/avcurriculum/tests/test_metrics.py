@@ -21,6 +21,11 @@ def test_consensus_map_and_ciou_by_hand():
     assert metrics.consensus_iou(whole, g) == pytest.approx(g.sum() / (g.sum() + (g == 0).sum()))
 
 
+def test_three_annotators_agree_no_more_than_two():
+    box = [[0, 0, 2, 2]]
+    assert [metrics.consensus_map([box] * n, 4, 4).max() for n in (1, 2, 3)] == [0.5, 1, 1]
+
+
 def test_auc_of_perfect_scores_is_one_and_of_zeros_nothing_but_the_first_threshold():
     assert metrics.auc([1.0, 1.0]) == pytest.approx(1.0)
     assert metrics.auc([0.0]) == pytest.approx(0.025)
