@@ -43,7 +43,7 @@ def find_cycle(drift: Callable[[np.ndarray], np.ndarray], near, *, turn=(0.0, 0.
     >>> def hopf(p):
     ...     return np.stack([p[..., 1], -p[..., 0]], -1) + p * (1 - np.sum(p**2, -1, keepdims=True))
     >>> cycle = find_cycle(hopf, (0.9, 0.1))
-    >>> round(cycle.period, 6), round(cycle.multiplier * np.exp(4 * np.pi), 6), cycle.stable
+    >>> round(cycle.period, 6), round(float(cycle.multiplier * np.exp(4 * np.pi)), 6), cycle.stable
     (6.283185, 1.0, True)
     """
     near, turn = np.asarray(near, float), np.asarray(turn, float)
