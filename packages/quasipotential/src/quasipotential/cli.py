@@ -1,6 +1,7 @@
 """The command line; numba is imported inside the verbs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -93,35 +94,48 @@ def path(
     verbs.run_path(system, to, mesh, method, attractor, out, plot)
 
 
-def exit_(
-    system: tyro.conf.Positional[str],
-    radius: float = 0.5,
-    level: float | None = None,
-    noise: tuple[float, ...] = (0.3, 0.2, 0.15),
-    paths: int = 1000,
-    step: float = 0.005,
-    mesh: int = 257,
-    attractor: int = 0,
-    seed: int = 0,
-) -> None:
-    """Simulate mean exit times and compare them with the barrier and with the exact equation.
+@dataclass(frozen=True)
+class ExitOptions:
+    """Where, from what and how to leave.
 
-    Example: quasipotential exit linear --radius 1 --noise 0.3 0.25
-
-    Args:
-        system: Name or Python file, as for solve.
+    Attributes:
         radius: Leave the disc of this radius around the attractor.
         level: Leave the sublevel set of the quasi-potential instead.
         noise: Noise levels eps.
-        paths: Simulated paths each.
-        step: Time step.
+        split: Multilevel splitting where plain simulation would take more than some ten seconds (auto), always or never.
+        accuracy: Relative half width of the interval that splitting aims at.
+        paths: Simulated paths each, without splitting.
+        step: Time step of the simulation.
         mesh: Points a side.
         attractor: Number of the attractor.
         seed: Seed.
     """
-    from . import verbs
 
-    verbs.run_exit(system, radius, level, noise, paths, step, mesh, attractor, seed)
+    radius: float = 0.5
+    level: float | None = None
+    noise: tuple[float, ...] = (0.3, 0.2, 0.15)
+    split: Literal["auto", "always", "never"] = "auto"
+    accuracy: float = 0.1
+    paths: int = 1000
+    step: float = 0.005
+    mesh: int = 257
+    attractor: int = 0
+    seed: int = 0
+
+
+def exit_(
+    system: tyro.conf.Positional[str],
+    options: tyro.conf.OmitArgPrefixes[ExitOptions] = ExitOptions(),
+) -> None:
+    """Mean exit times by simulation or splitting, beside the barrier and the exact equation; says first what it will cost.
+
+    Args:
+        system: Name or Python file, as for solve.
+        options: Where, from what and how to leave.
+    """
+    from . import exit_verb
+
+    exit_verb.run_exit(system, options)
 
 
 def wells(

@@ -1,6 +1,5 @@
 """What the command line does, one function a verb; imported when a verb runs."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,6 @@ from .plane.cycles.tube import Tube
 from .plane.solution import Solution
 from .plane.solver import solve
 from .plotting import plot_demo, plot_solution
-from .rates.exits import check_cost, exit_slope, simulate_exits
-from .rates.pde import mean_exit_time
 from .sgd import NoisyRegression, run_sgd, sgd_problem
 from .systems import load_system
 from .wells.graph import find_wells
@@ -24,7 +21,7 @@ def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
     system = load_system(name)
     solution = solve(
         system.drift,
-        _attractor(system, attractor),
+        attractor_of(system, attractor),
         system.domain,
         mesh,
         diffusion=system.diffusion,
@@ -62,7 +59,8 @@ def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
         print(f"picture: {plot}")
 
 
-def _attractor(system, number):
+def attractor_of(system, number):
+    """The attractor of a number, refused where there is none."""
     if 0 <= number < len(system.attractors):
         return system.attractors[number]
     attractors, _ = system.sets()
@@ -90,7 +88,7 @@ def run_path(name, to, mesh, method, attractor, out, plot):
         title, drift, diffusion = system.name, system.drift, system.diffusion
         solution = solve(
             drift,
-            _attractor(system, attractor),
+            attractor_of(system, attractor),
             system.domain,
             mesh,
             diffusion=diffusion,
@@ -113,59 +111,6 @@ def run_path(name, to, mesh, method, attractor, out, plot):
     if plot is not None:
         plot_solution(solution, plot, paths=[path], title=title)
         print(f"picture: {plot}")
-
-
-def run_exit(name, radius, level, noises, paths, step, mesh, attractor, seed):
-    """Mean exit times from a disc or from a sublevel set of U, simulated and from the elliptic equation.
-
-    Against the barrier.
-    """
-    system = load_system(name)
-    place = _attractor(system, attractor)
-    solution = solve(
-        system.drift, place, system.domain, mesh, diffusion=system.diffusion, periodic=system.periodic, progress=True
-    )
-    center, nearest = solution.attractors[0], solution.local[0].nearest
-    if level is not None:
-        top = float(np.nanmax(solution.values))
-        if not 0 < level < top:
-            raise InputError(f"The level must lie between 0 and the largest value reached, {top:.4g}; it is {level}.")
-        filled = np.where(np.isnan(solution.values), top, solution.values)
-        table = Solution(
-            solution.mesh,
-            filled,
-            np.nan_to_num(solution.gradient),
-            solution.attractors,
-            solution.offsets,
-            solution.local,
-            solution.drift,
-            solution.diffusion,
-            solution.settings,
-        )
-        region, barrier, lowest = (lambda p: table(p) - level), level, None
-    else:
-        region = lambda p: np.linalg.norm(p - nearest(p), axis=-1) - radius  # noqa: E731
-        lowest = solution.barrier(region)
-        barrier = lowest.value
-    print(f"barrier {barrier:.6g}" + (f" +- {lowest.error:.1g}" if lowest else ""))
-    print(f"{'noise':>9} {'simulated':>12} {'s.e.':>10} {'equation':>12} {'noise*log':>10}")
-    means = []
-    for noise in noises:
-        check_cost(solution, region, noise, paths, step, 4e9)
-    for noise in noises:
-        exits = simulate_exits(solution, center, region, noise, paths=paths, step=step, seed=seed, progress=True)
-        try:
-            exact = f"{mean_exit_time(solution, region, noise, center):12.5g}"
-        except InputError as error:
-            exact = f"{'-':>12}"
-            print(f"(no oracle at noise {noise}: {error})", file=sys.stderr)
-        means.append(exits.mean)
-        print(f"{noise:9.4g} {exits.mean:12.5g} {exits.standard_error:10.3g} {exact} {noise * np.log(exits.mean):10.4g}")
-    if len(noises) > 1:
-        print(
-            f"slope of log(mean / sqrt(noise)) against 1/noise: {exit_slope(np.array(noises), np.array(means), 1.0):.4g} "
-            f"(barrier {barrier:.4g})"
-        )
 
 
 def run_wells(name, mesh, method, noise):

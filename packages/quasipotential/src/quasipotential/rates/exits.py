@@ -59,7 +59,7 @@ def tabulate(drift, domain, mesh: int | tuple[int, int] = 257, diffusion=None) -
     return Problem(grid, grid.tabulate(drift, 2, "drift"), tabulate_diffusion(grid, diffusion))
 
 
-def _scaled(problem: Tables):
+def scaled(problem: Tables):
     """Drift and sigma tables in half-grid units (positions count half spacings)."""
     problem.mesh.refuse_periodic("a simulation")
     scale = 0.5 * problem.mesh.spacing
@@ -72,7 +72,8 @@ def _scaled(problem: Tables):
     return problem.drift / scale, root, scale
 
 
-def _half_points(mesh: Mesh) -> np.ndarray:
+def half_points(mesh: Mesh) -> np.ndarray:
+    """Points of the half-grid ``(2 ny - 1, 2 nx - 1, 2)``."""
     return Mesh(mesh.domain, (2 * mesh.shape[0] - 1, 2 * mesh.shape[1] - 1)).points
 
 
@@ -148,8 +149,8 @@ def simulate_exits(
     if longest is None:
         check_cost(problem, region, noise, paths, step, budget)
     limit = int(min(10 * budget / paths, budget, 1e7 / step) if longest is None else longest / step)
-    b, root, scale = _scaled(problem)
-    signed = np.asarray(region(_half_points(problem.mesh)), float)
+    b, root, scale = scaled(problem)
+    signed = np.asarray(region(half_points(problem.mesh)), float)
     if correct:
         slope_y, slope_x = np.gradient(signed)
         across = np.hypot(root[..., 0] * slope_x + root[..., 1] * slope_y, root[..., 2] * slope_y)
@@ -168,13 +169,13 @@ def simulate_exits(
             if longest is None and done > budget and part.stop < paths:
                 raise InputError(
                     f"{part.stop} of {paths} paths took {done:.1e} steps, more than the budget of {budget:.0e}: ask for "
-                    "fewer paths, more noise or a larger budget, or use mean_exit_time."
+                    "fewer paths, more noise or a larger budget, or use split_exits or mean_exit_time."
                 )
             advance(part.stop - low)
     if longest is None and (counts < 0).all():
         raise InputError(
             f"None of {paths} paths left the region within {limit * step:.4g} units of time; the mean exit time is larger: "
-            "use more noise, or mean_exit_time."
+            "use split_exits, mean_exit_time, or more noise."
         )
     return Exits(
         np.abs(counts) * step, places * scale + problem.mesh.corner, int((counts < 0).sum()), int(np.abs(counts).sum())
@@ -198,7 +199,7 @@ def check_cost(problem: Tables, region, noise: float, paths: int, step: float, b
         raise InputError(
             f"The barrier {barrier:.4g} at noise {noise:g} makes a mean exit time of the order e^{logarithm:.0f}: {paths} "
             f"paths would take some 10^{(logarithm + math.log(paths / step)) / math.log(10):.0f} steps and {budget:.0e} are "
-            "allowed; use more noise, or mean_exit_time."
+            "allowed; use split_exits, mean_exit_time, or more noise."
         )
 
 
@@ -227,8 +228,8 @@ def simulate_occupancy(
         every: steps between two looks.
         seed: any integer.
     """
-    b, root, scale = _scaled(problem)
-    labels = np.asarray(label(_half_points(problem.mesh)), np.int64)
+    b, root, scale = scaled(problem)
+    labels = np.asarray(label(half_points(problem.mesh)), np.int64)
     here = (np.asarray(starts, float) - problem.mesh.corner) / scale
     counts = np.zeros((len(here), int(labels.max()) + 1), np.int64)
     occupy_paths(

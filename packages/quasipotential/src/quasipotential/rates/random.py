@@ -68,6 +68,13 @@ def _unit(word):
 
 
 @njit(cache=True, error_model="numpy")
+def uniform(words):
+    """One number between 0 and 1 and the new state."""
+    word, words = _next(words)
+    return _unit(word), words
+
+
+@njit(cache=True, error_model="numpy")
 def normal(words):
     """One standard normal number and the new state."""
     while True:
