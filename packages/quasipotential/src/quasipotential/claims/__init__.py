@@ -1,6 +1,6 @@
 """What the paper claims and how each claim is put to the test; criteria written before the runs."""
 
-from quasipotential.claims import escape, graphs, ladder, occupancy, paths, ratios, regression, speed, theory, trust
+from quasipotential.claims import escape, graphs, ladder, occupancy, paths, rare, ratios, regression, speed, theory, trust
 
 EXPERIMENTS = [
     *theory.EXPERIMENTS,
@@ -13,4 +13,5 @@ EXPERIMENTS = [
     *speed.EXPERIMENTS,
     *ratios.EXPERIMENTS,
     *trust.EXPERIMENTS,
+    *rare.EXPERIMENTS,
 ]
