@@ -97,13 +97,14 @@ def split_exits(
         raise InputError(f"The start ({', '.join(f'{v:.6g}' for v in point)}) lies outside of the region; start inside.")
     rates = _rates(problem, point)
     walker: Walker
+    fastest = float(rates.max())
     if callable(problem) and not isinstance(problem, Solution):
         if score is None:
             raise InputError("Splitting needs a score, a function of points that grows on the way out: give score=.")
-        step = step or 0.04 / rates.max()
+        step = 0.04 / fastest if step is None else step
         walker = FieldWalker(problem, region, score, noise, step, seed, diffusion, len(point))
     else:
-        step = step or _plane_step(problem, region, noise, rates.max())
+        step = _plane_step(problem, region, noise, fastest) if step is None else step
         walker = PlaneWalker(problem, region, score, noise, step, seed)  # pyright: ignore[reportArgumentType]
     run = _Run(walker, walker.states_of(point[None])[0], np.random.default_rng(seed), int(1e3 / rates.min() / step) + 1)
     lines, loop_cost, path_cost, shares = run.pilot(int(10 / rates.min() / step) + 1)
@@ -132,7 +133,7 @@ def split_exits(
     return SplitExits(mean, interval, error, lines[1:], shares, step * float(length.mean()), run.steps, step)
 
 
-def _rates(problem, point):
+def _rates(problem, point) -> np.ndarray:
     """Absolute real parts and sizes of the eigenvalues of the drift's derivative at an attractor."""
     drift = problem if callable(problem) and not isinstance(problem, Solution) else None
     if drift is None:
@@ -149,7 +150,7 @@ def _rates(problem, point):
     return np.concatenate([-values.real, np.abs(values)])
 
 
-def _plane_step(problem, region, noise, fastest):
+def _plane_step(problem, region, noise, fastest) -> float:
     """A step whose error of the mean exit time, a share ``barrier / noise * (rate * step)^2 / 4``, is below 1 %."""
     height = 25.0
     if isinstance(problem, Solution):
