@@ -147,9 +147,10 @@ EXPERIMENTS = [
             where="derived",
             statement="Multilevel splitting finds mean exit times near e^20 to e^25, and says how well.",
             criterion="Three fields (a double well at e^25.8, one with varying noise at e^19.6, a disc at e^17), four "
-            "seeds: of the twelve 95 % intervals at least nine hold the exact time, known by quadrature or by mean_exit_time, "
-            "and the mean over seeds of the logarithm of each is within 0.15 of the exact one. Control: exp(barrier / noise) "
-            "alone is off by more than 0.5 in the logarithm, or the claim is not run.",
+            "seeds: of the twelve 95 % intervals at least nine hold the exact time, known by quadrature or by "
+            "mean_exit_time, and the mean over seeds of the logarithm of each is within 0.15 of the exact one. "
+            "Control: exp(barrier / noise) alone is off by more than 0.5 in the logarithm, or the claim is not "
+            "run.",
             tolerance="Nine of twelve are missed with a chance of 2e-4 by intervals that cover 95 %; 0.15 is three standard "
             "errors of four runs with intervals of 20 %.",
         ),
