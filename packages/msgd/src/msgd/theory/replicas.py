@@ -1,10 +1,11 @@
 """Many runs at once: replicas of small models with the weighted gradient written out in batched matrix products.
 
 For linear, multi-layer and diagonal linear models this is far faster than ``vmap(grad)`` on a CPU. For convolutions on a CPU
-a loop over replicas is faster than either (benchmarks/replicas.py), so they are not here.
+a loop over replicas is faster than vmap(grad) (benchmarks/replicas.py), products of patches than both (``convolutional``).
 """
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -75,6 +76,11 @@ class Perceptron:
                 f"widths {self.widths} do not fit inputs of {self.x.shape[1]} numbers and classes up to {int(self.y.max())}"
             )
 
+    @property
+    def parameters(self) -> int:
+        """Weights of one replica."""
+        return sum((fan_in + 1) * fan_out for fan_in, fan_out in zip(self.widths, self.widths[1:], strict=False))
+
     def start(self, replicas: int, generator: Generator | None = None) -> Float[Tensor, "replicas parameters"]:
         """He initialisation, biases zero."""
         parts = []
@@ -131,8 +137,17 @@ class Perceptron:
         return activations, matrices
 
 
+@runtime_checkable
+class Replicas(Protocol):
+    """A model whose weighted gradient is known for many replicas at once."""
+
+    def gradient(self, theta: Tensor, weight: Tensor, index: Tensor | None = None) -> Tensor:
+        """G W of every replica, shape ``(replicas, parameters)``."""
+        ...
+
+
 def descend(
-    model: DiagonalLinear | Perceptron,
+    model: Replicas,
     theta: Float[Tensor, "replicas parameters"],
     noise: Noise,
     eta: float,
