@@ -1,7 +1,6 @@
 """What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
 from avcurriculum.claims import (
-    assignment,
     counting,
     filmed,
     folds,
@@ -16,7 +15,6 @@ EXPERIMENTS = [
     *localization.EXPERIMENTS,
     *representation.EXPERIMENTS,
     *separation.EXPERIMENTS,
-    *assignment.EXPERIMENTS,
     *counting.EXPERIMENTS,
     *folds.EXPERIMENTS,
     *filmed.EXPERIMENTS,
