@@ -1,12 +1,16 @@
 """Scenes of a video by value: which frame, which two seconds."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 import torch
 
 from avcurriculum.audio import RATE
 from avcurriculum.network.model import Architecture, build
+from avcurriculum.scenes.pools import Pool
 from avcurriculum.video import media
-from avcurriculum.video.videos import video_scenes
+from avcurriculum.video.videos import complexity, video_scenes
 
 COLORS = np.array([[220, 20, 20], [20, 220, 20], [20, 20, 220], [230, 230, 230]], np.uint8)
 
@@ -34,3 +38,12 @@ def test_two_silent_seconds_are_no_scene(tmp_path):
     media.write_clip(tmp_path / "x.mp4", pictures, 10, wave)
     scenes, _ = video_scenes([tmp_path / "x.mp4"], build(Architecture(widths=(4, 8, 8, 8), dim=8)).eval())
     assert 1 <= len(scenes.pool) < 3 and scenes.pictures[-1].mean() > 160 and scenes.pictures.mean((1, 2, 3)).min() > 80
+
+
+@pytest.mark.parametrize(("batch", "levels"), [(1, [1, 3, 2, 3, 1, 1]), (2, [1, 2, 2, 2, 1, 1]), (4, [1] * 6)])
+def test_more_sounds_than_enough_scenes_have_are_taken_for_fewer(batch, levels):
+    """A counter hears one to four sounds, three are asked for: each number that is left has a batch of scenes."""
+    zero, nothing = torch.zeros(6, 1), [np.zeros((0, 4), np.int64)] * 6
+    scenes = Pool(zero, zero, torch.tensor([1, 3, 2, 4, 1, 1]), nothing, [()] * 6, nothing, 64)
+    counter = SimpleNamespace(estimate_sources=lambda mel: mel.numpy())
+    assert complexity(scenes, counter, 3, batch).tolist() == levels

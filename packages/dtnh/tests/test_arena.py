@@ -73,10 +73,19 @@ def test_every_way_runs_with_every_penalty(monkeypatch):
     assert {r[2] for r in runs if r[1] == "fm plain"} == {1e-2, 5e-2}
 
 
+def test_every_arm_of_a_preset_has_one_rate_and_the_search_goes_beyond_it():
+    for e in arena.EXPERIMENTS:
+        for preset in set(e.presets) - {"smoke"}:
+            for target in e.presets[preset].targets:
+                assert min(target.rates) < target.learning_rate < max(target.rates)
+            weights = e.presets[preset].weights
+            assert f"feature maps at weight {max(weights):g} within" in e.claim.criterion
+
+
 def test_features_of_the_source_are_computed_once_for_all_arms(monkeypatch):
     monkeypatch.setattr(strokes, "source", lambda: reinitialise(SmallCNN(1, (8, 16), 40), 0).eval())
     ring = SMOKE.ring(Job(0))
-    made = arena.penalties(ring)
+    made = arena.penalties(ring, (1e-2, 5e-2))
     weak, strong = made["fm", 1e-2](), made["fm", 5e-2]()
     assert weak.cache is strong.cache and (weak.alpha, strong.alpha) == (1e-2, 5e-2)
     fresh = FeatureMaps(ring.source, weak.layers, 1e-2)

@@ -79,7 +79,6 @@ def test_commands(tmp_path, monkeypatch, capsys):
         "photo-painting.jpg",
         "mixed.jpg",
         "broad.jpg",
-        "quiet.jpg",
         "masked.jpg",
         "styled.mp4",
         "styled/a-b.jpg",

@@ -1,6 +1,6 @@
 """What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
-from styleproj.claims import defaults, fidelity, fronts, kl, pictures, ratios, speed, weights
+from styleproj.claims import deepest, defaults, fidelity, fronts, kl, pictures, ratios, speed, weights
 
 EXPERIMENTS = [
     *fidelity.EXPERIMENTS,
@@ -11,4 +11,5 @@ EXPERIMENTS = [
     *pictures.EXPERIMENTS,
     *defaults.EXPERIMENTS,
     *weights.EXPERIMENTS,
+    *deepest.EXPERIMENTS,
 ]

@@ -47,8 +47,8 @@ class Weights(Pairs):
     """Distances by the original VGG-19, from the development data; by the package's own encoder otherwise."""
 
 
-def pictures(s: Weights, job: Job) -> list[tuple[str, Tensor, Tensor]]:
-    """Names of the styles, contents and styles, whole."""
+def pictures(s: Weights, job: Job, after: int = 0) -> list[tuple[str, Tensor, Tensor]]:
+    """Names of the styles, contents and styles, whole; of the development data the photographs ``after`` so many."""
     if not s.development:
         job.assets.note("photographs of scikit-image and scikit-learn", "the wheels'")
         names = [(c, t) for c in CONTENTS[: s.contents] for t in STYLES[: s.styles]]
@@ -58,7 +58,7 @@ def pictures(s: Weights, job: Job) -> list[tuple[str, Tensor, Tensor]]:
     unseen = np.random.default_rng(0).permutation(held_out("photos", job))[TAKEN:]
     shown = sorted(f"pairs/{file.name}" for file in job.assets.find("images/pairs").glob("*_style.jpg"))
     several = [*held_out("paintings", job), *map(str, np.random.default_rng(0).permutation(shown))][: s.styles]
-    chosen = np.random.default_rng(job.seed).permutation(unseen)[: s.contents]
+    chosen = np.random.default_rng(job.seed).permutation(unseen)[after : after + s.contents]
     names = [(str(c), several[i % len(several)]) for i, c in enumerate(chosen)]
     return [(t, fit(read_image(folder / c), s.side), fit(read_image(folder / t), s.side)) for c, t in names]
 

@@ -12,11 +12,11 @@ from claimkit.files import atomic_path
 from claimkit.style.encoders import LevelEncoder
 from styleproj.networks.network import Decoder, StyleNetwork
 
-NAMES = ("joint", "slim")
+NAMES = ("joint", "deep", "slim")
 
 
 def weights_file(name: str) -> Path:
-    """A file that comes with the package: ``joint``, or ``slim``, which was the default before; see the model card."""
+    """A file that comes with the package: ``joint``; ``deep``, the same trained on; ``slim``, the default before."""
     return Path(str(importlib.resources.files("styleproj"))) / "data" / f"{name}.safetensors"
 
 

@@ -12,6 +12,7 @@ from claimkit.style.looks import Judge, content_distance, edge_similarity, style
 from claimkit.style.transforms import Statistics, ot_map
 from claimkit.training.crops import Crops
 from claimkit.training.loop import Loop
+from styleproj.networks.closed_form import revive
 from styleproj.networks.network import StyleNetwork
 from styleproj.networks.weights import save_network
 from styleproj.operator import kernels
@@ -92,7 +93,7 @@ def adapt(
 ) -> Path:
     """Train the decoder; the encoder, and so every style that was kept, stays as it is.
 
-    Every other step is judged at half the size, where larger shapes of the style are seen.
+    A deepest level that the decoder does not look at is brought back first (:func:`revive`). Every other step is judged at half the size, where larger shapes of the style are seen.
 
     Args:
         network: What to go on from.
@@ -113,6 +114,8 @@ def adapt(
     network.encoder.eval().requires_grad_(False)
     network.decoder.train().requires_grad_(True)
     photos, paintings = Crops(content, seed=settings.seed), Crops(style, seed=settings.seed + 1)
+    if not resume and revive(network, photos.at(2**30).draw(16, settings.crop, 2.2)):
+        print("the decoder's first convolution was dead and is fitted anew", flush=True)
     generator = paintings.generator
 
     def step(i: int) -> dict[str, Tensor]:

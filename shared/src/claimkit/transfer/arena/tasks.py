@@ -79,6 +79,7 @@ class Target:
         batch: Images a step.
         size: Height and width of the input.
         feature_scale: Factor of the weights on feature maps.
+        clip: Largest norm of the gradient of a step; any when None.
     """
 
     name: str = "strokes"
@@ -91,6 +92,7 @@ class Target:
     batch: int = 16
     size: int = strokes.SIZE
     feature_scale: float = 1.0
+    clip: float | None = None
 
     def ring(self, job: Job) -> Ring:
         """The seed's classes, images and source."""
@@ -106,7 +108,8 @@ class Target:
             source = create(self.name, job.assets.find(f"weights/{self.name}_imagenet.pt"))
         split = shots(images, job.seed, self.per_class, most=self.most)
         source = measured_again(source, view.test(split.train.x))
-        settings = FineTuning(self.steps, self.batch, self.learning_rate, augment=self.name != "strokes", seed=job.seed)
+        augment = self.name != "strokes"
+        settings = FineTuning(self.steps, self.batch, self.learning_rate, augment=augment, seed=job.seed, clip=self.clip)
         return Ring(self.name, source, split, view, settings, self.rates, job.device, self.feature_scale)
 
 
