@@ -6,7 +6,7 @@ import pytest
 import quasipotential as qp
 from claimkit.errors import InputError
 from quasipotential import closed_forms, systems
-from quasipotential.claims.ladder import varying
+from quasipotential.claims.solvers.ladder import varying
 from quasipotential.paths.guesses import string_path
 
 MAIER_STEIN = systems.maier_stein(10.0)

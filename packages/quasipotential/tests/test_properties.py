@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import quasipotential as qp
 from claimkit.errors import InputError
 from quasipotential import closed_forms, systems
-from quasipotential.claims.ladder import errors, order, sheared_difference, varying
+from quasipotential.claims.solvers.ladder import errors, order, sheared_difference, varying
 from quasipotential.claims.theory import forms, random_spd
 from quasipotential.paths.action import geometric_action
 from quasipotential.paths.characteristics import Characteristics

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quasipotential.claims.ratios import judge
+from quasipotential.claims.solvers.ratios import judge
 
 
 def values(jets=0.12, coarse=0.05, fine=0.8, error=1e-6, meshes=(1025, 209, 129, 513)):

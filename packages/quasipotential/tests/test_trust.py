@@ -6,8 +6,8 @@ import pytest
 import quasipotential as qp
 from claimkit.errors import InputError
 from quasipotential import closed_forms, systems
-from quasipotential.claims.ladder import varying
-from quasipotential.claims.trust import fresh
+from quasipotential.claims.solvers.ladder import varying
+from quasipotential.claims.solvers.trust import fresh
 
 BOX = ((-1, 1), (-1, 1))
 

@@ -1,6 +1,9 @@
 """What the paper claims and how each claim is put to the test; criteria written before the runs."""
 
-from quasipotential.claims import escape, graphs, ladder, occupancy, paths, rare, ratios, regression, speed, theory, trust
+from quasipotential.claims import theory
+from quasipotential.claims.choice import graphs, occupancy, regression
+from quasipotential.claims.escapes import escape, paths, rare
+from quasipotential.claims.solvers import ladder, ratios, speed, trust
 
 EXPERIMENTS = [
     *theory.EXPERIMENTS,

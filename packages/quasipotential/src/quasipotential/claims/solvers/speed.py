@@ -8,7 +8,7 @@ import numpy as np
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import systems
-from quasipotential.claims.ladder import errors
+from quasipotential.claims.solvers.ladder import errors
 from quasipotential.plane.solver import solve
 
 

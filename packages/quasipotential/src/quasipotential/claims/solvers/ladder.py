@@ -9,7 +9,7 @@ import numpy as np
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting, systems
-from quasipotential.claims.published import JET_MARCHER, OLIM2D, OLIM2D_RUN, OLIM_ALL
+from quasipotential.claims.solvers.published import JET_MARCHER, OLIM2D, OLIM2D_RUN, OLIM_ALL
 from quasipotential.claims.theory import manufactured_example
 from quasipotential.closed_forms import loss_dependent, separable
 from quasipotential.plane.kernels.sweep import sweep

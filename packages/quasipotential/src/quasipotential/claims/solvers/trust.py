@@ -8,7 +8,7 @@ import numpy as np
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import systems
-from quasipotential.claims.ladder import varying
+from quasipotential.claims.solvers.ladder import varying
 from quasipotential.closed_forms import manufactured
 from quasipotential.plane.cycles.find import find_cycle
 from quasipotential.plane.solver import solve

@@ -11,7 +11,7 @@ from claimkit.claims import Claim, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from claimkit.statistics import power, ratio_interval
 from quasipotential import systems
-from quasipotential.claims.ladder import errors
+from quasipotential.claims.solvers.ladder import errors
 from quasipotential.plane.solver import solve
 
 BARS = {"jets": (0.2 / 1.5, 3.5e-4), "cubic, coarse": (0.1 / 1.5, 1.7e-5), "cubic, fine": (1.0, 1e-6)}

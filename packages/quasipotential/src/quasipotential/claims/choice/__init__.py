@@ -1,0 +1,1 @@
+"""Claims on several wells: which one the noise prefers, in theory, in a simulation and in SGD."""

@@ -1,0 +1,1 @@
+"""Claims on the way out: how long it takes, and along which path."""
