@@ -37,6 +37,19 @@ def test_solve_path_exit_wells(capsys, tmp_path):
     assert "favours well 0" in out
 
 
+@pytest.mark.parametrize(("asymmetry", "verdict"), [(0.0, "wells 0 and 1 tie"), (0.05, "favours well 0")])
+def test_wells_of_equal_height_are_said_to_tie(capsys, tmp_path, asymmetry, verdict):
+    file = tmp_path / "mine.py"
+    file.write_text(  # no mirror of itself on the mesh: the solves differ in the last digits
+        f"from quasipotential.systems import two_wells\ns = two_wells({asymmetry})\n"
+        "drift, diffusion, attractors, saddles = s.drift, s.diffusion, s.attractors, s.saddles\n"
+        "domain = ((-1.85, 1.7), (-1.2, 1.2))\n"
+    )
+    out = run(capsys, "wells", str(file), "--mesh", "65")
+    assert verdict in out
+    assert ("favours well" in out) == (asymmetry > 0)
+
+
 def test_a_system_from_a_file(capsys, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(

@@ -6,6 +6,7 @@ import pytest
 import quasipotential as qp
 from claimkit.errors import InputError
 from quasipotential import closed_forms, systems
+from quasipotential.claims.escapes.rare import allen_cahn
 from quasipotential.claims.solvers.ladder import varying
 from quasipotential.paths.guesses import string_path
 
@@ -14,17 +15,6 @@ MAIER_STEIN = systems.maier_stein(10.0)
 
 def langevin(p):
     return np.stack([p[..., 1], p[..., 0] - p[..., 0] ** 3 - p[..., 1]], -1)
-
-
-def allen_cahn(d, kappa=0.02):
-    laplace = (np.diag(-2 * np.ones(d)) + np.diag(np.ones(d - 1), 1) + np.diag(np.ones(d - 1), -1)) * d * d
-    laplace[0, 0] = laplace[-1, -1] = -d * d
-    drift = lambda x: kappa * x @ laplace + x - x**3  # noqa: E731
-    energy = lambda x: (0.25 * (x**2 - 1) ** 2).sum() - 0.5 * kappa * x @ laplace @ x  # noqa: E731
-    saddle = np.tanh(((np.arange(d) + 0.5) / d - 0.5) / np.sqrt(2 * kappa) * 2)
-    for _ in range(20):
-        saddle = saddle - np.linalg.solve(kappa * laplace + np.diag(1 - 3 * saddle**2), drift(saddle))
-    return drift, np.stack([-np.ones(d), saddle]), 2 * (energy(saddle) - energy(-np.ones(d)))
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,11 @@ def run_wells(name, mesh, method, noise):
     masses = wells.masses(noise)
     for i, level in enumerate(wells.levels):
         print(f"W({i}) = {level:.6g}, mass at noise {noise:g}: {masses[i]:.4g}")
-    print(f"the noise favours well {wells.favoured}")
+    if len(wells.tied) > 1:
+        names = " and ".join(map(str, wells.tied))
+        print(f"wells {names} tie to within the error of the solves: the costs favour none of them")
+    else:
+        print(f"the noise favours well {wells.favoured}")
     for cycle in wells.cycles():
         members = ", ".join(str(w) for w in sorted(cycle.wells))
         print(

@@ -126,6 +126,10 @@ class Solution:
 
         return estimate_error(self)
 
+    def error_at(self, points: ArrayLike) -> np.ndarray:
+        """``error`` at points ``(..., 2)``, bilinear; NaN beside points without a value."""
+        return _bilinear(self.error[..., None], self.mesh, points, 1)[..., 0]
+
     def barrier(self, region: Callable[[np.ndarray], np.ndarray] | np.ndarray, *, error: bool = True) -> Barrier:
         """Height of the lowest way out of a region.
 
@@ -163,7 +167,7 @@ class Solution:
         spread = float("nan")
         if error:
             with contextlib.suppress(InputError):
-                spread = float(_bilinear(self.error[..., None], self.mesh, place, 1)[..., 0])
+                spread = float(self.error_at(place))
         return Barrier(value, place, spread)
 
     def _crossings(self, signed):

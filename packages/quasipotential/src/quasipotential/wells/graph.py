@@ -4,6 +4,7 @@
 from the costs alone is in ``trees``.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,8 +40,22 @@ class Wells:
 
     @property
     def favoured(self) -> int:
-        """Number of the well that keeps the mass as the noise vanishes."""
+        """Number of the well that keeps the mass as the noise vanishes; the first of those that tie."""
         return int(np.argmin(self.levels))
+
+    @property
+    def tied(self) -> tuple[int, ...]:
+        """Numbers of the wells whose W is the lowest as far as the solves can tell, the favoured one among them.
+
+        Two levels tie within 1e-6 of the largest cost and the errors that the solves estimate at the saddles used, where
+        there are such, see ``Solution.error``: it costs a second solve of each well.
+        """
+        slack = 1e-6 * float(np.max(self.costs[np.isfinite(self.costs)]))
+        for solution, places in zip(self.solutions, self.saddles, strict=True):
+            with contextlib.suppress(InputError):
+                errors = solution.error_at(places[np.isfinite(places).all(-1)])
+                slack += float(np.max(errors[np.isfinite(errors)], initial=0.0))
+        return tuple(int(i) for i in np.flatnonzero(self.levels <= self.levels.min() + slack))
 
     def masses(self, noise: float) -> np.ndarray:
         """Stationary mass of each basin to exponential order, ``exp(-(W - min W) / eps)`` normalised."""
