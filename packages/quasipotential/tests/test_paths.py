@@ -96,10 +96,14 @@ def test_constant_noise_that_is_not_diagonal():
     assert got.action == pytest.approx(0.5 * end @ np.linalg.solve(q, end), rel=1e-4)
 
 
-def test_around_a_focus_the_path_makes_its_turns():
-    system = systems.cubic(rotation=3.0)
-    got = qp.minimum_action_path(system.drift, [[0, 0], [0.5, 0.5]])
-    exact = float(system.exact(np.array([0.5, 0.5])))
+@pytest.mark.parametrize(
+    ("system", "ends"),
+    [(systems.cubic(rotation=3.0), [[0, 0], [0.5, 0.5]]), (systems.rotating_well(3.0), [[-1, 0], [0, 0]])],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_around_a_focus_the_path_makes_its_turns(system, ends):
+    got = qp.minimum_action_path(system.drift, ends)
+    exact = float(system.exact(np.array(ends[1])))
     assert got.action == pytest.approx(exact, rel=1e-3)
     assert abs(got.action - exact) <= got.error
 

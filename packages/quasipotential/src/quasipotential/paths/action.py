@@ -201,15 +201,21 @@ def _steered(field, derivative, diffusion, ends, scale):
 
 
 def _missing_turns(x, field, derivative, spread):
-    """How much more the first twentieth of a path costs than the quadratic form: turns that it lacks around a focus."""
+    """How much more the beginning of a path costs than the quadratic form: turns that it lacks around a focus.
+
+    Of all beginnings up to a twentieth the worst counts: the turns are lost in the first segments, and further out the cubic
+    term of U, which may be negative, hides them.
+    """
     jac = np.asarray(derivative(x[:1]), float)[0]
     if np.linalg.eigvals(jac).real.max() >= 0:
         return 0.0
     here = np.eye(x.shape[1]) if spread is None else np.asarray(spread(x[:1]))[0] if callable(spread) else spread
-    first = x[: max(2, len(x) // 20) + 1]
-    away = first[-1] - first[0]
-    local = 0.5 * away @ np.linalg.solve(lyapunov_covariance(jac, here), away)
-    return max(geometric_action(first, field, spread) - float(local), 0.0)
+    form = np.linalg.inv(lyapunov_covariance(jac, here))
+    excess = 0.0
+    for count in range(1, max(2, len(x) // 20) + 1):
+        away = x[count] - x[0]
+        excess = max(excess, geometric_action(x[: count + 1], field, spread) - 0.5 * float(away @ form @ away))
+    return excess
 
 
 def _is_climb(field, path):
