@@ -122,7 +122,7 @@ def test_eval_on_annotated_clips_names_what_is_missing(clip, capsys):
     assert "1 of 5 annotated pictures could not be used, first: clips holds no picture and no video d" in out
     assert out.count("\n") < 40 and "3 annotated pictures measured" in out
     found = json.loads(Path("out.json").read_text())
-    assert set(found["localization"]) == {"model", "center", "saliency", "whole picture"}
+    assert set(found["localization"]) == {"model", "center", "saliency", "whole picture", "things"}
     assert found["localization"]["whole picture"]["cIoU median"] == pytest.approx(112 * 112 / 224**2, abs=0.01)
     assert set(found["listening"]) == {"listed", "silence", "noise", "off-screen", "own sound"}
     assert [row["name"] for row in found["rows"]] == ["a", "b", "c"] and len(found["sweep"]["fixed"]) == 19
