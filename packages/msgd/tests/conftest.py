@@ -1,4 +1,5 @@
 import pytest
+import torch
 from jaxtyping import install_import_hook
 
 from claimkit.testing.fixtures import device as device
@@ -19,3 +20,21 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def agree():
+    """Everything that a GradientMatrix gives, against G itself, to 1e-5."""
+
+    def check(matrix, g):
+        n, centred, v = g.shape[1], g - g.mean(1, keepdim=True), torch.randn(len(g))
+        for got, expected in (
+            (matrix.product(v), centred @ (centred.T @ v) / n),
+            (matrix.product(v, "F"), g @ (g.T @ v) / n),
+            (matrix.transpose(v), g.T @ v),
+            (matrix.diagonal(), centred.square().mean(1)),
+            (matrix.gradient(), g.mean(1)),
+        ):
+            assert (got - expected).norm() <= 1e-5 * expected.norm()
+
+    return check

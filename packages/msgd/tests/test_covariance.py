@@ -101,3 +101,10 @@ def test_diagonal_langevin_adds_to_the_gradient_that_is_there(matrix):
     torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-4)
     with pytest.raises(InputError, match="batch = 0"):
         msgd.DiagonalLangevin(matrix, batch=0)
+
+
+def test_equal_rows_have_no_covariance():
+    x = torch.randn(1, 3).repeat(64, 1)
+    matrix = msgd.GradientMatrix(nn.Linear(3, 2), criterion, x, torch.zeros(64, dtype=torch.long))
+    assert (matrix.diagonal() >= 0).all()
+    assert 0 <= matrix.trace("C") <= 1e-12 * matrix.trace("F")
