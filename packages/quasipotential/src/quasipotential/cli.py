@@ -129,6 +129,8 @@ def exit_(
 ) -> None:
     """Mean exit times by simulation or splitting, beside the barrier and the exact equation; says first what it will cost.
 
+    Example: quasipotential exit two-wells --noise 0.3 0.2 --radius 0.6
+
     Args:
         system: Name or Python file, as for solve.
         options: Where, from what and how to leave.
