@@ -75,7 +75,6 @@ def test_commands(tmp_path, monkeypatch, capsys):
         assert name == "styleproj"
         main(arguments)
     made = {
-        "styleproj-demo.jpg",
         "photo-painting.jpg",
         "mixed.jpg",
         "broad.jpg",
