@@ -135,15 +135,14 @@ def split_exits(
 
 def _rates(problem, point) -> np.ndarray:
     """Absolute real parts and sizes of the eigenvalues of the drift's derivative at an attractor."""
-    drift = problem if callable(problem) and not isinstance(problem, Solution) else None
-    if drift is None:
+    if isinstance(problem, Solution):
         mesh = problem.mesh
         rows, columns = (np.clip(np.rint(mesh.index_of(point)).astype(int), 1, np.array(mesh.shape) - 2)[k] for k in (1, 0))
         b, j, i = problem.drift, 2 * rows, 2 * columns
         along = [(b[j, i + 1] - b[j, i - 1]) / mesh.spacing[0], (b[j + 1, i] - b[j - 1, i]) / mesh.spacing[1]]
         values = np.linalg.eigvals(np.stack(along, -1))
     else:
-        values = np.linalg.eigvals(difference(drift, point[None], 1e-5)[0])
+        values = np.linalg.eigvals(difference(problem, point[None], 1e-5)[0])
     if values.real.max() >= 0:
         place = ", ".join(f"{v:.6g}" for v in point)
         raise InputError(f"The start ({place}) is no stable equilibrium; splitting starts at an attractor.")

@@ -23,7 +23,7 @@ def made(value, gradient, rotation, diffusion=None):
         lambda p: value(p[..., 0], p[..., 1]),
         lambda p: np.stack(np.broadcast_arrays(*gradient(p[..., 0], p[..., 1])), -1),
         (lambda p: np.broadcast_to(np.eye(2), (*p.shape, 2))) if diffusion is None else diffusion,
-        lambda p: rotation(p[..., 0], p[..., 1]) if callable(rotation) else np.full(p.shape[:-1], rotation),
+        lambda p: np.asarray(rotation(p[..., 0], p[..., 1])) if callable(rotation) else np.full(p.shape[:-1], rotation),
     )
     return form.drift, diffusion, form.value
 
@@ -41,6 +41,8 @@ def spread(entries):
 def looked_at() -> dict[str, tuple]:
     """Ten fields that the tests use: (drift, diffusion, U), attractor, domain."""
     well, shift = systems.rotating_well(), np.array([0.0137, -0.0191])
+    exact = well.exact
+    assert exact is not None
     plain = {
         "linear, rotation 1": systems.linear(1.0),
         "linear, rotation 10": systems.linear(10.0),
@@ -49,7 +51,7 @@ def looked_at() -> dict[str, tuple]:
         "cubic, rotation 10": systems.cubic(rotation=10.0),
     }
     fields = {name: ((s.drift, None, s.exact), s.attractors[0], s.domain) for name, s in plain.items()}
-    moved = (lambda p: well.drift(p - shift)), None, (lambda p: well.exact(p - shift))
+    moved = (lambda p: well.drift(p - shift)), None, (lambda p: exact(p - shift))
     fields["rotating well, moved"] = moved, well.attractors[0] + shift, well.domain
     for name, (form, start, domain) in varying().items():
         fields[name] = (form.drift, form.diffusion, form.value), start, domain

@@ -92,7 +92,7 @@ class LimitCycle:
     def place(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``u`` of the nearest point of the cycle and the signed distance ``nu``, both ``(...)``, at points ``(..., 2)``."""
         z, turn, n = np.asarray(points, float).reshape(-1, 2) / self.scale, self.turn / self.scale, len(self.points)
-        u = self._tree.query(z)[1] / n - (1 if turn.any() else 0)
+        u = np.asarray(self._tree.query(z)[1]) / n - (1 if turn.any() else 0)
         for _ in range(4):
             apart = z - self._curve(u % 1) - turn * u[:, None]
             along = self._curve(u % 1, 1) + turn
