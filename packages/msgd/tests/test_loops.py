@@ -53,7 +53,11 @@ def test_two_processes_make_the_noise_of_the_law_and_measure_its_scale(tmp_path)
     code = "import sys; sys.path.insert(0, sys.argv[1]); import test_loops as t; t.worker(*sys.argv[2:4], int(sys.argv[4]))"
     here, file, out = Path(__file__).parent, tmp_path / "meet", tmp_path / "out"
     ranks = [subprocess.Popen([sys.executable, "-c", code, here, file, out, str(r)]) for r in range(2)]
-    assert [p.wait(120) for p in ranks] == [0, 0]
+    try:
+        assert [p.wait(300) for p in ranks] == [0, 0]
+    finally:
+        for p in ranks:
+            p.kill()  # one whose partner is gone waits for it
     (found, meter), (other, _) = (torch.load(f"{out}.{r}", weights_only=True) for r in range(2))
     torch.testing.assert_close(found, other)
     x, y = data()
