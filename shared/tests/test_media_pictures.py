@@ -18,9 +18,9 @@ from claimkit.errors import InputError
 from claimkit.media.colour import icc
 from claimkit.media.colour.profiles import convert_array
 from claimkit.media.depth.levels import to_bits
+from claimkit.media.depth.values import read_values
 from claimkit.media.picture import Picture, fitted_size, write_picture
 from claimkit.media.reading import read_picture
-from claimkit.media.values import read_values
 
 P3 = icc.matrix_profile("Display P3", icc.PRIMARIES["Display P3"], icc.D65, None)
 ADOBE = icc.adobe_rgb()

@@ -14,9 +14,7 @@ CITATION = """
   title         = {Parameter-Free Style Projection for Arbitrary Style Transfer},
   author        = {Huang, Siyu and Xiong, Haoyi and Wang, Tianyang and Wang, Qingzhong and Chen, Zeyu and Huan, Jun and
                    Dou, Dejing},
-  year          = {2020},
-  eprint        = {2003.07694},
-  archivePrefix = {arXiv}
+  year          = {2020}, eprint = {2003.07694}, archivePrefix = {arXiv}
 }
 """
 
@@ -67,8 +65,7 @@ def stylize(
         pairs: all: every content with every style; matched: first with first, second with second.
         colour: style; or keep the content's colours: luminance (its chroma), coral (the style repainted in them).
         size: A picture of more than SIZE x SIZE pixels is shrunk to that area, its shape kept; 0 keeps every size.
-        style_size: The same for the style: the smaller it is looked at, the finer its strokes in the result; 0 keeps it.
-            For broader strokes, or the same at every size, see --stroke.
+        style_size: The same for the style: the smaller, the finer its strokes, which --stroke sets, too; 0 keeps it.
         mask: Picture of the content's size: where it is black the content stays what it is.
         style_mask: Picture of the style's size: only what is white counts.
         labels: Picture of the content's size, a value or colour for each region: with several styles, in the order of
@@ -79,11 +76,9 @@ def stylize(
         transform: How features take the style: ot-projection moves joint moments first, projection alone is the paper's.
         palette: Map the colours to those of the style after decoding.
         max_gain: Most that this map may enlarge a difference of colours, at least 1; inf sets no bound.
-        stroke: Breadth of strokes as a share of the picture: 1 as at 512 x 512 pixels, 2 twice as broad, 0.5 finer, the same
-            look at every size; not given, strokes are some pixels wide whatever the size.
+        stroke: Breadth of strokes as a share of the picture: 1 as at 512 x 512, 2 twice as broad; some pixels if not given.
         keep_detail: From 0 to 1: weaken the style where lettering, faces and other fine drawing would be lost.
-        model: A network that styleproj train wrote, or slim, the one before; the one that comes with the package when not
-            given.
+        model: A network that styleproj train wrote, or deep or slim of the package; joint, its default, when not given.
         cache: Folder where styles are kept, so that they are not looked at again.
         tile: Side of the pieces in which large pictures are worked on; the result does not depend on it.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -150,7 +145,7 @@ def video(
         palette: Map the colours to those of the style after decoding.
         max_gain: Most that this map may enlarge a difference of colours, at least 1; inf sets no bound.
         steady: Let what is painted change slowly over time, and by less where the content is even: less flicker.
-        model: A network that styleproj train wrote, or slim, the one before.
+        model: A network that styleproj train wrote, or deep or slim of the package; joint, its default, when not given.
         device: auto, cpu, cuda, cuda:N or mps.
         output: How the video is written.
     """

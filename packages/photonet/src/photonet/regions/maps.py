@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from claimkit.errors import InputError
+from claimkit.media.depth.values import read_values
 from claimkit.media.reading import read_picture
-from claimkit.media.values import read_values
 from claimkit.style.images import image_files, resize
 
 

@@ -23,7 +23,7 @@ from claimkit.errors import InputError
 from ..fields import difference
 from ..plane.solution import Solution
 from ..progress import progress_bar
-from .exits import Tables
+from .exits import Problem, Tables
 from .walkers import HIGH, LOW, OUT, UNFINISHED, FieldWalker, PlaneWalker, Walker
 
 REPLICAS = 20
@@ -135,7 +135,7 @@ def split_exits(
 
 def _rates(problem, point) -> np.ndarray:
     """Absolute real parts and sizes of the eigenvalues of the drift's derivative at an attractor."""
-    if isinstance(problem, Solution):
+    if isinstance(problem, Solution | Problem):
         mesh = problem.mesh
         rows, columns = (np.clip(np.rint(mesh.index_of(point)).astype(int), 1, np.array(mesh.shape) - 2)[k] for k in (1, 0))
         b, j, i = problem.drift, 2 * rows, 2 * columns

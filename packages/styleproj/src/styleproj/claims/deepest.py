@@ -72,7 +72,7 @@ def table(values: Sequence[Values]) -> dict[str, dict[str, NDArray[np.float64]]]
 
 
 def judge(values: Sequence[Values]) -> Verdict:
-    """Nearer to the style in one distance and in none farther; content, drawing, weave and colours kept. A style is a value."""
+    """Nearer to the style in one distance, farther in none; content, drawing, weave and colours kept. A style is a value."""
     styles, rows = [f"{v}" for run in values for v in run["styles"]], table(values)
     now, before = rows[NOW], rows[BEFORE]
 
@@ -88,8 +88,8 @@ def judge(values: Sequence[Values]) -> Verdict:
     alive = {n: float(np.mean([x for v in values for x in v["alive"][n]])) for n in (NOW, BEFORE)}
     means = "; ".join(f"{n}: " + ", ".join(f"{m} {row[m].mean():.3f}" for m in MEASURES) for n, row in rows.items())
     told = (
-        f"Judge: {values[0]['judge']}; {len(styles)} pairs of {len(set(styles))} styles. Above zero behind the deepest level: "
-        f"{alive[NOW]:.1%}, before {alive[BEFORE]:.2%}. Means: {means}."
+        f"Judge: {values[0]['judge']}; {len(styles)} pairs of {len(set(styles))} styles. Above zero behind the deepest "
+        f"level: {alive[NOW]:.1%}, before {alive[BEFORE]:.2%}. Means: {means}."
     )
     itself = max(float(np.abs(rows[AGAIN][m] - before[m]).max()) for m in MEASURES)
     if itself > 0:
@@ -98,7 +98,8 @@ def judge(values: Sequence[Values]) -> Verdict:
     if not _below(seen, 0):
         return Verdict("not run", f"The judge does not tell the result from colours alone. {told}", falls["style"])
     nearer = any(_below(e, 0) for e in falls.values())
-    holds = {f"{m} kept": _below(e, LOST) for m, e in falls.items()} | {m: _below(e, bound) for m, (e, bound) in kept.items()}
+    holds = {f"{m} kept": _below(e, LOST) for m, e in falls.items()}
+    holds |= {m: _below(e, bound) for m, (e, bound) in kept.items()}
     holds |= {m: shares[m] <= bound for m, bound in (("weave", WEAVE), ("foreign", FOREIGN), ("clipped", CLIPPED))}
     holds |= {"nearer": nearer, "alive": alive[NOW] >= ALIVE}
     failed = [m for m, h in holds.items() if not h]
@@ -129,21 +130,21 @@ EXPERIMENTS = [
             title="A decoder that looks at its deepest level",
             paper="2003.07694",
             where="derived: section 3 transforms the deepest level; the decoders shipped before do not look at theirs",
-            statement="A decoder whose first convolution, the only one that sees the deepest level, is fitted anew and trained "
-            "on makes pictures that are nearer to their style than the one before it, where that convolution is dead, and "
-            "keeps content, drawing and colours.",
-            criterion="deep.safetensors against joint.safetensors, both as pictures are made by default, at 512 pixels, over "
-            "the 31 held-out photographs that neither P12 nor the comparison before it saw, in the styles of the 16 held-out "
-            "paintings and of photographs of a set that neither was trained on, one each (paired 95 % intervals; distances on "
-            "the original VGG-19's relu1_1, 2_1, 3_1 and 3_4 at 272 pixels): the relative difference of the distance to the "
-            "style, of means and deviations or of Gram matrices, is wholly below 0, and its upper end is at most "
-            f"+{LOST:.0%} for both; content distance rises by at most {CONTENT} and SSIM of edges falls by at most {EDGES} "
-            f"(upper ends); means of weave at most {WEAVE}, foreign colours {FOREIGN:.0%}, clipped pixels {CLIPPED:.0%}; at "
-            f"least {ALIVE:.0%} of the values behind the deepest level are above zero. All: reproduced; nearer and alive "
+            statement="A decoder whose first convolution, the only one that sees the deepest level, is fitted anew and "
+            "trained on makes pictures that are nearer to their style than the one before it, where that convolution is "
+            "dead, and keeps content, drawing and colours.",
+            criterion="deep.safetensors against joint.safetensors, both as pictures are made by default, at 512 pixels, "
+            "over the 31 held-out photographs that neither P12 nor the comparison before it saw, in the styles of the 16 "
+            "held-out paintings and of photographs of a set that neither was trained on, one each (paired 95 % intervals; "
+            "distances on the original VGG-19's relu1_1, 2_1, 3_1 and 3_4 at 272 pixels): the relative difference of the "
+            "distance to the style, of means and deviations or of Gram matrices, is wholly below 0, and its upper end is at "
+            f"most +{LOST:.0%} for both; content distance rises by at most {CONTENT} and SSIM of edges falls by at most "
+            f"{EDGES} (upper ends); means of weave at most {WEAVE}, foreign colours {FOREIGN:.0%}, clipped pixels {CLIPPED:.0%}; "
+            f"at least {ALIVE:.0%} of the values behind the deepest level are above zero. All: reproduced; nearer and alive "
             "alone: direction. Controls, without which it is not run: the weights before differ from themselves, loaded "
             "again, by exactly 0, and colours alone (linear transfer) are farther from the style in Gram.",
-            tolerance="The weights before have SSIM of edges to spare (0.14 above the best small peer on other pairs) and want "
-            "style: 0.05 of the one may be paid for the other. 2 % of a distance is less than the eye tells apart.",
+            tolerance="The weights before have SSIM of edges to spare (0.14 above the best small peer on other pairs) and "
+            "want style: 0.05 of the one may be paid for the other. 2 % of a distance is less than the eye tells apart.",
             power=power(
                 0.05,
                 0.08,

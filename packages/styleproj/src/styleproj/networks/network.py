@@ -3,8 +3,8 @@
 Features are transformed before their ReLU, which the decoder applies: ranks are the same and a third to a half of all values
 are no longer tied at zero, where their order, and with it the picture, would be an accident of where they lie.
 The paper decodes the last level alone. Here one nearer to the picture can be transformed and handed over as well ("skip",
-which the paper's ablation names), meant for strokes from the deep level and drawing from the shallow one; in the weights that
-are shipped the deep level has no effect (claim P13, model card).
+which the paper's ablation names), meant for strokes from the deep level and drawing from the shallow one; in the shipped
+weights the deep level has no effect (claim P13, model card).
 """
 
 from collections import deque

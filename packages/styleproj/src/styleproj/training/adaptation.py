@@ -93,7 +93,8 @@ def adapt(
 ) -> Path:
     """Train the decoder; the encoder, and so every style that was kept, stays as it is.
 
-    A deepest level that the decoder does not look at is brought back first (:func:`revive`). Every other step is judged at half the size, where larger shapes of the style are seen.
+    A deepest level that the decoder does not look at is brought back first (:func:`revive`). Every other step is judged at
+    half the size, where larger shapes of the style are seen.
 
     Args:
         network: What to go on from.
