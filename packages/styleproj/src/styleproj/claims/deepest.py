@@ -139,8 +139,8 @@ EXPERIMENTS = [
             "distances on the original VGG-19's relu1_1, 2_1, 3_1 and 3_4 at 272 pixels): the relative difference of the "
             "distance to the style, of means and deviations or of Gram matrices, is wholly below 0, and its upper end is at "
             f"most +{LOST:.0%} for both; content distance rises by at most {CONTENT} and SSIM of edges falls by at most "
-            f"{EDGES} (upper ends); means of weave at most {WEAVE}, foreign colours {FOREIGN:.0%}, clipped pixels {CLIPPED:.0%}; "
-            f"at least {ALIVE:.0%} of the values behind the deepest level are above zero. All: reproduced; nearer and alive "
+            f"{EDGES} (upper ends); means of weave at most {WEAVE}, foreign colours {FOREIGN:.0%}, clipped pixels "
+            f"{CLIPPED:.0%}; at least {ALIVE:.0%} of the values behind the deepest level are above zero. All: reproduced; nearer and alive "
             "alone: direction. Controls, without which it is not run: the weights before differ from themselves, loaded "
             "again, by exactly 0, and colours alone (linear transfer) are farther from the style in Gram.",
             tolerance="The weights before have SSIM of edges to spare (0.14 above the best small peer on other pairs) and "
