@@ -142,7 +142,8 @@ EXPERIMENTS = [
             f"{EDGES} (upper ends); means of weave at most {WEAVE}, foreign colours {FOREIGN:.0%}, clipped pixels "
             f"{CLIPPED:.0%}; at least {ALIVE:.0%} of the values behind the deepest level are above zero. All: reproduced; "
             "nearer and alive alone: direction. Controls, without which it is not run: the weights before differ from "
-            "themselves, loaded again, by exactly 0, and colours alone (linear transfer) are farther from the style in Gram.",
+            "themselves, loaded again, by exactly 0, and colours alone (linear transfer) are farther from the style in "
+            "Gram.",
             tolerance="The weights before have SSIM of edges to spare (0.14 above the best small peer on other pairs) and "
             "want style: 0.05 of the one may be paid for the other. 2 % of a distance is less than the eye tells apart.",
             power=power(
