@@ -16,7 +16,7 @@ from msgd import plots
 from msgd.claims.bias import judge_within_gap
 from msgd.loop.loss import stream
 from msgd.theory.convolutional import Convolutional
-from msgd.theory.replicas import Perceptron, descend
+from msgd.theory.replicas import Layered, Perceptron, descend
 from msgd.theory.sparse_regression import matched_classes
 
 
@@ -33,7 +33,7 @@ class Digits(Settings):
     learning_rate: float = 0.015
     steps: int = 1_500
 
-    def network(self, x: Tensor, y: Tensor) -> Perceptron | Convolutional:
+    def network(self, x: Tensor, y: Tensor) -> Layered:
         """Replicas of the network on images ``(rows, 8, 8)``."""
         return Perceptron(x.flatten(1), y, (64, *self.hidden, 10))
 
@@ -46,7 +46,7 @@ class Maps(Digits):
     learning_rate: float = 0.03
     channels: int = 10
 
-    def network(self, x: Tensor, y: Tensor) -> Convolutional:
+    def network(self, x: Tensor, y: Tensor) -> Layered:
         """Replicas of the network on images ``(rows, 8, 8)``."""
         return Convolutional(x, y, self.channels, *self.hidden)
 

@@ -4,8 +4,10 @@ For linear, multi-layer and diagonal linear models this is far faster than ``vma
 a loop over replicas is faster than vmap(grad) (benchmarks/replicas.py), products of patches than both (``convolutional``).
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
@@ -55,8 +57,87 @@ class DiagonalLinear:
         return (theta.unflatten(1, (2, -1)) * (along * signs)).flatten(1)
 
 
+class Layered(ABC):
+    """Networks of affine layers with relu between them and cross-entropy at the end, one a replica, on rows common to all.
+
+    A replica's parameters are one row: of every layer the matrix, then its bias.
+
+    Attributes:
+        y: Classes, shape ``(n,)``.
+    """
+
+    y: Tensor
+
+    @property
+    @abstractmethod
+    def inputs(self) -> Tensor:
+        """What the first layer gets, its rows first."""
+
+    @property
+    @abstractmethod
+    def shapes(self) -> Sequence[tuple[int, int]]:
+        """Rows and columns of the matrices; each has a bias a column."""
+
+    @property
+    def parameters(self) -> int:
+        """Weights of one replica."""
+        return sum((rows + 1) * columns for rows, columns in self.shapes)
+
+    def losses(self, theta: Float[Tensor, "replicas parameters"]) -> Float[Tensor, "replicas n"]:
+        """Losses of all rows."""
+        seen, _, y = self._forward(theta)
+        return torch.nn.functional.cross_entropy(seen[-1].transpose(1, 2), y, reduction="none")
+
+    def accuracy(self, theta: Float[Tensor, "replicas parameters"]) -> Float[Tensor, " replicas"]:
+        """Share of the rows whose largest output is their class."""
+        seen, _, y = self._forward(theta)
+        return (seen[-1].argmax(2) == y).float().mean(1)
+
+    def gradient(
+        self,
+        theta: Float[Tensor, "replicas parameters"],
+        weight: Float[Tensor, "replicas rows"],
+        index: Int[Tensor, "replicas rows"] | None = None,
+    ) -> Float[Tensor, "replicas parameters"]:
+        """G W of every replica, the backward pass written out; with ``index`` only those rows are touched."""
+        seen, matrices, y = self._forward(theta, index)
+        delta = seen[-1].softmax(2)
+        delta.scatter_add_(2, y[:, :, None], torch.full_like(delta[:, :, :1], -1))
+        delta *= weight[:, :, None]
+        parts: list[Tensor] = []
+        for layer in reversed(range(len(matrices))):
+            below = seen[layer]
+            parts = [torch.bmm(below.transpose(1, 2), delta).flatten(1), delta.sum(1), *parts]
+            if layer:
+                delta = torch.bmm(delta, matrices[layer].transpose(1, 2))
+                delta = self._scatter(layer, torch.ops.aten.threshold_backward(delta, below, 0))
+        return torch.cat(parts, 1)
+
+    def _gather(self, layer: int, outputs: Tensor) -> Tensor:
+        """What a layer gets from the outputs of the one below; another shape of the same numbers."""
+        return outputs
+
+    def _scatter(self, layer: int, delta: Tensor) -> Tensor:
+        """Back from the shape of :meth:`_gather`."""
+        return delta
+
+    def _forward(self, theta: Tensor, index: Tensor | None = None) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """What each layer gets and the outputs, the matrices, and the classes."""
+        x, y = self.inputs, self.y
+        x, y = (t.expand(len(theta), *t.shape) if index is None else t[index] for t in (x, y))
+        seen, matrices, at = [x.reshape(len(theta), -1, x.shape[-1])], [], 0
+        for layer, (rows, columns) in enumerate(self.shapes):
+            matrices.append(theta[:, at : at + rows * columns].unflatten(1, (rows, columns)))
+            bias = theta[:, None, at + rows * columns : at + (rows + 1) * columns]
+            at += (rows + 1) * columns
+            if layer:
+                seen[-1] = self._gather(layer, seen[-1].relu_())
+            seen.append(torch.bmm(seen[-1], matrices[-1]).add_(bias))  # baddbmm fills the bias first, and is slower here
+        return seen, matrices, y
+
+
 @dataclass(frozen=True)
-class Perceptron:
+class Perceptron(Layered):
     """Networks ``x -> W_L relu(... relu(W_1 x + b_1)) + b_L`` with cross-entropy; linear with no hidden layer.
 
     Attributes:
@@ -77,77 +158,27 @@ class Perceptron:
             )
 
     @property
-    def parameters(self) -> int:
-        """Weights of one replica."""
-        return sum((fan_in + 1) * fan_out for fan_in, fan_out in zip(self.widths, self.widths[1:], strict=False))
+    def inputs(self) -> Tensor:
+        """The rows themselves."""
+        return self.x
+
+    @property
+    def shapes(self) -> Sequence[tuple[int, int]]:
+        """A matrix between every two widths."""
+        return list(pairwise(self.widths))
 
     def start(self, replicas: int, generator: Generator | None = None) -> Float[Tensor, "replicas parameters"]:
         """He initialisation, biases zero."""
         parts = []
-        for fan_in, fan_out in zip(self.widths, self.widths[1:], strict=False):
+        for fan_in, fan_out in self.shapes:
             scale = (2 / fan_in) ** 0.5
             parts.append(torch.randn(replicas, fan_in * fan_out, generator=generator).to(self.x) * scale)
             parts.append(torch.zeros(replicas, fan_out).to(self.x))
         return torch.cat(parts, 1)
 
-    def losses(self, theta: Float[Tensor, "replicas parameters"]) -> Float[Tensor, "replicas n"]:
-        """Losses of all rows."""
-        x = self.x.expand(len(theta), -1, -1)
-        logits = self._forward(theta, x)[0][-1]
-        return torch.nn.functional.cross_entropy(logits.transpose(1, 2), self.y.expand(len(theta), -1), reduction="none")
-
-    def accuracy(self, theta: Float[Tensor, "replicas parameters"]) -> Float[Tensor, " replicas"]:
-        """Share of the rows whose largest output is their class."""
-        outputs = self._forward(theta, self.x.expand(len(theta), -1, -1))[0][-1]
-        return (outputs.argmax(2) == self.y).float().mean(1)
-
-    def gradient(
-        self,
-        theta: Float[Tensor, "replicas parameters"],
-        weight: Float[Tensor, "replicas rows"],
-        index: Int[Tensor, "replicas rows"] | None = None,
-    ) -> Float[Tensor, "replicas parameters"]:
-        """G W of every replica, the backward pass written out."""
-        x = self.x.expand(len(theta), -1, -1) if index is None else self.x[index]
-        y = self.y.expand(len(theta), -1) if index is None else self.y[index]
-        activations, matrices = self._forward(theta, x)
-        delta = activations[-1].softmax(2)
-        delta.scatter_add_(2, y[:, :, None], torch.full_like(delta[:, :, :1], -1))
-        delta *= weight[:, :, None]
-        parts: list[Tensor] = []
-        for layer in reversed(range(len(matrices))):
-            below = activations[layer]
-            parts = [torch.bmm(below.transpose(1, 2), delta).flatten(1), delta.sum(1), *parts]
-            if layer:
-                delta = torch.bmm(delta, matrices[layer].transpose(1, 2)) * (below > 0)
-        return torch.cat(parts, 1)
-
-    def _forward(self, theta: Tensor, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Activations of all layers, and the weight matrices."""
-        activations, matrices = [x], []
-        at = 0
-        pairs = list(zip(self.widths, self.widths[1:], strict=False))
-        for layer, (fan_in, fan_out) in enumerate(pairs):
-            matrix = theta[:, at : at + fan_in * fan_out].unflatten(1, (fan_in, fan_out))
-            bias = theta[:, at + fan_in * fan_out : at + (fan_in + 1) * fan_out]
-            at += (fan_in + 1) * fan_out
-            z = torch.baddbmm(bias[:, None], activations[-1], matrix)
-            activations.append(z if layer == len(pairs) - 1 else z.relu_())
-            matrices.append(matrix)
-        return activations, matrices
-
-
-@runtime_checkable
-class Replicas(Protocol):
-    """A model whose weighted gradient is known for many replicas at once."""
-
-    def gradient(self, theta: Tensor, weight: Tensor, index: Tensor | None = None) -> Tensor:
-        """G W of every replica, shape ``(replicas, parameters)``."""
-        ...
-
 
 def descend(
-    model: Replicas,
+    model: DiagonalLinear | Layered,
     theta: Float[Tensor, "replicas parameters"],
     noise: Noise,
     eta: float,
