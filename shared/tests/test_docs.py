@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from claimkit.house import main
-from claimkit.testing import blocks, run_page
+from claimkit.testing import run_page, shows
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -15,10 +15,12 @@ PAGES = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(p / "README.md" for p in (RO
 ANSWERS = ("Install", "First result", "Your own data", "Why trust it", "Change it")
 
 
-@pytest.mark.parametrize("page", [p for p in sorted(DOCS.glob("claimkit/*.md")) if blocks(p)], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [p for p in sorted(DOCS.glob("claimkit/*.md")) if shows(p, "claimkit")], ids=lambda page: page.name
+)
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run_page(page, "claimkit", main)
+    assert run_page(page, "claimkit", main).examples > 0
 
 
 def anchor(heading: str) -> str:

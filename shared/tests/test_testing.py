@@ -48,8 +48,9 @@ def page(tmp_path):
 
 
 def test_python_shares_its_names_and_commands_run_in_order(page, capsys):
-    names = run_page(page(PAGE), "toy", toy)
-    assert (names["x"], names["y"]) == (2, 3)
+    tried = run_page(page(PAGE), "toy", toy)
+    assert (tried.names["x"], tried.names["y"]) == (2, 3)
+    assert tried.examples == 4
     assert capsys.readouterr().out.split() == ["84", "2"]
 
 
@@ -72,7 +73,7 @@ def test_what_is_not_run_must_exist(page, line, known, capsys):
     file = page(f"<!-- not run: it takes an hour -->\n```console\ntoy {line}\n```\n")
     assert blocks(file)[0].not_run == "it takes an hour"
     if known:
-        run_page(file, "toy", toy)
+        assert run_page(file, "toy", toy).examples == 1
         assert capsys.readouterr().out == ""
     else:
         with pytest.raises(AssertionError, match="no "):

@@ -10,7 +10,7 @@ from delta.cli import main
 @pytest.mark.parametrize("page", pages(__file__), ids=lambda page: page.name)
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run_page(page, "delta", main)
+    assert run_page(page, "delta", main).examples > 0
 
 
 def test_every_help_shows_an_example_that_is_taken():

@@ -81,27 +81,43 @@ def pages(tests: Path | str) -> list[Path]:
     """
     folder = next(p for p in (Path(tests), *Path(tests).parents) if p.name == "tests").parent
     docs = folder.parents[1] / "docs"
-    own = [p for p in sorted((docs / folder.name).glob("*.md")) if blocks(p)]
+    own = [p for p in sorted((docs / folder.name).glob("*.md")) if shows(p, folder.name)]
     return own + [p for p in sorted(docs.glob("*.md")) if any(b.commands(folder.name) for b in blocks(p))]
 
 
-def run_page(page: Path, package: str, main: Main) -> dict[str, Any]:
-    """Run every block of a page in the current folder; the names that its Python leaves.
+def shows(page: Path, package: str) -> bool:
+    """Whether a page has an example that :func:`run_page` tries."""
+    return any(b.kind == "python" or b.commands(package) for b in blocks(page))
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What was done of a page: the names that its Python left, and how many examples were run or found to exist."""
+
+    names: dict[str, Any]
+    examples: int
+
+
+def run_page(page: Path, package: str, main: Main) -> Tried:
+    """Run every block of a page in the current folder.
 
     Raises:
         AssertionError: A command failed, or one that is not run names an option that does not exist.
     """
     names: dict[str, Any] = {"__name__": "page"}
+    examples = 0
     for block in blocks(page):
         where = f"{page.name}:{block.line}"
         if block.kind == "python" and not block.not_run:
             exec(compile("\n" * block.line + block.body, str(page), "exec"), names)
+            examples += 1
         for words in block.commands(package) if block.kind == "console" else ():
             if block.not_run:
                 _exists(package, words, main, where)
             else:
                 assert call(main, *words) == 0, f"{where}: {shlex.join(words)}"
-    return names
+            examples += 1
+    return Tried(names, examples)
 
 
 def help_of(main: Main, *verb: str) -> str:

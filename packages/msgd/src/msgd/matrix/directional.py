@@ -29,11 +29,15 @@ Pull = Callable[[Tensor], list[Tensor]]
 """G u of the rows of a batch, by parameter, as a function of u, shape ``(rows,)``."""
 
 
+class OtherWayError(Exception):
+    """This way does not give the products of this model; another one does."""
+
+
 def by_layers(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) -> tuple[Tensor, Pull]:
     """G' v, and G u as a function of u.
 
     Raises:
-        NotImplementedError: Some parameter belongs to no layer without parts, or is used where that layer is not called.
+        OtherWayError: Some parameter belongs to no layer without parts, or is used where that layer is not called.
     """
     along = {id(p): t for p, t in zip(parameters, v, strict=True)}
     calls: list[tuple[nn.Module, Tensor, Any]] = []
@@ -47,15 +51,15 @@ def by_layers(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) -> 
     with ExitStack() as hooks:
         for layer in own:
             if next(layer.children(), None) is not None:
-                raise NotImplementedError(f"{type(layer).__name__} has parameters beside its parts")
+                raise OtherWayError(f"{type(layer).__name__} has parameters beside its parts")
             if getattr(layer, "max_norm", None) is not None:
-                raise NotImplementedError(f"{type(layer).__name__} shortens its weights when it is called")
+                raise OtherWayError(f"{type(layer).__name__} shortens its weights when it is called")
             hooks.callback(layer.register_forward_hook(note).remove)
         each = losses(*batch)
     seen = {id(p) for layer, _, _ in calls for p in layer.parameters(recurse=False)}
     rest = [p for p in parameters if id(p) not in seen]
     if rest and any(g is not None for g in torch.autograd.grad(each.sum(), rest, retain_graph=True, allow_unused=True)):
-        raise NotImplementedError("a layer's parameters are used without calling it")
+        raise OtherWayError("a layer's parameters are used without calling it")
     slopes = torch.autograd.grad(each.sum(), [edge for _, _, edge in calls], retain_graph=True, allow_unused=True)
     total = torch.zeros_like(each)
     with torch.no_grad():
@@ -95,10 +99,10 @@ def forward_mode(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) 
     """G' v by one forward-mode derivative.
 
     Raises:
-        NotImplementedError: An embedding has a padding: torch's forward mode moves it, though it has no gradient.
+        OtherWayError: An embedding has a padding: torch's forward mode moves it, though it has no gradient.
     """
     if any(isinstance(m, nn.Embedding) and m.padding_idx is not None for m in losses.modules()):
-        raise NotImplementedError("an embedding has a padding")
+        raise OtherWayError("an embedding has a padding")
     names = {id(p): name for name, p in losses.named_parameters()}
     at = {names[id(p)]: p.detach() for p in parameters}
     towards = {names[id(p)]: t for p, t in zip(parameters, v, strict=True)}
