@@ -10,7 +10,7 @@ from styleproj.cli import main
 @pytest.mark.parametrize("page", pages(__file__), ids=lambda page: page.name)
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # files that a page names are made here
-    run_page(page, "styleproj", main)
+    assert run_page(page, "styleproj", main).examples > 0
 
 
 def test_words_of_the_command_line():

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,29 +17,20 @@ from claimkit.claims import Values, Verdict
 from claimkit.experiment import Job
 from claimkit.statistics import group_means, mean_interval, non_inferiority
 from claimkit.style.images import fit, read_image
-from claimkit.style.looks import Judge
-from claimkit.style.transforms import Statistics, ot_map
-from styleproj.claims.common import Pairs, held_out
-from styleproj.claims.weights import MEASURES, looked_at
+from styleproj.claims.common import held_out
+from styleproj.claims.weights import BEFORE, COLOURS, JOINT, NOW, Weights, compared, table
 from styleproj.networks.weights import load_network, weights_file
 from styleproj.pictures.stylizer import Stylizer
 from styleproj.samples import CONTENTS, STYLES, photograph
 
-NOW, BEFORE, JOINT, COLOURS = "now", "before", "before, as now", "linear colour transfer"
 CONTENT, EDGES, COLOUR, WEAVE = 0.02, 0.02, 0.005, 1.2
 
 
 @dataclass(frozen=True)
-class Look(Pairs):
+class Look(Weights):
     """What is stylised, and at which longer side; photographs take two paintings each, in turn."""
 
-    threads: int | None = 1
-    side: int = 256
-    contents: int = 5
-    styles: int = 4
     candidate: Path | None = None
-    teacher: bool = False
-    """Distances by the original VGG-19, from the development data; by the package's own encoder otherwise."""
 
 
 def pictures(s: Look, job: Job) -> list[tuple[str, str, Tensor, Tensor]]:
@@ -60,42 +50,31 @@ def pictures(s: Look, job: Job) -> list[tuple[str, str, Tensor, Tensor]]:
 def measure(s: Look, job: Job) -> Values:
     """Each measure of each variant, one a pair."""
     now, before = load_network(s.candidate), load_network(weights_file("slim"))
-    judge = Judge(job.assets.find("weights/vgg19_imagenet_conv3_4.pt")) if s.teacher else before.encoder
     makers = {
         NOW: Stylizer(now, transform="ot-projection", max_gain=1.0, device=job.device),
         BEFORE: Stylizer(before, transform="projection", device=job.device),
         JOINT: Stylizer(before, transform="ot-projection", max_gain=1.0, device=job.device),
     }
-    found: dict[str, dict[str, list[float]]] = {n: {m: [] for m in MEASURES} for n in (*makers, COLOURS)}
-    styles = []
-    with torch.inference_mode():
-        for _, name, content, style in pictures(s, job):
-            styles.append(name)
-            made = {n: maker.stylize(content, style) for n, maker in makers.items()}
-            made[COLOURS] = ot_map(Statistics.of(content[None]), Statistics.of(style[None]))(content[None])[0].clamp(0, 1)
-            for n, row in looked_at(made, content, style, judge).items():
-                for key, value in row.items():
-                    found[n][key].append(value)
-    return {"measures": found, "styles": styles, "judge": "VGG-19 to relu3_4" if s.teacher else "own encoder"}
+    return compared(s, job, makers, [(style, x, y) for _, style, x, y in pictures(s, job)])
 
 
 def judge(values: Sequence[Values]) -> Verdict:
     """Style and Gram fall against both arms before; nothing else is lost. A style is one value."""
     styles = [f"{v}" for run in values for v in run["styles"]]
-    table = {n: {m: np.concatenate([v["measures"][n][m] for v in values]) for m in MEASURES} for n in values[0]["measures"]}
-    now = table[NOW]
+    rows = table(values)
+    now = rows[NOW]
 
     def by_style(x: NDArray[np.float64]) -> NDArray[np.float64]:
         return group_means(x, styles)
 
     def against(arm: str, measure: str) -> NDArray[np.float64]:
-        return by_style(now[measure] - table[arm][measure])
+        return by_style(now[measure] - rows[arm][measure])
 
     falls = {
         (arm, m): mean_interval(against(arm, m), f"{m}, now - {arm}") for arm in (BEFORE, JOINT) for m in ("style", "Gram")
     }
     seen = mean_interval(against(COLOURS, "Gram"), "Gram, now - colours alone")
-    means = "; ".join(f"{n}: " + ", ".join(f"{m} {row[m].mean():.3f}" for m in MEASURES) for n, row in table.items())
+    means = "; ".join(f"{n}: " + ", ".join(f"{m} {row[m].mean():.3f}" for m in row) for n, row in rows.items())
     told = f"Judge: {values[0]['judge']}. Means: {means}."
     gram = falls[BEFORE, "Gram"]
     if seen.high is None or seen.high >= 0:

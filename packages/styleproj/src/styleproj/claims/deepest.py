@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,14 +9,22 @@ from numpy.typing import NDArray
 
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job
-from claimkit.files import sha256
 from claimkit.statistics import group_means, mean_interval, power
-from claimkit.style.looks import Judge
-from claimkit.style.transforms import Statistics, ot_map
-from styleproj import plots
-from styleproj.claims.weights import AGAIN, BEFORE, COLOURS, MEASURES, NOW, Weights, looked_at, pictures
+from styleproj.claims.weights import (
+    AGAIN,
+    BEFORE,
+    COLOURS,
+    MEASURES,
+    NOW,
+    Weights,
+    below,
+    compared,
+    draw,
+    noted,
+    pictures,
+    table,
+)
 from styleproj.networks.network import StyleNetwork
-from styleproj.networks.weights import load_network, weights_file
 from styleproj.pictures.stylizer import Stylizer
 
 SEEN = 32
@@ -34,41 +41,21 @@ class Deepest(Weights):
 
 def measure(s: Deepest, job: Job) -> Values:
     """Each measure of each variant, one a pair; and how much of the decoder's first convolution is above zero."""
-    files = {name: weights_file(name) for name in ("deep", "joint")}
-    for file in files.values():
-        job.assets.note(file.name, sha256(file))
-    now, before, again = (load_network(files[name]) for name in ("deep", "joint", "joint"))
-    judge = Judge(job.assets.find("weights/vgg19_imagenet_conv3_4.pt")) if s.teacher else before.encoder
+    now, before, again = (noted(name, job) for name in ("deep", "joint", "joint"))
     makers = {name: Stylizer(n, device=job.device) for name, n in ((NOW, now), (BEFORE, before), (AGAIN, again))}
-    found: dict[str, dict[str, list[float]]] = {n: {m: [] for m in MEASURES} for n in (*makers, COLOURS)}
-    styles, alive = [], {NOW: [], BEFORE: []}
+    pairs = pictures(s, job, SEEN if s.development else 0)
     with torch.inference_mode():
-        for name, content, style in pictures(s, job, SEEN if s.development else 0):
-            styles.append(name)
-            made = {n: maker.stylize(content, style) for n, maker in makers.items()}
-            made[COLOURS] = ot_map(Statistics.of(content[None]), Statistics.of(style[None]))(content[None])[0].clamp(0, 1)
-            for n, row in looked_at(made, content, style, judge).items():
-                for key, value in row.items():
-                    found[n][key].append(value)
-            for n, shares in alive.items():
-                shares.append(first_above_zero(makers[n].network, makers[n].encode(content)))
-    return {
-        "measures": found,
-        "styles": styles,
-        "alive": alive,
-        "judge": "VGG-19 to relu3_4" if s.teacher else "own encoder",
-    }
+        alive = {
+            n: [first_above_zero(makers[n].network, makers[n].encode(content)) for _, content, _ in pairs]
+            for n in (NOW, BEFORE)
+        }
+    return {**compared(s, job, makers, pairs), "alive": alive}
 
 
 def first_above_zero(network: StyleNetwork, features: tuple[torch.Tensor, ...]) -> float:
     """Share of the values of the decoder's first convolution, which alone sees the deepest level, that are above zero."""
     _, _, y = next(iter(network.decoder.activations(tuple(f[None] if f.ndim == 3 else f for f in features))))
     return float((y > 0).float().mean())
-
-
-def table(values: Sequence[Values]) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """Each measure of each variant over all runs, one a pair."""
-    return {n: {m: np.concatenate([v["measures"][n][m] for v in values]) for m in MEASURES} for n in values[0]["measures"]}
 
 
 def judge(values: Sequence[Values]) -> Verdict:
@@ -95,11 +82,11 @@ def judge(values: Sequence[Values]) -> Verdict:
     if itself > 0:
         return Verdict("not run", f"The weights before differ from themselves by {itself:.2g}. {told}", falls["style"])
     seen = interval(now["Gram"] - rows[COLOURS]["Gram"], "Gram, now - colours alone")
-    if not _below(seen, 0):
+    if not below(seen, 0):
         return Verdict("not run", f"The judge does not tell the result from colours alone. {told}", falls["style"])
-    nearer = any(_below(e, 0) for e in falls.values())
-    holds = {f"{m} kept": _below(e, LOST) for m, e in falls.items()}
-    holds |= {m: _below(e, bound) for m, (e, bound) in kept.items()}
+    nearer = any(below(e, 0) for e in falls.values())
+    holds = {f"{m} kept": below(e, LOST) for m, e in falls.items()}
+    holds |= {m: below(e, bound) for m, (e, bound) in kept.items()}
     holds |= {m: shares[m] <= bound for m, bound in (("weave", WEAVE), ("foreign", FOREIGN), ("clipped", CLIPPED))}
     holds |= {"nearer": nearer, "alive": alive[NOW] >= ALIVE}
     failed = [m for m, h in holds.items() if not h]
@@ -110,17 +97,6 @@ def judge(values: Sequence[Values]) -> Verdict:
 
 def _all(falls: dict[str, Estimate], kept: dict[str, tuple[Estimate, float]]) -> list[Estimate]:
     return [*falls.values(), *(e for e, _ in kept.values())]
-
-
-def _below(e: Estimate, bound: float) -> bool:
-    """Whether the whole interval is; at the bound itself only where it is a margin."""
-    return e.high is not None and (e.high <= bound if bound > 0 else e.high < bound)
-
-
-def draw(values: Sequence[Values], path: Path) -> None:
-    """Means of each measure by variant."""
-    rows = table(values)
-    plots.bars({m: {n: [float(row[m].mean())] for n, row in rows.items()} for m in MEASURES}, path, "Means over pairs")
 
 
 EXPERIMENTS = [

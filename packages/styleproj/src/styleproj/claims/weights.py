@@ -1,6 +1,6 @@
 """P12: weights trained as pictures are made, with the transform they are made for, against those shipped before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from claimkit.style.transforms import Statistics, ot_map
 from styleproj import plots
 from styleproj.claims.common import Pairs, held_out
 from styleproj.claims.defaults import foreign
+from styleproj.networks.network import StyleNetwork
 from styleproj.networks.weights import load_network, weights_file
 from styleproj.pictures.stylizer import Stylizer
 from styleproj.samples import CONTENTS, STYLES, photograph
@@ -65,28 +66,39 @@ def pictures(s: Weights, job: Job, after: int = 0) -> list[tuple[str, Tensor, Te
 
 def measure(s: Weights, job: Job) -> Values:
     """Each measure of each variant, one a pair."""
-    files = {name: weights_file(name) for name in ("joint", "slim")}
-    for file in files.values():
-        job.assets.note(file.name, sha256(file))
-    now, before, again = (load_network(files[name]) for name in ("joint", "slim", "slim"))
-    judge = Judge(job.assets.find("weights/vgg19_imagenet_conv3_4.pt")) if s.teacher else before.encoder
+    now, before, again = (noted(name, job) for name in ("joint", "slim", "slim"))
     makers = {
         NOW: Stylizer(now, transform="ot-projection", max_gain=1.0, device=job.device),
         BEFORE: Stylizer(before, transform="projection", max_gain=float("inf"), device=job.device),
         AGAIN: Stylizer(again, transform="projection", max_gain=float("inf"), device=job.device),
         JOINT: Stylizer(before, transform="ot-projection", max_gain=1.0, device=job.device),
     }
+    return compared(s, job, makers, pictures(s, job))
+
+
+def noted(name: str, job: Job) -> StyleNetwork:
+    """A network that comes with the package; the record names its file."""
+    job.assets.note(weights_file(name).name, sha256(weights_file(name)))
+    return load_network(weights_file(name))
+
+
+def compared(s: Weights, job: Job, makers: Mapping[str, Stylizer], pairs: Sequence[tuple[str, Tensor, Tensor]]) -> Values:
+    """Each measure of what each makes, and of colours alone, one a pair; by the encoder of :data:`BEFORE`, or by VGG-19."""
+    own = makers[BEFORE].network.encoder
+    judge = Judge(job.assets.find("weights/vgg19_imagenet_conv3_4.pt")) if s.teacher else own
     found: dict[str, dict[str, list[float]]] = {n: {m: [] for m in MEASURES} for n in (*makers, COLOURS)}
-    styles = []
     with torch.inference_mode():
-        for name, content, style in pictures(s, job):
-            styles.append(name)
+        for _, content, style in pairs:
             made = {n: maker.stylize(content, style) for n, maker in makers.items()}
             made[COLOURS] = ot_map(Statistics.of(content[None]), Statistics.of(style[None]))(content[None])[0].clamp(0, 1)
             for n, row in looked_at(made, content, style, judge).items():
                 for key, value in row.items():
                     found[n][key].append(value)
-    return {"measures": found, "styles": styles, "judge": "VGG-19 to relu3_4" if s.teacher else "own encoder"}
+    return {
+        "measures": found,
+        "styles": [name for name, _, _ in pairs],
+        "judge": "VGG-19 to relu3_4" if s.teacher else "own encoder",
+    }
 
 
 def looked_at(
@@ -143,9 +155,9 @@ def judge(values: Sequence[Values]) -> Verdict:
     itself = max(float(np.abs(rows[AGAIN][m] - before[m]).max()) for m in MEASURES)
     if itself > 0:
         return Verdict("not run", f"The weights before differ from themselves by {itself:.2g}. {told}", kept["style"])
-    if not _below(seen, 0):
+    if not below(seen, 0):
         return Verdict("not run", f"The judge does not tell the result from colours alone. {told}", kept["style"])
-    holds = {m: _below(e, MARGIN) for m, e in kept.items()} | {m: _below(e, 0) for m, e in gained.items()}
+    holds = {m: below(e, MARGIN) for m, e in kept.items()} | {m: below(e, 0) for m, e in gained.items()}
     holds["weave"] = weave <= WEAVE
     failed = [m for m, h in holds.items() if not h]
     all_of = {**kept, **gained}.values()
@@ -154,7 +166,7 @@ def judge(values: Sequence[Values]) -> Verdict:
     return Verdict("not reproduced" if failed else "reproduced", reason, kept["style"])
 
 
-def _below(e: Estimate, bound: float) -> bool:
+def below(e: Estimate, bound: float) -> bool:
     """Whether the whole interval is; at the bound itself only where it is a margin."""
     return e.high is not None and (e.high <= bound if bound > 0 else e.high < bound)
 
