@@ -1,14 +1,6 @@
 """What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
-from avcurriculum.claims import (
-    counting,
-    filmed,
-    folds,
-    localization,
-    order,
-    representation,
-    separation,
-)
+from avcurriculum.claims import counting, filmed, folds, localization, order, representation, separation
 
 EXPERIMENTS = [
     *order.EXPERIMENTS,

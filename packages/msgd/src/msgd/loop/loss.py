@@ -178,10 +178,11 @@ class NoisyMean(nn.Module):
 
 
 def _require_positive(total: float | int | Tensor) -> None:
-    one = not isinstance(total, Tensor) or total.numel() == 1
-    here = one and not torch.compiler.is_compiling() and not (isinstance(total, Tensor) and total.device.type != "cpu")
-    told = total if one else f"a tensor of shape {tuple(total.shape)}"  # type: ignore[union-attr]
-    require(one and (not here or 0 < float(total) < math.inf), f"total = {told}: give one positive number")
+    if isinstance(total, Tensor) and total.numel() != 1:
+        raise InputError(f"total is a tensor of shape {tuple(total.shape)}: give one positive number")
+    known = not (torch.compiler.is_compiling() or (isinstance(total, Tensor) and total.device.type != "cpu"))
+    if known and not 0 < float(total) < math.inf:
+        raise InputError(f"total = {float(total)}: give one positive number")
 
 
 _KEYS = itertools.count()
