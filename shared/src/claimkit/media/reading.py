@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from claimkit.errors import InputError
+from claimkit.files import AnyPath
 from claimkit.media.colour.icc import D65, PRIMARIES, adobe_rgb, matrix_profile, srgb
 from claimkit.media.colour.profiles import ProfileError, convert_array, convert_image, is_srgb, kind
 from claimkit.media.depth import files as deep
@@ -25,7 +26,7 @@ Space = bytes | Literal["own"] | None
 ORIENTATION = 0x0112
 
 
-def read_picture(path: Path, space: Space = None, *, side: int = 0, managed: bool = True) -> Picture:
+def read_picture(path: AnyPath, space: Space = None, *, side: int = 0, managed: bool = True) -> Picture:
     """Read a picture of any mode, depth and colour profile as upright RGB.
 
     Args:
@@ -38,6 +39,7 @@ def read_picture(path: Path, space: Space = None, *, side: int = 0, managed: boo
     Raises:
         InputError: No picture, a damaged one, one that needs a missing package, or of more than 178 million pixels.
     """
+    path = Path(path)
     form = known(path)
     with named(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pillow's own of large pictures and odd tags
