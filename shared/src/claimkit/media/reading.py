@@ -61,7 +61,8 @@ def read_picture(path: AnyPath, space: Space = None, *, side: int = 0, managed: 
                 pixels, opacity = (None if a is None else turned(a, turn) for a in found)
                 assert pixels is not None
                 return _deep_picture(path, pixels, opacity, image, space, managed).fitted(side)
-            notes = (f"{path} has {bits} bits a colour: it is read in 8",) if bits > 8 else ()
+            remedy = ", with the package imagecodecs in all" if image.format == "JXL" else ""
+            notes = (f"{path} has {bits} bits a colour: it is read in 8{remedy}",) if bits > 8 else ()
             return _picture(path, image, space, side, managed, notes)
 
 
