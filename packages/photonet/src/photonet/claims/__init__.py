@@ -2,7 +2,7 @@
 
 from photonet.claims.cost import kernel, large, ratios, speed
 from photonet.claims.light import added, default, graded, known
-from photonet.claims.pictures import ablation, artistic, preserved, sharp, transfers, video
+from photonet.claims.pictures import ablation, artistic, chosen, preserved, sharp, transfers, video
 
 EXPERIMENTS = [
     *sharp.EXPERIMENTS,
@@ -19,4 +19,5 @@ EXPERIMENTS = [
     *ratios.EXPERIMENTS,
     *known.EXPERIMENTS,
     *transfers.EXPERIMENTS,
+    *chosen.EXPERIMENTS,
 ]
