@@ -4,7 +4,7 @@
 
 ``told`` is conditioned on the visual centre that the rule of ``separation.conditions`` picks from the mixture, in
 training as later; ``blind`` is told nothing, and its stems are given to the pictures by the same rule. Sounds are four
-random windows of each clip. Every 250 steps the state is saved beside OUT, and an interrupted run goes on from there.
+random windows of each clip. Every SAVE_EVERY steps the state is saved beside OUT, and an interrupted run goes on from there.
 
 A new separator is shipped when its mean SI-SDR gain on the validation mixes is above that of the one that is shipped,
 which is measured beside it; the test mixes are for the model card alone.
@@ -35,6 +35,7 @@ from avcurriculum.training.trainer import load_model
 from avcurriculum.video.apply import shipped_separator
 
 SEED, SCENES, STEPS, WINDOWS, MIXES = 0, 1024, 2500, 4, 100
+HELD_OUT, SAVE_EVERY = 240, 250
 
 
 def main(data: Path, localizer: Path, out: Path, steps: int, blind: bool) -> None:
@@ -51,12 +52,12 @@ def main(data: Path, localizer: Path, out: Path, steps: int, blind: bool) -> Non
     if checkpoint.exists():
         trainer.load(checkpoint)
     for _ in trainer.run():
-        if len(trainer.losses) % 250 == 0:
+        if len(trainer.losses) % SAVE_EVERY == 0:
             trainer.save(checkpoint)
-            print(f"{len(trainer.losses)} steps, loss {np.mean(trainer.losses[-250:]):.4f}", flush=True)
+            print(f"{len(trainer.losses)} steps, loss {np.mean(trainer.losses[-SAVE_EVERY:]):.4f}", flush=True)
     save_separator(separator.eval(), out, half=True)
     for split in ("val", "test"):
-        held_out = material(data, net, split, 240)
+        held_out = material(data, net, split, HELD_OUT)
         for name, one in (("new", separator), ("shipped", shipped_separator())):
             print(f"{split}, {name}: {gains(net, one, *held_out)}; {time.process_time() - begin:.0f} CPU s", flush=True)
 
@@ -69,7 +70,7 @@ def material(data, net, split, scenes, windows=0):
 
 
 def gains(net, separator, pack, shown):
-    """SI-SDR over the mixture's, in the order that is looked for, the better one and a random one; share in the right one."""
+    """SI-SDR over the mixture's, in the order that is looked for, the better and a random one; share in the right one."""
     mixes = [draw_mix(pack, shown, np.random.default_rng([7, i])) for i in range(MIXES)]
     waves = stems(pack, mixes)
     mixture = waves.sum(1)
