@@ -9,7 +9,6 @@ from typing import Literal
 
 from claimkit import run
 from claimkit.errors import InputError
-from claimkit.files import AnyPath
 from claimkit.media.policy import Existing, Listing, check_results, list_pictures, name_results
 
 Pairs = Literal["all", "matched"]
@@ -33,15 +32,15 @@ class Plan:
 
 
 def plan(
-    content: AnyPath,
-    styles: Sequence[AnyPath],
-    out: AnyPath | None,
+    content: Path,
+    styles: Sequence[Path],
+    out: Path | None,
     suffix: str,
     *,
     pairs: Pairs = "all",
     mixed: bool = False,
     existing: Existing = "replace",
-    inputs: Iterable[AnyPath | None] = (),
+    inputs: Iterable[Path | None] = (),
 ) -> Plan:
     """Pair contents with styles, and name the results.
 
@@ -58,7 +57,6 @@ def plan(
     Raises:
         InputError: Nothing to pair, numbers that do not match, or a result that would replace an input.
     """
-    out = None if out is None else Path(out)
     contents, looks = _expanded(content), [_expanded(s) for s in styles]
     given = [file for listing in looks for file in listing.files]
     if not given:
@@ -119,6 +117,5 @@ def make_all(todo: Plan, make: Callable[[Task], Iterable[str]]) -> None:
         raise InputError(f"{problems.total()} of {len(todo.tasks)} pictures were not made, for the reasons above")
 
 
-def _expanded(path: AnyPath) -> Listing:
-    path = Path(path)
+def _expanded(path: Path) -> Listing:
     return list_pictures(path) if path.is_dir() else Listing([path], [])

@@ -9,7 +9,6 @@ import numpy as np
 
 from claimkit import run
 from claimkit.errors import InputError
-from claimkit.files import AnyPath
 from claimkit.media.clip import Frame, clip_info, read_frames
 from claimkit.media.depth.levels import to_bits
 from claimkit.media.options import ClipOptions
@@ -26,12 +25,12 @@ RATE = Fraction(25)
 
 
 def transform_frames(
-    source: AnyPath,
-    target: AnyPath,
+    source: Path,
+    target: Path,
     change: "Callable[[Frame], Tensor]",
     options: ClipOptions | None = None,
     side: int = 0,
-    inputs: tuple[AnyPath, ...] = (),
+    inputs: tuple[Path, ...] = (),
 ) -> ClipReport:
     """Write what becomes of every frame.
 
@@ -48,7 +47,7 @@ def transform_frames(
         InputError: The source cannot be read, holds no frame, or would be replaced; there are frames that must not be; or
             HDR shall be kept in pictures.
     """
-    source, target, options = Path(source), Path(target), options or ClipOptions()
+    options = options or ClipOptions()
     if not source.exists():
         raise InputError(f"{source} does not exist: give a video, or a folder of frames")
     if target.suffix:
