@@ -5,6 +5,7 @@ import pytest
 
 from avcurriculum.claims import (
     EXPERIMENTS,
+    assignment,
     counting,
     filmed,
     folds,
@@ -22,15 +23,16 @@ RNG = np.random.default_rng(0)
 @pytest.mark.slow
 def test_every_claim_runs_at_smoke(tmp_path):
     outcomes = {o.claim: o for o in reproduce("avcurriculum", preset="smoke", out=tmp_path)}
-    assert list(outcomes) == ["E1", "E2", "E3", "E4", "E5", "E5b", "E6", "E7", "E7b"]
+    assert list(outcomes) == ["E1", "E2", "E3", "E4", "E4b", "E5", "E5b", "E6", "E7", "E7b"]
     assert not [o.error for o in outcomes.values() if o.record is None]
     assert {outcomes[c].record.verdict.kind for c in ("E7", "E7b")} == {"not run"}, "their clips are the user's"
     for o in outcomes.values():
         assert (o.record.picture is None) or (tmp_path / o.record.picture).stat().st_size > 5_000
 
 
-def test_every_claim_has_small_and_full_but_for_what_needs_films():
-    assert [e.claim.id for e in EXPERIMENTS if not {"smoke", "small", "full"} <= set(e.presets)] == ["E7", "E7b"]
+def test_presets_are_missing_where_they_need_films_or_hours():
+    assert {e.claim.id for e in EXPERIMENTS if "full" not in e.presets} == {"E4b"}
+    assert {e.claim.id for e in EXPERIMENTS if not {"smoke", "small"} <= set(e.presets)} == {"E7", "E7b"}
 
 
 def test_the_claims_on_the_order_share_their_measurement_at_small_and_criterion():
@@ -124,6 +126,31 @@ def test_separation_needs_half_a_decibel_and_half_of_the_labels_gain(seen, label
         return {"arms": {a: {"nsdr": list(m + 0.2 * RNG.standard_normal(60))} for a, m in means.items()}}
 
     assert separation.judge([values() for _ in range(3)]).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("assigned", "order", "labels", "blank", "error", "kind"),
+    [
+        (3.0, 1.0, 4.0, 1.0, 1e-6, "reproduced"),
+        (3.0, 1.0, 4.0, 1.0, 1e-4, "direction reproduced"),  # stems that do not sum to the mixture
+        (1.5, 1.0, 4.0, 1.0, 1e-6, "direction reproduced"),  # less than half of what labels give
+        (3.0, 3.0, 4.0, 3.0, 1e-6, "not reproduced"),  # no better than in random order
+        (3.0, 1.0, 0.4, 1.0, 1e-6, "not run"),  # labels give nothing
+        (3.0, 1.0, 4.0, 2.0, 1e-6, "not run"),  # who has learned nothing assigns rightly, too
+    ],
+)
+def test_blind_stems_need_half_of_the_labels_gain_and_a_network_that_listens(assigned, order, labels, blank, error, kind):
+    means = {"told": 1.0, "assigned": assigned, "random order": order, "better order": 5.0, "one-hot": labels}
+    means |= {"assigned by an untrained network": blank, "ideal ratio mask": 13.0}
+
+    def values(seed):
+        off = {"assigned": 0.01, "one-hot": 0.02, "assigned by an untrained network": 0.03}
+        return {"gain": {a: [m + off.get(a, 0.0) * (-1) ** seed] * 4 for a, m in means.items()}, "sum": error}
+
+    verdict = assignment.judge([values(seed) for seed in range(4)])
+    assert verdict.kind == kind and "ideal ratio mask 13.00" in verdict.reason
+    assert verdict.effect.value == pytest.approx(assigned - labels / 2, abs=0.01)
+    assert assignment.judge([values(0)]).kind == "not run"
 
 
 def test_counting_is_judged_by_its_worst_seed():
