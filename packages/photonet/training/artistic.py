@@ -1,6 +1,6 @@
-"""ArtNet in a file of its own: python training/artistic.py DATA OUT [--steps N] [--resume] [--network FILE].
+"""ArtNet's decoder by VGG-19's losses: python training/artistic.py DATA OUT [--steps N] [--resume] [--network FILE].
 
-Goes on from ArtNet of FILE, by default of the shipped networks, encoder and all; losses on the original VGG-19 to conv3_4.
+Goes on from ArtNet of FILE, by default of the shipped networks; losses on the original VGG-19 to conv3_4.
 """
 
 import argparse

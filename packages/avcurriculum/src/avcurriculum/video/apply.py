@@ -111,7 +111,8 @@ def localize_clip(clip: Clip, model: AVNet, sounds: int = 1, every: float = 0.25
         )
     wave = audio.audible(clip.sound, f"the sound of {clip.path}")
     times = np.arange(0, max(clip.seconds, every), every)
-    images = torch.stack([square(p, model.architecture.canvas) for p in sample_frames(clip.path, times)])
+    frames = run.progress(sample_frames(clip.path, times), "look", total=len(times), unit="frame")
+    images = torch.stack([square(p, model.architecture.canvas) for p in frames])
     return track(model, images, wave, times, sounds, prior)
 
 
