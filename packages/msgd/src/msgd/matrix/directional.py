@@ -66,7 +66,8 @@ def by_layers(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) -> 
     with torch.no_grad():
         for (layer, x, _), slope in zip(calls, slopes, strict=True):
             if slope is not None:
-                total += (functional_call(layer, _direction(layer, along), (x,)) * slope).reshape(len(each), -1).sum(1)
+                moved = functional_call(layer, _direction(layer, along), (x,))
+                total += torch.linalg.vecdot(*(t.reshape(len(each), -1) for t in (moved, slope)))
 
     owned = [[p for p in layer.parameters(recurse=False) if id(p) in along] for layer, _, _ in calls]
     once = len({id(p) for part in owned for p in part}) == sum(map(len, owned))
@@ -201,8 +202,8 @@ def require_gradients(losses: Tensor) -> None:
         found.add(node)
         if node.name() == "CheckpointFunctionBackward":
             raise InputError(
-                "the model recomputes activations by a reentrant checkpoint, which hides the gradients of what is inside: use "
-                "checkpoint(..., use_reentrant=False)"
+                "the model recomputes activations by a reentrant checkpoint, which hides the gradients of what is inside: "
+                "use checkpoint(..., use_reentrant=False)"
             )
         ahead += [after for after, _ in node.next_functions]
 

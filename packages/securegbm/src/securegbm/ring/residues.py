@@ -6,7 +6,7 @@ for SEAL's last prime, which serves its key switching only: ciphertexts live mod
 
 import math
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -109,8 +109,7 @@ class Ring:
         for last in range(len(self.primes) - 1, 0, -1):
             dropped = self.primes[last]
             for row, prime in zip(x[:last], self.primes, strict=False):
-                constants = np.array([1, pow(dropped, -1, prime)], dtype=np.uint64)
-                _drop(row, x[last], np.uint64(dropped), constants, shoup(constants, prime), np.uint64(prime))
+                _drop(row, x[last], np.uint64(dropped), *_inverse_of(dropped, prime), np.uint64(prime))
         out = np.empty(x.shape[1], dtype=np.uint64)
         _round(x[0], np.uint64((1 << (self.kept_bits + 65)) // self.primes[0]), np.uint64((1 << self.kept_bits) - 1), out)
         return out
@@ -137,6 +136,13 @@ class Ring:
             if int(row.max(initial=0)) >= prime:
                 raise SecureGBMError("a ciphertext holds a residue that is not below its prime; refuse this peer")
         return out
+
+
+@lru_cache
+def _inverse_of(dropped: int, prime: int) -> tuple[Words, Words]:
+    """1 and 1/d mod the prime, and their Shoup quotients."""
+    constants = np.array([1, pow(dropped, -1, prime)], dtype=np.uint64)
+    return constants, shoup(constants, prime)
 
 
 def _with_quotient(w: int, prime: int) -> Words:
