@@ -181,7 +181,7 @@ def test_eval_of_a_separator_gives_the_bounds_of_its_assignment(capsys):
         (["reproduce", "E77"], "avcurriculum: avcurriculum has no claim 'E77'"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_2(argv, sentence, capsys):
+def test_bad_input_is_one_sentence_and_exit_2(argv, sentence, capsys):  # in every package: a test shows what it asks for
     assert call(*argv) == 2
     err = capsys.readouterr().err
     assert err.startswith(sentence) and err.count("\n") == 1

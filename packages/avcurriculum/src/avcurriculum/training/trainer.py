@@ -142,7 +142,7 @@ class Trainer:
         """Write the whole state, whole or not at all; one of several processes does."""
         if not parallel.leads():
             return
-        state = {
+        state = {  # begins as claimkit.transfer's, which has neither stages nor a history
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "rng": self.rng.bit_generator.state,
