@@ -168,13 +168,20 @@ def test_eval_of_a_separator_gives_the_bounds_of_its_assignment(capsys):
         (["train", "--resume"], "avcurriculum: avcurriculum-run/checkpoint.pt does not exist"),
         (["train", "--arch", "pretrained"], "avcurriculum: pretrained backbones need the weight files"),
         (["eval", "--model", "no.pt"], "avcurriculum: no.pt does not exist"),
+        (["eval", "--clips", "."], "avcurriculum: --clips, --negatives and --prior are of annotated data"),
+        (["eval", "--prior", "0.5"], "avcurriculum: --clips, --negatives and --prior are of annotated data"),
+        (
+            ["eval", "--annotations", "a.json", "--prior", "0.5", "--separator", "s.pt"],
+            "avcurriculum: a prior of things is of a localiser's maps",
+        ),
+        (["eval", "--weights", "a", "b"], "avcurriculum: --weights are of a pretrained network"),
         (["demo", "--sources", "9"], "avcurriculum: sources = 9"),
         (["demo", "--steps", "2"], "avcurriculum: sources = 2, steps = 2"),
         (["demo", "--out", "a.txt"], "avcurriculum: a.txt is no name of a picture"),
         (["reproduce", "E77"], "avcurriculum: avcurriculum has no claim 'E77'"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_2(argv, sentence, capsys):
+def test_bad_input_is_one_sentence_and_exit_2(argv, sentence, capsys):  # in every package: a test shows what it asks for
     assert call(*argv) == 2
     err = capsys.readouterr().err
     assert err.startswith(sentence) and err.count("\n") == 1
