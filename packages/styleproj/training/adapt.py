@@ -8,8 +8,8 @@ import argparse
 from pathlib import Path
 
 import torch
-from distill import split
 
+from claimkit.photographs import part_of
 from claimkit.style.looks import Judge
 from styleproj.networks.weights import load_network, weights_file
 from styleproj.training.adaptation import Adaptation, adapt
@@ -26,7 +26,7 @@ if __name__ == "__main__":
         parser.add_argument(f"--{name}", type=float, default=getattr(Adaptation, name))
     given = parser.parse_args()
     judge = Judge(given.data / "weights" / "vgg19_imagenet_conv3_4.pt").to(memory_format=torch.channels_last)
-    photos, paintings = split(given.data, "photos"), split(given.data, "paintings")
+    photos, paintings = part_of(given.data, "photos"), part_of(given.data, "paintings")
     network = load_network(given.network)
     settings = Adaptation(**{name: getattr(given, name) for name in weights})
     print(adapt(network, judge, photos, paintings, given.out, given.steps, settings, given.resume))

@@ -19,6 +19,8 @@ from .rates.exits import simulate_occupancy as simulate_occupancy
 from .rates.exits import tabulate as tabulate
 from .rates.pde import mean_exit_time as mean_exit_time
 from .rates.pde import stationary_density as stationary_density
+from .rates.prefactor import TransitionRate as TransitionRate
+from .rates.prefactor import transition_rate as transition_rate
 from .rates.splitting import SplitExits as SplitExits
 from .rates.splitting import split_exits as split_exits
 from .rates.torch_exits import simulate_exits_torch as simulate_exits_torch

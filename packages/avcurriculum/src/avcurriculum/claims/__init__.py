@@ -2,6 +2,7 @@
 
 from avcurriculum.claims import (
     assignment,
+    convergence,
     counting,
     filmed,
     folds,
@@ -9,12 +10,15 @@ from avcurriculum.claims import (
     order,
     representation,
     separation,
+    transfer,
 )
 
 EXPERIMENTS = [
     *order.EXPERIMENTS,
+    *convergence.EXPERIMENTS,
     *localization.EXPERIMENTS,
     *representation.EXPERIMENTS,
+    *transfer.EXPERIMENTS,
     *separation.EXPERIMENTS,
     *assignment.EXPERIMENTS,
     *counting.EXPERIMENTS,

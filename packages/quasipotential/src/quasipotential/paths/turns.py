@@ -1,5 +1,7 @@
 """The beginning of a path out of a focus, where it winds for ever: what a chain lacks there, and how it gets it."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..plane.local import lyapunov_covariance
@@ -7,6 +9,7 @@ from .guesses import guesses
 from .relax import Forces, geometric_action, relax, spaced
 
 _COUNT, _ZOOMS = 200, 8
+_ENDS, _TIGHT = 5, 1e-10
 
 
 def missing_turns(x: np.ndarray, forces: Forces) -> float:
@@ -50,18 +53,51 @@ def wind(x: np.ndarray, forces: Forces, accuracy: float, tolerance: float, itera
         if missing_turns(x, forces) < 0.1 * accuracy:
             break
         join = part // 3
-        near = Forces(forces.drift, forces.jacobian, forces.spread, float(np.ptp(x[: join + 1], axis=0).max()))
-        ends = x[[0, join]]
-        starts = [spaced(x[: join + 1], _COUNT), guesses(near.drift, near.jacobian, _noise(near, x), ends, _COUNT)[-1]]
-        chains = [relax(start, near, tolerance, iterations) for start in starts]
-        steps += sum(len(chain[1]) - 1 for chain in chains)
-        best = min(chains, key=lambda chain: chain[1][-1])[0]
-        wound = np.concatenate([best, x[join + 1 :]])
+        chain, more = _again(x[: join + 1], forces, _COUNT, tolerance, iterations)
+        steps += more
+        wound = np.concatenate([chain, x[join + 1 :]])
         after = geometric_action(wound, forces.drift, forces.spread)
         if after < before - gained:
             x, gained = wound, before - after
         part = _COUNT
     return x, gained, steps
+
+
+def graded(x: np.ndarray, forces: Forces, count: int) -> np.ndarray:
+    """A path between two equilibria on points that are denser towards both, each time on a third of what was there.
+
+    Args:
+        x: the path ``(n, d)``, converged.
+        forces: what it moves in.
+        count: points of each of the thirds.
+    """
+    x = relax(spaced(x, 2 * count), forces, _TIGHT, 100)[0]
+    part = len(x)
+    for _ in range(_ENDS):
+        join = part // 3
+        x = np.concatenate([_again(x[: join + 1], forces, count, _TIGHT, 100)[0], x[join + 1 :]])
+        part = count
+    part = 2 * count
+    for _ in range(_ENDS):
+        join = part // 3
+        tail = x[-join - 1 :]
+        near = replace(forces, scale=_extent(tail))
+        x = np.concatenate([x[: -join - 1], relax(spaced(tail, count), near, _TIGHT, 100)[0]])
+        part = count
+    return x
+
+
+def _extent(x: np.ndarray) -> float:
+    return float(np.ptp(x, axis=0).max())
+
+
+def _again(x: np.ndarray, forces: Forces, count: int, tolerance: float, iterations: int) -> tuple[np.ndarray, int]:
+    """The beginning of a path solved on ``count`` points, from itself and from the linearised escape; and the steps."""
+    near = replace(forces, scale=_extent(x))
+    starts = [spaced(x, count), guesses(near.drift, near.jacobian, _noise(near, x), x[[0, -1]], count)[-1]]
+    chains = [relax(start, near, tolerance, iterations) for start in starts]
+    best = min(chains, key=lambda chain: chain[1][-1])
+    return best[0], sum(len(chain[1]) - 1 for chain in chains)
 
 
 def _noise(forces: Forces, x: np.ndarray) -> np.ndarray:
