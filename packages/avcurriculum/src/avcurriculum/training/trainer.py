@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from avcurriculum.network.backbones import read_tensors
-from avcurriculum.network.losses import LossName, batch_loss, matching
+from avcurriculum.network.losses import LossName, batch_loss, check_finite, matching
 from avcurriculum.network.model import Architecture, AVNet, build, minima
 from avcurriculum.scenes.pools import Pool, Stream
 from avcurriculum.training.augment import augment_pictures, augment_sounds
@@ -190,6 +190,7 @@ class Trainer:
             loss = batch_loss(s.loss, minima(*centers), s.scale)
         else:  # of unit vectors, |v - a|^2 = 2 - 2 cos
             loss = matching(2 * s.scale * self.head.similarity(v, a))
+        check_finite(loss, self.step)
         self.optimizer.zero_grad()
         loss.backward()
         parallel.average_gradients(p for group in self.optimizer.param_groups for p in group["params"])
