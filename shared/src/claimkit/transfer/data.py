@@ -132,7 +132,7 @@ def digest(*tensors: Tensor) -> str:
     """sha256 of images and weights as they were read, so that a finished run is known by its content, not by a path."""
     total = hashlib.sha256()
     for t in tensors:
-        total.update(t.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        total.update(t.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return total.hexdigest()
 
 
