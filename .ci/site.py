@@ -90,6 +90,7 @@ def on_page_content(content, page, config, files):
         return shown if inline else shown.replace("<math", '<math tabindex="0"', 1)  # a wide one is scrolled by keys
 
     content = re.sub(r'<(span|div) class="arithmatex">(.*?)</\1>', mathml, content, flags=re.DOTALL)
+    content = re.sub(r"<th([^>]*)></th>", r"<td\1></td>", content)  # the corner of a table heads nothing
     number = itertools.count(1)
     content = re.sub(
         r"<table>(.*?)</table>",
@@ -113,3 +114,8 @@ def on_post_page(output, page, config):
     )
     number = itertools.count(1)  # the headings of an API are named alike in both lists of contents
     return re.sub(r'(<nav class="md-nav" aria-label=")\s*([^"]*)"', lambda m: f'{m[1]}{m[2]}, part {next(number)}"', output)
+
+
+def on_post_template(output_content, template_name, config):
+    """The page that is shown where there is none."""
+    return on_post_page(output_content, None, config) if template_name == "404.html" else output_content

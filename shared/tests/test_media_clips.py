@@ -5,6 +5,7 @@ import itertools
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -14,11 +15,17 @@ from av.sidedata.sidedata import Type
 from av.video.reformatter import Interpolation
 
 from claimkit.errors import InputError
+from claimkit.media import policy, stream, writing
+from claimkit.media.batch import plan
 from claimkit.media.clip import clip_info, read_frames, read_sound, sample_frames
 from claimkit.media.colour import hdr
 from claimkit.media.colour.video import VideoColour, from_rgb, to_rgb
+from claimkit.media.depth.values import read_values
 from claimkit.media.frames import transform_frames
 from claimkit.media.options import ClipOptions
+from claimkit.media.picture import Picture, write_picture
+from claimkit.media.reading import read_picture
+from claimkit.media.stream import Reader, open_clip
 from claimkit.media.tracks import HEADER
 from claimkit.media.writing import LIBRARY, VideoWriter, rewrite_clip
 
@@ -511,6 +518,39 @@ def test_memory_does_not_grow_with_length(tmp_path):
         done = subprocess.run([sys.executable, "-c", code, source], capture_output=True, text=True, check=True)
         grown.append(float(done.stdout))
     assert grown[1] - grown[0] < 20
+
+
+@pytest.mark.parametrize(("size", "ahead"), [((64, 48), 40), ((1280, 720), 40), ((1920, 1080), 20), ((3840, 2160), 5)])
+def test_what_an_encoder_holds_grows_neither_with_the_frame_nor_with_the_machine(tmp_path, monkeypatch, size, ahead):
+    """x264 writes its settings into the stream: there they are read."""
+    assert 1 <= stream.THREADS <= 4
+    monkeypatch.setattr(stream, "THREADS", 3)
+    monkeypatch.setattr(writing, "THREADS", 3)
+    with VideoWriter(tmp_path / "a.mp4") as writer:
+        writer.write(np.zeros((*size[::-1], 3), np.uint8))
+    said = (tmp_path / "a.mp4").read_bytes()
+    assert f" rc_lookahead={ahead} ".encode() in said
+    assert f" threads={3 if size[1] > 48 else 1} ".encode() in said
+    with open_clip(tmp_path / "a.mp4") as container:
+        assert Reader(container, tmp_path / "a.mp4").stream.codec_context.thread_count == 3
+
+
+def test_names_of_files_are_taken_as_text_too(tmp_path):
+    """Every public function of the media modules."""
+    source, picture_file, out = make(tmp_path / "a.mp4", tracks=1), tmp_path / "a.png", str(tmp_path / "out.mp4")
+    write_picture(str(picture_file), Picture(picture()))
+    assert read_picture(str(picture_file)).size == (64, 48) and read_values(str(picture_file)).numbers.shape == (48, 64, 3)
+    assert clip_info(str(source)).path == source and len(list(read_frames(str(source)))) == len(EVEN)
+    assert len(list(sample_frames(str(source), [0.0]))) == 1 and read_sound(str(source), 8000).size > 0
+    assert rewrite_clip(str(source), out, same).frames == transform_frames(str(source), out, same).frames == len(EVEN)
+    with VideoWriter(out) as writer:
+        writer.write(picture())
+    with pytest.raises(InputError, match="would replace the input"):
+        policy.check_results([out], [out])
+    assert policy.list_pictures(str(tmp_path)).files == [picture_file]
+    assert policy.list_clips(str(tmp_path)).files == [source, tmp_path / "out.mp4"]
+    assert policy.name_results([["a/b.png", "c.jpg"]], "d", ".png") == [Path("d/b-c.png")]
+    assert plan(str(tmp_path), [str(picture_file)], str(tmp_path / "new.png"), ".png").tasks[0].target.name == "new.png"
 
 
 def test_a_folder_holds_the_frames_of_one_clip(tmp_path):

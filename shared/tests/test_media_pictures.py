@@ -17,6 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 from claimkit.errors import InputError
 from claimkit.media.colour import icc
 from claimkit.media.colour.profiles import convert_array
+from claimkit.media.depth import files
 from claimkit.media.depth.levels import to_bits
 from claimkit.media.depth.values import read_values
 from claimkit.media.picture import Picture, fitted_size, write_picture
@@ -506,6 +507,51 @@ def test_a_picture_that_needs_a_plugin_names_it(tmp_path, name, monkeypatch):
         read_picture(tmp_path / name)
     with pytest.raises(InputError, match="needs the package"):
         write_picture(tmp_path / "out.heic", Picture(smooth()))
+
+
+JXL = {  # how files of cjxl 0.7 begin, and the bits that jxlinfo reads from them
+    "ff0a78018080105e9406244c0590aa91": 8,  # 65 x 48
+    "ff0a48809e0f0ae1456940c25400a91a": 10,  # 2000 x 10
+    "ff0ada15e87cc0105e9406244c0590aa": 12,  # 1000 x 700
+    "ff0ada15e87ce0078417a501095301a4": 16,
+    "ff0a7ff003c28bd28084a9005235b2f1": 16,  # 256 x 256
+    "ff0a98400b3b2079511a90301540aa46": 15,  # turned by a quarter
+    "ff0a98400b041497040802010024004b": 8,
+    "ff0ae830c100028a4b02080292090000": 8,  # an animation
+    "ff0ae800269003282e0408020100d94b": 32,  # floating point
+}
+BOX = b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl "
+
+
+@pytest.mark.parametrize(
+    "before", [b"", BOX + b"\0\0\2\xcdjxlc", BOX + b"\0\0\0\tjxll\n\0\0\1zjxlp\0\0\0\0"], ids=["bare", "box", "parts"]
+)
+@pytest.mark.parametrize("head", JXL)
+def test_the_bits_of_a_jpeg_xl_are_read_from_its_header(tmp_path, before, head):
+    (tmp_path / "a.jxl").write_bytes(before + bytes.fromhex(head))
+    image = Image.new("RGB", (8, 8))
+    image.format = "JXL"
+    assert files.bits_of(tmp_path / "a.jxl", image) == JXL[head]
+
+
+@pytest.mark.parametrize("opaque", [True, False])
+def test_a_jpeg_xl_of_more_bits_is_read_deep_or_with_a_word(tmp_path, monkeypatch, opaque):
+    pytest.importorskip("pillow_jxl")
+    codec = pytest.importorskip("imagecodecs")
+    deep = np.arange(64 * 48 * 3, dtype=np.uint16).reshape(48, 64, 3) * 7
+    seen = np.tile(np.uint16([65535, 300]), (48, 32))
+    data = deep if opaque else np.dstack([deep, seen])
+    (tmp_path / "a.jxl").write_bytes(codec.jpegxl_encode(data, lossless=True))
+    found = read_picture(tmp_path / "a.jxl", managed=False)
+    assert found.depth == 16 and not found.notes
+    np.testing.assert_array_equal(found.pixels, deep)
+    assert found.opacity is None if opaque else np.array_equal(found.opacity, seen)
+    monkeypatch.setattr(files, "find_spec", lambda name: None)
+    found = read_picture(tmp_path / "a.jxl", managed=False)
+    np.testing.assert_allclose(found.pixels, deep / 257, atol=1)
+    assert (
+        found.depth == 8 and "has 16 bits a colour: it is read in 8, with the package imagecodecs in all" in found.notes[0]
+    )
 
 
 def test_heic_is_read_and_written_with_its_plugin(tmp_path):

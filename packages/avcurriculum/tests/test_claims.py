@@ -5,6 +5,8 @@ import pytest
 
 from avcurriculum.claims import (
     EXPERIMENTS,
+    assignment,
+    convergence,
     counting,
     filmed,
     folds,
@@ -12,6 +14,7 @@ from avcurriculum.claims import (
     order,
     representation,
     separation,
+    transfer,
 )
 from avcurriculum.claims.common import crossed_interval
 from claimkit.runner import reproduce
@@ -22,15 +25,16 @@ RNG = np.random.default_rng(0)
 @pytest.mark.slow
 def test_every_claim_runs_at_smoke(tmp_path):
     outcomes = {o.claim: o for o in reproduce("avcurriculum", preset="smoke", out=tmp_path)}
-    assert list(outcomes) == ["E1", "E2", "E3", "E4", "E5", "E5b", "E6", "E7", "E7b"]
+    assert list(outcomes) == ["E1", "E1b", "E2", "E3", "E3b", "E4", "E4b", "E5", "E5b", "E6", "E7", "E7b"]
     assert not [o.error for o in outcomes.values() if o.record is None]
     assert {outcomes[c].record.verdict.kind for c in ("E7", "E7b")} == {"not run"}, "their clips are the user's"
     for o in outcomes.values():
         assert (o.record.picture is None) or (tmp_path / o.record.picture).stat().st_size > 5_000
 
 
-def test_every_claim_has_small_and_full_but_for_what_needs_films():
-    assert [e.claim.id for e in EXPERIMENTS if not {"smoke", "small", "full"} <= set(e.presets)] == ["E7", "E7b"]
+def test_presets_are_missing_where_they_need_films_or_hours():
+    assert {e.claim.id for e in EXPERIMENTS if "full" not in e.presets} == {"E4b"}
+    assert {e.claim.id for e in EXPERIMENTS if not {"smoke", "small"} <= set(e.presets)} == {"E3b", "E7", "E7b"}
 
 
 def test_the_claims_on_the_order_share_their_measurement_at_small_and_criterion():
@@ -124,6 +128,82 @@ def test_separation_needs_half_a_decibel_and_half_of_the_labels_gain(seen, label
         return {"arms": {a: {"nsdr": list(m + 0.2 * RNG.standard_normal(60))} for a, m in means.items()}}
 
     assert separation.judge([values() for _ in range(3)]).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("assigned", "order", "labels", "blank", "error", "kind"),
+    [
+        (3.0, 1.0, 4.0, 1.0, 1e-6, "reproduced"),
+        (3.0, 1.0, 4.0, 1.0, 1e-4, "direction reproduced"),  # stems that do not sum to the mixture
+        (1.5, 1.0, 4.0, 1.0, 1e-6, "direction reproduced"),  # less than half of what labels give
+        (3.0, 3.0, 4.0, 3.0, 1e-6, "not reproduced"),  # no better than in random order
+        (3.0, 1.0, 0.4, 1.0, 1e-6, "not run"),  # labels give nothing
+        (3.0, 1.0, 4.0, 2.0, 1e-6, "not run"),  # who has learned nothing assigns rightly, too
+    ],
+)
+def test_blind_stems_need_half_of_the_labels_gain_and_a_network_that_listens(assigned, order, labels, blank, error, kind):
+    means = {"told": 1.0, "assigned": assigned, "random order": order, "better order": 5.0, "one-hot": labels}
+    means |= {"assigned by an untrained network": blank, "ideal ratio mask": 13.0}
+
+    def values(seed):
+        off = {"assigned": 0.01, "one-hot": 0.02, "assigned by an untrained network": 0.03}
+        return {"gain": {a: [m + off.get(a, 0.0) * (-1) ** seed] * 4 for a, m in means.items()}, "sum": error}
+
+    verdict = assignment.judge([values(seed) for seed in range(4)])
+    assert verdict.kind == kind and "ideal ratio mask 13.00" in verdict.reason
+    assert verdict.effect.value == pytest.approx(assigned - labels / 2, abs=0.01)
+    assert assignment.judge([values(0)]).kind == "not run"
+
+
+@pytest.mark.parametrize(
+    ("easy", "end", "shuffled", "kind"),
+    [
+        (0.8, 0.9, 0.5, "reproduced"),
+        (0.715, 0.9, 0.5, "direction reproduced"),  # a mean above zero whose interval is not
+        (0.6, 0.9, 0.5, "not reproduced"),
+        (0.8, 0.59, 0.5, "not run"),  # nothing was learned
+        (0.8, 0.9, 0.56, "not run"),  # and yet pairs that say nothing teach something
+    ],
+)
+def test_convergence_is_judged_by_the_area_and_not_by_the_end(easy, end, shuffled, kind):
+    def curve(area, seed, end):
+        off = 0.03 * (-1) ** seed
+        return [[5, area + off], [10, 3 * area + off - (area + off) - end], [15, end]]  # mean: area + off / 3
+
+    def values(seed):
+        means = {"easy_to_hard": easy, "direct": 0.7, "mixed": 0.75, "shuffled pairs": shuffled}
+        signs = {"easy_to_hard": seed}
+        return {"curves": {arm: curve(m, signs.get(arm, seed + 1), end) for arm, m in means.items()}}
+
+    verdict = convergence.judge([values(seed) for seed in range(4)])
+    assert verdict.kind == kind and verdict.effect.value == pytest.approx(easy - 0.7)
+    assert convergence.judge([values(0)]).kind == "not run"
+
+
+def test_the_area_of_the_whole_curve_decides_where_the_ends_are_alike():
+    assert convergence.area([[5, 0.5], [10, 1.0]]) == 0.75 < convergence.area([[5, 0.9], [10, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("learned", "recall", "shuffled", "kind"),
+    [
+        ((80.0, 70.0), 0.3, 0.12, "reproduced"),
+        ((80.0, 64.0), 0.3, 0.12, "direction reproduced"),  # four points over mel statistics on the second set
+        ((80.0, 70.0), 0.24, 0.12, "direction reproduced"),
+        ((60.0, 70.0), 0.3, 0.12, "not reproduced"),  # no better than random weights
+        ((80.0, 70.0), 0.3, 0.2, "not run"),  # pairs that say nothing align, too
+    ],
+)
+def test_representation_needs_both_sets_both_baselines_and_recall(learned, recall, shuffled, kind):
+    def values(seed):
+        means = {"learned": learned, "random": (60.0, 55.0), "mel": (72.0, 60.0)}
+        shift = 0.5 * (-1) ** seed
+        accuracy = {a: [[m + (shift if a == "learned" else 0) for m in two]] * 2 for a, two in means.items()}
+        return {"accuracy": accuracy, "recall": {"learned": [[recall, recall + 0.1]], "shuffled pairs": [[shuffled, 0.1]]}}
+
+    verdict = transfer.judge([values(seed) for seed in range(4)])
+    assert verdict.kind == kind and verdict.effect.value == pytest.approx(learned[0] - 60)
+    assert transfer.judge([values(0)]).kind == "not run"
 
 
 def test_counting_is_judged_by_its_worst_seed():

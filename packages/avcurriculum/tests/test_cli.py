@@ -91,9 +91,13 @@ def test_the_shipped_models_work_out_of_the_box_and_say_what_they_are(clip, caps
     assert Path("heat.mp4").exists() and len(list(Path("sounds").iterdir())) == 4
 
 
-def test_demo_draws_a_picture(capsys):
-    assert call("demo", "--steps", "4") == 0
-    assert Path("avcurriculum-demo.png").stat().st_size > 20_000 and "SI-SDR" in capsys.readouterr().out
+def test_demo_draws_a_picture_with_the_carried_networks_or_trained_ones(capsys):
+    assert call("demo") == 0
+    assert Path("avcurriculum-demo.png").stat().st_size > 20_000
+    gains = [float(g) for g in re.findall(r"with ([+-][\d.]+) dB SI-SDR", capsys.readouterr().out)]
+    assert len(gains) == 2 and min(gains) > 3, "what was learned is carried"
+    assert call("demo", "--steps", "4", "--out", "trained.png") == 0
+    assert Path("trained.png").stat().st_size > 20_000 and "SI-SDR" in capsys.readouterr().out
 
 
 def test_eval_on_annotated_clips_names_what_is_missing(clip, capsys):
@@ -164,12 +168,20 @@ def test_eval_of_a_separator_gives_the_bounds_of_its_assignment(capsys):
         (["train", "--resume"], "avcurriculum: avcurriculum-run/checkpoint.pt does not exist"),
         (["train", "--arch", "pretrained"], "avcurriculum: pretrained backbones need the weight files"),
         (["eval", "--model", "no.pt"], "avcurriculum: no.pt does not exist"),
+        (["eval", "--clips", "."], "avcurriculum: --clips, --negatives and --prior are of annotated data"),
+        (["eval", "--prior", "0.5"], "avcurriculum: --clips, --negatives and --prior are of annotated data"),
+        (
+            ["eval", "--annotations", "a.json", "--prior", "0.5", "--separator", "s.pt"],
+            "avcurriculum: a prior of things is of a localiser's maps",
+        ),
+        (["eval", "--weights", "a", "b"], "avcurriculum: --weights are of a pretrained network"),
         (["demo", "--sources", "9"], "avcurriculum: sources = 9"),
+        (["demo", "--steps", "2"], "avcurriculum: sources = 2, steps = 2"),
         (["demo", "--out", "a.txt"], "avcurriculum: a.txt is no name of a picture"),
         (["reproduce", "E77"], "avcurriculum: avcurriculum has no claim 'E77'"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_2(argv, sentence, capsys):
+def test_bad_input_is_one_sentence_and_exit_2(argv, sentence, capsys):  # in every package: a test shows what it asks for
     assert call(*argv) == 2
     err = capsys.readouterr().err
     assert err.startswith(sentence) and err.count("\n") == 1

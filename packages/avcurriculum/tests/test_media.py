@@ -47,6 +47,14 @@ def test_a_clip_is_read(clip):
     assert early[40, 15, 0] > 120 > early[40, 70, 0] and late[40, 55, 0] > 120 and beyond[40, 75, 0] > 120
 
 
+def test_names_of_files_are_taken_as_text_too(clip, tmp_path):
+    read, out = media.read_clip(str(clip)), str(tmp_path / "made.mp4")
+    assert read.path == clip and len(list(media.sample_frames(str(clip), [0.0]))) == 1
+    media.write_clip(out, [np.zeros((32, 32, 3), np.uint8)] * 10, 10, np.ones(16_000, np.float32))
+    assert media.repaint(media.read_clip(out), out.replace("made", "again"), lambda time, frame: frame).frames == 10
+    assert [p.name for p in media.folder_clips(str(tmp_path)).files] == ["again.mp4", "made.mp4"]
+
+
 def test_the_heat_map_lies_over_the_video_and_the_sound_is_kept(clip, tmp_path):
     model = build(TINY).eval()
     read = media.read_clip(clip)

@@ -31,7 +31,9 @@ from avcurriculum.training.curriculum import make
 from avcurriculum.training.trainer import Trainer, Training, save_model
 
 SEED, SCENES, CANVAS, LARGEST = 0, 1280, 160, 320
-TEACHER_STEPS, DISTILL, CURRICULUM, BATCH = 1500, 4000, 2400, 32
+HELD_OUT, CHECKS = 160, 240
+TEACHER_STEPS, DISTILL, CURRICULUM = 1500, 4000, 2400
+TEACHER_BATCH, BATCH, STUDENT_BATCH = 64, 32, 48
 NUMBERS = (1, 2, 3)
 STUDENT = Architecture("small", widths=(24, 48, 96, 128), canvas=96)
 HEARD_AND_SEEN = {
@@ -67,17 +69,17 @@ def main(data: Path, more: Path, out: Path) -> None:
         net.eval()
 
     bare, large = teacher.without_backbones(), scenes(teacher, pack, 0, SCENES, True)
-    settings = Training(learning_rate=1e-3, weight_decay=1e-5, seed=SEED, keep_best=True, validate_every=100)
-    fit(bare, large, scenes(teacher, held_out, 900, 160, True), TEACHER_STEPS, settings)
+    settings = Training(TEACHER_BATCH, 1e-3, weight_decay=1e-5, seed=SEED, keep_best=True, validate_every=100)
+    fit(bare, large, scenes(teacher, held_out, 900, HELD_OUT, True), TEACHER_STEPS, settings)
     with torch.inference_mode():
         seen = torch.cat([bare.embed_image(x).half() for k in NUMBERS for x in large[k].visual.split(128)])
         heard = torch.cat([bare.embed_audio(x).half() for k in NUMBERS for x in large[k].audio.split(128)])
     del large
     distill(student, teacher, pack, seen, heard)
     pools = {k: Stream(FilmComposer(pack, k, STUDENT.canvas, 50 + k, student.mel)) for k in NUMBERS}
-    settings = Training(48, 5e-4, seed=SEED, keep_best=True, validate_every=100, augment=True)
-    fit(student, pools, scenes(student, held_out, 900, 160), CURRICULUM, settings)
-    print("absent sounds found on validation scenes:", calibrate(student, scenes(student, held_out, 900, 240)))
+    settings = Training(STUDENT_BATCH, 5e-4, seed=SEED, keep_best=True, validate_every=100, augment=True)
+    fit(student, pools, scenes(student, held_out, 900, HELD_OUT), CURRICULUM, settings)
+    print("absent sounds found on validation scenes:", calibrate(student, scenes(student, held_out, 900, CHECKS)))
     save_model(student, out, half=True, notes={"seed": SEED, "scenes": SCENES, "distillation": DISTILL})
 
 

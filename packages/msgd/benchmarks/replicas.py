@@ -1,4 +1,7 @@
-"""Gradients of many replicas: written in batched products, by vmap(grad), and in a loop; and the whole sweep of claim M4."""
+"""Gradients of many replicas: written in batched products, by vmap(grad), and in a loop; and the sweep of claim M4.
+
+No user calls these: the records stand in a folder of their own, beside those that the README shows.
+"""
 
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from msgd.theory.replicas import Perceptron, descend
 from msgd.theory.sparse_regression import matched_classes, sparse_regression
 from msgd.train.models import make_model
 
-RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
+RESULTS = Path(__file__).parents[1] / "results" / "benchmarks" / "theory"
 REPLICAS, ROWS = 16, 32
 
 

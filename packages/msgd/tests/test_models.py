@@ -102,6 +102,17 @@ class Scaled(nn.Module):
         return self.o(self.i(h.mean(1)).mul_(2).tanh())
 
 
+class Response(nn.Module):
+    """ConvNeXt V2's normalisation adds its input: it is affine, not linear; small gradients hide what is added."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain, self.offset = nn.Parameter(torch.randn(8)), nn.Parameter(torch.zeros(8))
+
+    def forward(self, h):
+        return 1e-4 * h + 1e-3 * self.gain * h.tanh() + self.offset
+
+
 class Odd(torch.autograd.Function):
     """An operation with a backward pass and nothing else."""
 
@@ -150,6 +161,7 @@ ZOO = {
     "keys": (Keys, "by_layers"),
     "scaled": (Scaled, "by_layers"),
     "custom": (Custom, "row_by_row"),
+    "affine": (lambda: nn.Sequential(Response(), nn.Flatten(), nn.Linear(32, 3)), "forward_mode"),
     "convolutions": (convolutions, "by_layers"),
 }
 

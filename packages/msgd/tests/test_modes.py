@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
 
 import msgd
 from claimkit.errors import InputError
@@ -80,6 +81,41 @@ def test_a_model_that_draws_or_couples_rows_is_refused_and_left_as_it_was(model,
         model.train()
         with pytest.raises(InputError, match=sentence):
             matrix.gradient()
+
+
+class Reentrant(nn.Module):
+    """torch.autograd.grad gives no gradients inside such a checkpoint, and says nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.o = nn.Linear(8, 5), nn.Linear(5, 3)
+
+    def forward(self, h):
+        return self.o(checkpoint(self.body, h.clone().requires_grad_(), use_reentrant=True).tanh())
+
+
+class NoWayBack(torch.autograd.Function):
+    """As an operation without a backward pass."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, slope):
+        raise NotImplementedError("no backward here")
+
+
+def test_a_reentrant_checkpoint_and_a_missing_backward_pass_are_refused():
+    model = Reentrant()
+    with pytest.raises(InputError, match="use_reentrant=False"):
+        msgd.GradientMatrix(model, criterion, X, Y).gradient()
+    meter = msgd.NoiseScale(model.parameters())
+    with pytest.raises(InputError, match="use_reentrant=False"):
+        meter.probe(criterion(model(X), Y))
+    model = nn.Linear(8, 3)
+    with pytest.raises(InputError, match=r"have no gradients \(NotImplementedError: no backward here"):
+        msgd.GradientMatrix(model, lambda o, t: criterion(NoWayBack.apply(o), t), X, Y).gradient()
 
 
 def test_batchnorm_is_seen_where_neighbours_are_equal():

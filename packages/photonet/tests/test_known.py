@@ -87,7 +87,7 @@ def test_cases_show_the_same_grade_to_content_and_style():
 def test_errors_are_those_of_the_content_where_nothing_is_done():
     s = known.Known(photographs=1, grades=2, longest=64)
     use = {n: known.PhotoStylizer(method=n) for n in ("mk", "matched")}
-    found = known.errors(s, Job(3), use)
+    found = known.errors(known.photographs(s, Job(3)), 3, s.grades, use)
     wanted = [
         255 * float((content - truth).square().mean().sqrt())
         for _, kind, content, _, truth, _ in known.cases(known.photographs(s, Job(3)), 3, 2)

@@ -1,6 +1,5 @@
 """The C-step, the objective, weights as files, the start in closed form, and the distillation of the encoder."""
 
-import csv
 import json
 import os
 from pathlib import Path
@@ -208,14 +207,14 @@ def test_eight_bits_are_half_the_bytes_and_nearly_the_picture(network, picture, 
 
 @pytest.mark.data
 def test_shipped_weights_on_held_out_photographs():
+    from claimkit.photographs import part_of
     from claimkit.style.images import fit, read_image
     from claimkit.style.metrics import psnr
     from photonet import PhotoStylizer
 
     if not (data := os.environ.get("CLAIMKIT_DATA")):
         pytest.skip("needs photographs: set CLAIMKIT_DATA")
-    with (Path(data) / "images/photos.csv").open(newline="") as f:
-        files = [Path(data) / "images" / r["file"] for r in csv.DictReader(f) if r["split"] == "eval"][:6]
+    files = part_of(Path(data), "photos", "eval")[:6]
     stylizer = PhotoStylizer("photonet", transform="wct")
     found = [psnr(stylizer.stylize(x, x), x) for x in (fit(read_image(p), 256) for p in files)]
     assert sum(found) / len(found) > 24

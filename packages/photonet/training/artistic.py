@@ -1,15 +1,14 @@
-"""ArtNet in a file of its own: python training/artistic.py DATA OUT [--steps N] [--resume] [--network FILE].
+"""ArtNet's decoder by VGG-19's losses: python training/artistic.py DATA OUT [--steps N] [--resume] [--network FILE].
 
-Goes on from ArtNet of FILE, by default of the shipped networks, encoder and all; losses on the original VGG-19 to conv3_4.
+Goes on from ArtNet of FILE, by default of the shipped networks; losses on the original VGG-19 to conv3_4.
 """
 
 import argparse
-import csv
 from pathlib import Path
 
 import torch
-from distill import photographs
 
+from claimkit.photographs import part_of
 from claimkit.style.looks import Judge
 from photonet.training.artistic import Artistic, train_artistic
 from photonet.weights import load_network, shipped
@@ -23,7 +22,6 @@ if __name__ == "__main__":
     parser.add_argument("--resume", action="store_true")
     given = parser.parse_args()
     judge = Judge(given.data / "weights" / "vgg19_imagenet_conv3_4.pt").to(memory_format=torch.channels_last)
-    with (given.data / "images/paintings.csv").open(newline="") as f:
-        paintings = [given.data / "images" / row["file"] for row in csv.DictReader(f) if row["split"] == "train"]
-    network, photos = load_network("artnet", given.network), photographs(given.data)
+    paintings = part_of(given.data, "paintings")
+    network, photos = load_network("artnet", given.network), part_of(given.data, "photos")
     print(train_artistic(network, judge, photos, paintings, given.out, given.steps, Artistic(), given.resume))

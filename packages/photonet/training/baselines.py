@@ -7,8 +7,7 @@ is shipped is OUT/baselines.safetensors.
 import argparse
 from pathlib import Path
 
-from distill import photographs
-
+from claimkit.photographs import part_of
 from photonet.baselines.training import BaselineSettings, train_baselines
 from photonet.weights import load_network, shipped
 
@@ -23,4 +22,4 @@ if __name__ == "__main__":
     given = parser.parse_args()
     settings = BaselineSettings(steps=given.steps)
     encoder = load_network(path=given.networks).encoder
-    train_baselines(encoder, photographs(given.data), given.out, settings, given.resume, given.start)
+    train_baselines(encoder, part_of(given.data, "photos"), given.out, settings, given.resume, given.start)

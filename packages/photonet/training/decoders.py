@@ -7,8 +7,7 @@ lacks starts in closed form.
 import argparse
 from pathlib import Path
 
-from distill import photographs
-
+from claimkit.photographs import part_of
 from claimkit.training.crops import Crops
 from photonet.network.architecture import PRESETS
 from photonet.network.auto_encoder import Decoder
@@ -35,7 +34,7 @@ if __name__ == "__main__":
     known = load_networks(given.first / "network.safetensors")
     encoder = next(iter(known.values())).encoder
     decoders = {n: known[n].decoder if n in known else Decoder(PRESETS[n], encoder.channels) for n in given.networks}
-    photos = photographs(given.data)
+    photos = part_of(given.data, "photos")
     new = [] if given.resume else [n for n in decoders if n not in known]
     if new:
         images = Crops(photos, seed=1).at(0).draw(48, 192)

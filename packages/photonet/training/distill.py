@@ -4,17 +4,10 @@ DATA holds ``images/photos.csv`` with a column split and ``weights/`` (the teach
 """
 
 import argparse
-import csv
 from pathlib import Path
 
+from claimkit.photographs import part_of
 from photonet.training.distillation import Distillation, distill
-
-
-def photographs(data: Path, part: str = "train") -> list[Path]:
-    """Files of one part of the photographs."""
-    with (data / "images/photos.csv").open(newline="") as f:
-        return [data / "images" / row["file"] for row in csv.DictReader(f) if row["split"] == part]
-
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
@@ -30,4 +23,4 @@ if __name__ == "__main__":
     given = parser.parse_args()
     chosen = {k: getattr(given, k) for k in ("steps", "imitation", "imitated", "learning_rate")}
     settings = Distillation(networks=tuple(given.networks), **chosen)
-    distill(photographs(given.data), given.data / "weights", given.out, settings, given.resume, given.start)
+    distill(part_of(given.data, "photos"), given.data / "weights", given.out, settings, given.resume, given.start)

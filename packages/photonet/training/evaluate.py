@@ -8,9 +8,9 @@ import json
 from pathlib import Path
 
 import torch
-from distill import photographs
 
 from claimkit.files import write_atomic
+from claimkit.photographs import part_of
 from claimkit.style.images import fit, read_image
 from claimkit.style.metrics import psnr, ssim
 from claimkit.style.padding import crop, pad_to_multiple
@@ -25,7 +25,7 @@ if __name__ == "__main__":
     parser.add_argument("--count", type=int, default=79)
     parser.add_argument("--longest", type=int, default=384)
     given = parser.parse_args()
-    photos = [fit(read_image(p), given.longest) for p in photographs(given.data, "eval")[: given.count]]
+    photos = [fit(read_image(p), given.longest) for p in part_of(given.data, "photos", "eval")[: given.count]]
     found = {}
     for name, network in load_networks(given.model).items():
         stylizer = PhotoStylizer(network)

@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 
 import torch
-from distill import photographs
 
 from claimkit.files import write_atomic
+from claimkit.photographs import part_of
 from claimkit.style.images import fit, read_image
 from claimkit.style.metrics import psnr
 from claimkit.style.padding import crop, pad_to_multiple
@@ -38,7 +38,7 @@ if __name__ == "__main__":
     parser.add_argument("--count", type=int, default=79)
     parser.add_argument("--longest", type=int, default=384)
     given = parser.parse_args()
-    photos = [fit(read_image(p), given.longest) for p in photographs(given.data, "eval")[: given.count]]
+    photos = [fit(read_image(p), given.longest) for p in part_of(given.data, "photos", "eval")[: given.count]]
     encoder = load_network().encoder
     state = torch.load(given.run / "checkpoint.pt", map_location="cpu", weights_only=True)
     before = Baselines.new(encoder)

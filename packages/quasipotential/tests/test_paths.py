@@ -139,3 +139,22 @@ def test_closed_forms_in_three_dimensions():
     end = np.array([0.4, -0.2, 0.3])
     got = qp.minimum_action_path(form.drift, [np.zeros(3), end], diffusion=d)
     assert got.action == pytest.approx(float(form.value(end)), rel=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("system", "ends", "within"),
+    [
+        (systems.rotating_well(3.0), [[-1, 0], [0, 0]], 1e-5),
+        (systems.rotating_well(10.0), [[-1, 0], [0, 0]], 5e-4),
+        (systems.rotating_well(30.0), [[-1, 0], [0, 0]], 0.05),
+        (systems.cubic(rotation=10.0), [[0, 0], [0.5, 0.5]], 2e-4),
+    ],
+    ids=["3", "10", "30", "cubic 10"],
+)
+def test_the_turns_around_a_focus_are_made_and_what_is_still_missing_is_in_the_error(system, ends, within):
+    got = qp.minimum_action_path(system.drift, ends)
+    exact = float(system.exact(np.array(ends[1])))
+    assert 0 < got.action / exact - 1 < within
+    assert got.action - exact <= got.error
+    assert got.action == pytest.approx(qp.geometric_action(got.points, system.drift), rel=1e-12)
+    assert (np.linalg.norm(np.diff(got.points, axis=0), axis=1) > 0).all()

@@ -5,10 +5,11 @@ import pytest
 from scipy import stats
 
 import quasipotential as qp
+from claimkit.errors import InputError
 from quasipotential import systems
 from quasipotential.closed_forms import stationary_density_1d
 from quasipotential.rates.random import normals
-from quasipotential.sgd import NoisyRegression, gradient_covariance, run_sgd, sgd_problem
+from quasipotential.sgd import NoisyRegression, gradient_covariance, run_sgd, sgd_exits, sgd_problem
 
 A = np.diag([2.0, 0.5])
 
@@ -135,3 +136,55 @@ def test_sgd_on_a_quadratic_has_the_discrete_lyapunov_covariance():
     end, _ = run_sgd(lambda t, i: t[:, None, :] - points[i], 20, np.zeros((20_000, 2)), step=0.1, batch=2, steps=150, seed=3)
     exact = qp.closed_forms.discrete_covariance(np.eye(2), np.cov(points.T, bias=True), 0.1, 2)
     assert np.abs(end.var(0) - np.diag(exact)).max() < 4.5 * np.sqrt(2 / 20_000) * np.diag(exact).max()
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+def test_momentum_has_its_covariance_in_closed_form(momentum):
+    a, d, eta, b = 1.7, 0.6, 0.2, 3
+    exact = eta * d / (b * a) * (1 + momentum) / ((1 - momentum) * (2 * (1 + momentum) - eta * a))
+    got = qp.closed_forms.discrete_covariance(np.array([[a]]), np.array([[d]]), eta, b, momentum)
+    assert float(got[0, 0]) == pytest.approx(exact, rel=1e-12)
+    points = np.random.default_rng(1).standard_normal((20, 2)) * [1.0, 0.3]
+    points -= points.mean(0)
+    hessian = np.diag([1.7, 0.4])
+    end, _ = run_sgd(
+        lambda t, i: t @ hessian - points[i].mean(1), 20, np.zeros((8000, 2)), step=eta, batch=b, steps=200, seed=4,
+        momentum=momentum,
+    )  # fmt: skip
+    exact = np.diag(qp.closed_forms.discrete_covariance(hessian, np.cov(points.T, bias=True), eta, b, momentum))
+    assert np.abs(end.var(0) / exact - 1).max() < 4.5 * np.sqrt(2 / 8000)
+
+
+def test_epochs_draw_every_sample_once_and_leave_the_noise_that_their_correlations_leave():
+    seen = []
+    run_sgd(lambda t, i: (seen.append(i), t)[1], 7, np.zeros((3, 1)), step=0.1, batch=2, steps=6, epochs=True)
+    for epoch in (np.concatenate(seen[:3], 1), np.concatenate(seen[3:], 1)):
+        assert all(len(set(row)) == 6 for row in epoch)  # the seventh is a short batch
+    points = np.random.default_rng(2).standard_normal(6)
+    points -= points.mean()
+    eta, b, m = 0.3, 2, 3
+    end, _ = run_sgd(
+        lambda t, i: t[:, None, :] - points[i][..., None], 6, np.zeros((20_000, 1)), step=eta, batch=b, steps=20 * m, seed=5,
+        epochs=True,
+    )  # fmt: skip
+    weights = eta * (1 - eta) ** np.arange(m - 1, -1, -1)
+    c = points.var()
+    between = np.where(np.eye(m) > 0, (6 - b) / (b * 5) * c, -c / 5)  # covariance of the means of two batches of an epoch
+    exact = weights @ between @ weights / (1 - (1 - eta) ** (2 * m))
+    assert abs(end.var() / exact - 1) < 4.5 * np.sqrt(2 / 20_000)
+
+
+def test_exits_of_sgd_are_the_first_ones_and_those_that_stay_are_counted_as_such():
+    jump = lambda t, i: -(i[..., None] == 0).astype(float)  # noqa: E731 - leaves with chance 1/4 a step
+    found = sgd_exits(jump, 4, np.zeros((4000, 1)), lambda t: t[:, 0] - 0.5, step=1.0, batch=1, most=6, seed=1)
+    assert not found.left.all()
+    assert (found.steps[~found.left] == 6).all()
+    assert abs(found.mean - 4) < 4.5 * found.standard_error  # of all, though none took more than six
+    assert found.standard_error == pytest.approx(found.mean / np.sqrt(found.left.sum()))
+    momentum = sgd_exits(lambda t, i: -np.ones_like(t), 4, np.array([[0.0], [0.4]]), lambda t: t[:, 0] - 1, step=0.1,
+                         batch=1, most=50, momentum=0.5)  # fmt: skip
+    assert momentum.steps.tolist() == [6, 4]  # 0.1, 0.25, 0.425, 0.6125, 0.806, 1.003: and 0.4 more
+    with pytest.raises(InputError, match="outside of the region"):
+        sgd_exits(jump, 4, np.ones((2, 1)), lambda t: t[:, 0] - 0.5, step=1.0, batch=1, most=6)
+    with pytest.raises(InputError, match="batch from 1"):
+        run_sgd(jump, 4, np.zeros((2, 1)), step=1.0, batch=5, steps=1, epochs=True)

@@ -21,10 +21,17 @@ from securegbm.ring.products import multiply
 from securegbm.ring.residues import Ring, pack, packed_size, unpack
 from securegbm.ring.stream import SEED_BYTES, Stream, errors, ternary, uniform
 from securegbm.ring.sums import ResidueFeatureSums, ResidueLabelSums, best_stride
-from securegbm.ring.transform import _begun, _forward, forward, inverse, inverse_at, tables
+from securegbm.ring.transform import _begun, _folded, _forward, forward, inverse, tables
 
 PRIMES = (1152921504606748673, 1099511480321, 12289)
 """60, 40 and 14 bits, 1 modulo 2 x 4096."""
+
+
+def inverse_at(x, stride, table):
+    """Coefficients 0, stride, 2 stride, ... of `inverse(x)`."""
+    out = np.empty(len(x) // stride, dtype=np.uint64)
+    _folded(x, stride, table.inverse, np.uint64(table.prime), table.rows, table.scale, out)
+    return out
 
 
 def negacyclic(a, b, prime):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from claimkit.errors import InputError
+from claimkit.experiment import Job
 from claimkit.runner import reproduce
-from stylenas.claims import EXPERIMENTS, cost, efficiency, found, fronts, overhead, proxies, speed
+from stylenas.claims import EXPERIMENTS, confirmed, cost, efficiency, found, fronts, overhead, proxies, speed
 
 weights = pytest.importorskip("photonet.weights")
 
@@ -15,7 +16,7 @@ def test_every_claim_runs_at_smoke(tmp_path):
     if not weights.shipped().exists():
         pytest.skip("photonet ships no weights here")
     outcomes = {o.claim: o for o in reproduce("stylenas", preset="smoke", out=tmp_path)}
-    assert list(outcomes) == [f"N{i}" for i in range(1, 12)]
+    assert list(outcomes) == [f"N{i}" for i in range(1, 13)]
     assert not [o.error for o in outcomes.values() if o.record is None]
     for o in outcomes.values():
         assert (o.record.picture is None) or (tmp_path / o.record.picture).stat().st_size > 5_000
@@ -144,3 +145,68 @@ def test_the_overhead_is_judged_beside_a_plain_loop(journal, sqlite, again, kind
         rows[name] = [1.0, 0.995, 1.005, 1.0]
     verdict = overhead.judge([{"seconds": rows, "budget": 10}])
     assert verdict.kind == kind and verdict.effect.value == pytest.approx(max(journal, sqlite), rel=0.01)
+
+
+def confirmation(named=0.06, log=0.07, drawn=0.12, slow=1.0):
+    """Objectives of five networks with ten fresh seeds that move them alike, and seconds."""
+    noise = np.linspace(-0.01, 0.01, 10)
+    rows = {
+        confirmed.NAMED: named,
+        confirmed.LUCKIEST: 0.065,
+        confirmed.DRAWN: drawn,
+        "photonas": 0.08,
+        "best-of-log": log,
+    }
+    own = [0.001 * np.sin(i + np.arange(10)) for i in range(len(rows))]
+    objective = {n: (x + noise + y - y.mean()).tolist() for (n, x), y in zip(rows.items(), own, strict=True)}
+    seconds = dict.fromkeys(rows, 1.0) | {confirmed.NAMED: slow}
+    genomes = {confirmed.NAMED: "01", confirmed.LUCKIEST: "10"}
+    about = {"genomes": genomes, "once": [0.2, 0.05], "size": 256}
+    return {"objective": objective, "quality": objective, "seconds": seconds, **about}
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind"),
+    [
+        ({}, "reproduced"),
+        ({"log": 0.0602}, "direction reproduced"),
+        ({"log": 0.05}, "not reproduced"),
+        ({"slow": 2.0}, "not reproduced"),
+        ({"drawn": 0.06}, "not run"),
+    ],
+)
+def test_what_was_confirmed_is_judged_with_fresh_seeds(changed, kind):
+    verdict = confirmed.judge([confirmation(**changed)])
+    assert verdict.kind == kind and "best of the search is +0.0150 from what it promised" in verdict.reason
+
+
+def test_the_confirmed_network_is_the_one_of_the_lowest_mean(monkeypatch):
+    """Seeds of search, confirmation and judgement are three sets, and what is named is the confirmation's first."""
+    asked: list[tuple[str, int]] = []
+
+    class Space:
+        operators, name = ("a", "b"), "made up"
+
+        def __init__(self, **_):
+            pass
+
+        def canonical(self, genome):
+            return genome
+
+        def evaluate(self, genome):
+            return {"reconstruction": 0.1 * int(genome, 2), "perception": 0.0, "operators": 0.0, "quality": 0.0}
+
+        def confirm(self, genome, seed):
+            asked.append((genome, seed))
+            worse = 5.0 if genome == "00" else 0.0
+            return {"reconstruction": worse + int(genome, 2), "perception": 0.0, "operators": 0.0, "quality": 0.0}
+
+    monkeypatch.setattr(confirmed, "StyleSpace", Space)
+    monkeypatch.setattr(confirmed, "genome_of", lambda name: "10" if name == "photonas" else "11")
+    monkeypatch.setattr(confirmed, "photonet_bits", lambda genome: genome)
+    timed = {f"{g}: {speed.KEPT}": [1.0] for g in ("00", "01", "10", "11")}
+    monkeypatch.setattr(speed, "measure", lambda s, job, names: {"seconds": timed})
+    found = confirmed.measure(confirmed.Confirmed(budget=4, count=3, again=2, fresh=2), Job(0))
+    assert found["genomes"][confirmed.NAMED] == "01" and found["genomes"][confirmed.LUCKIEST] == "00"
+    assert {s for _, s in asked} == {1, 2, 101, 102}
+    assert [row[0] for row in found["confirmed"]] == ["01", "10", "00"]

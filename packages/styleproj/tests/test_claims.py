@@ -24,7 +24,8 @@ def test_every_claim_runs_at_smoke(tmp_path):
 
 
 def test_every_claim_is_measured_at_small():
-    assert not [e.claim.id for e in EXPERIMENTS if "small" not in e.presets]
+    peers = {"P14", "P15"}  # their weights are not ours to carry
+    assert {e.claim.id for e in EXPERIMENTS if "small" not in e.presets} == peers
 
 
 def test_the_baselines_are_what_they_are_called():

@@ -1,6 +1,5 @@
 """The shipped weights against the network they learned from; only with the development data at hand."""
 
-import csv
 import os
 import statistics
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from claimkit.photographs import part_of
 from claimkit.style.images import read_image
 from claimkit.style.metrics import psnr, ssim
 from claimkit.style.padding import crop, pad_to_multiple
@@ -25,8 +25,7 @@ def weights():
 
 @torch.inference_mode()
 def test_reconstruction_is_at_least_that_of_the_compressed_vgg(weights):
-    with (Path(str(DATA)) / "images" / "photos.csv").open(newline="") as f:
-        files = [Path(str(DATA)) / "images" / row["file"] for row in csv.DictReader(f) if row["split"] == "eval"]
+    files = part_of(Path(str(DATA)), "photos", "eval")
     found = {"psnr": [], "ssim": []}
     networks = load_network(), compressed_pair(weights / "vgg19_distilled16x.pt")
     for file in files[::10]:

@@ -1,7 +1,5 @@
 """What the README shows runs as shown."""
 
-import re
-import shlex
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,33 +8,20 @@ import torch
 
 from claimkit.media.writing import VideoWriter
 from claimkit.style.images import write_image
+from claimkit.testing import blocks, run_page
 from styleproj.cli import main
 from styleproj.samples import photograph
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(console|python)\n(.*?)```", README, re.DOTALL)
+README = Path(__file__).parents[1] / "README.md"
 RECIPES = Path(__file__).parents[3] / "docs" / "styleproj" / "recipes.md"
-(PICTURE,) = (body for kind, body in BLOCKS if kind == "python")
 in_checkout = pytest.mark.skipif(not RECIPES.exists(), reason="the pages are no part of an sdist")
 
 
 def recipe(word):
-    """The first example of the recipes that has this word."""
-    examples = re.findall(r"```python\n(.*?)```", RECIPES.read_text(encoding="utf-8"), re.DOTALL)
-    return run(next(body for body in examples if word in body))
-
-
-def run(code):
-    """The names that an example leaves."""
+    """The names that the first example of the recipes with this word leaves."""
     names = {}
-    exec(compile(code, "README.md", "exec"), names)
+    exec(next(b.body for b in blocks(RECIPES) if b.kind == "python" and word in b.body), names)
     return names
-
-
-def test_a_picture():
-    picture = run(PICTURE)["picture"]
-    assert picture.shape == photograph("astronaut").shape
-    assert 0 <= picture.min() < picture.max() <= 1
 
 
 @in_checkout
@@ -57,8 +42,8 @@ def test_the_operator():
 
 
 @pytest.mark.slow
-def test_commands(tmp_path, monkeypatch, capsys):
-    """Every line of the console blocks but the installation, in a folder with the files that they name."""
+def test_the_blocks(tmp_path, monkeypatch):
+    """In turn, but for the installation, in a folder with the files that they name."""
     monkeypatch.chdir(tmp_path)
     photo, style = photograph("astronaut", 96), photograph("ihc", 96)
     for name, image in (("photo", photo), ("painting", style), ("other", photograph("flower", 96))):
@@ -68,12 +53,9 @@ def test_commands(tmp_path, monkeypatch, capsys):
     write_image(Path("mask.png"), torch.ones_like(photo))
     with VideoWriter(Path("clip.mp4"), Fraction(25)) as writer:
         writer.write(photo)
-    lines = [line for kind, body in BLOCKS if kind == "console" for line in body.splitlines()]
-    assert lines[0] == "pip install ./shared ./packages/styleproj"
-    for line in lines[1:]:
-        name, *arguments = shlex.split(line)
-        assert name == "styleproj"
-        main(arguments)
+    assert blocks(README)[0].body.startswith("pip install ./shared ./packages/styleproj\n")
+    picture = run_page(README, "styleproj", main).names["picture"]
+    assert picture.shape == photograph("astronaut").shape and 0 <= picture.min() < picture.max() <= 1
     made = {
         "photo-painting.jpg",
         "mixed.jpg",

@@ -1,14 +1,15 @@
-"""Third stage of the shipped weights: python training/adapt.py DATA OUT [--steps N] [--resume] [--network FILE].
+"""Third stage of the shipped weights: python training/adapt.py DATA OUT [--steps N] [--resume] [--network FILE] [--style W].
 
-Goes on from the network of the first two stages, FILE, with losses on the original VGG-19 to conv3_4.
+Goes on from the network of the first two stages, FILE, with losses on the original VGG-19 to conv3_4. Every weight of
+a loss is an option as --style is.
 """
 
 import argparse
 from pathlib import Path
 
 import torch
-from distill import split
 
+from claimkit.photographs import part_of
 from claimkit.style.looks import Judge
 from styleproj.networks.weights import load_network, weights_file
 from styleproj.training.adaptation import Adaptation, adapt
@@ -20,8 +21,12 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--network", type=Path, default=weights_file("slim"))
     parser.add_argument("--resume", action="store_true")
+    weights = ("style", "gram", "content", "edges", "weave", "foreign", "outside", "identity")
+    for name in weights:
+        parser.add_argument(f"--{name}", type=float, default=getattr(Adaptation, name))
     given = parser.parse_args()
     judge = Judge(given.data / "weights" / "vgg19_imagenet_conv3_4.pt").to(memory_format=torch.channels_last)
-    photos, paintings = split(given.data, "photos"), split(given.data, "paintings")
+    photos, paintings = part_of(given.data, "photos"), part_of(given.data, "paintings")
     network = load_network(given.network)
-    print(adapt(network, judge, photos, paintings, given.out, given.steps, Adaptation(), given.resume))
+    settings = Adaptation(**{name: getattr(given, name) for name in weights})
+    print(adapt(network, judge, photos, paintings, given.out, given.steps, settings, given.resume))

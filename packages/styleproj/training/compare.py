@@ -13,10 +13,10 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from distill import split
 from evaluate import reconstruction, square, stylisation
 
 from claimkit.files import write_atomic
+from claimkit.photographs import part_of
 from claimkit.style.encoders import load_vgg19
 from claimkit.style.images import read_image
 from claimkit.training.crops import Crops
@@ -38,10 +38,10 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=64)
     given = parser.parse_args()
     weights = given.data / "weights"
-    photos, paintings = split(given.data, "photos"), split(given.data, "paintings")
+    photos, paintings = part_of(given.data, "photos"), part_of(given.data, "paintings")
     vgg, compressed = weights / "vgg19_normalised_conv3_1.pt", weights / "vgg19_distilled16x.pt"
     judges = [CompressedTeacher(compressed), CompressedTeacher(compressed), Teacher(vgg, compressed)]
-    shown, styles = split(given.data, "photos", "eval"), split(given.data, "paintings", "eval")
+    shown, styles = part_of(given.data, "photos", "eval"), part_of(given.data, "paintings", "eval")
     images = [read_image(p) for p in shown[: given.photos]]
     mixed = ((square(p), square(styles[i % len(styles)])) for i, p in enumerate(shown))
     pairs = list(islice(((a, b) for a, b in mixed if a.shape == b.shape), given.pairs))

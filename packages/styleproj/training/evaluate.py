@@ -12,11 +12,11 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from distill import split
 from torch import Tensor
 from tqdm import tqdm
 
 from claimkit.files import sha256, write_atomic
+from claimkit.photographs import part_of
 from claimkit.style.encoders import VGG19, load_vgg19
 from claimkit.style.images import fit, read_image
 from claimkit.style.metrics import psnr, ssim, ssim_edge
@@ -78,7 +78,7 @@ def main() -> None:
     given = parser.parse_args()
     weights = given.data / "weights"
     network, teacher = load_network(given.network), compressed_pair(weights / "vgg19_distilled16x.pt")
-    photos, paintings = split(given.data, "photos", "eval"), split(given.data, "paintings", "eval")
+    photos, paintings = part_of(given.data, "photos", "eval"), part_of(given.data, "paintings", "eval")
     images = [read_image(p) for p in photos[: given.photos]]
     vgg = load_vgg19(weights / "vgg19_normalised_conv3_1.pt")
     mixed = [(p, paintings[i % len(paintings)]) for i, p in enumerate(photos)]

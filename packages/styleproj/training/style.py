@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 
 import torch
-from distill import split
 
+from claimkit.photographs import part_of
 from styleproj.networks.teachers import CompressedTeacher, Teacher
 from styleproj.networks.weights import load_network
 from styleproj.training.decoder import TrainingSettings, train
@@ -38,8 +38,8 @@ if __name__ == "__main__":
     train(
         load_network(given.first / "network.safetensors"),
         [t.to(memory_format=torch.channels_last) for t in (*[cheap] * given.cheap, true)],
-        split(given.data, "photos"),
-        split(given.data, "paintings"),
+        part_of(given.data, "photos"),
+        part_of(given.data, "paintings"),
         given.out,
         settings,
         given.resume,

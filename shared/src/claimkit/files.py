@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+AnyPath = str | os.PathLike[str]
+"""A file or folder as callers have it: what is public takes a string as well as a ``Path``."""
+
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: AnyPath) -> Iterator[Path]:
     """A temporary name beside ``path`` with the same suffix; renamed to it on success, removed on any error.
 
     For libraries that want to write a file themselves: ``with atomic_path(p) as t: figure.savefig(t)``.
     """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=path.suffix)
     os.close(handle)
@@ -28,7 +32,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
+def write_atomic(path: AnyPath, content: str | bytes) -> None:
     """Write text (UTF-8) or bytes so that a reader sees the old file or the new one, never a half."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)

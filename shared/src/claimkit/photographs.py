@@ -1,4 +1,7 @@
-"""Photographs that come with scikit-image and scikit-learn: for demos, claims and tests without a download."""
+"""Photographs that come with scikit-image and scikit-learn, for demos, claims and tests; those of development data."""
+
+import csv
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,3 +30,9 @@ def photograph(name: str) -> NDArray[np.uint8]:
         pixels = getattr(data, _SCIKIT_IMAGE.get(name, name))()
         pixels = pixels[0] if isinstance(pixels, tuple) else pixels
     return np.ascontiguousarray(pixels[:, :, :3])
+
+
+def part_of(data: Path, kind: str, part: str = "train") -> list[Path]:
+    """Files of the development data's ``photos`` or ``paintings`` that are in a part of them, ``train`` or ``eval``."""
+    with (data / "images" / f"{kind}.csv").open(encoding="utf-8", newline="") as f:
+        return [data / "images" / row["file"] for row in csv.DictReader(f) if row["split"] == part]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from claimkit.errors import InputError
-from claimkit.files import atomic_path
+from claimkit.files import AnyPath, atomic_path
 
 RATE = 16_000
 """Samples a second of all sounds in the package."""
@@ -145,7 +145,7 @@ def log_mel(wave: Float[Tensor, "*batch samples"], spec: MelSpec = SMALL) -> Flo
     return out.reshape(*wave.shape[:-1], *out.shape[1:])
 
 
-def load(path: Path) -> NDArray[np.float32]:
+def load(path: AnyPath) -> NDArray[np.float32]:
     """A sound file of any format that libsndfile reads (WAV, FLAC, Ogg, MP3, AIFF ...), as mono at 16 kHz, ``(samples,)``.
 
     Raises:
@@ -162,7 +162,7 @@ def load(path: Path) -> NDArray[np.float32]:
         raise InputError(f"{path} is not a sound file that can be read: {e}") from e
 
 
-def save(path: Path, wave: NDArray[np.float32]) -> None:
+def save(path: AnyPath, wave: NDArray[np.float32]) -> None:
     """Write a wave file at 16 kHz, 16 bit, whole or not at all; what exceeds [-1, 1] is scaled down, not clipped."""
     import soundfile
 

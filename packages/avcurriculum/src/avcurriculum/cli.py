@@ -26,16 +26,17 @@ CITATION = """
 """
 
 
-def demo(out: Path = Path("avcurriculum-demo.png"), sources: int = 2, steps: int = 300, seed: int = 0) -> None:
-    """Train on generated scenes for a minute; draw one scene, a map for each sound, and its sounds before and after.
+def demo(out: Path = Path("avcurriculum-demo.png"), sources: int = 2, steps: int = 0, seed: int = 0) -> None:
+    """Draw a generated scene, a map for each of its sounds, and the sounds before and after they are taken apart.
 
     Example: avcurriculum demo --out avcurriculum.png
 
     Args:
         out: The picture.
         sources: Sounding things in the scene.
-        steps: Steps of training, of the localiser and of the separator.
-        seed: Seed.
+        steps: Train the localiser and the separator here, so many steps each (300 take half a minute); 0 takes those that
+            the package carries.
+        seed: Of the scene, and of the training.
     """
     from avcurriculum.verbs import scenes
 

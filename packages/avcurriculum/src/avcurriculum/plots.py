@@ -50,6 +50,19 @@ def orders(values: Sequence[Mapping[str, Any]], path: Path) -> None:
     save(f, path)
 
 
+def curves(arms: Mapping[str, Sequence[Sequence[Sequence[float]]]], path: Path) -> None:
+    """Claim E1b: of each arm and seed ``(step, validation)``; means and ranges over the seeds."""
+    f, ax = figure(1)
+    for arm, seeds in arms.items():
+        steps, scores = np.array(seeds)[0, :, 0], np.array(seeds)[..., 1]
+        ink = INK.get(arm, "k")
+        ax[0, 0].plot(steps, scores.mean(0), color=ink, label=arm.replace("_", " "))
+        ax[0, 0].fill_between(steps, scores.min(0), scores.max(0), color=ink, alpha=0.12, lw=0)
+    ax[0, 0].set(xlabel="step", ylabel="pair accuracy", title="validation, three sources")
+    ax[0, 0].legend(frameon=False, fontsize=8)
+    save(f, path)
+
+
 def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str, path: Path) -> None:
     """Means over seeds with their deviations: one panel a group, one bar a candidate."""
     most = max(len(seeds) for seeds in groups.values())

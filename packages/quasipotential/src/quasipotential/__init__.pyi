@@ -4,9 +4,9 @@ from . import systems as systems
 from .fields import torch_field as torch_field
 from .paths import characteristics as characteristics
 from .paths.action import autograd_jacobian as autograd_jacobian
-from .paths.action import geometric_action as geometric_action
 from .paths.action import minimum_action_path as minimum_action_path
 from .paths.guesses import string_path as string_path
+from .paths.relax import geometric_action as geometric_action
 from .plane import local as local
 from .plane.cycles.find import find_cycle as find_cycle
 from .plane.cycles.orbit import LimitCycle as LimitCycle
@@ -19,6 +19,8 @@ from .rates.exits import simulate_occupancy as simulate_occupancy
 from .rates.exits import tabulate as tabulate
 from .rates.pde import mean_exit_time as mean_exit_time
 from .rates.pde import stationary_density as stationary_density
+from .rates.prefactor import TransitionRate as TransitionRate
+from .rates.prefactor import transition_rate as transition_rate
 from .rates.splitting import SplitExits as SplitExits
 from .rates.splitting import split_exits as split_exits
 from .rates.torch_exits import simulate_exits_torch as simulate_exits_torch

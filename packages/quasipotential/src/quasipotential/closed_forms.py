@@ -65,32 +65,39 @@ def stationary_covariance(hessian: np.ndarray, diffusion: np.ndarray) -> np.ndar
     return 0.5 * (q + q.T)
 
 
-def discrete_covariance(hessian: np.ndarray, diffusion: np.ndarray, step: float, batch: int = 1) -> np.ndarray:
+def discrete_covariance(
+    hessian: np.ndarray, diffusion: np.ndarray, step: float, batch: int = 1, momentum: float = 0.0
+) -> np.ndarray:
     """Exact covariance of SGD on a quadratic, without the limit of small steps.
 
     Solves ``Q = (I - eta A) Q (I - eta A)^T + eta^2 D / b``; divided by ``eps = eta / b`` it tends to
     ``stationary_covariance``
-    with an error of first order in eta.
+    with an error of first order in eta. With momentum mu the same holds for parameters and velocity together,
+    ``v' = mu v + A x + g``, ``x' = x - eta v'``; in one dimension the variance is
+    ``eta D / (b a) (1 + mu) / ((1 - mu) (2 (1 + mu) - eta a))``.
 
     Args:
         hessian: A ``(d, d)``.
         diffusion: covariance of one sample's gradient ``(d, d)``.
         step: eta.
         batch: b.
+        momentum: mu.
 
     Raises:
         InputError: when the step is so large that the iteration diverges.
     """
     from scipy.linalg import solve_discrete_lyapunov
 
-    a = np.asarray(hessian, float)
-    contraction = np.eye(len(a)) - step * a
+    a, one = np.asarray(hessian, float), np.eye(len(hessian))
+    contraction = np.block([[one - step * a, -step * momentum * one], [a, momentum * one]])
     if np.abs(np.linalg.eigvals(contraction)).max() >= 1:
         raise InputError(
             f"The step {step} is too large: SGD diverges on this Hessian; "
-            f"use less than {2 / np.linalg.eigvalsh(a).max():.3g}."
+            f"use less than {2 * (1 + momentum) / np.linalg.eigvalsh(a).max():.3g}."
         )
-    return solve_discrete_lyapunov(contraction, step**2 / batch * np.asarray(diffusion, float))
+    kick = np.concatenate([-step * one, one])
+    both = solve_discrete_lyapunov(contraction, kick @ (np.asarray(diffusion, float) / batch) @ kick.T)
+    return both[: len(a), : len(a)]
 
 
 def integrate(function: Callable[[np.ndarray], np.ndarray], start: float, ends: np.ndarray) -> np.ndarray:

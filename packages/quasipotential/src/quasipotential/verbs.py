@@ -6,7 +6,7 @@ import numpy as np
 
 from claimkit.errors import InputError
 
-from .paths.action import geometric_action
+from .paths.relax import geometric_action
 from .plane.cycles.tube import Tube
 from .plane.solution import Solution
 from .plane.solver import solve

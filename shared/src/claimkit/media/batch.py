@@ -9,6 +9,7 @@ from typing import Literal
 
 from claimkit import run
 from claimkit.errors import InputError
+from claimkit.files import AnyPath
 from claimkit.media.policy import Existing, Listing, check_results, list_pictures, name_results
 
 Pairs = Literal["all", "matched"]
@@ -32,15 +33,15 @@ class Plan:
 
 
 def plan(
-    content: Path,
-    styles: Sequence[Path],
-    out: Path | None,
+    content: AnyPath,
+    styles: Sequence[AnyPath],
+    out: AnyPath | None,
     suffix: str,
     *,
     pairs: Pairs = "all",
     mixed: bool = False,
     existing: Existing = "replace",
-    inputs: Iterable[Path | None] = (),
+    inputs: Iterable[AnyPath | None] = (),
 ) -> Plan:
     """Pair contents with styles, and name the results.
 
@@ -57,6 +58,7 @@ def plan(
     Raises:
         InputError: Nothing to pair, numbers that do not match, or a result that would replace an input.
     """
+    out = None if out is None else Path(out)
     contents, looks = _expanded(content), [_expanded(s) for s in styles]
     given = [file for listing in looks for file in listing.files]
     if not given:
@@ -117,5 +119,6 @@ def make_all(todo: Plan, make: Callable[[Task], Iterable[str]]) -> None:
         raise InputError(f"{problems.total()} of {len(todo.tasks)} pictures were not made, for the reasons above")
 
 
-def _expanded(path: Path) -> Listing:
+def _expanded(path: AnyPath) -> Listing:
+    path = Path(path)
     return list_pictures(path) if path.is_dir() else Listing([path], [])

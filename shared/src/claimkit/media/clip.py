@@ -12,6 +12,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from claimkit.errors import InputError
+from claimkit.files import AnyPath
 from claimkit.media.colour.video import VideoColour, colour_of, turns_of
 from claimkit.media.options import Hdr
 from claimkit.media.stream import Frame as Frame
@@ -45,8 +46,9 @@ class ClipInfo:
     sounds: int
 
 
-def clip_info(path: Path) -> ClipInfo:
+def clip_info(path: AnyPath) -> ClipInfo:
     """What is in a video file."""
+    path = Path(path)
     with open_clip(path) as container:
         reader = Reader(container, path)
         stream, decoded = reader.stream, None
@@ -66,7 +68,7 @@ def clip_info(path: Path) -> ClipInfo:
         return ClipInfo(path, width, height, rate, seconds, count, aspect, colour_of(decoded), sounds)
 
 
-def read_frames(path: Path, side: int = 0, hdr: Hdr = "tone-map", notes: list[str] | None = None) -> Iterator[Frame]:
+def read_frames(path: AnyPath, side: int = 0, hdr: Hdr = "tone-map", notes: list[str] | None = None) -> Iterator[Frame]:
     """The frames of a video in order.
 
     Args:
@@ -78,6 +80,7 @@ def read_frames(path: Path, side: int = 0, hdr: Hdr = "tone-map", notes: list[st
     Raises:
         InputError: No video, or no frame in it.
     """
+    path = Path(path)
     with open_clip(path) as container:
         reader = Reader(container, path, side, hdr)
         yield from reader.frames()
@@ -85,9 +88,9 @@ def read_frames(path: Path, side: int = 0, hdr: Hdr = "tone-map", notes: list[st
             notes += reader.notes
 
 
-def sample_frames(path: Path, times: Iterable[float], side: int = 0) -> Iterator[Frame]:
+def sample_frames(path: AnyPath, times: Iterable[float], side: int = 0) -> Iterator[Frame]:
     """The frame that is shown at each of some ascending times, one after the other; the first before all, the last after."""
-    wanted = list(times)
+    path, wanted = Path(path), list(times)
     last: Frame | None = None
     done = 0
     with open_clip(path) as container:
@@ -110,7 +113,7 @@ def sample_frames(path: Path, times: Iterable[float], side: int = 0) -> Iterator
         yield last
 
 
-def read_sound(path: Path, rate: int, track: int = 0) -> NDArray[np.float32]:
+def read_sound(path: AnyPath, rate: int, track: int = 0) -> NDArray[np.float32]:
     """A track of sound, mono, ``(samples,)``; it begins at the time 0 of the video, so that both stay in step.
 
     Args:
@@ -121,6 +124,7 @@ def read_sound(path: Path, rate: int, track: int = 0) -> NDArray[np.float32]:
     Raises:
         InputError: There is none.
     """
+    path = Path(path)
     with open_clip(path) as container:
         if len(container.streams.audio) <= track:
             raise InputError(f"{path} has no sound{f' track {track}' if track else ''}")

@@ -9,6 +9,7 @@ import numpy as np
 
 from claimkit import run
 from claimkit.errors import InputError
+from claimkit.files import AnyPath
 from claimkit.media.clip import Frame, clip_info, read_frames
 from claimkit.media.depth.levels import to_bits
 from claimkit.media.options import ClipOptions
@@ -25,12 +26,12 @@ RATE = Fraction(25)
 
 
 def transform_frames(
-    source: Path,
-    target: Path,
+    source: AnyPath,
+    target: AnyPath,
     change: "Callable[[Frame], Tensor]",
     options: ClipOptions | None = None,
     side: int = 0,
-    inputs: tuple[Path, ...] = (),
+    inputs: tuple[AnyPath, ...] = (),
 ) -> ClipReport:
     """Write what becomes of every frame.
 
@@ -47,7 +48,7 @@ def transform_frames(
         InputError: The source cannot be read, holds no frame, or would be replaced; there are frames that must not be; or
             HDR shall be kept in pictures.
     """
-    options = options or ClipOptions()
+    source, target, options = Path(source), Path(target), options or ClipOptions()
     if not source.exists():
         raise InputError(f"{source} does not exist: give a video, or a folder of frames")
     if target.suffix:

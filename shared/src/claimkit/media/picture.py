@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from claimkit.errors import InputError
-from claimkit.files import atomic_path
+from claimkit.files import AnyPath, atomic_path
 from claimkit.media.colour.icc import srgb
 from claimkit.media.colour.profiles import is_srgb
 from claimkit.media.depth import files as deep
@@ -133,7 +133,7 @@ def fitted_size(width: int, height: int, side: int) -> tuple[int, int]:
 
 
 def write_picture(
-    path: Path, picture: Picture, *, quality: int = 95, depth: Literal[8, 16] | None = None, strip: bool = False
+    path: AnyPath, picture: Picture, *, quality: int = 95, depth: Literal[8, 16] | None = None, strip: bool = False
 ) -> tuple[str, ...]:
     """Write a picture, tagged with the space that its pixels are in; the file appears whole or not at all.
 
@@ -150,6 +150,7 @@ def write_picture(
     Raises:
         InputError: No such format, a depth or size that it cannot hold, or a place that cannot be written to.
     """
+    path = Path(path)
     form = output_format(path)
     if not 1 <= quality <= 100:
         raise InputError(f"quality = {quality}: expected 1 to 100")
@@ -184,12 +185,13 @@ def write_picture(
     return tuple(notes)
 
 
-def output_format(path: Path) -> str:
+def output_format(path: AnyPath) -> str:
     """Pillow's name of the format that a suffix names.
 
     Raises:
         InputError: None, or one that needs a missing package.
     """
+    path = Path(path)
     suffix = path.suffix.lower()
     if suffix in PLUGGED and not has_plugin(suffix):
         raise InputError(f"{path.name}: {missing(suffix)}")

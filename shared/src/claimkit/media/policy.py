@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from claimkit.errors import InputError
+from claimkit.files import AnyPath
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2", ".avif", ".jfif", ".jpe")
 PLUGGED = {".heic": "pillow-heif", ".heif": "pillow-heif", ".hif": "pillow-heif", ".jxl": "pillow-jxl-plugin"}
@@ -34,13 +35,15 @@ class Listing:
     skipped: list[str]
 
 
-def list_pictures(folder: Path) -> Listing:
+def list_pictures(folder: AnyPath) -> Listing:
     """The pictures in a folder, by suffix, without those in folders below."""
+    folder = Path(folder)
     return _listing(folder, "picture", lambda p: p.suffix.lower() in PICTURES, folder.iterdir)
 
 
-def list_clips(folder: Path) -> Listing:
+def list_clips(folder: AnyPath) -> Listing:
     """The videos in a folder and in its folders, by suffix."""
+    folder = Path(folder)
     return _listing(folder, "video", lambda p: p.suffix.lower() in CLIPS, lambda: folder.rglob("*"))
 
 
@@ -94,12 +97,13 @@ def raw(suffix: str) -> str:
     return f"a camera's raw file ({suffix.lstrip('.').upper()}) is no picture yet: develop it to TIFF or JPEG first"
 
 
-def name_results(sources: Sequence[Sequence[Path]], folder: Path, suffix: str) -> list[Path]:
+def name_results(sources: Sequence[Sequence[AnyPath]], folder: AnyPath, suffix: str) -> list[Path]:
     """One name for each result, never the same twice, also where case and the form of accents do not count.
 
     Stems are joined: ``photo-painting.jpg``. Results that would share a name get their sources' whole names,
     ``photo.png-painting.jpg``, and where these agree as well a number.
     """
+    sources, folder = [[Path(p) for p in group] for group in sources], Path(folder)
     stems, first, whole = (
         ["-".join(form(p, i < len(group) - 1) for i, p in enumerate(group)) for group in sources]
         for form in (lambda p, _: p.stem, lambda p, early: p.name if early else p.stem, lambda p, _: p.name)
@@ -116,14 +120,14 @@ def name_results(sources: Sequence[Sequence[Path]], folder: Path, suffix: str) -
     return [folder / f"{name}{suffix}" for name in names]
 
 
-def check_results(results: Iterable[Path], inputs: Iterable[Path], existing: Existing = "replace") -> None:
+def check_results(results: Iterable[AnyPath], inputs: Iterable[AnyPath], existing: Existing = "replace") -> None:
     """Refuse results that would replace an input, that are folders, or, where asked for, that exist.
 
     Raises:
         InputError: Before anything was written.
     """
-    known = {_identity(p): p for p in inputs if p.exists()}
-    for result in results:
+    known = {_identity(p): p for p in map(Path, inputs) if p.exists()}
+    for result in map(Path, results):
         if (found := known.get(_identity(result))) is not None:
             raise InputError(f"the result {result} would replace the input {found}: give --out another name")
         if result.is_dir():

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from claimkit.errors import InputError
+from claimkit.files import AnyPath
 from claimkit.media.colour.icc import D65, PRIMARIES, adobe_rgb, matrix_profile, srgb
 from claimkit.media.colour.profiles import ProfileError, convert_array, convert_image, is_srgb, kind
 from claimkit.media.depth import files as deep
@@ -25,7 +26,7 @@ Space = bytes | Literal["own"] | None
 ORIENTATION = 0x0112
 
 
-def read_picture(path: Path, space: Space = None, *, side: int = 0, managed: bool = True) -> Picture:
+def read_picture(path: AnyPath, space: Space = None, *, side: int = 0, managed: bool = True) -> Picture:
     """Read a picture of any mode, depth and colour profile as upright RGB.
 
     Args:
@@ -38,6 +39,7 @@ def read_picture(path: Path, space: Space = None, *, side: int = 0, managed: boo
     Raises:
         InputError: No picture, a damaged one, one that needs a missing package, or of more than 178 million pixels.
     """
+    path = Path(path)
     form = known(path)
     with named(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pillow's own of large pictures and odd tags
@@ -59,7 +61,8 @@ def read_picture(path: Path, space: Space = None, *, side: int = 0, managed: boo
                 pixels, opacity = (None if a is None else turned(a, turn) for a in found)
                 assert pixels is not None
                 return _deep_picture(path, pixels, opacity, image, space, managed).fitted(side)
-            notes = (f"{path} has {bits} bits a colour: it is read in 8",) if bits > 8 else ()
+            remedy = ", with the package imagecodecs in all" if image.format == "JXL" else ""
+            notes = (f"{path} has {bits} bits a colour: it is read in 8{remedy}",) if bits > 8 else ()
             return _picture(path, image, space, side, managed, notes)
 
 

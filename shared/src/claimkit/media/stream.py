@@ -1,5 +1,6 @@
 """An open video file: its packets as far as they can be read, and its frames as pixels, upright, by their tags."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from claimkit.errors import InputError
+from claimkit.files import AnyPath
 from claimkit.media.colour.hdr import CURVE, NAMES
 from claimkit.media.colour.video import VideoColour, colour_of, peak_of, to_rgb, turns_of, upright
 from claimkit.media.options import Hdr
@@ -20,6 +22,9 @@ from claimkit.media.picture import fitted_size
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+THREADS = min(4, os.cpu_count() or 1)
+"""Of a decoder and of an encoder: each thread holds frames of its own, so that many cores would need much more memory."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ class Reader:
         self.container, self.path, self.side = container, path, side
         self.hdr: Hdr = hdr
         self.stream = video_stream(container, path)
-        self.stream.thread_type = "AUTO"
+        self.stream.thread_type, self.stream.thread_count = "AUTO", THREADS
         self.notes: list[str] = []
         self.colour: VideoColour | None = None
         self._turns, self._peak = (0, False), 0.0
@@ -147,12 +152,13 @@ class Reader:
 
 
 @contextmanager
-def open_clip(path: Path) -> Iterator[Any]:
+def open_clip(path: AnyPath) -> Iterator[Any]:
     """The container of a video file, open.
 
     Raises:
         InputError: No file, or none that can be read.
     """
+    path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist: give a video file")
     with named(path):

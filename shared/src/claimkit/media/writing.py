@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from claimkit import run
 from claimkit.errors import InputError
-from claimkit.files import atomic_path
+from claimkit.files import AnyPath, atomic_path
 from claimkit.media.clip import clip_info
 from claimkit.media.colour.video import VideoColour, from_rgb, written
 from claimkit.media.options import ClipOptions
 from claimkit.media.policy import check_results
-from claimkit.media.stream import Frame, Reader, open_clip
+from claimkit.media.stream import THREADS, Frame, Reader, open_clip
 from claimkit.media.tracks import SOUND, connect
 
 LIBRARY = {
@@ -38,6 +38,8 @@ HOLDS = {
     ".mkv": tuple(LIBRARY),
     ".webm": ("vp9", "av1"),
 }
+AHEAD = 42_000_000
+"""Pixels that H.264 looks ahead over, which bounds its memory: 40 frames up to 720p, 20 of 1080p, 5 of 4K."""
 FORMS = {"prores": ("yuv422p10le", "yuv422p10le"), "ffv1": ("yuv444p", "yuv444p10le")}
 """Pixel formats of 8 and of 10 bits, where they are not 4:2:0."""
 
@@ -66,7 +68,7 @@ class VideoWriter:
 
     def __init__(
         self,
-        path: Path,
+        path: AnyPath,
         rate: Fraction | int = 25,
         options: ClipOptions | None = None,
         *,
@@ -76,9 +78,9 @@ class VideoWriter:
         sound: tuple[NDArray[Any], int] | None = None,
     ):
         self.options = options or ClipOptions()
-        self.path, self.rate, self.colour, self.aspect = path, Fraction(rate), colour, aspect
-        self.suffix = path.suffix.lower()
-        self.encoder = check_container(path, self.options)
+        self.path, self.rate, self.colour, self.aspect = Path(path), Fraction(rate), colour, aspect
+        self.suffix = self.path.suffix.lower()
+        self.encoder = check_container(self.path, self.options)
         self.time_base = time_base or 1 / self.rate
         self._sound, self._audio = sound, None
         self.container: Any = None
@@ -104,6 +106,7 @@ class VideoWriter:
         video.width, video.height = (width, height) if "444" in self._form else (width + width % 2, height + height % 2)
         video.pix_fmt = self._form
         context = video.codec_context
+        context.thread_count = THREADS
         context.time_base, context.sample_aspect_ratio = self.time_base, self.aspect
         context.colorspace, context.color_range = self.colour.matrix, self.colour.range
         context.color_primaries, context.color_trc = self.colour.primaries, self.colour.transfer
@@ -128,7 +131,9 @@ class VideoWriter:
             had = f"{self._size[1]} x {self._size[0]}"
             raise InputError(f"a frame has {pixels.shape[1]} x {pixels.shape[0]} pixels, those before it had {had}")
         video: Any = self._video
-        pixels = np.pad(pixels, ((0, video.height - pixels.shape[0]), (0, video.width - pixels.shape[1]), (0, 0)), "edge")
+        if pixels.shape[:2] != (video.height, video.width):
+            short = (0, video.height - pixels.shape[0]), (0, video.width - pixels.shape[1])
+            pixels = np.pad(pixels, (*short, (0, 0)), "edge")
         made = from_rgb(pixels, self.colour or VideoColour(), self._form)
         made.pts = pts if pts is not None else round(self.count / self.rate / self.time_base)
         made.time_base, made.duration = self.time_base, duration
@@ -162,10 +167,10 @@ class VideoWriter:
         return _Named(self.path)
 
     def _options(self) -> dict[str, str]:
-        lost, large = 100 - self.options.quality, self._size[0] * self._size[1] > 2_200_000
+        lost, ahead = 100 - self.options.quality, min(40, max(5, AHEAD // (self._size[0] * self._size[1])))
         match self.encoder:
             case "h264":
-                return {"crf": f"{10 + 0.4 * lost:g}", **({"rc-lookahead": "10"} if large else {})}
+                return {"crf": f"{10 + 0.4 * lost:g}", "rc-lookahead": str(ahead)}
             case "hevc":
                 # without B-frames: of fewer frames than it reorders x265 writes the decoding times from memory never set
                 return {"crf": f"{12 + 0.4 * lost:g}", "x265-params": "log-level=none:rc-lookahead=10:bframes=0"}
@@ -194,12 +199,13 @@ class _Named:
             raise InputError(f"{self.path} cannot be written: {(error.strerror or str(error)).lower()}") from error
 
 
-def check_container(path: Path, options: ClipOptions) -> str:
+def check_container(path: AnyPath, options: ClipOptions) -> str:
     """The encoder for a file.
 
     Raises:
         InputError: A container that is not written, or that does not hold what the encoder makes.
     """
+    path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in HOLDS:
         raise InputError(f"{path.name}: write videos as .mp4, .m4v, .mov, .mkv or .webm")
@@ -213,8 +219,8 @@ def check_container(path: Path, options: ClipOptions) -> str:
 
 
 def rewrite_clip(
-    source: Path,
-    target: Path,
+    source: AnyPath,
+    target: AnyPath,
     change: Callable[[Frame], Any],
     options: ClipOptions | None = None,
     side: int = 0,
@@ -231,7 +237,7 @@ def rewrite_clip(
     Raises:
         InputError: The source cannot be read, or the target not be written, or be the source.
     """
-    options = options or ClipOptions()
+    source, target, options = Path(source), Path(target), options or ClipOptions()
     check_container(target, options)
     check_results([target], [source], options.existing)
     info = clip_info(source)
@@ -267,6 +273,7 @@ def rewrite_clip(
                     writer.describe(container)
                 times.append(frame.time)
                 writer.write(pixels, round(frame.pts * frame.time_base / base), frame.duration)
+                del pixels  # 25 MB at 4K, while the next frame is read
             reader.finish()
     return ClipReport(writer.count, times[-1] - times[0], tuple(reader.notes))
 

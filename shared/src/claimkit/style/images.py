@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from claimkit.errors import InputError
+from claimkit.files import AnyPath
 from claimkit.media.picture import Picture, write_picture
 from claimkit.media.policy import list_pictures
 from claimkit.media.reading import read_picture
@@ -39,21 +40,21 @@ def checked_image(image: Tensor, name: str) -> Float[Tensor, "3 h w"]:
     return image.float()
 
 
-def read_image(path: Path) -> Float[Tensor, "3 h w"]:
+def read_image(path: AnyPath) -> Float[Tensor, "3 h w"]:
     """The picture's RGB in sRGB, laid over white where transparent; see :func:`claimkit.media.reading.read_picture`."""
     picture = read_picture(path)
     return picture.rgb if picture.alpha is None else picture.rgb * picture.alpha + (1 - picture.alpha)
 
 
 def write_image(
-    path: Path, rgb: Float[Tensor, "3 h w"], alpha: Float[Tensor, "h w"] | None = None, quality: int = 95
+    path: AnyPath, rgb: Float[Tensor, "3 h w"], alpha: Float[Tensor, "h w"] | None = None, quality: int = 95
 ) -> None:
     """Write values of sRGB, clamped to [0, 1]; see :func:`claimkit.media.picture.write_picture`."""
     opacity = None if alpha is None else alpha.clamp(0, 1).float().cpu().numpy()
     write_picture(path, Picture(np.zeros((*rgb.shape[1:], 3), np.uint8), opacity).with_rgb(rgb), quality=quality, depth=8)
 
 
-def image_files(folder: Path) -> list[Path]:
+def image_files(folder: AnyPath) -> list[Path]:
     """The pictures in a folder by suffix, sorted by name, without those in folders below; at least one."""
     return list_pictures(folder).files
 

@@ -9,6 +9,7 @@ from avcurriculum.options import LocalizeOptions, Weights
 from avcurriculum.separation.separate import load_separator
 from avcurriculum.verbs.common import read_model
 from avcurriculum.video import apply, media
+from claimkit import run
 from claimkit.files import write_atomic
 from claimkit.media.options import ClipOptions
 from claimkit.media.policy import check_results
@@ -29,6 +30,7 @@ def localize(clip: Path, job: LocalizeOptions, out: Path | None, table: Path | N
     out = clip.with_name(f"{clip.stem}-heat.mp4") if out is None else out
     check_container(out, output)
     check_results([out, *([table] if table else [])], [clip, *([model] if model else [])], output.existing)
+    run.limit_threads(1)  # of small pictures: more would wait for each other, and for those of the encoder
     read, net = media.read_clip(clip), read_model(model, job.weights)
     heat = apply.localize_clip(read, net, job.sounds, job.every, job.prior)
     report = media.repaint(read, out, lambda time, frame: apply.paint(frame, heat.at(time)), output)

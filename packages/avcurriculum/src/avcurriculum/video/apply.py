@@ -31,22 +31,27 @@ MIX_LEVEL = 0.14
 """Root mean square of a training mix of two sounds."""
 
 
+def shipped(name: str) -> Path:
+    """A file of weights that the package carries."""
+    return Path(str(importlib.resources.files("avcurriculum") / "data" / name))
+
+
 @functools.cache
 def film_localizer() -> AVNet:
     """The small network that looks where none is given, trained on scenes that look like films (model card: concepts.md)."""
-    return load_model(Path(str(importlib.resources.files("avcurriculum") / "data" / "film.pt")))
+    return load_model(shipped("film.pt"))
 
 
 @functools.cache
 def shipped_localizer() -> AVNet:
     """The small network that the shipped separator is told by, trained on tiles (its model card: concepts.md)."""
-    return load_model(Path(str(importlib.resources.files("avcurriculum") / "data" / "localizer.pt")))
+    return load_model(shipped("localizer.pt"))
 
 
 @functools.cache
 def shipped_separator() -> Separator:
     """The separator that comes with the package; its conditions are visual centres of :func:`shipped_localizer`."""
-    return load_separator(Path(str(importlib.resources.files("avcurriculum") / "data" / "separator.pt")))
+    return load_separator(shipped("separator.pt"))
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,8 @@ def localize_clip(clip: Clip, model: AVNet, sounds: int = 1, every: float = 0.25
         )
     wave = audio.audible(clip.sound, f"the sound of {clip.path}")
     times = np.arange(0, max(clip.seconds, every), every)
-    images = torch.stack([square(p, model.architecture.canvas) for p in sample_frames(clip.path, times)])
+    frames = run.progress(sample_frames(clip.path, times), "look", total=len(times), unit="frame")
+    images = torch.stack([square(p, model.architecture.canvas) for p in frames])
     return track(model, images, wave, times, sounds, prior)
 
 

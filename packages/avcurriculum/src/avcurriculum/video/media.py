@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from avcurriculum.audio import RATE
 from claimkit.errors import InputError
+from claimkit.files import AnyPath
 from claimkit.media import clip as clips
 from claimkit.media.options import ClipOptions
 from claimkit.media.policy import CLIPS as SUFFIXES
@@ -38,12 +39,13 @@ class Clip:
     sound: Float[NDArray, " samples"]
 
 
-def read_clip(path: Path) -> Clip:
+def read_clip(path: AnyPath) -> Clip:
     """Facts and sound of a video; both a picture and a sound track are needed.
 
     Raises:
         InputError: Not a video, no picture, or no sound.
     """
+    path = Path(path)
     info = clips.clip_info(path)
     if not info.sounds:
         raise InputError(f"{path} has no sound: a video with picture and sound is needed")
@@ -51,13 +53,15 @@ def read_clip(path: Path) -> Clip:
     return Clip(path, info.width, info.height, info.rate, info.seconds or sound.size / RATE, sound)
 
 
-def sample_frames(path: Path, times: Iterable[float], side: int = LOOKED_AT) -> Iterator[Frame]:
+def sample_frames(path: AnyPath, times: Iterable[float], side: int = LOOKED_AT) -> Iterator[Frame]:
     """The frames shown at some ascending times, one by one, shrunk to ``side`` pixels squared; 0 keeps their size."""
     for frame in clips.sample_frames(path, times, side):
         yield frame.pixels
 
 
-def repaint(clip: Clip, out: Path, paint: Callable[[float, Frame], Frame], options: ClipOptions | None = None) -> ClipReport:
+def repaint(
+    clip: Clip, out: AnyPath, paint: Callable[[float, Frame], Frame], options: ClipOptions | None = None
+) -> ClipReport:
     """Write the clip with every frame repainted; sounds, subtitles and times stay. The file appears whole or not at all.
 
     Raises:
@@ -66,14 +70,14 @@ def repaint(clip: Clip, out: Path, paint: Callable[[float, Frame], Frame], optio
     return rewrite_clip(clip.path, out, lambda frame: paint(frame.time, frame.pixels), options)
 
 
-def write_clip(path: Path, pictures: Iterable[Frame], rate: int, sound: Float[NDArray, " samples"]) -> None:
+def write_clip(path: AnyPath, pictures: Iterable[Frame], rate: int, sound: Float[NDArray, " samples"]) -> None:
     """Write pictures and mono sound at 16 kHz as a video."""
     with VideoWriter(path, rate, sound=(sound, RATE)) as writer:
         for picture in pictures:
             writer.write(picture)
 
 
-def folder_clips(folder: Path) -> Listing:
+def folder_clips(folder: AnyPath) -> Listing:
     """Files in a folder, and in its folders, that are named like videos, sorted; and what was not taken.
 
     Raises:

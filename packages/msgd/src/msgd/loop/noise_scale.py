@@ -20,6 +20,7 @@ from torch import Generator, Tensor, nn
 
 from claimkit.errors import InputError
 from msgd.loop.loss import place, stream
+from msgd.matrix.directional import require_gradients
 from msgd.noise.draws import without_replacement
 
 foreach: Any = torch
@@ -71,10 +72,15 @@ class NoiseScale:
         self._clear()
 
     def probe(self, losses: Float[Tensor, " rows"]) -> None:
-        """Measure the covariance from the losses of a batch, before their backward pass; nothing in a step not measured."""
+        """Measure the covariance from the losses of a batch, before their backward pass; nothing in a step not measured.
+
+        Raises:
+            InputError: A reentrant checkpoint hides gradients.
+        """
         rows = len(losses)
         if not self._measured() or rows < 2:
             return
+        require_gradients(losses)
         generator = Generator(losses.device).manual_seed(stream("probe", self.seed, place(self.group)[0], self.steps))
         z = torch.randint(0, 2, (rows,), generator=generator, device=losses.device).to(losses) * 2 - 1
         self._probing = True

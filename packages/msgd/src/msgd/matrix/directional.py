@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from claimkit.errors import InputError
 from msgd.matrix.rows import Batch, leaves, take
 from msgd.matrix.rowwise import Losses
 
@@ -65,7 +66,8 @@ def by_layers(losses: Losses, batch: Batch, parameters: Tensors, v: Tensors) -> 
     with torch.no_grad():
         for (layer, x, _), slope in zip(calls, slopes, strict=True):
             if slope is not None:
-                total += (functional_call(layer, _direction(layer, along), (x,)) * slope).reshape(len(each), -1).sum(1)
+                moved = functional_call(layer, _direction(layer, along), (x,))
+                total += torch.linalg.vecdot(*(t.reshape(len(each), -1) for t in (moved, slope)))
 
     owned = [[p for p in layer.parameters(recurse=False) if id(p) in along] for layer, _, _ in calls]
     once = len({id(p) for part in owned for p in part}) == sum(map(len, owned))
@@ -137,12 +139,18 @@ def choose(losses: Losses, batch: Batch, parameters: Tensors) -> Way:
 
     The direction is the rows' gradient, scaled so that every tensor of parameters counts the same, so that one that is left
     out shows; but for those whose gradient is rounding alone (the bias of an attention's keys, which softmax cancels). It is
-    large where no row has a gradient (the padding of an embedding), so that a way that moves along there shows, too.
+    large where no row has a gradient (the padding of an embedding), so that a way that moves along there shows, too. Along
+    no direction the derivative is zero, which a layer that adds something without parameters (its input, as ConvNeXt V2's
+    normalisation) fails.
 
     Raises:
-        InputError: Not even one row has a gradient.
+        InputError: Rows have no gradient, or not by torch.autograd.grad.
     """
-    rows = list(rows_of(losses, batch, parameters))
+    try:
+        require_gradients(losses(*batch))
+        rows = list(rows_of(losses, batch, parameters))
+    except RuntimeError as e:
+        raise InputError(f"the first rows have no gradients ({type(e).__name__}: {str(e).splitlines()[0]})") from e
     generator = torch.Generator().manual_seed(0)
     share = min(100 * torch.finfo(parameters[0].dtype).eps, 0.05)
     columns = [torch.stack(column) for column in zip(*rows, strict=True)]
@@ -160,10 +168,15 @@ def choose(losses: Losses, batch: Batch, parameters: Tensors) -> Way:
         try:
             along, pull = way(losses, batch, parameters, v)
             back = sums if pull is None else pull(u)
+            still = way(losses, batch, parameters, [torch.zeros_like(t) for t in v])[0]
         except Exception:  # whatever a model's operations raise where a derivative is missing: the next way
             continue
         right = (along.detach() - truth).abs().max() <= 0.02 + share * truth.abs().max()
-        if right and all((b - s).norm() <= 0.02 * s.norm() + least for b, s in zip(back, sums, strict=True)):
+        if (
+            right
+            and not still.any()
+            and all((b - s).norm() <= 0.02 * s.norm() + least for b, s in zip(back, sums, strict=True))
+        ):
             return way
     return row_by_row
 
@@ -173,6 +186,26 @@ def rows_of(losses: Losses, batch: Batch, parameters: Tensors) -> Iterator[list[
     for i in range(len(leaves(batch[1])[0])):
         one = losses(*(take(part, slice(i, i + 1)) for part in batch))
         yield gradients(one.sum(), parameters)
+
+
+def require_gradients(losses: Tensor) -> None:
+    """Refuse losses whose graph hides parameters: torch.autograd.grad gives none behind a reentrant checkpoint, silently.
+
+    Raises:
+        InputError: There is such a checkpoint.
+    """
+    found, ahead = set(), [losses.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in found:
+            continue
+        found.add(node)
+        if node.name() == "CheckpointFunctionBackward":
+            raise InputError(
+                "the model recomputes activations by a reentrant checkpoint, which hides the gradients of what is inside: "
+                "use checkpoint(..., use_reentrant=False)"
+            )
+        ahead += [after for after, _ in node.next_functions]
 
 
 def gradients(value: Tensor, parameters: Tensors, weight: Tensor | None = None, keep: bool = False) -> list[Tensor]:

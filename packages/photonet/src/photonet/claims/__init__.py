@@ -1,8 +1,8 @@
 """What the papers claim and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
 from photonet.claims.cost import kernel, large, ratios, speed
-from photonet.claims.light import added, default, graded, known
-from photonet.claims.pictures import ablation, artistic, preserved, sharp, transfers, video
+from photonet.claims.light import added, default, graded, known, unseen
+from photonet.claims.pictures import ablation, artistic, chosen, preserved, sharp, transfers, video
 
 EXPERIMENTS = [
     *sharp.EXPERIMENTS,
@@ -19,4 +19,6 @@ EXPERIMENTS = [
     *ratios.EXPERIMENTS,
     *known.EXPERIMENTS,
     *transfers.EXPERIMENTS,
+    *chosen.EXPERIMENTS,
+    *unseen.EXPERIMENTS,
 ]

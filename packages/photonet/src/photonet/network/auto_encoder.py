@@ -125,11 +125,7 @@ class PhotoNet(nn.Module):
             z = chosen(x, s)
             return z if alpha == 1 else alpha * z + (1 - alpha) * x
 
-        return self.in_step(self.encode(content), self.encode(style), transfer)
-
-    def in_step(self, content: Levels, style: Levels, transfer: Transform) -> Float[Tensor, "b 3 h w"]:
-        """The picture of two sets of features that are decoded in lock-step, with a transfer wherever there is one."""
-        a, c, s = self.architecture, dict(content), style
+        a, c, s = self.architecture, self.encode(content), self.encode(style)
         for k in c:
             if f"T{k}" in a:
                 c[k] = transfer(c[k], s[k])

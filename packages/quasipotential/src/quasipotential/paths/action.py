@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from claimkit.errors import InputError
 
 from ..fields import difference, evaluate
-from ..plane.local import lyapunov_covariance
 from .guesses import gradient_guess, guesses, polyline
 from .hamilton import Hamiltonian, steer
-from .relax import Forces, relax, spaced
+from .relax import Forces, geometric_action, relax, spaced
+from .turns import missing_turns, wind
 
 FLOOR = 1e-6
 """Share of D's largest eigenvalue below which D counts as singular, and which is added where a guess is to be followed."""
@@ -29,10 +28,10 @@ class ActionPath:
     """A path and its geometric action.
 
     Attributes:
-        points: ``(n, d)``, equally spaced.
+        points: ``(n, d)``, equally spaced, but denser towards a focus at the start.
         action: the geometric action along the cubic spline through the points.
         error: estimated from what the action changed when the number of points was doubled, and doubled before, and from
-            what the path costs more near a focus than the quadratic form there; infinite where ``images`` was given.
+            the turns around a focus at the start (see ``turns``); infinite where ``images`` was given.
         converged: whether the discrete action is at its minimum.
         reason: one sentence that says so, or why not.
         iterations: Newton steps taken, on all levels; for a singular D the steps in time.
@@ -48,33 +47,6 @@ class ActionPath:
     iterations: int
     history: tuple[float, ...]
     candidates: tuple[float, ...]
-
-
-def geometric_action(points: np.ndarray, drift: Callable, diffusion: Callable | np.ndarray | None = None) -> float:
-    """Geometric action of a path through points ``(n, d)``, along its cubic spline with four Gauss nodes per piece.
-
-    Args:
-        points: the path.
-        drift: function of points ``(..., d)``.
-        diffusion: None, a matrix, or a function.
-
-    >>> line = np.linspace([0.0, 0.0], [1.0, 0.0], 50)
-    >>> round(geometric_action(line, lambda x: -x), 10)
-    1.0
-    """
-    points = np.asarray(points, float)
-    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-    spline = CubicSpline(length, points)
-    nodes, weights = np.polynomial.legendre.leggauss(4)
-    steps = np.diff(length)
-    s = length[:-1, None] + steps[:, None] * (0.5 + 0.5 * nodes)
-    x, v = spline(s), spline(s, 1)
-    b = drift(x)
-    if diffusion is not None:
-        root = np.linalg.cholesky(np.asarray(diffusion(x) if callable(diffusion) else diffusion, float))
-        b, v = (np.linalg.solve(root, w[..., None])[..., 0] for w in (b, v))
-    density = np.linalg.norm(b, axis=-1) * np.linalg.norm(v, axis=-1) - np.sum(b * v, axis=-1)
-    return float(np.sum(0.5 * steps[:, None] * weights * density))
 
 
 def _regular(diffusion, points, dimension):
@@ -111,7 +83,7 @@ def minimum_action_path(
 ) -> ActionPath:
     """Path of least geometric action between two fixed ends, in any dimension.
 
-    Newton's method lowers the discrete action of a chain of points (see ``_relax``), first on 50 points, then on twice as
+    Newton's method lowers the discrete action of a chain of points (see ``relax``), first on 50 points, then on twice as
     many, until the estimated error is less than ``accuracy``. From two ends alone several chains are tried - straight, bent
     to both sides, the escape path of the drift's linearisation, or for a gradient drift the string method's path - and the
     lowest is kept; a guess of three points or more is
@@ -173,7 +145,10 @@ def minimum_action_path(
         finer = geometric_action(x, field, spread)
         before, change, action = change, abs(finer - action), finer
         error = change / (min(max(before / max(change, 1e-300), 2.0), 9.0) - 1) if np.isfinite(before) else change / 3
-    error += _missing_turns(x, field, derivative, spread)
+    if images is None:
+        x, gained, more = wind(x, forces, accuracy * action, tolerance, iterations)
+        action, steps, error = action - gained, steps + more, error + gained / 3
+    error += missing_turns(x, forces)
     reason = {
         "converged": "the action is at its minimum",
         "iterations": f"{iterations} steps did not suffice; allow more, or give a better first guess",
@@ -198,24 +173,6 @@ def _steered(field, derivative, diffusion, ends, scale):
         )
     reason = "Hamilton's equations hold; D is singular and was not inverted"
     return ActionPath(spaced(x, 400), action, error, True, reason, steps, (action,), (action,))
-
-
-def _missing_turns(x, field, derivative, spread):
-    """How much more the beginning of a path costs than the quadratic form: turns that it lacks around a focus.
-
-    Of all beginnings up to a twentieth the worst counts: the turns are lost in the first segments, and further out the cubic
-    term of U, which may be negative, hides them.
-    """
-    jac = np.asarray(derivative(x[:1]), float)[0]
-    if np.linalg.eigvals(jac).real.max() >= 0:
-        return 0.0
-    here = np.eye(x.shape[1]) if spread is None else np.asarray(spread(x[:1]))[0] if callable(spread) else spread
-    form = np.linalg.inv(lyapunov_covariance(jac, here))
-    excess = 0.0
-    for count in range(1, max(2, len(x) // 20) + 1):
-        away = x[count] - x[0]
-        excess = max(excess, geometric_action(x[: count + 1], field, spread) - 0.5 * float(away @ form @ away))
-    return excess
 
 
 def _is_climb(field, path):

@@ -122,12 +122,16 @@ def guesses(drift: Callable, jacobian: Callable, spread: np.ndarray, ends: np.nd
     return found
 
 
+def is_gradient(jacobian: Callable, path: np.ndarray) -> bool:
+    """Whether the Jacobian is symmetric at points around a path ``(n, d)``."""
+    size = np.abs(path[-1] - path[0]).max()
+    jac = np.asarray(jacobian(path + 0.2 * size * np.random.default_rng(0).standard_normal(path.shape)), float)
+    return bool(np.abs(jac - np.swapaxes(jac, 1, 2)).max() < 1e-5 * np.abs(jac).max())
+
+
 def gradient_guess(drift: Callable, jacobian: Callable, straight: np.ndarray) -> list[np.ndarray]:
     """The string method's path in a list where the drift is a gradient: a symmetric Jacobian around the straight path."""
-    rng = np.random.default_rng(0)
-    size = np.abs(straight[-1] - straight[0]).max()
-    jac = np.asarray(jacobian(straight + 0.2 * size * rng.standard_normal(straight.shape)), float)
-    if not np.abs(jac - np.swapaxes(jac, 1, 2)).max() < 1e-5 * np.abs(jac).max():
+    if not is_gradient(jacobian, straight):
         return []
     try:
         return [string_path(drift, straight, jacobian=jacobian, images=len(straight), tolerance=1e-4, rough=True)]

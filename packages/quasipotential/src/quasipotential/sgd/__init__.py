@@ -9,6 +9,15 @@ comparison.
 from .gradients import plane_gradients, torch_gradients
 from .problem import gradient_covariance, sgd_problem
 from .regression import NoisyRegression
-from .run import run_sgd
+from .run import SgdExits, run_sgd, sgd_exits
 
-__all__ = ["NoisyRegression", "gradient_covariance", "plane_gradients", "run_sgd", "sgd_problem", "torch_gradients"]
+__all__ = [
+    "NoisyRegression",
+    "SgdExits",
+    "gradient_covariance",
+    "plane_gradients",
+    "run_sgd",
+    "sgd_exits",
+    "sgd_problem",
+    "torch_gradients",
+]

@@ -4,6 +4,7 @@ Both kinds have the same two faces. The label party turns two integer vectors in
 the reply into sums; the feature party turns the one into the other.
 """
 
+from collections.abc import Hashable
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +29,10 @@ class LabelSums(Protocol):
 
     def keys(self) -> list[bytes]:
         """What the feature party needs, once."""
+        ...
+
+    def sharing(self, count: int) -> Hashable:
+        """Equal where what `hide` makes of `count` rows may be sent to either feature party."""
         ...
 
     def hide(self, vectors: list[Ints]) -> tuple[dict[str, Any], list[bytes]]:
@@ -64,6 +69,10 @@ class PlainLabelSums:
     def keys(self) -> list[bytes]:
         """None are needed."""
         return []
+
+    def sharing(self, count: int) -> Hashable:
+        """The same integers for all."""
+        return "plain"
 
     def hide(self, vectors: list[Ints]) -> tuple[dict[str, Any], list[bytes]]:
         """The integers themselves."""
@@ -129,6 +138,10 @@ class EncryptedLabelSums:
     def keys(self) -> list[bytes]:
         """Public key and, when replies are merged, Galois keys."""
         return self._keys
+
+    def sharing(self, count: int) -> Hashable:
+        """Every feature party has a key of its own."""
+        return self
 
     def hide(self, vectors: list[Ints]) -> tuple[dict[str, Any], list[bytes]]:
         """Fresh ciphertexts of blocks of `stride` rows.

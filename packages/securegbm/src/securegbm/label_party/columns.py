@@ -1,6 +1,6 @@
 """Where the label party's sums and decisions come from: its own columns, and both parties' columns by the protocol."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,6 +17,9 @@ from securegbm.trees.objectives import FixedPoint, Floats
 from securegbm.trees.search import Flags, Split
 from securegbm.wire.channel import Conversation
 from securegbm.wire.messages import Kind
+
+Upload = tuple[dict[str, Any], list[bytes]]
+"""Header and parts that carry hidden vectors."""
 
 
 class OwnColumns:
@@ -49,6 +52,40 @@ class OwnColumns:
         return layout.goes_left(self.bins[rows, split.feature], split.threshold, split.default_left, split.categories)
 
 
+class Request:
+    """A node whose sums are asked for: named and hidden once for all partners that can use the same ciphertexts.
+
+    Args:
+        own: The label party's columns and the tree's derivatives.
+        sampled: The tree's rows.
+        n_rows: Rows of the table.
+        hides: Ciphertexts cover all sampled rows, so that the node stays hidden.
+        rows: The node's.
+
+    Attributes:
+        own: g and h of the node's rows.
+        naming: What tells the feature party the rows.
+    """
+
+    def __init__(self, own: OwnColumns, sampled: Rows, n_rows: int, hides: bool, rows: Rows) -> None:
+        vectors = [vector.integers for vector in own.vectors]
+        self._sent = self.own = [vector[rows] for vector in vectors]
+        self.naming = [] if hides else [pack_rows(rows, n_rows)]
+        self.fields = {"all_rows": True} if hides else {}
+        if hides:
+            member = np.zeros(n_rows, dtype=np.int64)
+            member[rows] = 1
+            self._sent = [(vector * member)[sampled] for vector in vectors]
+        self._uploads: dict[Hashable, Upload] = {}
+
+    def upload(self, sums: LabelSums) -> Upload:
+        """Header and parts for a partner; no later request sends the same again."""
+        name = sums.sharing(len(self._sent[0]))
+        if name not in self._uploads:
+            self._uploads[name] = sums.hide(self._sent)
+        return self._uploads[name]
+
+
 class PartnerColumns:
     """A feature party's columns through the protocol (P2 to P6)."""
 
@@ -66,26 +103,22 @@ class PartnerColumns:
     ) -> None:
         self._checks, self._spot = checks, spot
         self._own, self._talk, self._hidden = own, talk, sums
-        self._tree, self._sampled, self._n_rows, self._hides = tree, sampled, n_rows, hides
+        self._tree, self._n_rows, self._hides = tree, n_rows, hides
         self._is_sampled = np.zeros(n_rows, dtype=bool)
         self._is_sampled[sampled] = True
         self._asked = self._splits = 0
 
-    def sums(self, rows: Rows) -> list[Floats]:
-        """Its sums of gradients and hessians over `rows`, decrypted."""
-        vectors = [vector.integers for vector in self._own.vectors]
-        sent = own = [vector[rows] for vector in vectors]
-        naming = [pack_rows(rows, self._n_rows)]
-        if self._hides:
-            member = np.zeros(self._n_rows, dtype=np.int64)
-            member[rows] = 1
-            sent, naming = [(vector * member)[self._sampled] for vector in vectors], []
-        header, parts = self._hidden.hide(sent)
-        fields = header | ({"all_rows": True} if self._hides else {})
-        reply = self._talk.ask(Kind.SUMS, self._tree, self._asked, fields, naming + parts)
+    def upload(self, request: Request) -> Upload:
+        """What this partner is sent of a request."""
+        return request.upload(self._hidden)
+
+    def sums(self, request: Request, upload: Upload) -> list[Floats]:
+        """Its sums of gradients and hessians over the rows of a request, decrypted."""
+        header, parts = upload
+        reply = self._talk.ask(Kind.SUMS, self._tree, self._asked, header | request.fields, request.naming + parts)
         self._asked += 1
-        found = self._hidden.reveal(header, reply.parts, len(sent))
-        self._checks.sums(found, own)
+        found = self._hidden.reveal(header, reply.parts, len(request.own))
+        self._checks.sums(found, request.own)
         return [other.astype(np.float64) * vector.step for other, vector in zip(found, self._own.vectors, strict=True)]
 
     def decide(self, split: Split, rows: Rows) -> Flags:
@@ -123,6 +156,7 @@ class JointColumns:
         partners: Those of the partners, in order.
         widths: How many columns each has.
         together: Calls a function of every partner and waits for all.
+        request: Prepares a node's rows.
     """
 
     def __init__(
@@ -131,8 +165,9 @@ class JointColumns:
         partners: Sequence[PartnerColumns],
         widths: Sequence[int],
         together: Callable[[Sequence[Callable[[], Any]]], list[Any]],
+        request: Callable[[Rows], Request],
     ) -> None:
-        self._own, self._partners, self._together = own, partners, together
+        self._own, self._partners, self._together, self._request = own, partners, together, request
         self._starts = np.cumsum([len(own.layouts), *widths])
 
     def totals(self, rows: Rows) -> tuple[float, float]:
@@ -141,7 +176,8 @@ class JointColumns:
 
     def sums(self, rows: Rows) -> tuple[Floats, Floats]:
         """Own sums in the clear, then the partners', decrypted."""
-        theirs = self._together([partial(partner.sums, rows) for partner in self._partners])
+        request = self._request(rows)
+        theirs = self._together([partial(partner.sums, request, partner.upload(request)) for partner in self._partners])
         gradient, hessian = (np.concatenate(both) for both in zip(self._own.sums(rows), *theirs, strict=True))
         return gradient, hessian
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy.typing as npt
 
 from securegbm.errors import PeerError, SecureGBMError
-from securegbm.label_party.columns import JointColumns, OwnColumns
+from securegbm.label_party.columns import JointColumns, OwnColumns, Request
 from securegbm.label_party.session import LabelSession, Terms
+from securegbm.ring.choice import Ciphers
 from securegbm.tables.binning import BinLayout
 from securegbm.trees.search import Flags
 from securegbm.wire.channel import Partner
@@ -28,7 +29,8 @@ class AllPartners:
 
     def __init__(self, partners: Sequence[Partner], terms: Terms) -> None:
         self._sessions = [LabelSession(partner, number, terms) for number, partner in enumerate(partners)]
-        self._store, self._ended = terms.store, set[int]()
+        self._store, self._ended, self._hides = terms.store, set[int](), terms.config.hide_instances
+        self._pool: ThreadPoolExecutor | None = None
 
     @property
     def layouts(self) -> list[BinLayout]:
@@ -63,8 +65,8 @@ class AllPartners:
             except PeerError:
                 self._ended.add(0)
                 raise
-        with ThreadPoolExecutor(len(calls)) as pool:
-            waiting = [pool.submit(call) for call in calls]
+        self._pool = self._pool or ThreadPoolExecutor(len(calls))
+        waiting = [self._pool.submit(call) for call in calls]
         for number, one in enumerate(waiting):
             error = one.exception()
             if isinstance(error, PeerError):
@@ -90,6 +92,10 @@ class AllPartners:
             self._ended.clear()
             held = self._each("greet")
             if min(held) == max(held):
+                ciphers: Ciphers = {}
+                for session in self._sessions:
+                    session.make_keys(ciphers)
+                self._each("send_keys")
                 return min(held)
             self._store.truncate(min(held))  # only where a roll-back was asked for: else the session has refused
 
@@ -100,7 +106,8 @@ class AllPartners:
     def columns(self, own: OwnColumns, tree: int, sampled: npt.NDArray[Any], n_rows: int) -> JointColumns:
         """All parties' columns for the tree that was begun."""
         theirs = [session.columns(own, tree, sampled, n_rows) for session in self._sessions]
-        return JointColumns(own, theirs, [width for _, width in self.widths], self.together)
+        request = partial(Request, own, sampled, n_rows, self._hides)
+        return JointColumns(own, theirs, [width for _, width in self.widths], self.together, request)
 
     def commit(self, tree: int) -> bytes:
         """Let all store their splits of the tree; the transcripts that they keep with it, one after the other."""
@@ -117,6 +124,9 @@ class AllPartners:
                 session.abort(reason)
 
     def close(self) -> None:
-        """End worker processes."""
+        """End threads and worker processes."""
         for session in self._sessions:
             session.close()
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None

@@ -12,7 +12,7 @@ from securegbm.errors import SecureGBMError
 from securegbm.label_party.checks import SumChecks
 from securegbm.label_party.columns import OwnColumns, PartnerColumns
 from securegbm.label_party.spot_checks import SpotChecks
-from securegbm.ring.choice import RingName, label_sums, offer, settle
+from securegbm.ring.choice import Agreed, Ciphers, RingName, label_sums, offer, settle
 from securegbm.state.store import TreeStore, binding_of, piece
 from securegbm.tables.binning import BinLayout, EntryIndex
 from securegbm.tables.table import Table, pack_rows
@@ -73,6 +73,7 @@ class LabelSession:
         self._sums: LabelSums | None = None
         self._spot: SpotChecks | None = None
         self._noise = 0.0
+        self._ring: Agreed = "seal"
 
     @property
     def traffic(self) -> tuple[int, int]:
@@ -87,9 +88,7 @@ class LabelSession:
         """
         config, n_rows, store = self._config, len(self._terms.table.ids), self._store
         held = len(store.records)
-        parameters = None
-        if config.encryption != "none":
-            parameters = BFVParameters.choose(n_rows, config.privacy_bits, config.encryption, config.merge_replies)
+        parameters = self._parameters()
         ring = offer(self._terms.ring, config.merge_replies) if parameters else "seal"
         continued = store.bound["continues"]
         reply = self._talk.ask(
@@ -126,19 +125,34 @@ class LabelSession:
         if config.spot_checks:
             self._spot = SpotChecks(str(reply.field("commitment")), config.spot_checks, n_rows, self.layouts)
             store.bind(self._file("commitment"), {"binned table": reply.field("commitment")}, anew=both == 0)
-        n_entries = EntryIndex(self.layouts).size
-        if n_entries == 0:
+        if EntryIndex(self.layouts).size == 0:
             raise SecureGBMError("every column of the feature party is constant; there is nothing to learn from them")
+        if parameters is not None:
+            self._ring = settle(ring, reply.fields.get("ring", "seal"), self._terms.ring)
+        return both
+
+    def make_keys(self, ciphers: Ciphers) -> None:
+        """Make this partner's keys, or take those of another one that can share them."""
+        config, n_entries = self._config, EntryIndex(self.layouts).size
+        parameters = self._parameters()
         if parameters is None:
             self._sums = PlainLabelSums(n_entries)
-        else:
-            ring = settle(ring, reply.fields.get("ring", "seal"), self._terms.ring)
-            constant = self._terms.constant and self._noise == 0 and not config.hide_instances
-            self._sums = label_sums(
-                ring, parameters, n_entries, config.privacy_bits, self._terms.workers, config.stride, constant=constant
-            )
-            self._talk.ask(Kind.KEYS, parts=self._sums.keys())
-        return both
+            return
+        constant = self._terms.constant and self._noise == 0 and not config.hide_instances
+        given = (parameters, n_entries, config.privacy_bits, self._terms.workers, config.stride)
+        self._sums = label_sums(self._ring, *given, constant=constant, ciphers=ciphers)
+
+    def send_keys(self) -> None:
+        """Send the public keys, where there are any."""
+        if self._sums is not None and (keys := self._sums.keys()):
+            self._talk.ask(Kind.KEYS, parts=keys)
+
+    def _parameters(self) -> BFVParameters | None:
+        config = self._config
+        if config.encryption == "none":
+            return None
+        rows = len(self._terms.table.ids)
+        return BFVParameters.choose(rows, config.privacy_bits, config.encryption, config.merge_replies)
 
     def _file(self, name: str) -> str:
         return f"{name}.json" if self._number == 0 else f"{name}-{self._number}.json"

@@ -14,6 +14,8 @@ from securegbm.errors import SecureGBMError
 
 RingName = Literal["auto", "numba", "seal"]
 Agreed = Literal["numba", "seal"]
+Ciphers = dict[str, Any]
+"""The label party's keys on the compiled ring (`ring.label.LabelRing`), by how vectors are hidden (`ring.sums.Mode`)."""
 
 
 def offer(wanted: RingName, merge: bool) -> Agreed:
@@ -66,13 +68,20 @@ def settle(offered: Agreed, answered: str, wanted: RingName) -> Agreed:
     return "seal"
 
 
-def label_sums(ring: Agreed, *arguments: Any, constant: bool = False) -> LabelSums:
-    """The label party's sums under encryption, on the agreed ring; SEAL encrypts constant hessians, too."""
+def label_sums(ring: Agreed, *arguments: Any, constant: bool, ciphers: Ciphers) -> LabelSums:
+    """The label party's sums under encryption, on the agreed ring; SEAL encrypts constant hessians, too.
+
+    Args:
+        ring: What was agreed.
+        arguments: Those of the ring's own class.
+        constant: All hessians are 1, and the feature party may know it.
+        ciphers: The compiled ring's, shared by all feature parties of a run.
+    """
     if ring == "seal":
         return EncryptedLabelSums(*arguments)
     from securegbm.ring.sums import ResidueLabelSums
 
-    return ResidueLabelSums(*arguments, constant=constant)
+    return ResidueLabelSums(*arguments, constant=constant, ciphers=ciphers)
 
 
 def feature_sums(ring: Agreed, parameters: BFVParameters, keys: list[bytes], *arguments: Any) -> FeatureSums:

@@ -7,19 +7,18 @@ error below its unit.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from securegbm.compiled import kernel
 from securegbm.crypto.noise import discrete_gaussian
 from securegbm.errors import SecureGBMError
-from securegbm.ring.modular import Words, reduced, shoup, times
+from securegbm.ring.modular import Words, shoup
 from securegbm.ring.products import bucket, gather, multiply, spread
 from securegbm.ring.residues import Ring, pack
+from securegbm.ring.sanitising import sanitise
 from securegbm.ring.stream import SEED_BYTES, Stream, errors, ternary
-from securegbm.ring.transform import forward, inverse, inverse_at
+from securegbm.ring.transform import forward
 
 Ints = npt.NDArray[np.int64]
 Entries = npt.NDArray[np.int32]
@@ -50,6 +49,8 @@ class FeatureRing:
         self.ring, self._vectors, self._noise, self._stream = ring, vectors, noise, Stream()
         self._primes = np.array(ring.primes, dtype=np.uint64)
         self._roots = np.stack([table.forward for table in ring.tables])
+        self._inverses = np.stack([table.inverse for table in ring.tables])
+        self._scales = np.stack([table.scale for table in ring.tables])
         self._powers = np.stack([table.powers for table in ring.tables])
         lifts = [np.array([1, (1 << 30) % p, (1 << 60) % p], dtype=np.uint64) for p in ring.primes]
         self._lifts = np.stack([np.concatenate([x, shoup(x, p)]) for x, p in zip(lifts, ring.primes, strict=True)])
@@ -118,30 +119,20 @@ class FeatureRing:
             stride: M.
             count: Targets in use.
         """
-        ring = self.ring
+        ring, size = self.ring, self._vectors * count
         used, error = self._randomness()
-        noise = discrete_gaussian(self._noise, self._vectors * count)
+        noise = discrete_gaussian(self._noise, size)
         if ring.joint:
             noise += discrete_gaussian(self._noise, count) << ring.parameters.plain_bits
         added = ring.encode(noise).reshape(-1, self._vectors, count)
-        error_at = self._errors(self._vectors * count).reshape(self._vectors, count)
-        out = np.empty((len(ring.primes), ring.degree + self._vectors * count), dtype=np.uint64)
-        turned, zero = np.empty(ring.degree, dtype=np.uint64), np.empty(ring.degree, dtype=np.uint64)
-        for number, (prime, table) in enumerate(zip(ring.primes, ring.tables, strict=True)):
-            p, row = np.uint64(prime), out[number]
-            u = (used + (used < 0) * prime).astype(np.uint64)
-            forward(u, table, turned)
-            _combined(u, self._key[0, number], self._quotients[0, number], second[number], p, zero)
-            inverse(zero, table, turned)
-            _plus(zero, error, p, row[: ring.degree])
-            for vector in range(self._vectors):
-                at = row[ring.degree + vector * count :][:count]
-                _combined(u, self._key[1 + vector, number], self._quotients[1 + vector, number], turned * 0, p, zero)
-                at[:] = inverse_at(zero, stride, table)[:count]
-                _plus(at, error_at[vector], p, at)
-                _sum(at, firsts[:count, vector * len(ring.primes) + number], added[number, vector], p, at)
+        error_at = self._errors(size).reshape(self._vectors, count)
+        out = np.empty((len(ring.primes), ring.degree + size), dtype=np.uint64)
+        sanitise(
+            used, error, error_at, self._key, self._quotients, second, firsts, added, self._primes, self._roots,
+            self._inverses, self._scales, ring.tables[0].rows, stride, out,
+        )  # fmt: skip
         kept, flood = ring.switch(out), np.uint64(ring.flood)
-        kept[ring.degree :] += self._stream.words(self._vectors * count) % (flood + flood + np.uint64(1)) - flood
+        kept[ring.degree :] += self._stream.words(size) % (flood + flood + np.uint64(1)) - flood
         return pack(kept & np.uint64((1 << ring.kept_bits) - 1), ring.kept_bits)
 
     def _randomness(self) -> tuple[Ints, Ints]:
@@ -150,21 +141,3 @@ class FeatureRing:
 
     def _errors(self, count: int) -> Ints:
         return errors(self._stream, count)
-
-
-@kernel
-def _combined(u: Any, key: Any, quotient: Any, added: Any, p: Any, out: Any) -> None:
-    for j in range(len(out)):
-        out[j] = reduced(times(u[j], key[j], quotient[j], p) + added[j], p)
-
-
-@kernel
-def _plus(x: Any, error: Any, p: Any, out: Any) -> None:
-    for j in range(len(out)):
-        out[j] = reduced(x[j] + np.uint64(np.int64(p) + error[j]), p)
-
-
-@kernel
-def _sum(x: Any, y: Any, z: Any, p: Any, out: Any) -> None:
-    for j in range(len(out)):
-        out[j] = reduced(x[j] + y[j] + z[j], p)

@@ -6,7 +6,7 @@ for SEAL's last prime, which serves its key switching only: ciphertexts live mod
 
 import math
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -109,8 +109,7 @@ class Ring:
         for last in range(len(self.primes) - 1, 0, -1):
             dropped = self.primes[last]
             for row, prime in zip(x[:last], self.primes, strict=False):
-                constants = np.array([1, pow(dropped, -1, prime)], dtype=np.uint64)
-                _drop(row, x[last], np.uint64(dropped), constants, shoup(constants, prime), np.uint64(prime))
+                _drop(row, x[last], np.uint64(dropped), *_inverse_of(dropped, prime), np.uint64(prime))
         out = np.empty(x.shape[1], dtype=np.uint64)
         _round(x[0], np.uint64((1 << (self.kept_bits + 65)) // self.primes[0]), np.uint64((1 << self.kept_bits) - 1), out)
         return out
@@ -139,6 +138,13 @@ class Ring:
         return out
 
 
+@lru_cache
+def _inverse_of(dropped: int, prime: int) -> tuple[Words, Words]:
+    """1 and 1/d mod the prime, and their Shoup quotients."""
+    constants = np.array([1, pow(dropped, -1, prime)], dtype=np.uint64)
+    return constants, shoup(constants, prime)
+
+
 def _with_quotient(w: int, prime: int) -> Words:
     """`(2,)` a factor and its Shoup quotient."""
     return np.array([w, (w << 64) // prime], dtype=np.uint64)
@@ -148,7 +154,7 @@ def _with_quotient(w: int, prime: int) -> Words:
 def _encode(size: Any, small: Any, negative: Any, delta: Any, quotient: Any, p: Any, out: Any) -> None:
     for j in range(len(size)):
         x = reduced(times(size[j], delta, quotient, p) + small[j], p)
-        out[j] = reduced(p - x, p) if negative[j] else x
+        out[j] = x ^ ((x ^ reduced(p - x, p)) & (np.uint64(0) - np.uint64(negative[j])))  # p - x where it is negative
 
 
 @kernel

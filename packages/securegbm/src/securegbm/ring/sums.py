@@ -1,7 +1,7 @@
 """Hidden sums over bins on the residue ring: the two faces of `crypto.sums`, shared among threads (no lock is held)."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
@@ -77,6 +77,7 @@ class ResidueLabelSums:
         workers: Threads (0: this one).
         stride: Fixed rows per ciphertext; none chooses for the fewest bytes.
         constant: All hessians are 1, and the feature party may know it.
+        ciphers: Keys of other feature parties of the run, by mode: the same are used, so that uploads can be shared.
     """
 
     def __init__(
@@ -87,17 +88,25 @@ class ResidueLabelSums:
         workers: int = 0,
         stride: int | None = None,
         constant: bool = False,
+        ciphers: dict[str, LabelRing] | None = None,
     ) -> None:
         self._size, self._bits, self._stride = n_entries, bits, stride
         self.mode = mode_of(parameters, constant)
         self._vectors = 2 if self.mode == "pair" else 1
-        self.ring = Ring(parameters, self.mode == "joint")
-        self.cipher = LabelRing(self.ring, self._vectors)
+        ciphers = {} if ciphers is None else ciphers
+        if self.mode not in ciphers:
+            ciphers[self.mode] = LabelRing(Ring(parameters, self.mode == "joint"), self._vectors)
+        self.cipher = ciphers[self.mode]
+        self.ring = self.cipher.ring
         self._threads = Threads(workers)
 
     def keys(self) -> list[bytes]:
         """The public key, and how the vectors are hidden."""
         return [self.cipher.public_key(), self.mode.encode()]
+
+    def sharing(self, count: int) -> Hashable:
+        """Uploads under one key and with one stride serve every feature party alike."""
+        return self.cipher, self._stride or best_stride(count, self._size, self.ring, self._vectors)
 
     def hide(self, vectors: list[Ints]) -> tuple[dict[str, Any], list[bytes]]:
         """Fresh pairs of ciphertexts of blocks of `stride` rows.

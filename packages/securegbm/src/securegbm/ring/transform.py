@@ -162,7 +162,10 @@ def _inverse(x: Any, roots: Any, p: Any, rows: Any, scale: Any, turned: Any) -> 
 
 @kernel
 def _folded(x: Any, stride: Any, roots: Any, p: Any, rows: Any, scale: Any, out: Any) -> None:
-    """The inverse layers that only add: what is left is an inverse of N / stride numbers."""
+    """Coefficients 0, stride, 2 stride, ... of `inverse(x)`, for numbers below p.
+
+    The first log2(stride) layers only add at these places; what is left is an inverse of N / stride numbers.
+    """
     width, count, four = len(x) // rows, len(out), p << np.uint64(2)
     out[:] = np.uint64(0)
     groups = max(1, width // stride)
@@ -198,13 +201,3 @@ def forward(x: Words, table: Tables, turned: Words) -> None:
 def inverse(x: Words, table: Tables, turned: Words) -> None:
     """Undo `forward` in place (numbers below 4p in, below p out)."""
     _inverse(x, table.inverse, np.uint64(table.prime), table.rows, table.scale, turned)
-
-
-def inverse_at(x: Words, stride: int, table: Tables) -> Words:
-    """Coefficients 0, stride, 2 stride, ... of `inverse(x)` for a power of two: most layers are left out.
-
-    The first log2(stride) layers only add at these places. Numbers below p in, below p out.
-    """
-    out = np.empty(len(x) // stride, dtype=np.uint64)
-    _folded(x, stride, table.inverse, np.uint64(table.prime), table.rows, table.scale, out)
-    return out

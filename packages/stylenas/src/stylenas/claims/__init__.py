@@ -1,6 +1,6 @@
 """What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
-from stylenas.claims import cost, efficiency, found, fronts, overhead, proxies, speed
+from stylenas.claims import confirmed, cost, efficiency, found, fronts, overhead, proxies, speed
 
 EXPERIMENTS = [
     *efficiency.EXPERIMENTS,
@@ -10,4 +10,5 @@ EXPERIMENTS = [
     *cost.EXPERIMENTS,
     *found.EXPERIMENTS,
     *overhead.EXPERIMENTS,
+    *confirmed.EXPERIMENTS,
 ]

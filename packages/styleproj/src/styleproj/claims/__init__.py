@@ -1,6 +1,6 @@
 """What the paper claims and how each claim is put to the test; one module an idea, criteria written before the runs."""
 
-from styleproj.claims import deepest, defaults, fidelity, fronts, kl, pictures, ratios, speed, weights
+from styleproj.claims import deepest, defaults, fidelity, fronts, kl, peer, pictures, ratios, speed, weights
 
 EXPERIMENTS = [
     *fidelity.EXPERIMENTS,
@@ -12,4 +12,5 @@ EXPERIMENTS = [
     *defaults.EXPERIMENTS,
     *weights.EXPERIMENTS,
     *deepest.EXPERIMENTS,
+    *peer.EXPERIMENTS,
 ]

@@ -3,6 +3,7 @@
 import re
 import struct
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,6 +32,8 @@ def bits_of(path: Path, image: Image.Image) -> int:
     if image.format in ("AVIF", "HEIF"):  # what every such file says of each of its channels (ISO/IEC 23008-12, 6.5.6)
         boxes = re.findall(rb"pixi\0\0\0\0([\1-\4])(.{4})", _head(path), re.DOTALL)
         return max([8, *(bits for number, after in boxes for bits in after[: number[0]])])
+    if image.format == "JXL":
+        return 8 if image.mode.startswith("I") else _bits_of_jxl(_head(path))
     return 16 if any(";16" in text for text in raw) and not image.mode.startswith("I") else 8
 
 
@@ -49,6 +52,42 @@ def _bits_of_codestream(head: bytes) -> int:
     return max([8, *((bits & 0x7F) + 1 for bits in components)])
 
 
+def _bits_of_jxl(head: bytes) -> int:
+    """Bits of a colour of a JPEG XL (ISO/IEC 18181-1, annexes A to D: its headers are fields of bits, the lowest first)."""
+    found = re.search(rb"^()\xff\x0a|jxlc()\xff\x0a|jxlp....()\xff\x0a", head, re.DOTALL)
+    if not found:
+        return 8
+    fields = int.from_bytes(head[found.end() : found.end() + 64], "little")
+
+    def take(bits: int) -> int:
+        nonlocal fields
+        value, fields = fields & ((1 << bits) - 1), fields >> bits
+        return value
+
+    def size() -> None:
+        small = take(1)
+        for known in (lambda: False, lambda: take(3)):  # the height, and the width where no ratio gives it
+            if not known():
+                take(5 if small else (9, 13, 18, 30)[take(2)])
+
+    size()
+    if take(1):
+        return 8  # all is as usual
+    if take(1):
+        take(3)  # orientation
+        if take(1):
+            size()
+        if take(1):
+            return 8  # a preview, which no encoder writes
+        if take(1):  # an animation: its clock and its loops
+            for widths in ((0, 0, 10, 30), (0, 0, 8, 10), (0, 3, 16, 32)):
+                take(widths[take(2)])
+            take(1)
+    usual = (32, 16, 24) if take(1) else (8, 10, 12)
+    chosen = take(2)
+    return usual[chosen] if chosen < 3 else 1 + take(6)
+
+
 def read_deep(path: Path, image: Image.Image) -> tuple[Deep, Deep | None] | None:
     """Pixels ``(h, w)`` or ``(h, w, 3)`` of a picture of more than 8 bits, and how opaque they are; None where nothing can.
 
@@ -62,6 +101,13 @@ def read_deep(path: Path, image: Image.Image) -> tuple[Deep, Deep | None] | None
         import pillow_heif  # pyright: ignore[reportMissingImports]
 
         return parted(np.asarray(pillow_heif.open_heif(path, convert_hdr_to_8bit=False)))
+    if image.format == "JXL" and find_spec("imagecodecs"):
+        import imagecodecs  # pyright: ignore[reportMissingImports]
+
+        array = imagecodecs.jpegxl_decode(path.read_bytes())
+        if array.dtype == np.uint16:  # white is the largest number of the file's own depth
+            array = np.round(array * (65535 / ((1 << bits_of(path, image)) - 1))).astype(np.uint16)
+        return parted(array)
     form = {"PNG": "png_pipe", "PPM": "ppm_pipe", "JPEG2000": "j2k_pipe"}.get(image.format or "")
     return _read_by_ffmpeg(path, form, bits_of(path, image)) if form else None
 

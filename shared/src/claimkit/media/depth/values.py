@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from claimkit.errors import InputError
+from claimkit.files import AnyPath
 from claimkit.media.depth import files as deep
 from claimkit.media.reading import ORIENTATION, known, named, turned
 
@@ -33,12 +34,13 @@ class Values:
     exact: bool = True
 
 
-def read_values(path: Path) -> Values:
+def read_values(path: AnyPath) -> Values:
     """The numbers of a picture's file.
 
     Raises:
         InputError: No picture, a damaged one, a transparent one, or more bits than can be read exactly.
     """
+    path = Path(path)
     form = known(path)
     with named(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pillow's own of large pictures and odd tags

@@ -17,7 +17,7 @@ from claimkit.files import sha256
 from claimkit.statistics import paired_difference
 from claimkit.style.metrics import ssim_edge
 from photonet.claims import drawing
-from photonet.claims.common import CONTENTS, STYLES, Pairs, averages, judge, judged_by, photo_pairs, style_distance
+from photonet.claims.common import CONTENTS, STYLES, Pair, Pairs, averages, judge, judged_by, photo_pairs, style_distance
 from photonet.claims.light.default import BANDS, EDGES, HALOS, SHARE, TIMES, UNSEEN
 from photonet.colour.grades import Grade, below, graded_by_light
 from photonet.quality import banding, halo
@@ -34,6 +34,8 @@ BAR = 0.8
 GRAM = 0.10
 """Of the matrix's Gram distance to the style of another picture: by how much a candidate's may be above it."""
 KINDS = ("edges", "style", "halo", "banding")
+Rows = dict[str, dict[str, list[float]]]
+"""Values by kind and method."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +99,13 @@ def photographs(s: Known, job: Job) -> list[Tensor]:
     return [photograph(n, s.longest) for n in (*CONTENTS, *STYLES)[: s.photographs]]
 
 
-def errors(s: Known, job: Job, use: Mapping[str, PhotoStylizer]) -> dict[str, dict[str, list[float]]]:
+def errors(
+    chosen: Sequence[Tensor], seed: int, grades: int, use: Mapping[str, PhotoStylizer]
+) -> dict[str, dict[str, list[float]]]:
     """Root mean squared error to the truth in levels of 255, one a photograph, by kind and method."""
     ways: dict[str, Callable[[Tensor, Tensor], Tensor]] = {CONTENT: lambda c, t: c, **{n: m.stylize for n, m in use.items()}}
     found: dict[str, dict[str, list[float]]] = {}
-    chosen = photographs(s, job)
-    for i, kind, content, style, truth, shares in cases(chosen, job.seed, s.grades):
+    for i, kind, content, style, truth, shares in cases(chosen, seed, grades):
         row = found.setdefault(kind, {n: [0.0] * len(chosen) for n in (*ways, GIVEN)})
         mine, theirs = (torch.cat([1 - share, share]) for share in shares)
         made = {n: way(content, style) for n, way in ways.items()}
@@ -110,16 +113,15 @@ def errors(s: Known, job: Job, use: Mapping[str, PhotoStylizer]) -> dict[str, di
         if theirs[1].any():
             made[GIVEN] = use[MATRIX].stylize(content, style, masks=mine, style_masks=theirs)
         for name, picture in made.items():
-            row[name][i] += 255 * float((picture - truth).square().mean().sqrt()) / s.grades
+            row[name][i] += 255 * float((picture - truth).square().mean().sqrt()) / grades
     return found
 
 
-def measure(s: Known, job: Job) -> Values:
-    """Errors to known grades; edges, style, halo, banding of pairs; CPU seconds on squares with the style kept."""
-    job.assets.note(shipped().name, sha256(shipped()))
-    use, look = candidates(), judge(s, job)
-    found: dict[str, dict[str, list[float]]] = {k: {n: [] for n in use} for k in (*KINDS, "seconds")}
-    for i, (_, content, style) in enumerate(photo_pairs(s, job)):
+def of_pairs(s: Known, job: Job, use: Mapping[str, PhotoStylizer], pairs: Sequence[Pair]) -> Rows:
+    """Edges, style, halo, banding, one a pair, by method; CPU seconds on squares of the first pairs, with the style kept."""
+    look = judge(s, job)
+    found: Rows = {k: {n: [] for n in use} for k in (*KINDS, "seconds")}
+    for i, (_, content, style) in enumerate(pairs):
         target = look(style)
         for name, method in use.items():
             kept = method.prepare(style)
@@ -133,8 +135,16 @@ def measure(s: Known, job: Job) -> Values:
                 start = time.process_time()
                 method.stylize(square, kept)
                 found["seconds"][name].append(time.process_time() - start)
+    return found
+
+
+def measure(s: Known, job: Job) -> Values:
+    """Errors to known grades; edges, style, halo, banding of pairs; CPU seconds on squares with the style kept."""
+    job.assets.note(shipped().name, sha256(shipped()))
+    use = candidates()
+    found = of_pairs(s, job, use, photo_pairs(s, job))
     about = {"longest": s.longest, "square": s.square, "encoders": judged_by(s)}
-    return {**found, "errors": errors(s, job, use), **about}
+    return {**found, "errors": errors(photographs(s, job), job.seed, s.grades, use), **about}
 
 
 def bars(rows: Mapping[str, Mapping[str, Sequence[float]]], known: Mapping[str, np.ndarray], name: str) -> dict[str, bool]:

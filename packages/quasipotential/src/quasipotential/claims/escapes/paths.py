@@ -10,8 +10,9 @@ import numpy as np
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting, systems
-from quasipotential.paths.action import geometric_action, minimum_action_path
+from quasipotential.paths.action import minimum_action_path
 from quasipotential.paths.characteristics import Characteristics
+from quasipotential.paths.relax import geometric_action
 from quasipotential.plane.solver import solve
 
 

@@ -1,0 +1,55 @@
+"""The rule by which weights that were trained on become the default: python training/beside.py DATA CANDIDATE.
+
+Written before the candidate was looked at. On 32 pairs of contents of images/pairs, which nothing was trained on, and
+the 16 held-out paintings (512 pixels, paired 95 % intervals, a painting's mean is one value) against the default before:
+style and Gram wholly below 0; content at most +2 %; SSIM of edges above MicroAST's by 0.05; foreign and clipped colours
+not more, weave at most 1.2.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from claimkit.assets import Assets
+from claimkit.experiment import Job
+from claimkit.statistics import group_means, mean_interval
+from styleproj.claims.common import held_out
+from styleproj.claims.peer import BEFORE, EDGES, MARGIN, PEER, WEAVE, beside
+from styleproj.claims.weights import MEASURES, below, table
+from styleproj.networks.weights import load_network
+from styleproj.pictures.stylizer import Stylizer
+
+CANDIDATE, SIDE = "candidate", 512
+
+
+def main() -> None:
+    """Measure, judge and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("candidate", type=Path)
+    given = parser.parse_args()
+    job = Job(seed=0, assets=Assets(given.data))
+    folder = job.assets.find("images/photos").parent
+    contents = sorted((folder / "pairs").glob("*_content.jpg"))
+    chosen = [contents[i] for i in np.random.default_rng(0).permutation(len(contents))[:32]]
+    paintings = held_out("paintings", job)
+    pairs = [(content, folder / paintings[i % len(paintings)]) for i, content in enumerate(chosen)]
+    makers = {CANDIDATE: Stylizer(load_network(given.candidate)), BEFORE: Stylizer(load_network(Path("joint")))}
+    values = beside(makers, pairs, SIDE, job)
+    rows, styles = table([values]), values["styles"]
+    now, before = rows[CANDIDATE], rows[BEFORE]
+    against = {m: mean_interval(group_means(now[m] / before[m] - 1, styles), m) for m in ("style", "Gram", "content")}
+    drawing = mean_interval(group_means(rows[PEER]["edges"] - now["edges"], styles), "edges, peer - candidate")
+    holds = {m: below(against[m], 0) for m in ("style", "Gram")} | {"content": below(against["content"], MARGIN)}
+    holds |= {"edges": drawing.high is not None and drawing.high <= -EDGES}
+    holds |= {m: bool(now[m].mean() <= before[m].mean()) for m in ("foreign", "clipped")}
+    holds |= {"weave": bool(now["weave"].mean() <= WEAVE)}
+    means = {n: {m: round(float(row[m].mean()), 4) for m in MEASURES} for n, row in rows.items()}
+    told = [str(e) for e in (*against.values(), drawing)]
+    print(json.dumps({"taken": all(holds.values()), "holds": holds, "intervals": told, "means": means}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
