@@ -2,7 +2,7 @@
 
 from quasipotential.claims import theory
 from quasipotential.claims.choice import graphs, occupancy, regression
-from quasipotential.claims.escapes import escape, paths, rare
+from quasipotential.claims.escapes import escape, leaving, paths, rare
 from quasipotential.claims.solvers import ladder, ratios, speed, trust
 
 EXPERIMENTS = [
@@ -17,4 +17,5 @@ EXPERIMENTS = [
     *ratios.EXPERIMENTS,
     *trust.EXPERIMENTS,
     *rare.EXPERIMENTS,
+    *leaving.EXPERIMENTS,
 ]
