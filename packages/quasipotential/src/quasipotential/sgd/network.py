@@ -1,5 +1,6 @@
 """A torch model and its samples as functions of one flat parameter vector."""
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -57,13 +58,21 @@ def torch_batches(model, criterion: Callable, inputs, targets) -> tuple[np.ndarr
     """
     import torch
 
-    vector, losses = flat_losses(model, criterion, inputs, targets)
+    vector, _ = flat_losses(model, criterion, inputs, targets)
+
+    work = copy.deepcopy(model)
+    parameters = [p for p in work.parameters() if p.requires_grad]
+    sizes = [p.numel() for p in parameters]
 
     def gradient(theta, index):
-        found = np.empty_like(theta)
-        for row, parameters, batch in zip(found, theta, index, strict=True):
-            leaf = torch.as_tensor(parameters).to(vector).requires_grad_()
-            row[:] = torch.autograd.grad(losses(leaf, torch.as_tensor(batch)).mean(), leaf)[0].cpu().numpy()
-        return found
+        values = torch.as_tensor(theta).to(vector)
+        found = torch.empty_like(values)
+        for row, out, batch in zip(values, found, torch.as_tensor(index), strict=True):
+            for p, v in zip(parameters, row.split(sizes), strict=True):
+                p.data = v.view(p.shape)
+            loss = criterion(work(inputs[batch]), targets[batch]).mean()
+            parts = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+            torch.cat([g.reshape(-1) for g in parts], out=out)
+        return found.cpu().double().numpy()
 
     return vector.cpu().double().numpy(), gradient
