@@ -22,6 +22,7 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
+# as in dtnh's test of its regularisers, but seen with a shift: a test shows what it measures on
 @pytest.fixture
 def task():
     """Two classes that differ in brightness, and an untrained source."""

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
+from avcurriculum import audio
 from avcurriculum.claims import (
     EXPERIMENTS,
     assignment,
@@ -17,6 +19,9 @@ from avcurriculum.claims import (
     transfer,
 )
 from avcurriculum.claims.common import crossed_interval
+from avcurriculum.scenes.composer import Composer
+from avcurriculum.scenes.packs import SAMPLES
+from avcurriculum.scenes.pools import Stream
 from claimkit.runner import reproduce
 
 RNG = np.random.default_rng(0)
@@ -204,6 +209,19 @@ def test_representation_needs_both_sets_both_baselines_and_recall(learned, recal
     verdict = transfer.judge([values(seed) for seed in range(4)])
     assert verdict.kind == kind and verdict.effect.value == pytest.approx(learned[0] - 60)
     assert transfer.judge([values(0)]).kind == "not run"
+
+
+def test_what_the_second_set_and_the_control_are_made_of(packs, tmp_path):
+    stream, wrong = (kind(Composer(packs["train"], 2)) for kind in (Stream, transfer._Shuffled))
+    (seen, heard), (shown, other) = (x.draw(np.random.default_rng(0), 4) for x in (stream, wrong))
+    assert torch.equal(seen, shown) and torch.equal(heard[:-1], other[1:]) and not torch.equal(heard, other)
+    waves, classes = torch.arange(10.0)[:, None], np.repeat([0, 1], [6, 4])
+    x, y, u, v = transfer._split(waves, classes, 3)
+    assert list(y) == [0, 0, 0, 1, 1] == list(v) and sorted([*x[:, 0].tolist(), *u[:, 0].tolist()]) == list(range(10))
+    loud = np.concatenate([np.full(3 * audio.RATE, 0.01), np.sin(np.arange(SAMPLES)), np.full(audio.RATE, 0.01)])
+    audio.save(tmp_path / "a.wav", loud.astype(np.float32))
+    cut = transfer._loudest(tmp_path / "a.wav")
+    assert cut.shape == (SAMPLES,) and np.corrcoef(cut, np.sin(np.arange(SAMPLES)))[0, 1] > 0.999
 
 
 def test_counting_is_judged_by_its_worst_seed():

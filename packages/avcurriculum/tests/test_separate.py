@@ -143,6 +143,15 @@ def test_ideal_masks_and_the_factorisation_separate(packs):
     assert (si_sdr(s.numpy(), found.numpy()) - before).mean() > 3
 
 
+def test_a_separator_that_diverges_is_not_trained_on(packs):
+    shown = fill(Composer(packs["train"], 1), 16, build(Architecture()))
+    separator = Separator(SeparatorSettings(2, depth=2, ngf=2))
+    with torch.no_grad():
+        separator.bias.fill_(torch.nan)
+    with pytest.raises(InputError, match="loss at step 0 is nan"):
+        train_separator(separator, packs["train"], shown, constant_conditions(torch.eye(2), by_class=False), 1, batch=2)
+
+
 def test_a_separator_learns_is_saved_and_says_the_same(packs, tmp_path):
     torch.manual_seed(0)
     net = build(Architecture(widths=(4, 8, 8, 8), dim=8)).eval()

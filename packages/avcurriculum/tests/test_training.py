@@ -12,6 +12,7 @@ from avcurriculum.training.augment import GAIN_DB, augment_pictures, augment_sou
 from avcurriculum.training.curriculum import make
 from avcurriculum.training.trainer import History, Trainer, Training
 from avcurriculum.verbs.training import verdict
+from claimkit.errors import InputError
 
 TINY = Architecture(widths=(4, 8, 8, 8), dim=8)
 
@@ -44,6 +45,20 @@ def test_the_first_of_the_best_steps_is_kept_and_survives_a_checkpoint(packs, tm
     last = trainer(False)
     list(last.run())
     assert last.best is None and all(torch.equal(v, seen[-1][k]) for k, v in last.model.state_dict().items())
+
+
+def test_a_training_that_diverges_stops_in_one_sentence_and_keeps_its_weights(packs):
+    net = build(TINY)
+    pools = {1: fill(Composer(packs["train"], 1), 16, net)}
+    trainer = Trainer(net, pools, make("direct", 8, hardest=1), Training(batch=8, warmup=0))
+    run = trainer.run()
+    next(run)
+    kept = {k: v.clone() for k, v in net.visual_projection.state_dict().items()}
+    with torch.no_grad():
+        net.audio_projection[1].weight.fill_(torch.nan)
+    with pytest.raises(InputError, match=r"loss at step 1 is nan: training has diverged"):
+        next(run)
+    assert all(torch.equal(v, kept[k]) for k, v in net.visual_projection.state_dict().items())
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from dtnh.finetune.guarded import Combined, RandomDirection, Symmetric
 VIEW = View(8, flip=False, mean=(0,), std=(1,))
 
 
+# as in claimkit's test of the loop, but seen without a shift: a test shows what it measures on
 @pytest.fixture
 def task():
     """Two classes that differ in brightness, and an untrained source."""

@@ -144,7 +144,7 @@ def test_compare_writes_its_table_and_its_verdict(capsys):
         (["reproduce", "--data", "nowhere"], "msgd: the data folder"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_2(argv, sentence, capsys):
+def test_bad_input_is_one_sentence_and_exit_2(argv, sentence, capsys):  # in every package: a test shows what it asks for
     assert call(*argv) == 2
     err = capsys.readouterr().err
     assert err.startswith(sentence) and err.count("\n") == 1

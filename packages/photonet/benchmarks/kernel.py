@@ -17,7 +17,7 @@ def main():
         x, s = (features(channels, side, 1e4, generator) for _ in range(2))
         work = {"SVD, float64": lambda x=x, s=s: wct_svd64(x, s, "none"), "ours": lambda x=x, s=s: ours(x, s)}
         title = f"WCT, {channels} x {side} x {side}, {torch.get_num_threads()} threads"
-        bench.save(bench.alternate(title, work, rounds=9), RESULTS / f"kernel-{channels}.json")
+        bench.save(bench.alternate(title, work, rounds=9, cpu=True), RESULTS / f"kernel-{channels}.json")
 
 
 if __name__ == "__main__":

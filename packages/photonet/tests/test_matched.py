@@ -73,6 +73,17 @@ def test_with_regions_it_is_the_matrix_of_each():
     assert torch.equal(*made)
 
 
+def test_a_style_kept_with_one_region_serves_a_content_without():
+    """Its features were not looked at: the region's own statistics are what it has."""
+    content, style, right = photograph("coffee", 96), photograph("rocket", 96), slice(48, None)
+    mask = torch.zeros(1, *style.shape[1:])
+    mask[..., right] = 1
+    mine, matrix = (PhotoStylizer(method=m) for m in ("matched", "mk"))
+    wanted = matrix.stylize(content, matrix.prepare(style, mask))
+    assert torch.equal(mine.stylize(content, mine.prepare(style, mask)), wanted)
+    assert torch.allclose(wanted, matrix.stylize(content, style[..., right]), atol=1e-5)
+
+
 def test_a_film_is_steadied_on_both_sides():
     """What the frame asks of the style changes with the frame, too."""
     stylizer, style = PhotoStylizer(method="matched"), photograph("rocket", 96)

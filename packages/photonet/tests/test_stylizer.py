@@ -120,6 +120,9 @@ def test_what_does_not_fit_is_one_sentence(stylizer, network, picture):
         ),
         "expected \\(regions, 40, 56\\)": lambda: stylizer.stylize(c, s, masks=HALVES[:, :39], style_masks=HALVES),
         "2 regions and the content 1": lambda: stylizer.stylize(c, stylizer.prepare(s, HALVES)),
+        "prepared before": lambda: stylizer.stylize(
+            c, stylizer.prepare(s, HALVES), masks=HALVES, style_masks=HALVES.flip(0)
+        ),
         "of another network": lambda: PhotoStylizer(network("photonas")).stylize(c, stylizer.prepare(s)),
     }
     for said, call in cases.items():

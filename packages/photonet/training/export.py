@@ -14,6 +14,7 @@ from photonet.network.architecture import PRESETS
 from photonet.network.auto_encoder import Decoder
 from photonet.weights import load_networks, save_networks
 
+# as styleproj's script does: a checkpoint's averages in the order of the parameters, into another kind of file
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("first", "run", "out"):

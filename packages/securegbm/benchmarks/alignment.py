@@ -1,15 +1,17 @@
-"""Private set intersection of two lists: `python benchmarks/alignment.py [IDS]` prints CPU seconds a side and memory."""
+"""Private set intersection of two lists: CPU seconds a side and memory."""
 
+import argparse
 import resource
-import sys
 import time
 
 from securegbm.align.intersection import Masker, OwnIds
 
 
 def main() -> None:
-    """Align two lists of which half is common; one million ids a side unless told otherwise."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    """Align two lists of which half is common."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("count", type=int, nargs="?", default=1_000_000, help="ids a side")
+    count = parser.parse_args().count
     lists = ([f"customer {i}" for i in range(count)], [f"customer {i}" for i in range(count // 2, count + count // 2)])
     spent = [0.0, 0.0]
 

@@ -1,7 +1,7 @@
-"""What `max_bin` costs: `python benchmarks/bins.py DATA_FOLDER [TABLE ...]`, megabytes and CPU seconds a tree, and AUC."""
+"""What `max_bin` costs: megabytes and CPU seconds a tree, and AUC on tables of a folder of data."""
 
+import argparse
 import dataclasses
-import sys
 import time
 from pathlib import Path
 
@@ -41,11 +41,15 @@ def cost(max_bin: int) -> str:
 
 def main() -> None:
     """Print the table, a row as it is done."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="folder of data sets")
+    parser.add_argument("tables", nargs="*", default=FOLDERS, help=f"of {', '.join(FOLDERS)}; all when none is given")
+    given = parser.parse_args()
     print("| | " + " | ".join(f"{count} bins" for count in BINS) + " |\n|" + "---|" * (len(BINS) + 1), flush=True)
     print("| a tree, 13,000 rows, 5 + 5 columns | " + " | ".join(map(cost, BINS)) + " |", flush=True)
     clear, policy = TrainConfig(n_estimators=30, encryption="none"), FeaturePolicy(allow_plain=True)
-    for name in sys.argv[2:] or FOLDERS:
-        data = load(name, Assets(Path(sys.argv[1])), 0)
+    for name in given.tables:
+        data = load(name, Assets(given.data), 0)
         found = [secure_auc(data, dataclasses.replace(clear, bins=BinConfig(count)), policy) for count in BINS]
         print(f"| test AUC, {name}, 30 trees | " + " | ".join(f"{auc:.4f}" for auc in found) + " |", flush=True)
 

@@ -1,7 +1,7 @@
-"""What each defence costs in AUC: `python benchmarks/defences.py DATA_FOLDER [TABLE ...]`, a Markdown table."""
+"""What each defence costs in AUC on tables of a folder of data: a Markdown table."""
 
+import argparse
 import dataclasses
-import sys
 from pathlib import Path
 
 from claimkit.assets import Assets
@@ -25,10 +25,14 @@ DEFENCES = {
 
 
 def main() -> None:
-    """Print a row per table (all six by default), as it is done."""
+    """Print a row per table, as it is done."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="folder of data sets")
+    parser.add_argument("tables", nargs="*", default=FOLDERS, help=f"of {', '.join(FOLDERS)}; all when none is given")
+    given = parser.parse_args()
     print("| test AUC, 10 trees | " + " | ".join(DEFENCES) + " |\n|" + "---|" * (len(DEFENCES) + 1), flush=True)
-    for name in sys.argv[2:] or FOLDERS:
-        data = load(name, Assets(Path(sys.argv[1])), 0)
+    for name in given.tables:
+        data = load(name, Assets(given.data), 0)
         found = [f"{secure_auc(data, config, policy):.4f}" for config, policy in DEFENCES.values()]
         print(f"| {name} | " + " | ".join(found) + " |", flush=True)
 

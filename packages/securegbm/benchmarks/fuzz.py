@@ -1,5 +1,6 @@
-"""Signed nonsense in bulk: `python benchmarks/fuzz.py [COUNT]` prints outcomes, faults, CPU seconds and peak memory."""
+"""Signed nonsense in bulk: outcomes, faults, CPU seconds and peak memory."""
 
+import argparse
 import json
 import resource
 import sys
@@ -9,8 +10,10 @@ from securegbm.app.fuzz import fuzz
 
 
 def main() -> None:
-    """Fuzz, 20,000 messages unless told otherwise."""
-    count, begun = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000, time.process_time()
+    """Fuzz."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("count", type=int, nargs="?", default=20_000, help="messages")
+    count, begun = parser.parse_args().count, time.process_time()
 
     def every(done: int) -> None:
         if done % 500 == 0:

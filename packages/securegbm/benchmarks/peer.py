@@ -1,61 +1,67 @@
-"""What the encryption of a Paillier protocol costs a tree: SecretFlow's kernels (`pip install sf-heu`), our tree's counts.
+"""CPU seconds of a tree of a whole peer, both of its parties in one process: SecretFlow's SGB in its debug mode.
 
-Gradients and hessians share a plaintext, as SecretFlow packs them; sums per bin are its `feature_wise_bucket_sum`. Left out
-are its search, network and scheduling, which cost more, and the compression of replies, which saves decryptions.
+It needs Python 3.10 and an environment of its own: `pip install secretflow-lite`, then `python benchmarks/peer.py`. Same
+table, columns, bins and depth as `ring.py`; the first tree warms up. Claim S11 measures the peer's arithmetic alone.
 """
 
 import argparse
 import time
-from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 
-ROWS, COLUMNS, BINS = 32_768, 16, 32
-SUMMED, REQUESTS = 2.8, 31
-"""Rows that a tree of 31 leaves sums up, in tables' lengths, and its requests, as counted in our own trees."""
+ROWS, COLUMNS, BINS, DEPTH = 32_768, 16, 32, 5
 
 
-def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    """CPU seconds of this process, and the result."""
-    begun = time.process_time()
-    found = work()
-    return time.process_time() - begun, found
-
-
-def tree(scheme: str, bits: int, rows: int) -> str:
-    """CPU seconds a tree, from `rows` rows; every count is proportional."""
-    from heu import numpy as hnp  # pyright: ignore[reportMissingImports]
-    from heu import phe  # pyright: ignore[reportMissingImports]
-
-    kit = hnp.setup(getattr(phe.SchemaType, scheme), bits)
+def table() -> tuple[np.ndarray, np.ndarray]:
+    """The table of `securegbm.claims.cost.make_table`, which cannot be imported there."""
     rng = np.random.default_rng(0)
-    pairs = np.column_stack([rng.integers(-(1 << 23), 1 << 23, rows), rng.integers(1, 1 << 21, rows)])
-    plain = kit.array(pairs, phe.BatchIntegerEncoderParams())
-    encrypt, hidden = seconds(lambda: kit.encryptor().encrypt(plain))
-    order = rng.integers(0, BINS, (rows, COLUMNS)).astype(np.int8)
-    inside = np.ones((1, rows), dtype=np.int8)
-    add, sums = seconds(lambda: kit.evaluator().feature_wise_bucket_sum(hidden, inside, order, BINS, False))
-    decrypt, found = seconds(lambda: kit.decryptor().decrypt(sums))
-    told = found.to_numpy(kit.batch_integer_encoder())
-    expected = np.stack([np.bincount(order[:, c], pairs[:, v], BINS) for c in range(COLUMNS) for v in (0, 1)])
-    assert np.array_equal(np.sort(told.ravel()), np.sort(expected.ravel().astype(told.dtype)))
-    scaled = (encrypt * ROWS / rows, add * SUMMED * ROWS / rows, decrypt * REQUESTS)
-    parts = ", ".join(f"{name} {x:.1f}" for name, x in zip(("encryption", "sums", "decryption"), scaled, strict=True))
-    return f"{scheme} of {bits} bits: {sum(scaled):.1f} CPU s a tree ({parts})"
+    values = rng.normal(size=(ROWS, 2 * COLUMNS))
+    score = values @ rng.normal(size=2 * COLUMNS) / 2
+    return values, (rng.random(ROWS) < 1 / (1 + np.exp(-score))).astype(float)
+
+
+def tree(scheme: str, bits: int, trees: int) -> float:
+    """CPU seconds a tree: a run of 1 + `trees` trees less a run of one."""
+    import secretflow  # pyright: ignore[reportMissingImports]
+    import spu  # pyright: ignore[reportMissingImports]
+    from secretflow.data.ndarray import FedNdarray, PartitionWay  # pyright: ignore[reportMissingImports]
+    from secretflow.ml.boost.sgb_v import Sgb, get_classic_XGB_params  # pyright: ignore[reportMissingImports]
+
+    alice, bob = secretflow.PYU("alice"), secretflow.PYU("bob")
+    key = {"schema": scheme, "key_pair": {"generate": {"bit_size": bits}}}
+    parties = {"sk_keeper": {"party": "alice"}, "evaluators": [{"party": "bob"}]}
+    cipher = secretflow.HEU(parties | {"mode": "PHEU", "he_parameters": key}, spu.spu_pb2.FM128)
+    values, labels = table()
+    halves = {alice: alice(lambda: values[:, :COLUMNS])(), bob: bob(lambda: values[:, COLUMNS:])()}
+    columns = FedNdarray(halves, PartitionWay.VERTICAL)
+    label = FedNdarray({alice: alice(lambda: labels.reshape(-1, 1))()}, PartitionWay.VERTICAL)
+    options = get_classic_XGB_params() | {"max_depth": DEPTH, "sketch_eps": 1 / BINS, "objective": "logistic"}
+    options |= {"enable_quantization": True, "quantization_scale": 1 << 23}
+    taken = []
+    for count in (1, 1 + trees):
+        begun = time.process_time()
+        Sgb(cipher).train(options | {"num_boost_round": count}, columns, label)
+        taken.append(time.process_time() - begun)
+    return (taken[1] - taken[0]) / trees
 
 
 def main() -> None:
-    """Print a line a scheme and key size."""
+    """Print a line a scheme."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=512)
-    if find_spec("heu") is None:
-        print("nothing is measured: `pip install sf-heu` brings the peer's kernels")
+    parser.add_argument("--trees", type=int, default=2)
+    parser.add_argument("--bits", type=int, default=3072)
+    parser.add_argument("--schemes", nargs="+", default=["ou"])
+    arguments = parser.parse_args()
+    if find_spec("secretflow") is None:
+        print("nothing is measured: the peer needs Python 3.10 and `pip install secretflow-lite`")
         return
-    for bits in (2048, 3072):
-        for scheme in ("ZPaillier", "OU"):
-            print(tree(scheme, bits, parser.parse_args().rows), flush=True)
+    import secretflow  # pyright: ignore[reportMissingImports]
+
+    secretflow.init(["alice", "bob"], debug_mode=True)
+    for scheme in arguments.schemes:
+        taken = tree(scheme, arguments.bits, arguments.trees)
+        print(f"{scheme} of {arguments.bits} bits: {taken:.1f} CPU s a tree", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import torch
 
 from styleproj.networks.weights import load_network, save_network
 
+# as photonet's script does: a checkpoint's averages in the order of the parameters, into another kind of file
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("first", "run", "out"):

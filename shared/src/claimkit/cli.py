@@ -140,7 +140,7 @@ def run_verbs(verbs: Mapping[str, Verb], prog: str, description: str, argv: Sequ
         # no such file, no permission, disk full: what the system says is the sentence
         fail(f"{e.strerror or e}{f': {e.filename}' if e.filename else ''}", prog)
     except KeyboardInterrupt:
-        print(f"{prog}: interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        print(f"{prog}: interrupted; what was finished is kept, nothing half written is left", file=sys.stderr)
         sys.exit(130)
 
 

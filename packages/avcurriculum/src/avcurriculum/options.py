@@ -140,6 +140,13 @@ class EvalOptions:
     json: Path | None = None
     """Write the numbers here too."""
 
+    def check(self) -> None:
+        """Refuse options that what is measured would not heed."""
+        if self.annotations is None and (self.clips or self.negatives or self.prior):
+            raise InputError("--clips, --negatives and --prior are of annotated data: give --annotations, too")
+        if self.separator is not None and self.prior:
+            raise InputError("a prior of things is of a localiser's maps: leave out --prior, or --separator")
+
 
 @dataclass(frozen=True)
 class LocalizeOptions:

@@ -40,7 +40,7 @@ class DELTA(FeatureMaps):
         InputError: A weight below zero, layers that the source does not have, or attention to other layers.
     """
 
-    def __init__(
+    def __init__(  # the options of FeatureMaps by name, so that editors and --help show them
         self,
         source: Source,
         layers: Sequence[str] | None = None,

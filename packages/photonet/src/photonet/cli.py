@@ -225,6 +225,7 @@ def describe(bits: tyro.conf.Positional[str], size: int = 512, picture: Path | N
     verbs.describe(bits, size, picture)
 
 
+# demo and web are those of styleproj in words and options: each command line says what it takes by itself, for --help
 def demo(out: Path = Path("photonet-demo.jpg"), size: int = 384, device: str = "auto") -> None:
     """Make a contact sheet of photographs that come with scikit-image and scikit-learn, each in the light of another.
 

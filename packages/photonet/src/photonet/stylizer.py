@@ -118,18 +118,21 @@ class PhotoStylizer:
             name: What it is called; the file's name when not given.
 
         Raises:
-            InputError: Not a picture, too small, masks that do not fit, or a style of another network.
+            InputError: Not a picture, too small, masks that do not fit or come after the style was prepared, or a style of
+                another network.
         """
         if isinstance(style, str | Path):
             path = Path(style)
             name = path.stem if name is None else name
-            if path.suffix.lower() == ".cube":
-                return Table.load(path)
-            style = Style.load(path) if path.suffix == ".style" else read_image(path)
+            style = {".cube": Table.load, ".style": Style.load}.get(path.suffix.lower(), read_image)(path)
         if isinstance(style, Table):
             return style
         if isinstance(style, Style):
             checked_maker(style, self.executor.digest)
+            if masks is not None:
+                raise InputError(
+                    f"the style {style.name!r} was prepared before: give its regions when it is, with its picture"
+                )
             return style
         image = checked_image(style, "the style")
         if masks is not None:

@@ -75,6 +75,7 @@ class VideoReport:
     notes: tuple[str, ...] = ()
 
 
+# the arguments of styleproj's, described again: neither package imports the other, and the loops differ
 def stylize_video(
     stylizer: PhotoStylizer,
     source: Path,

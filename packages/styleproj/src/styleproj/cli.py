@@ -218,6 +218,7 @@ def train(
     train_from_folders(content, style, out, encoder, teacher, settings, resume, device)
 
 
+# demo and web are those of photonet in words and options: each command line says what it takes by itself, for --help
 def demo(out: Path = Path("styleproj-demo.jpg"), size: int = 384, device: str = "auto") -> None:
     """Make a contact sheet: photographs that come with scikit-image and scikit-learn (down) as four paintings drawn by rule.
 

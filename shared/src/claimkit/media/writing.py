@@ -39,7 +39,7 @@ HOLDS = {
     ".webm": ("vp9", "av1"),
 }
 AHEAD = 42_000_000
-"""Pixels that H.264 looks ahead over, so that its memory does not grow with the frame: 20 frames of 1080p, 40 up to 720p."""
+"""Pixels that H.264 looks ahead over, which bounds its memory: 40 frames up to 720p, 20 of 1080p, 5 of 4K."""
 FORMS = {"prores": ("yuv422p10le", "yuv422p10le"), "ffv1": ("yuv444p", "yuv444p10le")}
 """Pixel formats of 8 and of 10 bits, where they are not 4:2:0."""
 
@@ -131,7 +131,9 @@ class VideoWriter:
             had = f"{self._size[1]} x {self._size[0]}"
             raise InputError(f"a frame has {pixels.shape[1]} x {pixels.shape[0]} pixels, those before it had {had}")
         video: Any = self._video
-        pixels = np.pad(pixels, ((0, video.height - pixels.shape[0]), (0, video.width - pixels.shape[1]), (0, 0)), "edge")
+        if pixels.shape[:2] != (video.height, video.width):
+            short = (0, video.height - pixels.shape[0]), (0, video.width - pixels.shape[1])
+            pixels = np.pad(pixels, (*short, (0, 0)), "edge")
         made = from_rgb(pixels, self.colour or VideoColour(), self._form)
         made.pts = pts if pts is not None else round(self.count / self.rate / self.time_base)
         made.time_base, made.duration = self.time_base, duration
@@ -165,7 +167,7 @@ class VideoWriter:
         return _Named(self.path)
 
     def _options(self) -> dict[str, str]:
-        lost, ahead = 100 - self.options.quality, min(40, max(10, AHEAD // (self._size[0] * self._size[1])))
+        lost, ahead = 100 - self.options.quality, min(40, max(5, AHEAD // (self._size[0] * self._size[1])))
         match self.encoder:
             case "h264":
                 return {"crf": f"{10 + 0.4 * lost:g}", "rc-lookahead": str(ahead)}
@@ -271,6 +273,7 @@ def rewrite_clip(
                     writer.describe(container)
                 times.append(frame.time)
                 writer.write(pixels, round(frame.pts * frame.time_base / base), frame.duration)
+                del pixels  # 25 MB at 4K, while the next frame is read
             reader.finish()
     return ClipReport(writer.count, times[-1] - times[0], tuple(reader.notes))
 

@@ -76,3 +76,13 @@ def batch_loss(name: LossName, m: Float[Tensor, "batch batch audio"], scale: flo
         pairs = torch.cat([m[i, i], m[i.roll(1), i]])
         return contrastive(pairs, torch.cat([torch.ones(len(m)), torch.zeros(len(m))]).to(m), scale)
     raise InputError(f"loss {name!r} is none of {', '.join(LOSSES)}")
+
+
+def check_finite(loss: Tensor, step: int) -> None:
+    """Stop a training that has diverged before its weights are lost.
+
+    Raises:
+        InputError: The loss is not a number.
+    """
+    if not loss.isfinite():
+        raise InputError(f"the loss at step {step} is {loss.item()}: training has diverged, lower the learning rate")

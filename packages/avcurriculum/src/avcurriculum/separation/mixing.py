@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avcurriculum.network.backbones import read_tensors
+from avcurriculum.network.losses import check_finite
 from avcurriculum.network.model import AVNet
 from avcurriculum.scenes.packs import Pack
 from avcurriculum.scenes.pools import Pool
@@ -127,6 +128,7 @@ class SeparatorTrainer:
             sources = analyse(waves.flatten(0, 1), settings.rows).magnitude.unflatten(0, (-1, 2))
             mixture = analyse(waves.sum(1), settings.rows).magnitude
         loss = mask_loss(self.separator(mixture, z), sources, mixture, settings.blind, settings.masks)
+        check_finite(loss, len(self.losses))
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

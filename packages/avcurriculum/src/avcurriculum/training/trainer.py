@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from avcurriculum.network.backbones import read_tensors
-from avcurriculum.network.losses import LossName, batch_loss, matching
+from avcurriculum.network.losses import LossName, batch_loss, check_finite, matching
 from avcurriculum.network.model import Architecture, AVNet, build, minima
 from avcurriculum.scenes.pools import Pool, Stream
 from avcurriculum.training.augment import augment_pictures, augment_sounds
@@ -142,7 +142,7 @@ class Trainer:
         """Write the whole state, whole or not at all; one of several processes does."""
         if not parallel.leads():
             return
-        state = {
+        state = {  # begins as claimkit.transfer's, which has neither stages nor a history
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "rng": self.rng.bit_generator.state,
@@ -190,6 +190,7 @@ class Trainer:
             loss = batch_loss(s.loss, minima(*centers), s.scale)
         else:  # of unit vectors, |v - a|^2 = 2 - 2 cos
             loss = matching(2 * s.scale * self.head.similarity(v, a))
+        check_finite(loss, self.step)
         self.optimizer.zero_grad()
         loss.backward()
         parallel.average_gradients(p for group in self.optimizer.param_groups for p in group["params"])

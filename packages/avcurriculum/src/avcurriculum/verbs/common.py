@@ -10,6 +10,7 @@ from avcurriculum.scenes.generated import generate_pack
 from avcurriculum.scenes.packs import Pack, Split, load_pack
 from avcurriculum.training.trainer import load_model
 from avcurriculum.video.apply import film_localizer, shipped_localizer
+from claimkit.errors import InputError
 
 
 def read_pack(folder: Path | None, split: Split) -> Pack:
@@ -32,6 +33,10 @@ def composer_of(pack: Pack, sources: int, net: AVNet, seed: int, look: Look = "t
 
 def read_model(path: Path | None, weights: Weights, separates: bool = False) -> AVNet:
     """A localiser that ``train`` wrote, or the shipped one: that of films, or the one that tells the shipped separator."""
-    if path is not None:
-        return load_model(path, weights)
-    return shipped_localizer() if separates else film_localizer()
+    shipped = shipped_localizer if separates else film_localizer
+    net = shipped() if path is None else load_model(path, weights)
+    if weights is not None and net.architecture.backbone != "pretrained":
+        raise InputError(
+            "--weights are of a pretrained network, which this localiser is not: leave them out, or give --model"
+        )
+    return net

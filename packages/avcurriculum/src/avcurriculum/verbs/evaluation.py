@@ -25,6 +25,7 @@ MIXES = 100
 
 def evaluate(job: EvalOptions) -> None:
     """Measure a localiser, or a separator where one is given, on annotated data, or on a pack where there are none."""
+    job.check()
     net = read_model(job.model, job.weights, separates=job.separator is not None)
     separator = None if job.separator is None else load_separator(job.separator)
     if job.annotations is not None:
@@ -80,7 +81,7 @@ def evaluate_annotations(net: AVNet, job: EvalOptions, annotations: Path, separa
     if separator is not None:
         _report_separation(net, separator, list(islice(mixes_of(net, samples), MIXES)), job.json)
     else:
-        scores = field.measure(net, samples, prior=job.prior)
+        scores = field.measure(net, samples, job.seed, job.prior)
         _print_table(scores.localization)
         for kind, row in scores.listening.items():
             print(f"{kind}: " + ", ".join(f"{name} {value:.3f}" for name, value in row.items()))

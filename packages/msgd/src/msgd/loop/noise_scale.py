@@ -48,7 +48,7 @@ class NoiseScale:
         self,
         parameters: Iterable[nn.Parameter],
         decay: float = 0.95,
-        every: int = 20,
+        every: int = 32,
         n: int | None = None,
         optimizer: torch.optim.Optimizer | None = None,
         group: Any = None,

@@ -137,6 +137,9 @@ WAYS: tuple[Way, ...] = (by_layers, forward_mode, double_backward, row_by_row)
 def choose(losses: Losses, batch: Batch, parameters: Tensors) -> Way:
     """The fastest way that gives on these rows what one backward pass a row gives, there and back.
 
+    The passes go through these rows together: torch's own derivative can be wrong for one row alone (BatchNorm in eval mode
+    whose output is transposed, as in XCiT and LeViT).
+
     The direction is the rows' gradient, scaled so that every tensor of parameters counts the same, so that one that is left
     out shows; but for those whose gradient is rounding alone (the bias of an attention's keys, which softmax cancels). It is
     large where no row has a gradient (the padding of an embedding), so that a way that moves along there shows, too. Along
@@ -147,8 +150,9 @@ def choose(losses: Losses, batch: Batch, parameters: Tensors) -> Way:
         InputError: Rows have no gradient, or not by torch.autograd.grad.
     """
     try:
-        require_gradients(losses(*batch))
-        rows = list(rows_of(losses, batch, parameters))
+        each = losses(*batch)
+        require_gradients(each)
+        rows = [gradients(loss, parameters, keep=True) for loss in each]
     except RuntimeError as e:
         raise InputError(f"the first rows have no gradients ({type(e).__name__}: {str(e).splitlines()[0]})") from e
     generator = torch.Generator().manual_seed(0)
@@ -178,6 +182,9 @@ def choose(losses: Losses, batch: Batch, parameters: Tensors) -> Way:
             and all((b - s).norm() <= 0.02 * s.norm() + least for b, s in zip(back, sums, strict=True))
         ):
             return way
+    alone = (torch.stack(column) for column in zip(*rows_of(losses, batch, parameters), strict=True))
+    if any((a - c).norm() > 0.02 * c.norm() + least for a, c in zip(alone, columns, strict=True)):
+        raise InputError("the gradients of the first rows, each alone, are not those that they have among others")
     return row_by_row
 
 

@@ -70,7 +70,7 @@ class MatchedExecutor:
     ) -> Float[Tensor, "1 3 h w"]:
         """The content with the style's colours, not clamped; as an executor of networks."""
         checked_style(style, self.digest, masks)
-        if masks is not None:
+        if masks is not None or "features" not in style.points:  # the style has one region
             return self.plain(content, Style(style.points, self.plain.digest), alpha, masks, smooth)
         content, colours, theirs = content.cpu(), style.points[AT][0], style.points["features"][0]
         assert isinstance(colours, Tensor) and isinstance(theirs, Tensor)

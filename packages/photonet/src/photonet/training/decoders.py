@@ -45,6 +45,7 @@ def reconstruction_losses(
     return F.mse_loss(picture.float(), images), features
 
 
+# the options of styleproj's, described again: neither package imports the other, and what is trained differs
 def train(
     encoder: LevelEncoder,
     decoders: Mapping[str, Decoder],

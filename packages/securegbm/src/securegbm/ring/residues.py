@@ -154,7 +154,7 @@ def _with_quotient(w: int, prime: int) -> Words:
 def _encode(size: Any, small: Any, negative: Any, delta: Any, quotient: Any, p: Any, out: Any) -> None:
     for j in range(len(size)):
         x = reduced(times(size[j], delta, quotient, p) + small[j], p)
-        out[j] = reduced(p - x, p) if negative[j] else x
+        out[j] = x ^ ((x ^ reduced(p - x, p)) & (np.uint64(0) - np.uint64(negative[j])))  # p - x where it is negative
 
 
 @kernel

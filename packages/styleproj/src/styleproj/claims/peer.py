@@ -146,7 +146,7 @@ EXPERIMENTS = [
             claim,
             id="P15",
             title="Beside the best small peer, on pictures fetched for it",
-            statement="On thirty pairs from the examples of another public project, which nothing here was chosen by, the "
+            statement="On thirty pairs from the examples of other public projects, which nothing here was chosen by, the "
             "default is nearer to the style than MicroAST, keeps as much of the content and more of its drawing.",
             power=seen(15),
         ),

@@ -27,6 +27,7 @@ class VideoReport:
     notes: tuple[str, ...] = ()
 
 
+# the arguments of photonet's, described again: neither package imports the other, and the loops differ
 def stylize_video(
     stylizer: Stylizer,
     source: Path,

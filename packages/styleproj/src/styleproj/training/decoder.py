@@ -54,6 +54,7 @@ class TrainingSettings:
     seed: int = 0
 
 
+# the options of photonet's, described again: neither package imports the other, and what is trained differs
 def train(
     network: StyleNetwork,
     perceive: Sequence[Callable[[Tensor], list[Tensor]]],

@@ -144,7 +144,7 @@ EXPERIMENTS = [
         ),
         {
             "smoke": Unseen(contents=2, styles=1, longest=64, grades=1, square=64, clocked=1),
-            "full": Unseen(drawn=30, longest=512, judge="vgg19", grades=1, clocked=8),
+            "full": Unseen(drawn=30, longest=320, judge="vgg19", grades=1, clocked=8),
         },
         measure,
         judge_unseen,

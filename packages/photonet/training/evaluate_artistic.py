@@ -1,0 +1,92 @@
+"""Whether a trained ArtNet ships: python training/evaluate_artistic.py DATA MODEL OUT.json.
+
+The rule, written before there was anything to judge: MODEL's ArtNet takes the place of the shipped one where, on the 79
+held-out photographs at 256 pixels, the SSIM of edges of its plain reconstruction is in the mean at least that of the
+compressed VGG-19 pair of equal depth (relu5_1 and its decoder, Collaborative Distillation), and where its Gram distance to
+held-out paintings is not above the shipped one's. Beside it stands what is asked of N3: at most 1.25 times WCT's.
+"""
+
+import argparse
+import csv
+import json
+from pathlib import Path
+
+import torch
+from distill import photographs
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from claimkit.files import write_atomic
+from claimkit.style.encoders import load_vgg19, read_state
+from claimkit.style.images import fit, read_image
+from claimkit.style.metrics import psnr, ssim, ssim_edge
+from claimkit.style.padding import crop, pad_to_multiple
+from photonet.baselines.cascade import stylize
+from photonet.baselines.weights import load_baselines
+from photonet.claims.common import by_network, style_distance
+from photonet.training.teachers import Teacher
+from photonet.weights import load_network
+
+SIDE, PAIRS = 256, 16
+
+
+class Pair(nn.Module):
+    """The compressed encoder to relu5_1 and its decoder, which has a ReLU after every convolution."""
+
+    def __init__(self, weights: Path):
+        super().__init__()
+        state = read_state(weights / "vgg19_distilled16x.pt")
+        self.encoder = Teacher(weights).deep
+        self.convolutions = nn.ModuleDict()
+        for key, weight in state.items():
+            if key.startswith("SD5.") and weight.ndim == 4:
+                name = key.split(".")[1]
+                layer = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, padding_mode="reflect")
+                layer.load_state_dict({p: state[f"SD5.{name}.{p}"] for p in ("weight", "bias")})
+                self.convolutions[name] = layer
+
+    def reconstruct(self, image: Tensor) -> Tensor:
+        """The picture encoded and decoded."""
+        x = self.encoder(image)[-1]
+        for name, layer in self.convolutions.items():
+            x = F.relu(layer(x))
+            x = F.interpolate(x, scale_factor=2) if name in ("conv51", "conv41", "conv31", "conv21") else x
+        return x
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    for argument in ("data", "model", "out"):
+        parser.add_argument(argument, type=Path)
+    given = parser.parse_args()
+    photos = [fit(read_image(p), SIDE) for p in photographs(given.data, "eval")]
+    with (given.data / "images/paintings.csv").open(newline="") as f:
+        painted = sorted(given.data / "images" / row["file"] for row in csv.DictReader(f) if row["split"] == "eval")
+    styles = [fit(read_image(p), SIDE) for p in painted[:PAIRS]]
+    before, after = load_network("artnet"), load_network("artnet", given.model)
+    cascade = load_baselines(before.encoder).wct
+    vgg = load_vgg19(given.data / "weights/vgg19_normalised_conv3_1.pt")
+    found: dict[str, dict[str, float]] = {}
+    with torch.inference_mode():
+        for name, network in {"shipped": before, "trained": after, "pair": Pair(given.data / "weights")}.items():
+            rows = []
+            for photo in photos:
+                again = crop(network.reconstruct(pad_to_multiple(photo[None], 16)), *photo.shape[1:])[0].clamp(0, 1)
+                rows.append((psnr(again, photo), ssim(again, photo), ssim_edge(again, photo)))
+            means = torch.tensor(rows).mean(0).tolist()
+            found[name] = dict(zip(("psnr", "ssim", "edges"), (round(x, 4) for x in means), strict=True))
+            print(name, found[name], flush=True)
+        ways = {"shipped": by_network(before), "trained": by_network(after), "wct": lambda c, s: stylize(cascade, c, s)}
+        for name, way in ways.items():
+            apart = []
+            for content, style in zip(photos, styles, strict=False):
+                levels, target = (vgg(pad_to_multiple(x[None], 4)) for x in (way(content, style), style))
+                apart.append(style_distance(levels, target))
+            found.setdefault(name, {})["gram"] = round(sum(apart) / len(apart), 4)
+            print(name, found[name]["gram"], flush=True)
+    drawn = found["trained"]["edges"] >= found["pair"]["edges"]
+    ships = drawn and found["trained"]["gram"] <= found["shipped"]["gram"]
+    ratio = round(found["trained"]["gram"] / found["wct"]["gram"], 3)
+    about = {"photographs": len(photos), "side": SIDE, "pairs": len(styles), "ships": ships, "style over WCT's": ratio}
+    write_atomic(given.out, json.dumps({**about, **found}, indent=1) + "\n")
+    print(about)
