@@ -2,7 +2,7 @@
 
 from quasipotential.claims import theory
 from quasipotential.claims.choice import graphs, occupancy, regression
-from quasipotential.claims.escapes import escape, paths, rare
+from quasipotential.claims.escapes import escape, leaving, paths, rare
 from quasipotential.claims.solvers import ladder, ratios, space, speed, trust
 
 EXPERIMENTS = [
@@ -18,4 +18,5 @@ EXPERIMENTS = [
     *trust.EXPERIMENTS,
     *space.EXPERIMENTS,
     *rare.EXPERIMENTS,
+    *leaving.EXPERIMENTS,
 ]
