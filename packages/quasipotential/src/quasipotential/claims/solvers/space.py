@@ -1,4 +1,4 @@
-"""Q15: the mesh in space against closed forms and against the published 3-D code."""
+"""Q16: the mesh in space against closed forms and against the published 3-D code."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -126,7 +126,7 @@ def judge(values: Sequence[Values]) -> Verdict:
 EXPERIMENTS = [
     Experiment(
         Claim(
-            id="Q15",
+            id="Q16",
             title="A mesh in space",
             paper="1901.06054",
             where="derived",
