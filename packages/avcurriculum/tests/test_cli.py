@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from avcurriculum.cli import main
+from avcurriculum.options import EvalOptions
+from avcurriculum.video.apply import shipped_localizer
 from claimkit import testing
+from claimkit.errors import InputError
 
 call = partial(testing.call, main)
 README = Path(__file__).parents[1] / "README.md"
@@ -84,7 +87,9 @@ def test_train_on_videos_interrupted_resumed_and_localized(folder_of_videos, cap
 
 
 def test_the_shipped_models_work_out_of_the_box_and_say_what_they_are(clip, capsys):
+    torch.set_num_threads(2)
     assert call("localize", str(clip), "--out", "heat.mp4") == 0
+    assert torch.get_num_threads() == 1, "threads of small pictures wait for each other"
     assert capsys.readouterr().out.startswith("A demonstration on composed scenes")
     assert call("separate", str(clip), "--out", "sounds") == 0
     assert capsys.readouterr().out.startswith("A demonstration on composed scenes")
@@ -98,6 +103,22 @@ def test_demo_draws_a_picture_with_the_carried_networks_or_trained_ones(capsys):
     assert len(gains) == 2 and min(gains) > 3, "what was learned is carried"
     assert call("demo", "--steps", "4", "--out", "trained.png") == 0
     assert Path("trained.png").stat().st_size > 20_000 and "SI-SDR" in capsys.readouterr().out
+
+
+def test_eval_hands_seed_and_prior_on(monkeypatch, tmp_path):
+    from avcurriculum.verbs import evaluation
+
+    asked = []
+
+    def measure(net, samples, seed, prior):
+        asked.append((seed, prior))
+        raise InputError("asked")
+
+    monkeypatch.setattr(evaluation.field, "measure", measure)
+    monkeypatch.setattr(evaluation.readers, "read", lambda *_: ([], []))
+    with pytest.raises(InputError, match="asked"):
+        evaluation.evaluate_annotations(shipped_localizer(), EvalOptions(clips=tmp_path, seed=7, prior=0.5), tmp_path, None)
+    assert asked == [(7, 0.5)]
 
 
 def test_eval_on_annotated_clips_names_what_is_missing(clip, capsys):

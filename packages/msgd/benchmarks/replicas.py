@@ -14,7 +14,7 @@ from msgd.theory.replicas import Perceptron, descend
 from msgd.theory.sparse_regression import matched_classes, sparse_regression
 from msgd.train.models import make_model
 
-RESULTS = Path(__file__).parents[1] / "results" / "benchmarks" / "theory"
+RESULTS = Path(__file__).parents[1] / "results" / "benchmarks" / "more"
 REPLICAS, ROWS = 16, 32
 
 

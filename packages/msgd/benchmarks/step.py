@@ -75,7 +75,7 @@ def main():
         warmup=15,
         cpu=True,
     )
-    bench.save(small, RESULTS / "step-small.json")
+    bench.save(small, RESULTS / "more" / "step-small.json")
     full = bench.alternate(
         f"a step of ConvSmall, all {N} rows",
         {
