@@ -13,12 +13,13 @@ from claimkit.assets import Assets
 from claimkit.errors import InputError, NotAvailableError
 from claimkit.experiment import Job
 from claimkit.transfer.arena import strokes
+from claimkit.transfer.arena.folders import FolderSet, above
 from claimkit.transfer.arena.ring import measured_again, shots
 from claimkit.transfer.arena.rivals import BSS, CoTuning, StochNorm2d, stochnorm
-from claimkit.transfer.arena.tasks import SMOKE, FolderSet
+from claimkit.transfer.arena.tasks import SMOKE
 from claimkit.transfer.baselines import penultimate
 from claimkit.transfer.data import View, from_arrays, from_folder
-from claimkit.transfer.networks import SmallCNN, reinitialise, replace_head
+from claimkit.transfer.networks import SmallCNN, create, reinitialise, replace_head
 from claimkit.transfer.regularizers import Step
 
 PLAIN = View(8, flip=False, mean=(0.0,), std=(1.0,))
@@ -136,6 +137,29 @@ def test_a_folder_is_the_recorded_set_or_refused(pictures):
         known.find(Assets(folder))
     with pytest.raises(NotAvailableError, match="'set'"):
         known.find(Assets(folder / "set"))
+
+
+def test_a_set_may_come_in_parts_that_each_hold_all_classes(pictures):
+    folder, _ = pictures
+    for part in ("train", "test", "augmented"):
+        for name in ("ant", "bee"):
+            (folder / "flowers" / part / name).mkdir(parents=True)
+            Image.new("RGB", (9, 9), (9, len(part), 0)).save(folder / "flowers" / part / name / f"{part}.png")
+    files = [f"{part}/{n}/{part}.png" for part in ("test", "train") for n in ("ant", "bee")]
+    lines = [f"{f} {hashlib.sha256((folder / 'flowers' / f).read_bytes()).hexdigest()}\n" for f in files]
+    known = FolderSet("flowers", 2, 4, hashlib.sha256("".join(lines).encode()).hexdigest(), parts=("train", "test"))
+    place, names = known.find(Assets(folder))
+    images = known.read(place, 8, names)
+    assert images.y.tolist() == [0, 1, 0, 1] and images.x[:, 1, 0, 0].tolist() == [5, 5, 4, 4]
+
+
+def test_a_network_above_its_stem_gives_what_the_whole_one_gives():
+    network = reinitialise(create("squeezenet1_1"), 0).train()
+    pictures, view = from_arrays(torch.rand(5, 3, 72, 72), torch.arange(5) % 2), View(64)
+    rest, maps = above(network, 6, pictures, view, rows=2)
+    assert network.training and len(network.features) == 13 and next(iter(rest.features.named_children()))[0] == "6"
+    torch.testing.assert_close(rest.eval()(maps.x), network.eval()(view.test(pictures.x)))
+    assert not maps.x.requires_grad and torch.equal(maps.y, pictures.y) and rest.features[0] is not network.features[6]
 
 
 def test_strokes_are_the_same_everywhere_and_differ_by_seed():

@@ -45,6 +45,28 @@ def test_the_head_is_the_probes_and_nothing_else_moves():
     assert penultimate(create("squeezenet1_1"), torch.randn(2, 3, 40, 40)).shape == (2, 512)
 
 
+class Clipped(nn.Module):
+    """A head over positions with a ReLU behind it, as SqueezeNet has one, and what the whole network then does with it."""
+
+    def __init__(self, last=None):
+        super().__init__()
+        self.features, self.head, self.last = nn.Conv2d(1, 6, 3), nn.Conv2d(6, 3, 1), last or nn.Identity()
+
+    def forward(self, x):
+        return self.last(self.head(self.features(x).relu()).relu().mean((2, 3)))
+
+
+def test_a_relu_behind_the_head_takes_nothing_from_the_probe():
+    x, y = data()
+    torch.manual_seed(0)
+    model = with_probe(Clipped(), x, y).eval()
+    w, b = linear_probe(penultimate(model, x), y, 3)
+    logits, found = penultimate(model, x) @ w.T + b, model(x)
+    assert (logits < 0).any() and torch.allclose(found.softmax(1), logits.softmax(1), atol=1e-4)
+    with pytest.raises(InputError, match="answers of its head"):
+        with_probe(Clipped(nn.Softmax(1)), x, y)
+
+
 def test_an_average_of_weights():
     source, tuned = SmallCNN(1, (4, 8)), replace_head(SmallCNN(1, (4, 8)), 3)
     mixed = interpolated(source, tuned, 0.25)

@@ -95,3 +95,12 @@ def test_axis_value_and_gradient_on_networks_of_every_kind(build, shape, layers,
     assert channel_axes(model, layers.split(), x) == axes
     found = agreement(model, layers.split(), axes, x)
     assert found.value < 1e-9 and found.slope < 1e-5
+
+
+def test_maps_that_start_at_zero_are_compared_too():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 5, 3)).eval()
+    for p in model[2].parameters():  # as the last layer of a residual block often starts
+        nn.init.zeros_(p)
+    found = agreement(model, ["2"], (1,), torch.randn(2, 3, 8, 8))
+    assert found.value < 1e-9 and found.slope < 1e-6

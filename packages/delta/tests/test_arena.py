@@ -9,7 +9,7 @@ from claimkit.experiment import Job
 from claimkit.transfer.arena import strokes
 from claimkit.transfer.arena.tasks import SMOKE
 from claimkit.transfer.networks import SmallCNN, reinitialise
-from delta.claims import arena
+from delta.claims import arena, pictures
 
 MEANS = {"scratch": 40, "frozen": 55, "l2": 60, "fm": 61, "delta": 62, "probe": 57, "lp-ft": 61.5, "l2 at other rates": 60}
 
@@ -65,3 +65,28 @@ def test_every_arm_runs_and_the_largest_weight_is_among_them(monkeypatch):
     runs = arena.measure(arena.Arena(targets=(SMOKE,), short=True), Job(0))["runs"]
     assert {r[1] for r in runs} == {"scratch", "frozen", "fm", "delta", *arena.SIMPLE}
     assert all(r[2] == 5e-2 for r in runs if r[1] in ("fm", "delta")) and not any(r[6] for r in runs)
+
+
+def probed(probe=70.0, spread=0.3, seeds=8, scratch=40.0):
+    """Made-up runs of C12's arms; L2 is best on validation at another rate than that of the arms."""
+    rng, made = np.random.default_rng(0), []
+    arms = [("scratch", 1e-4, scratch), ("frozen", 0.0, 60), ("l2", 1e-4, 61), ("l2 at other rates", 0.008, 66)]
+    for _ in range(seeds):
+        rows = [*arms, ("probe", 0.01, probe), ("probe", 0.1, probe - 5)]
+        made.append({"runs": [["t", a, w, m / 100, (m + rng.normal(0, spread)) / 100, 0.1, 0] for a, w, m in rows]})
+    return made
+
+
+def test_a_probe_is_judged_against_l2_at_its_best_rate():
+    verdict = pictures.judge_probe(probed())
+    assert verdict.kind == "reproduced" and abs(verdict.effect.value - 4) < 1
+    assert "L2 at its best rate 66" in verdict.reason
+    assert pictures.judge_probe(probed(probe=66.3)).kind == "direction reproduced"
+    assert pictures.judge_probe(probed(probe=65)).kind == "not reproduced"
+    for changes, reason in (
+        ({"spread": 3.0}, "8 paired seeds have an interval wider"),
+        ({"scratch": 60.5}, "nothing in the source"),
+        ({"seeds": 1}, "One seed"),
+    ):
+        verdict = pictures.judge_probe(probed(**changes))
+        assert verdict.kind == "not run" and reason in verdict.reason

@@ -109,6 +109,9 @@ def test_compare_chooses_on_validation_and_resumes(images, capsys):
     before = Path("delta-compare/seed-0.json").stat().st_mtime_ns
     assert call(*arguments) == 0
     assert capsys.readouterr().out == first and Path("delta-compare/seed-0.json").stat().st_mtime_ns == before
+    Image.new("RGB", (20, 20)).save(Path("images/ants/0.png"))
+    assert call(*arguments) == 0  # another picture under the same name: nothing of before is taken up
+    assert Path("delta-compare/seed-0.json").stat().st_mtime_ns > before
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import math
 import warnings
 
 import pytest
@@ -11,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from claimkit.errors import InputError
 from dtnh import L2SP, Guard, project
+from dtnh.guard.watching import NotFiniteError
 
 
 class Net(nn.Module):
@@ -159,6 +161,24 @@ def test_gradients_of_the_last_step_are_noticed():
     guard.backward(*parts(net, x, y))
     net.zero_grad(set_to_none=False)
     guard.backward(*parts(net, x, y))
+
+
+def test_a_step_with_a_lagged_coefficient_refuses_what_an_exact_one_does():
+    for check in (None, False):
+        net, (x, y) = Net(), batch()
+        guard = Guard(net, check=check, every=2)
+        guard.backward(cross_entropy(net(x), y), net.a.weight.square().sum())
+        net.zero_grad()
+        loss, reg = cross_entropy(net(x), y) * math.inf, net.a.weight.square().sum()
+        if check is None:
+            with pytest.raises(NotFiniteError, match="is not finite"):
+                guard.backward(loss, reg)
+            assert all(p.grad is None for p in net.parameters())
+            with pytest.raises(InputError, match="has it a graph"):
+                guard.backward(net(x).sum(), reg.detach())
+        else:
+            guard.backward(loss, reg)
+            assert not net.a.weight.grad.isfinite().all()
 
 
 def test_clipping_comes_after_and_keeps_the_direction():

@@ -19,7 +19,7 @@ from claimkit.statistics import mean_interval
 from claimkit.training import parallel
 from claimkit.transfer import loop
 from claimkit.transfer.arena.curves import Run, chosen, curves, doubts
-from claimkit.transfer.data import Images, View, from_folder
+from claimkit.transfer.data import Images, View, digest, from_folder
 from claimkit.transfer.loop import FineTuning
 from claimkit.transfer.maps.cache import FeatureCache
 from claimkit.transfer.maps.layers import find, layers_for
@@ -154,10 +154,11 @@ def compare(
     pool, test = read(data, view.size, skip)
     task = Task(data.name, source, pool, test, view, per_class)
     found: list[list[Run]] = []
+    content = digest(pool.x, pool.y, test.x, test.y, *source.state_dict().values())
     for seed in run.progress(range(seeds), "compare", unit="seed"):
         own = replace(settings, seed=seed)
         path = out / f"seed-{seed}.json"
-        key = f"{own}, {methods}, {view}, {per_class}, {arch}, {weights}, {data}, {list(layers)}"
+        key = f"{own}, {methods}, {view}, {per_class}, {arch}, {list(layers)}, {content}"
         saved = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         if saved.get("key") != key:
             saved = {"key": key, "runs": compare_task(task, methods, own, layers or None, device)}

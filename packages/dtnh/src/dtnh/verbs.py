@@ -17,7 +17,7 @@ from claimkit.errors import InputError
 from claimkit.files import atomic_path, sha256, write_atomic
 from claimkit.statistics import mean_interval
 from claimkit.training import parallel
-from claimkit.transfer.data import View, from_folder
+from claimkit.transfer.data import View, digest, from_folder
 from claimkit.transfer.loop import FineTuning
 from claimkit.transfer.networks import create
 from claimkit.transfer.tasks import Task
@@ -127,7 +127,9 @@ def compare(
         for source in tasks
         for way, alpha in [("l2", ALPHAS["l2"]), *((w, a) for a in alphas for w in ("plain", "guard"))]
     ]
-    about = [str(data), arch, list(weights), asdict(method), size, per_class, validation, asdict(settings), device]
+    sets = [t for task in tasks.values() for t in (task.pool.x, task.pool.y, task.test.x, task.test.y)]
+    content = digest(*sets, *(t for task in tasks.values() for t in task.source.state_dict().values()))
+    about = [content, arch, list(tasks), asdict(method), size, per_class, validation, asdict(settings), device]
     folder = out / ".finished" / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
     runs = []
     for source, way, alpha, seed in run.progress(plans, "compare", unit="run"):

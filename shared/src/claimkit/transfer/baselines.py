@@ -77,15 +77,38 @@ def with_probe(
         decay: See :func:`linear_probe`.
         name: Of the head; found when None.
         rows: Inputs in one pass.
+
+    A ReLU behind the head, as SqueezeNet has one, would cut off negative answers: all biases are then raised by one number,
+    which changes no probability.
+
+    Raises:
+        InputError: A head without bias, or a network that makes something else of its head's answers.
     """
     layer = head(model, name or head_name(model))
     if layer.bias is None:
         raise InputError("the head has no bias, which the probe's solution needs: give it one")
+    features = penultimate(model, x, name, rows)
     with torch.enable_grad():
-        weight, bias = linear_probe(penultimate(model, x, name, rows), y, len(layer.weight), decay)
+        weight, bias = linear_probe(features, y, len(layer.weight), decay)
     layer.weight.copy_(weight.view_as(layer.weight))
     layer.bias.copy_(bias)
+    logits = features @ weight.T + bias
+    if not _gives(model, x, logits, rows):
+        raised = 10 * float(logits.abs().max())
+        layer.bias.add_(raised)
+        if not _gives(model, x, logits + raised, rows):
+            raise InputError("the network does not give the answers of its head, nor their mean over positions: no probe")
     return model
+
+
+def _gives(model: nn.Module, x: Tensor, logits: Tensor, rows: int) -> bool:
+    """Whether the network's output is ``logits``, to rounding; of one that gives no tensor nothing is known."""
+    with still(model):
+        found = [model(part) for part in x.split(rows)]
+    if not all(isinstance(t, Tensor) for t in found):
+        return True
+    size = float(logits.abs().max())
+    return torch.cat(found).shape == logits.shape and bool(torch.allclose(torch.cat(found), logits, atol=1e-3 * size))
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """Image sets from arrays, folders or torchvision, and how their pixels become a network's input."""
 
+import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -125,6 +126,14 @@ def from_torchvision(dataset: Any, size: int, name: str = "") -> Images:
         raise InputError(f"item {broken[0]} of the data set cannot be read: expected pairs of a PIL image and a label")
     classes = tuple(map(str, getattr(dataset, "classes", None) or range(int(y.max()) + 1)))
     return Images(x, y, classes, name or type(dataset).__name__)
+
+
+def digest(*tensors: Tensor) -> str:
+    """sha256 of images and weights as they were read, so that a finished run is known by its content, not by a path."""
+    total = hashlib.sha256()
+    for t in tensors:
+        total.update(t.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return total.hexdigest()
 
 
 def _decode(

@@ -21,7 +21,7 @@ from claimkit.statistics import mean_interval, paired_difference
 from claimkit.transfer.arena.curves import COLUMNS, MARGIN, Curve, Run, curves, not_decided
 from claimkit.transfer.arena.ring import Ring, controls
 from claimkit.transfer.arena.rivals import BSS
-from claimkit.transfer.arena.tasks import SMOKE, Target
+from claimkit.transfer.arena.tasks import FLOWERS, SMOKE, Target
 from claimkit.transfer.maps.cache import FeatureCache
 from claimkit.transfer.maps.layers import layers_for
 from claimkit.transfer.regularizers import L2SP, Regularizer
@@ -167,17 +167,16 @@ def draw(values: Sequence[Values], path: Path) -> None:
     plots.cells(found, path)
 
 
-CALTECH = (Target("squeezenet1_1", 60, 0.002, (0.001, 0.004), most=30, size=112, feature_scale=1e-4),)
 FASTER = (Target(learning_rate=0.09, rates=(0.06, 0.09, 0.12), clip=1.0),)
 PRESETS: dict[Preset, Arena] = {
     "smoke": Arena(targets=(SMOKE,), short=True),
-    "full": Arena(seeds=40, targets=CALTECH),
+    "full": Arena(seeds=40, targets=(FLOWERS,)),
 }
 """Of C6 to C8, whose task decides nothing at small: C9 to C11 are measured there in their place."""
 AGAIN: dict[Preset, Arena] = {
     "smoke": Arena(targets=(SMOKE,), short=True, weights=CLIPPED),
     "small": Arena(seeds=10, targets=FASTER, weights=CLIPPED),
-    "full": Arena(seeds=40, targets=CALTECH, weights=CLIPPED),
+    "full": Arena(seeds=40, targets=(FLOWERS,), weights=CLIPPED),
 }
 SHARED = (
     "On tasks whose controls pass (feature maps at weight {held:g} within 3 points of the frozen extractor; plain L2 ahead "

@@ -11,19 +11,15 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from claimkit.errors import InputError
-from claimkit.transfer.loop import DivergedError
 from dtnh.guard.conflicts import Conflicts
 from dtnh.guard.metric import Apart
 from dtnh.guard.projection import Info, project_
 from dtnh.guard.scopes import Params, Scope, grouped, head_names, named
-from dtnh.guard.watching import DecayCheck, Left, leaves
+from dtnh.guard.watching import DecayCheck, Left, leaves, refuse_infinite, sizes
+from dtnh.guard.watching import NotFiniteError as NotFiniteError
 
 KEPT = 0.99
 """Share of ``<g, g>`` that ``<d, g>`` must have for a lagged coefficient to have kept the inequality."""
-
-
-class NotFiniteError(DivergedError):
-    """A gradient is infinite or not a number; no step was taken."""
 
 
 class Guard:
@@ -130,8 +126,10 @@ class Guard:
             if scale is not None:
                 loss, reg = loss * scale, None if reg is None else reg * scale
                 r = {n: t * scale for n, t in r.items()}
+            if reg is not None and reg.grad_fn is None:
+                raise InputError("the regulariser does not depend on the guarded parameters: has it a graph?")
             if reg is not None and not r and self._steps % self.every:
-                return self._lagged(loss, reg, accumulate, retain_graph)
+                return self._lagged(loss, reg, accumulate, retain_graph, scale is None and self._checked(loss))
             if reg is not None:
                 self._data_dependent = True
                 for n, t in self._differentiated(reg).items():
@@ -167,10 +165,10 @@ class Guard:
         g: list[Any] = [p.grad for p in present.values()]
         info = project_(g, [r.get(n) for n in present], [[position[n] for n in b if n in present] for b in self.groups])
         if scale is not None:
-            sizes = info.grad_norm / scale, info.reg_norm / scale, info.removed_norm / scale
-            info = replace(info, grad_norm=sizes[0], reg_norm=sizes[1], removed_norm=sizes[2])
+            norms = info.grad_norm / scale, info.reg_norm / scale, info.removed_norm / scale
+            info = replace(info, grad_norm=norms[0], reg_norm=norms[1], removed_norm=norms[2])
         elif self._checked(g[0]):
-            _refuse_infinite(info.grad_norm, info.reg_norm)
+            refuse_infinite(info.grad_norm, info.reg_norm)
         if self.every > 1:
             self._compare(info, r)
         self.conflicts.add(info)
@@ -185,15 +183,12 @@ class Guard:
             first: Any = next(iter(present.values())).grad
             first.add_((0 * size).to(first.dtype))  # an infinite penalty makes the scaler skip the step
         elif self._checked(size):
-            norms = [p.grad.float().norm() for p in present.values() if p.grad is not None]
-            _refuse_infinite(torch.stack([*norms, torch.zeros_like(size)]), size)
+            refuse_infinite(sizes(present), size)
         apart.set(r)
         self._written = Left(present)
 
-    def _lagged(self, loss: Tensor, reg: Tensor, accumulate: bool, retain_graph: bool) -> None:
+    def _lagged(self, loss: Tensor, reg: Tensor, accumulate: bool, retain_graph: bool, checked: bool) -> None:
         """One backward pass of ``(1 + c) loss + reg``, with the coefficient of the last exact step."""
-        if reg.grad_fn is None:
-            raise InputError("the regulariser does not depend on the guarded parameters: is it computed without gradients?")
         factor = 1 + self._lag.to(loss.device)
         (factor * loss + reg).backward(retain_graph=retain_graph)
         self._pending = accumulate
@@ -202,6 +197,8 @@ class Guard:
             for n, p in self.parameters.items():
                 if n not in guarded and p.grad is not None:
                     p.grad.div_(factor)
+            if checked:
+                refuse_infinite(sizes(self.parameters), torch.zeros(()))
             self._steps += 1
             self._written = Left(self.parameters)
 
@@ -233,8 +230,6 @@ class Guard:
         """Gradient of ``reg`` by name; its leaves are looked at once, so that none is forgotten silently."""
         if reg.numel() != 1:
             raise InputError(f"reg has shape {tuple(reg.shape)}: expected a scalar")
-        if reg.grad_fn is None:
-            raise InputError("the regulariser does not depend on the guarded parameters: is it computed without gradients?")
         if not self._known_leaves:
             known = {id(p) for p in self.parameters.values()}
             for leaf in leaves(reg):
@@ -284,12 +279,6 @@ class Guard:
         elif self._hook is not None and self._looked:
             self._hook.remove()  # not by the hook itself, which torch is then iterating over
             self._hook = None
-
-
-def _refuse_infinite(g: Tensor, r: Tensor) -> None:
-    for size, what in ((g, "loss"), (r, "regulariser")):
-        if not bool(size.isfinite().all()):
-            raise NotFiniteError(f"the gradient of the {what} is not finite: lower the learning rate or its weight")
 
 
 def _names(groups: Sequence[Sequence[str]], scope: str) -> list[str]:

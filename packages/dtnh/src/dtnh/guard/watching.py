@@ -1,4 +1,4 @@
-"""What a guard looks out for between its steps: gradients that were not cleared, and decay that escapes it."""
+"""What a guard looks out for: gradients that are not finite or were not cleared, and decay that escapes it."""
 
 import warnings
 import weakref
@@ -7,6 +7,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from claimkit.transfer.loop import DivergedError
+
+
+class NotFiniteError(DivergedError):
+    """A gradient is infinite or not a number; no step was taken."""
+
+
+def sizes(parameters: Mapping[str, nn.Parameter]) -> Tensor:
+    """Norms of the gradients that are there, after a zero."""
+    return torch.stack([torch.zeros(()), *(p.grad.float().norm().cpu() for p in parameters.values() if p.grad is not None)])
+
+
+def refuse_infinite(g: Tensor, r: Tensor) -> None:
+    """Refuse norms that are not finite, of the loss's gradient first."""
+    for size, what in ((g, "loss"), (r, "regulariser")):
+        if not bool(size.isfinite().all()):
+            raise NotFiniteError(f"the gradient of the {what} is not finite: lower the learning rate or its weight")
 
 
 class Left:

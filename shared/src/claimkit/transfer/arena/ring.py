@@ -140,6 +140,12 @@ def controls(ring: Ring) -> Iterator[Run]:
     yield ring.run("l2", 1e-4, L2())
 
 
+def probes(ring: Ring, short: bool = False) -> Iterator[Run]:
+    """The linear probe at its decays; at one of them if ``short``."""
+    for decay in (1e-2,) if short else (1e-2, 1e-1):
+        yield ring.scored("probe", decay, ring.probe(decay))
+
+
 def baselines(ring: Ring, short: bool = False) -> Iterator[Run]:
     """The controls, and: probe, LP-FT, WiSE-FT, plain L2 as released, L2-SP, BSS, StochNorm, Co-Tuning.
 
@@ -149,8 +155,7 @@ def baselines(ring: Ring, short: bool = False) -> Iterator[Run]:
     """
     yield from controls(ring)
     yield ring.run("l2 as released", 1e-4, L2(), settings=replace(ring.settings, head_decay=RELEASED_DECAY))
-    for decay in (1e-2,) if short else (1e-2, 1e-1):
-        yield ring.scored("probe", decay, ring.probe(decay))
+    yield from probes(ring, short)
     start = ring.probe(1e-2)
     yield ring.run("lp-ft", 1e-2, L2(), copy.deepcopy(start))
     if "lp-ft" in ring.trained:

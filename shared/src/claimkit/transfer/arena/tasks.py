@@ -1,67 +1,19 @@
 """The tasks of the arena: strokes, which are drawn, and public sets that the user has in a folder."""
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
-from claimkit.assets import Assets
-from claimkit.errors import InputError
 from claimkit.experiment import Job
-from claimkit.files import sha256
 from claimkit.transfer.arena import strokes
+from claimkit.transfer.arena.folders import SETS, above
 from claimkit.transfer.arena.ring import Ring, measured_again, shots
-from claimkit.transfer.data import SUFFIXES, View, from_folder
+from claimkit.transfer.data import Images, View
 from claimkit.transfer.loop import FineTuning
 from claimkit.transfer.networks import create
-
-
-@dataclass(frozen=True)
-class FolderSet:
-    """A complete public set of pictures, one folder a class, as its makers give it; the pictures are the user's.
-
-    Attributes:
-        folder: Its name below ``--data``.
-        classes: How many there are.
-        images: How many there are.
-        digest: sha256 over the names and digests of the pictures of its classes, in sorted order.
-        without: Folders in it that are no class.
-    """
-
-    folder: str
-    classes: int
-    images: int
-    digest: str
-    without: tuple[str, ...] = ()
-
-    def find(self, assets: Assets) -> tuple[Path, tuple[str, ...]]:
-        """The folder and the names of the classes, after every picture was compared with the digest.
-
-        Raises:
-            NotAvailableError: The user gave no such folder.
-            InputError: Another set than the one that was recorded.
-        """
-        folder = assets.find(self.folder)
-        names = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name not in self.without)
-        files = sorted(p for n in names for p in (folder / n).rglob("*") if p.suffix.lower() in SUFFIXES)
-        lines = [f"{p.relative_to(folder).as_posix()} {sha256(p)}\n" for p in files]
-        found = hashlib.sha256("".join(lines).encode()).hexdigest()
-        if (len(names), len(files), found) != (self.classes, self.images, self.digest):
-            raise InputError(
-                f"{folder} holds {len(files)} pictures of {len(names)} classes with digest {found[:12]}..., expected "
-                f"{self.images} of {self.classes} with {self.digest[:12]}...: get the set again, as its makers give it"
-            )
-        return folder, tuple(names)
-
-
-CALTECH101 = FolderSet(
-    "101_ObjectCategories",
-    101,
-    8_677,
-    "ee092cd9f1e01b00445f2d9f0c6ccdfced4275198a4080bba898bf870511dc51",
-    without=("BACKGROUND_Google",),
-)
 
 
 @dataclass(frozen=True)
@@ -69,7 +21,7 @@ class Target:
     """A task, and how every arm of it is trained.
 
     Attributes:
-        name: ``strokes``, or the network that a seed of Caltech-101 starts from, ``squeezenet1_1`` or ``mobilenet_v2``.
+        name: ``strokes``, ``caltech101`` or ``flowers12``.
         steps: Of fine-tuning.
         learning_rate: The one that the search found for plain L2.
         rates: Those that were tried.
@@ -80,6 +32,8 @@ class Target:
         size: Height and width of the input.
         feature_scale: Factor of the weights on feature maps.
         clip: Largest norm of the gradient of a step; any when None.
+        network: Trained on ImageNet, where a seed starts that sees pictures: ``squeezenet1_1`` or ``mobilenet_v2``.
+        stem: Its first stages that stay as they are in every arm, computed once an image and without augmentation.
     """
 
     name: str = "strokes"
@@ -93,6 +47,8 @@ class Target:
     size: int = strokes.SIZE
     feature_scale: float = 1.0
     clip: float | None = None
+    network: str = "squeezenet1_1"
+    stem: int = 0
 
     def ring(self, job: Job) -> Ring:
         """The seed's classes, images and source."""
@@ -100,18 +56,39 @@ class Target:
             images, view, source = strokes.target(job.seed, self.classes), strokes.VIEW, strokes.source()
             job.assets.note("strokes", strokes.digest(strokes.target(0, self.classes)))
         else:
-            folder, names = CALTECH101.find(job.assets)
-            drawn = np.random.default_rng(job.seed).permutation(names)[: self.classes]
-            images = from_folder(folder, self.size * 9 // 8, only=tuple(map(str, drawn)))
-            half = (0.5, 0.5, 0.5)
-            view = View(self.size, mean=half, std=half) if self.name == "mobilenet_v2" else View(self.size)
-            source = create(self.name, job.assets.find(f"weights/{self.name}_imagenet.pt"))
+            images, view, source = self._pictures(job)
         split = shots(images, job.seed, self.per_class, most=self.most)
         source = measured_again(source, view.test(split.train.x))
-        augment = self.name != "strokes"
+        augment = self.name != "strokes" and not self.stem
         settings = FineTuning(self.steps, self.batch, self.learning_rate, augment=augment, seed=job.seed, clip=self.clip)
         return Ring(self.name, source, split, view, settings, self.rates, job.device, self.feature_scale)
+
+    def _pictures(self, job: Job) -> tuple[Images, View, nn.Module]:
+        folder, names = SETS[self.name].find(job.assets)
+        drawn = sorted(map(str, np.random.default_rng(job.seed).permutation(names)[: self.classes]))
+        weights = job.assets.find(f"weights/{self.network}_imagenet.pt")
+        return _pictures(self.name, folder, tuple(drawn), self.size, self.network, weights, self.stem)
+
+
+@lru_cache(1)
+def _pictures(
+    name: str, folder: Path, classes: tuple[str, ...], size: int, network: str, weights: Path, stem: int
+) -> tuple[Images, View, nn.Module]:
+    """What is the same for all seeds of equal classes: images or their maps, how they are seen, and the source."""
+    images = SETS[name].read(folder, size * 9 // 8, classes)
+    half = (0.5, 0.5, 0.5)
+    view = View(size, mean=half, std=half) if network == "mobilenet_v2" else View(size)
+    source = create(network, weights)
+    if not stem:
+        return images, view, source
+    source, maps = above(source, stem, images, view)
+    return maps, View(maps.x.shape[-1], flip=False, mean=(0.0,), std=(1.0,)), source
 
 
 SMOKE = Target(steps=4, most=8, rates=())
 """Shows the wiring."""
+PICTURES = Target("", 80, 0.016, (0.008, 0.016, 0.032), per_class=15, size=112, feature_scale=1e-4, clip=1.0, stem=9)
+"""Four fire modules of SqueezeNet and its head learn; rate and weights were found with seeds 1000 and up."""
+FLOWERS = replace(PICTURES, name="flowers12", classes=12, most=65)
+CALTECH = replace(PICTURES, name="caltech101", classes=20, most=40)
+"""15 images a class; all the others of the flowers validate and test, and of Caltech-101's large classes 40."""

@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 from claimkit.errors import InputError
 from claimkit.transfer.maps.axes import channel_axis
 
-CHUNK = 2**18
+CHUNK = 2**17
 """Numbers that are subtracted and summed at a time on a processor: they stay in a core's cache."""
 SUM = 2
 """How torch numbers the reduction."""
@@ -83,11 +83,13 @@ def _energy(student: Tensor, source: Tensor, weights: Tensor | None, axis: int) 
         a, b = (t.movedim(axis, -1).reshape(-1, channels) for t in (student, source))
     else:
         a, b = (t.movedim(axis, 1).reshape(len(t) * channels, -1) for t in (student, source))
-    if weights is None or not last:  # a weight a row at most: each row's distance at once
-        squares = torch.cdist(a[:, None], b[:, None], compute_mode="donot_use_mm_for_euclid_dist").flatten().square_()
-        return squares.sum() if weights is None else squares @ weights.repeat(len(student))
-    rows = max(1, CHUNK // channels) if a.device.type == "cpu" else max(1, len(a))
-    kept, total = torch.empty_like(a[:rows]), a.new_zeros(())
+    rows = max(1, CHUNK // max(1, a.shape[1])) if a.device.type == "cpu" else max(1, len(a))
+    kept, found = torch.empty_like(a[:rows]), []
     for x, y in zip(a.split(rows), b.split(rows), strict=True):
-        total += (torch.sub(x, y, out=kept[: len(x)]).square_() @ weights).sum()
-    return total
+        difference = torch.sub(x, y, out=kept[: len(x)])
+        if last and weights is not None:
+            found.append(difference.square_() @ weights)
+        else:
+            found.append(torch.linalg.vector_norm(difference, dim=1).square_())
+    energies = torch.cat(found)
+    return energies.sum() if last or weights is None else energies @ weights.repeat(len(student))
