@@ -30,7 +30,7 @@ TRAININGS = {
     "avcurriculum": "avcurriculum train --steps 20 --scenes 64 --batch 16",
 }
 """One a package that trains on a card; stylenas trains photonet's networks, quasipotential and securegbm use processors."""
-BENCHMARKS = {"dtnh": "benchmarks/step.py --rounds 5", "photonet": "photonet bench --rounds 2"}
+BENCHMARKS = {"dtnh": "benchmarks/step.py --rounds 5", "photonet": "photonet bench --rounds 3"}
 """A script, whose result stands beside the processor's, or a verb; of other packages the two trainings are compared."""
 
 

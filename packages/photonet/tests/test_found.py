@@ -1,5 +1,8 @@
 """Regions that are found, and what a network adds to the matrix in small windows."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -120,3 +123,9 @@ def test_a_kept_style_its_masks_and_a_video_are_as_the_matrix_has_them(picture, 
     upper = stylizer.stylize(content, style, masks=above[:1], style_masks=torch.ones(1, 41, 37))
     assert isinstance(stylizer.executor, LocalExecutor)
     assert torch.allclose(upper[:, 30:], content[:, 30:], atol=0.05), "where there is no mask the content stays"
+
+
+def test_methods_that_find_no_regions_do_without_the_library_that_does():
+    """It costs as much memory as a frame of 4K costs in all its forms."""
+    code = "import sys, photonet.stylizer; assert 'sklearn' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

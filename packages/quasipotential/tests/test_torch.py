@@ -81,6 +81,23 @@ def test_gradients_on_a_plane_are_projections_of_the_samples_gradients():
     )
 
 
+def test_a_plane_of_many_samples_is_tabulated_in_bounded_memory(monkeypatch):
+    asked, whole = [], np.random.default_rng(0).normal(size=(100, 2))
+
+    def gradients(theta):
+        asked.append(len(theta))
+        return theta[:, None] * [2.0, 1.0] + whole
+
+    once = qp.sgd.sgd_problem(gradients, ((-1, 1), (-1, 1)), 17)
+    assert sorted(asked) == [16, 33 * 33 - 16]
+    asked.clear()
+    monkeypatch.setattr("quasipotential.sgd.problem._NUMBERS_AT_ONCE", 20_000)
+    parts = qp.sgd.sgd_problem(gradients, ((-1, 1), (-1, 1)), 17)
+    assert max(asked) == 100 and sum(asked) == 33 * 33
+    np.testing.assert_array_equal(parts.diffusion, once.diffusion)
+    np.testing.assert_array_equal(parts.drift, once.drift)
+
+
 def quadratic_model():
     """Losses ``(w - x)^T A (w - x) / 2``: SGD is an Ornstein-Uhlenbeck process, ``A Q + Q A = A Cov(x) A``."""
 

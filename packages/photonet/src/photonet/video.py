@@ -115,7 +115,7 @@ def stylize_video(
     def change(frame: Frame) -> Tensor:
         nonlocal count, cuts, last
         content = frame.rgb
-        moved = 0.0 if last is None else float((content - last[0]).abs().mean())
+        moved = 0.0 if last is None else float((content - last[0]).abs_().mean())
         cut = moved > CUT
         if cut:
             smoother.forget()
@@ -124,7 +124,7 @@ def stylize_video(
         result = stylizer.stylize(content, style, alpha, masks=masks, smooth=smoother)
         if last is not None and not cut:
             steadiness.content += moved
-            steadiness.result += float((result - last[1]).abs().mean())
+            steadiness.result += float((result - last[1]).abs_().mean())
         last, count = (content, result), count + 1
         return result
 

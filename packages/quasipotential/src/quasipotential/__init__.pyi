@@ -24,6 +24,8 @@ from .rates.prefactor import transition_rate as transition_rate
 from .rates.splitting import SplitExits as SplitExits
 from .rates.splitting import split_exits as split_exits
 from .rates.torch_exits import simulate_exits_torch as simulate_exits_torch
+from .space.solution import Solution3D as Solution3D
+from .space.solver import solve_3d as solve_3d
 from .wells import trees as trees
 from .wells.graph import Wells as Wells
 from .wells.graph import find_wells as find_wells

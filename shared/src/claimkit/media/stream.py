@@ -54,7 +54,7 @@ class Frame:
         import torch
 
         top = float(np.iinfo(self.pixels.dtype).max)
-        return torch.from_numpy(np.ascontiguousarray(self.pixels)).permute(2, 0, 1).float() / top
+        return torch.from_numpy(np.ascontiguousarray(self.pixels)).permute(2, 0, 1).float().div_(top)
 
 
 class Reader:

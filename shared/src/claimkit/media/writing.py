@@ -287,5 +287,7 @@ def _feed(feeds: dict[int, Any], packet: Any, target: Path) -> None:
 def _pixels(frame: Any) -> NDArray[Any]:
     if isinstance(frame, np.ndarray):
         return frame
-    values = frame.detach().clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
-    return np.rint(values * 255).astype(np.uint8)
+    import torch
+
+    whole = frame.detach().float().clamp(0, 1).mul_(255).round_()  # one copy: 25 MB at 1080p
+    return whole.to(torch.uint8).permute(1, 2, 0).cpu().numpy()

@@ -7,7 +7,6 @@ cluster, and every cluster has a matrix of its own (Monge-Kantorovich), softly b
 
 import torch
 from jaxtyping import Float
-from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -114,6 +113,8 @@ def common_regions(
         style: Features of the same encoder.
         clusters: At most so many.
     """
+    from sklearn.cluster import KMeans  # 160 MB, of which other methods have no need
+
     mine, theirs = (normalised(x) for x in (content, style))
     main = torch.linalg.svd(torch.cat([mine, theirs]), full_matrices=False).Vh[:DIRECTIONS]
     both = torch.cat([mine, theirs]) @ main.T

@@ -2,8 +2,8 @@
 
 from quasipotential.claims import theory
 from quasipotential.claims.choice import graphs, occupancy, regression
-from quasipotential.claims.escapes import escape, paths, rare
-from quasipotential.claims.solvers import ladder, ratios, speed, trust
+from quasipotential.claims.escapes import escape, leaving, paths, rare
+from quasipotential.claims.solvers import ladder, ratios, space, speed, trust
 
 EXPERIMENTS = [
     *theory.EXPERIMENTS,
@@ -16,5 +16,7 @@ EXPERIMENTS = [
     *speed.EXPERIMENTS,
     *ratios.EXPERIMENTS,
     *trust.EXPERIMENTS,
+    *space.EXPERIMENTS,
     *rare.EXPERIMENTS,
+    *leaving.EXPERIMENTS,
 ]

@@ -7,17 +7,22 @@ comparison.
 """
 
 from .gradients import plane_gradients, torch_gradients
+from .local import LocalSgd, local_quasipotential
+from .network import torch_batches
 from .problem import gradient_covariance, sgd_problem
 from .regression import NoisyRegression
 from .run import SgdExits, run_sgd, sgd_exits
 
 __all__ = [
+    "LocalSgd",
     "NoisyRegression",
     "SgdExits",
     "gradient_covariance",
+    "local_quasipotential",
     "plane_gradients",
     "run_sgd",
     "sgd_exits",
     "sgd_problem",
+    "torch_batches",
     "torch_gradients",
 ]

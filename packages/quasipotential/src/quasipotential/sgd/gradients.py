@@ -28,7 +28,7 @@ def plane_gradients(
     origin: dict,
     directions: tuple[dict, dict],
     *,
-    chunk: int = 64,
+    chunk: int = 16,
     progress: bool = False,
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Per-sample gradients of a torch module on the plane ``origin + x d_1 + y d_2`` of its parameters, in x and y.
@@ -45,7 +45,7 @@ def plane_gradients(
         targets: all samples.
         origin: parameters by name, as ``dict(model.named_parameters())``.
         directions: two of the same, not parallel.
-        chunk: points at once.
+        chunk: points at once; their activations bound the memory.
         progress: show a progress bar on a terminal.
 
     Returns:
@@ -61,21 +61,24 @@ def plane_gradients(
         raise InputError("The two directions of the plane are parallel, or one is zero; give two that span a plane.")
     inverse = np.linalg.inv(gram)
 
-    def losses(theta):
-        parameters = {
-            name: origin[name].detach() + theta[0] * directions[0][name] + theta[1] * directions[1][name] for name in origin
-        }
-        return criterion(torch.func.functional_call(model, parameters, (inputs,)), targets)
+    both = {name: torch.stack([direction[name].detach() for direction in directions]) for name in origin}
+    base = {name: origin[name].detach() for name in origin}
+
+    def derivative(theta):
+        """``(m, 2)`` to ``(2, m, n)``; the directions are the same at all points, so that they are multiplied only once."""
+        at = {name: base[name] + torch.tensordot(theta, both[name], 1) for name in base}
+        losses = lambda parameters: criterion(torch.func.functional_call(model, parameters, (inputs,)), targets)  # noqa: E731
+        along = lambda d: torch.func.vmap(lambda p: torch.func.jvp(losses, (p,), (d,))[1])(at)  # noqa: E731
+        return torch.func.vmap(along)(both)
 
     first = next(iter(origin.values()))
-    derivative = torch.func.vmap(torch.func.jacfwd(losses))
 
     def gradients(theta):
         theta = torch.as_tensor(np.asarray(theta), dtype=first.dtype, device=first.device)
         parts = []
         with torch.no_grad(), progress_bar(len(theta), progress, "pt") as advance:
             for part in theta.split(chunk):
-                parts.append(derivative(part).cpu().double().numpy() @ inverse)
+                parts.append(np.moveaxis(derivative(part).cpu().double().numpy(), 0, -1) @ inverse)
                 advance(len(part))
         return np.concatenate(parts)
 

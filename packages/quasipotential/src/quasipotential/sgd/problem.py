@@ -7,9 +7,11 @@ import numpy as np
 from claimkit.errors import InputError
 
 from ..plane.mesh import Mesh, make_mesh
+from ..progress import progress_bar
 from ..rates.exits import Problem
 
-_POINTS_AT_ONCE = 1 << 15
+_NUMBERS_AT_ONCE = 1 << 24
+"""Components of gradients held at once (128 MiB), whatever the mesh and however many samples there are."""
 
 
 def gradient_covariance(gradients: np.ndarray) -> np.ndarray:
@@ -19,7 +21,12 @@ def gradient_covariance(gradients: np.ndarray) -> np.ndarray:
 
 
 def sgd_problem(
-    gradients: Callable[[np.ndarray], np.ndarray], domain, mesh: int | tuple[int, int] = 257, floor: float = 0.0
+    gradients: Callable[[np.ndarray], np.ndarray],
+    domain,
+    mesh: int | tuple[int, int] = 257,
+    floor: float = 0.0,
+    *,
+    progress: bool = False,
 ) -> Problem:
     """Drift and diffusion of SGD on the half-grid of a mesh.
 
@@ -30,6 +37,7 @@ def sgd_problem(
         domain: ``((xmin, xmax), (ymin, ymax))``.
         mesh: points per side, or (nx, ny).
         floor: added to the diagonal of C, where the samples' gradients span fewer than two directions.
+        progress: show a progress bar on a terminal.
 
     Returns:
         A problem whose tables ``drift`` and ``diffusion`` go into ``solve`` and ``find_wells`` as they are.
@@ -43,15 +51,20 @@ def sgd_problem(
     def field(points):
         flat = points.reshape(-1, 2)
         table = np.empty((len(flat), 6))
-        for start in range(0, len(flat), _POINTS_AT_ONCE):
-            part = slice(start, start + _POINTS_AT_ONCE)
-            g = np.asarray(gradients(flat[part]), float)
-            if g.ndim != 3 or g.shape[0] != len(flat[part]) or g.shape[2] != 2:
-                raise InputError(
-                    f"The gradients must have shape (points, samples, 2); they have {g.shape} for {len(flat[part])} points."
-                )
-            table[part, :2] = -g.mean(1)
-            table[part, 2:] = (gradient_covariance(g) + floor * np.eye(2)).reshape(-1, 4)
+        start, size = 0, 16
+        with progress_bar(len(flat), progress, "pt") as advance:
+            while start < len(flat):
+                part = slice(start, start + size)
+                g = np.asarray(gradients(flat[part]), float)
+                if g.ndim != 3 or g.shape[0] != len(flat[part]) or g.shape[2] != 2:
+                    raise InputError(
+                        f"The gradients must have shape (points, samples, 2); they have {g.shape} for "
+                        f"{len(flat[part])} points."
+                    )
+                table[part, :2] = -g.mean(1)
+                table[part, 2:] = (gradient_covariance(g) + floor * np.eye(2)).reshape(-1, 4)
+                advance(len(g))
+                start, size = start + size, max(1, _NUMBERS_AT_ONCE // g[0].size)
         return table.reshape(*points.shape[:-1], 6)
 
     nx, ny = (2 * n - 1 for n in grid.shape)

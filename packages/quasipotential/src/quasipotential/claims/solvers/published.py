@@ -43,3 +43,10 @@ JET_MARCHER = {
     "l": {129: (1.22e-3, 0.80), 257: (3.13e-4, 3.0), 513: (8.06e-5, 10.6), 1025: (2.10e-5, 42.0)},
 }
 """EfficientJetMarcher compiled and run on a two-core machine: points a side to (error, seconds)."""
+
+OLIM_3D = {
+    "linear, rotation 2": {33: (6, 1.2544e-2), 65: (8, 7.6020e-3), 129: (10, 4.6125e-3)},
+    "linear, rotation 10": {33: (6, 3.2315e-2), 65: (8, 1.5137e-2), 129: (10, 6.9665e-3)},
+}
+"""The 3-D code of arXiv 1808.00562's authors (their version for Lorenz' system with this drift), compiled and run on a
+two-core machine: points a side to (K, error)."""

@@ -71,15 +71,19 @@ def update_disc(new, half_widths, every, known, jet, marks, heap, near, b, metri
                 col = (word << 6) + np.int64(count_trailing_zeros(flags))  # pyright: ignore[reportCallIssue]
                 flags &= flags - np.uint64(1)
                 point = r * stride + col
-                if base[point] < 0:
+                other = np.int64(base[point])
+                if other < 0:
                     continue
                 di = col - column
                 lx, ly = di * e00 + dj * e01, di * e10 + dj * e11
                 mr, mc = j_new + r - 1, i_new + col - 1
                 state[SINGLES] += 1
                 trial = u_new + segment_action(b[mr, mc, 0], b[mr, mc, 1], lx, ly, metric, mr, mc)
-                best = u[point]
                 lower = trial < single[point]
+                shift = new - other
+                if not (lower or every or shift == 1 or shift == -1 or shift == stride or shift == -stride):
+                    continue
+                best = u[point]
                 if lower:
                     single[point] = trial
                     base[point] = new
@@ -91,12 +95,10 @@ def update_disc(new, half_widths, every, known, jet, marks, heap, near, b, metri
                         edge = (new, i_new, j_new, second, ei, ej)
                         best = improve(point, col - 1, r - 1, edge, best, u, jet, b, metric, basis, state)
                 else:
-                    other = np.int64(base[point])
-                    j, i = other // stride - 1, other % stride - 1
-                    ei, ej = i_new - i, j_new - j
-                    if abs(ej) + abs(ei) == 1:
-                        edge = (other, i, j, new, ei, ej)
-                        best = improve(point, col - 1, r - 1, edge, best, u, jet, b, metric, basis, state)
+                    ej = np.int64(shift == stride) - np.int64(shift == -stride)
+                    ei = shift - ej * stride
+                    edge = (other, i_new - ei, j_new - ej, new, ei, ej)
+                    best = improve(point, col - 1, r - 1, edge, best, u, jet, b, metric, basis, state)
                 if best < u[point]:
                     u[point] = best
                     decrease(keys, ids, where, point, best)

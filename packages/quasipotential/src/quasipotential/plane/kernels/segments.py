@@ -28,11 +28,13 @@ def triangle_slope(s, rise, t0, t1, b0x, b0y, dbx, dby, lx, ly, ex, ey, a, c, d,
     the drift
     and the metric at its midpoint, both linear in ``s``; ``rise`` is the difference of the two base values and ``t0,
     t1`` the
-    slopes of U along the edge (with both equal to ``rise`` the front is linear).
+    slopes of U along the edge; with None the front is linear.
     """
-    r = 1.0 - s
-    front = s * (s * (3.0 - 2.0 * s) * rise + r * (r * t0 - s * t1))
-    slant = 6.0 * s * r * rise + r * (1.0 - 3.0 * s) * t0 - s * (2.0 - 3.0 * s) * t1
+    front, slant = s * rise, rise
+    if t0 is not None:
+        r = 1.0 - s
+        front = s * (s * (3.0 - 2.0 * s) * rise + r * (r * t0 - s * t1))
+        slant = 6.0 * s * r * rise + r * (1.0 - 3.0 * s) * t0 - s * (2.0 - 3.0 * s) * t1
     bx, by = b0x + s * dbx, b0y + s * dby
     wx, wy = lx - s * ex, ly - s * ey
     if metric is None:
@@ -117,11 +119,10 @@ def edge_update(first, i, j, second, ei, ej, ti, tj, bound, u, jet, b, metric, b
     lx = (ti - i) * basis[0, 0] + (tj - j) * basis[0, 1]
     ly = (ti - i) * basis[1, 0] + (tj - j) * basis[1, 1]
     ex, ey = ei * basis[0, 0] + ej * basis[0, 1], ei * basis[1, 0] + ej * basis[1, 1]
-    t0 = t1 = u[second] - u[first]
-    if jet is not None:
-        gradient = jet[0]
-        t0 = gradient[first, 0] * ex + gradient[first, 1] * ey
-        t1 = gradient[second, 0] * ex + gradient[second, 1] * ey
-    return triangle_update(
-        u[first], u[second], t0, t1, bound, b, metric, j + tj, i + ti, j + tj + ej, i + ti + ei, lx, ly, ex, ey
-    )
+    r, c = j + tj, i + ti
+    if jet is None:
+        return triangle_update(u[first], u[second], None, None, bound, b, metric, r, c, r + ej, c + ei, lx, ly, ex, ey)
+    gradient = jet[0]
+    t0 = gradient[first, 0] * ex + gradient[first, 1] * ey
+    t1 = gradient[second, 0] * ex + gradient[second, 1] * ey
+    return triangle_update(u[first], u[second], t0, t1, bound, b, metric, r, c, r + ej, c + ei, lx, ly, ex, ey)

@@ -49,11 +49,14 @@ def best_single(point, front, u, half_widths, b, metric, basis, stride, state):
             while flags != 0:
                 col = (word << 6) + np.int64(count_trailing_zeros(flags))  # pyright: ignore[reportCallIssue]
                 flags &= flags - np.uint64(1)
+                begin = u[r * stride + col]
+                if begin >= best:  # the way costs at least nothing
+                    continue
                 di = column - col
                 lx, ly = di * basis[0, 0] - dj * basis[0, 1], di * basis[1, 0] - dj * basis[1, 1]
                 mr, mc = row + r - 2, column + col - 2
                 state[SINGLES] += 1
-                trial = u[r * stride + col] + segment_action(b[mr, mc, 0], b[mr, mc, 1], lx, ly, metric, mr, mc)
+                trial = begin + segment_action(b[mr, mc, 0], b[mr, mc, 1], lx, ly, metric, mr, mc)
                 if trial < best:
                     best, best_i, best_j = trial, col, r
     return best, best_i, best_j

@@ -1,0 +1,88 @@
+"""One solve in space around the compiled march: its arrays, its start values, a progress bar, and what comes back."""
+
+import time
+
+import numpy as np
+
+from ...plane.kernels.bits import ACCEPTED, CONSIDERED, FRONT, bit_set
+from ...progress import progress_bar
+from .march import ACCEPTED_COUNT, HEAP_SIZE, STOPPED, march
+
+_BATCH = 50_000
+"""Points accepted between two looks at the keyboard."""
+
+
+def _neighbours(size, basis):
+    """The neighbours of a point, see ``march``: an edge along the mesh completes to eight triangles, a diagonal to two."""
+    steps = sorted(np.ndindex(3, 3, 3), key=lambda s: sum(abs(x - 1) for x in s))[1:]
+    steps = np.array(steps) - 1
+    nx, ny, _ = size
+    near = steps @ [1, nx + 2, (nx + 2) * (ny + 2)]
+    first, number, thirds = steps[:18], np.full((3, 3, 3), -1), np.full((18, 8), -1)
+    for k, step in enumerate(first):
+        number[tuple(step + 1)] = k
+        apart = np.abs(first - step)
+        reach = 2 if np.abs(step).sum() == 1 else 1
+        other = np.flatnonzero((apart.sum(1) <= reach) & (apart.max(1) == 1))
+        thirds[k, : len(other)] = other
+    halves = first @ [1, 2 * nx - 1, (2 * nx - 1) * (2 * ny - 1)]
+    return near, np.ascontiguousarray(first @ basis.T), halves, thirds, number
+
+
+def sweep(box, table, diffusion, start, radius, stop, level, progress):
+    """March, and give back the values ``(nz, ny, nx)``, NaN where it did not come, the counters and its seconds."""
+    back = np.linalg.inv(np.linalg.cholesky(diffusion))  # a constant D is a sheared mesh with D = I
+    basis = back @ np.diag(box.spacing)
+    b = table.reshape(-1, 3)
+    if not np.array_equal(back, np.eye(3)):
+        b = b @ back.T.astype(b.dtype)
+    nx, ny, nz = box.shape
+    padded = (nz + 2, ny + 2, nx + 2)
+    status = np.full(padded, ACCEPTED, np.uint8)
+    status[1:-1, 1:-1, 1:-1] = 0
+    around, code, values = start
+    place = tuple(around[:, ::-1].T + 1)
+    status[place] = np.where(code == 1, FRONT, CONSIDERED)
+    grid = np.full(padded, np.inf)
+    grid[place] = values
+    u = grid.reshape(-1)
+    waiting = np.zeros(padded, np.uint8)
+    open_ = (status < FRONT).astype(np.uint8)
+    for shift in np.ndindex(3, 3, 3):
+        if shift != (1, 1, 1):
+            waiting += np.roll(open_, np.array(shift) - 1, (0, 1, 2))
+    status[(status == FRONT) & (waiting == 0)] = ACCEPTED
+    flat = status.reshape(-1)
+    front, considered = (bit_set((status == kind).reshape(-1, nx + 2)) for kind in (FRONT, CONSIDERED))
+    first = np.flatnonzero(flat == CONSIDERED)
+    first = first[np.argsort(u[first], kind="stable")]  # a sorted list is a heap
+    keys, ids, where = np.empty(u.size), np.empty(u.size, np.int32), np.empty(u.size, np.int32)
+    keys[: len(first)], ids[: len(first)], where[first] = u[first], first, np.arange(len(first))
+    state = np.zeros(6, np.int64)
+    state[HEAP_SIZE] = len(first)
+    known = (u, np.full(u.size, np.inf), np.full(u.size, -1, np.int32))
+    marks, heap = (flat, front, considered, waiting.reshape(-1)), (keys, ids, where)
+    neighbours = _neighbours(box.shape, basis)
+    edge = 1 if stop == "boundary" else -1
+
+    def accept(batch):
+        march(b, basis, box.shape, _ball(radius), neighbours, edge, float(level), batch, known, marks, heap, state)
+
+    accept(0)  # loads or compiles the march, before the clock
+    began = time.perf_counter()
+    with progress_bar(nx * ny * nz, progress, "pt") as advance:
+        while state[HEAP_SIZE] > 0 and not state[STOPPED]:
+            before = int(state[ACCEPTED_COUNT])
+            accept(_BATCH)
+            advance(int(state[ACCEPTED_COUNT]) - before)
+    seconds = time.perf_counter() - began
+    grid[status < FRONT] = np.nan
+    return grid[1:-1, 1:-1, 1:-1].copy(), state, seconds
+
+
+def _ball(radius):
+    """Rows of the ball ``i*i + j*j + k*k <= radius**2``: steps in y and z and half-width in x."""
+    j, k = np.meshgrid(*2 * (np.arange(-radius, radius + 1),))
+    rest = max(radius * radius, 3) - j * j - k * k
+    inside = rest >= 0
+    return np.stack([j[inside], k[inside], np.sqrt(rest[inside]).astype(np.int64)], -1)

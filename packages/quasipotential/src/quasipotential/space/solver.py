@@ -1,0 +1,129 @@
+"""``solve_3d``: the quasi-potential of a drift in space by ordered line integrals, arXiv 1808.00562.
+
+The definition is that of ``plane.solver.solve``; the noise has one constant matrix D.
+"""
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+
+from claimkit.errors import InputError
+
+from ..fields import Field
+from ..plane.noise import STRETCH
+from .kernels.march import ACCEPTED_COUNT, EDGES, SINGLES, STOPPED, TRIANGLES
+from .kernels.sweep import sweep
+from .mesh import Box
+from .solution import Solution3D
+from .start import first_points, linearise
+
+
+def solve_3d(
+    drift: Field,
+    attractor,
+    domain,
+    mesh: int | tuple[int, int, int] = 65,
+    *,
+    diffusion: np.ndarray | None = None,
+    radius: int | None = None,
+    stop: str = "boundary",
+    level: float = math.inf,
+    progress: bool = False,
+) -> Solution3D:
+    """Quasi-potential in space with respect to one stable equilibrium.
+
+    Straight segments with the midpoint rule from single points, edges and triangles of known values; errors fall a little
+    slower than the spacing, see ``Solution3D.error``. The drift is tabulated on the half-grid, ``24 (2 n - 1)^3`` bytes,
+    half of that from 140 points a side.
+
+    Args:
+        drift: ``b``, a function of points ``(..., 3)`` returning ``(..., 3)`` (numpy; for torch see ``torch_field``).
+        attractor: a stable equilibrium ``(x, y, z)``.
+        domain: ``((xmin, xmax), (ymin, ymax), (zmin, zmax))``.
+        mesh: points per side, or ``(nx, ny, nz)``; an odd number where an error is wanted.
+        diffusion: ``D``, symmetric positive definite ``(3, 3)``; None for the identity.
+        radius: reach of an update in mesh points, 1 to 30; by default 4, 6, 8, 10 on 33, 65, 129, 257 points a side. A
+            rotation that outweighs the gradient part r times wants about r.
+        stop: ``"boundary"`` ends at the first point next to the edge of the mesh, where paths could leave;
+            ``"never"`` fills it.
+        level: values above it are not computed.
+        progress: show a progress bar on a terminal.
+
+    Returns:
+        The values and everything needed to use them.
+
+    Raises:
+        InputError: one sentence, for a drift that is not finite, a D that varies, is singular or too anisotropic for the
+            mesh, an attractor that is no stable equilibrium, or a mesh too coarse around it.
+
+    >>> import numpy as np
+    >>> well = solve_3d(lambda p: -p, (0, 0, 0), ((-1, 1),) * 3, 17)
+    >>> bool(abs(well((0.5, 0, 0)) - 0.25) < 0.01)  # twice the energy x^2 / 2
+    True
+    """
+    shape = (mesh,) * 3 if isinstance(mesh, int) else tuple(int(n) for n in mesh)
+    box = Box(tuple((float(low), float(high)) for low, high in domain), shape)  # pyright: ignore[reportArgumentType]
+    if not callable(drift):
+        raise InputError("In space the drift must be a function of points (..., 3), no table.")
+    if stop not in ("boundary", "never"):
+        raise InputError(f"stop must be 'boundary' or 'never'; it is {stop!r}.")
+    reach = guideline_radius(max(shape)) if radius is None else radius
+    if not 1 <= reach <= 30:
+        raise InputError(f"The update radius must be 1 to 30 mesh points; it is {radius}.")
+    d = _constant(box, diffusion)
+    began = time.perf_counter()
+    local = linearise(box, drift, d, attractor)
+    table = box.tabulate(drift)
+    start = first_points(box, local, table, d)
+    values, state, seconds = sweep(box, table, d, start, reach, stop, level, progress)
+    settings = {
+        "radius": reach,
+        "stop": stop,
+        "level": level,
+        "accepted": int(state[ACCEPTED_COUNT]),
+        "stopped": ("exhausted", "boundary", "level")[state[STOPPED]],
+        "single_updates": int(state[SINGLES]),
+        "edge_updates": int(state[EDGES]),
+        "triangle_updates": int(state[TRIANGLES]),
+        "march_seconds": seconds,
+        "total_seconds": time.perf_counter() - began,
+    }
+    return Solution3D(box, values, local, drift, d, settings)
+
+
+def guideline_radius(points: int) -> int:
+    """Update radius on a mesh with that many points a side: 4, 6, 8, 10 for 33, 65, 129, 257.
+
+    Farther, the midpoint rule undervalues: on a double well at 33 points the largest error was 0.038 of the largest U with
+    a radius of 4, 0.10 with 6; a rotation of 10 wants 8 there.
+    """
+    return round(float(np.interp(math.log2(max(points - 1, 2)), range(4, 9), (3, 4, 6, 8, 10))))
+
+
+def _constant(box: Box, diffusion: Any) -> np.ndarray:
+    """The constant D ``(3, 3)``, checked."""
+    if diffusion is None:
+        d = np.eye(3)
+    elif callable(diffusion) or np.shape(diffusion) != (3, 3):
+        raise InputError(
+            "In space D must be one constant matrix (3, 3); where it varies, minimum_action_path computes single barriers."
+        )
+    else:
+        d = np.asarray(diffusion, float)
+    if not (
+        np.isfinite(d).all() and np.allclose(d, d.T, rtol=1e-9) and np.linalg.eigvalsh(d).min() > 1e-14 * np.abs(d).max()
+    ):
+        raise InputError(
+            f"The diffusion matrix must be symmetric positive definite; it is {d.tolist()}; where it is singular, "
+            "minimum_action_path computes single barriers."
+        )
+    sides = np.linalg.svd(np.linalg.inv(np.linalg.cholesky(d)) @ np.diag(box.spacing), compute_uv=False)
+    if sides[0] > STRETCH["olim"] * sides[-1]:
+        raise InputError(
+            f"The noise is too anisotropic for this mesh: measured by D its cells are {sides[0] / sides[-1]:.3g} times as "
+            f"long as wide, and the method bears {STRETCH['olim']:.0f}; give mesh=(nx, ny, nz) with more points along the "
+            "long axis, or compute single barriers with minimum_action_path."
+        )
+    return d
