@@ -98,3 +98,17 @@ def test_streams_and_batches_without_rows_are_read(apart):
     pairs = [(x[:0], Y[:0]), (x[:4], Y[:4]), (x[:0], Y[:0]), (x[4:], Y[4:]), (x[:0], Y[:0])]
     for data in (DataLoader(Stream("same"), 3), pairs):
         assert apart(msgd.GradientMatrix(model, criterion, data), g) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        (torch.randn(4, 8), torch.arange(3)),
+        (torch.randn(4, 8), torch.tensor(1)),
+        ({"input": torch.randn(4, 8), "scale": torch.tensor(1.0)}, torch.arange(4) % 3),
+    ],
+    ids=["fewer targets", "one target", "a number beside the rows"],
+)
+def test_a_batch_whose_parts_have_other_numbers_of_rows_is_refused(batch):
+    with pytest.raises(InputError, match=r"inputs and .* targets: expected as many"):
+        msgd.GradientMatrix(nn.Linear(8, 3), criterion, [(X[:4], Y[:4]), batch])

@@ -137,7 +137,7 @@ EXPERIMENTS = [
         CLAIM,
         {
             "smoke": ConvergenceSettings(
-                seeds=2, steps=12, scenes=64, held_out=24, training=Training(batch=16, validate_every=EVERY)
+                seeds=1, steps=12, scenes=64, held_out=24, training=Training(batch=16, validate_every=EVERY)
             ),
             "small": ConvergenceSettings(
                 seeds=8, steps=120, scenes=512, held_out=100, training=Training(batch=48, validate_every=EVERY)

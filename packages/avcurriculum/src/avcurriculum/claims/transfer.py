@@ -167,7 +167,7 @@ EXPERIMENTS = [
     Experiment(
         CLAIM,
         {
-            "smoke": TransferSettings(seeds=2, networks=1, steps=6, scenes=64, held_out=32, training=Training(batch=16)),
+            "smoke": TransferSettings(seeds=1, networks=1, steps=6, scenes=64, held_out=32, training=Training(batch=16)),
             "full": TransferSettings(
                 seeds=5,
                 real=True,

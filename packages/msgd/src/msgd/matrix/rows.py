@@ -37,11 +37,9 @@ class Rows:
         if targets is None:
             self.n = self._read_through()
         else:
-            lengths = [sorted({len(t) if t.ndim else 0 for t in leaves(d)}) for d in (inputs, targets)]
-            if lengths[0] != lengths[1] or len(lengths[0]) != 1 or not lengths[0][0]:
-                counts = [" or ".join(map(str, length)) for length in lengths]
-                raise InputError(f"{counts[0]} inputs and {counts[1]} targets: expected as many, at least one")
-            self.n = lengths[0][0]
+            self.n = _rows(inputs, targets)
+            if not self.n:
+                raise InputError("0 inputs and 0 targets: expected as many, at least one")
 
     def __iter__(self) -> Iterator[tuple[slice, Any, Any]]:
         """Places of the rows, their inputs and their targets, batch by batch."""
@@ -75,7 +73,7 @@ class Rows:
 
     def _read(self) -> Iterator[Batch]:
         """Batches of a loader, but for those without rows; refused where they are not those of the first reading."""
-        for i, batch in enumerate(p for p in map(_pair, self.inputs) if len(leaves(p[1])[0])):
+        for i, batch in enumerate(p for p in map(_pair, self.inputs) if _rows(*p)):
             if self._digests is not None and _digest(batch) != self._digests[i : i + 1]:
                 raise InputError("the loader gives other rows when read again: use shuffle=False and no random augmentation")
             yield batch
@@ -130,6 +128,19 @@ def _pair(batch: Any) -> Batch:
     if isinstance(batch, tuple | list) and len(batch) == 2:
         return dict(batch[0]) if isinstance(batch[0], Mapping) else batch[0], batch[1]
     raise InputError(f"a batch of type {type(batch).__name__}: expected a pair (inputs, targets), or a mapping with labels")
+
+
+def _rows(inputs: Any, targets: Any) -> int:
+    """Rows of some inputs and targets.
+
+    Raises:
+        InputError: They are not as many.
+    """
+    lengths = [sorted({len(t) if t.ndim else 0 for t in leaves(d)}) for d in (inputs, targets)]
+    if lengths[0] != lengths[1] or len(lengths[0]) != 1:
+        counts = [" or ".join(map(str, length)) for length in lengths]
+        raise InputError(f"{counts[0]} inputs and {counts[1]} targets: expected as many, at least one")
+    return lengths[0][0]
 
 
 def _digest(batch: Batch) -> list[list[int]]:
