@@ -1,8 +1,8 @@
 """C9 to C12: the arena on photographs that the user has, from a SqueezeNet that has learnt ImageNet.
 
-Twelve kinds of flowers, where plain fine-tuning is ahead of a frozen network, for the questions of C6 to C8; and objects of
-Caltech-101, where a linear probe is, which is C12. The stages of the network that stay as they are in every arm are
-computed once an image.
+Twelve kinds of flowers, where plain fine-tuning was ahead of a frozen network in the pilot, for the questions of C6 to
+C8; and objects of Caltech-101, where C12 asks whether a linear probe is. The stages of the network that stay as they are
+in every arm are computed once an image.
 """
 
 from collections.abc import Sequence
