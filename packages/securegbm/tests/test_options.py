@@ -202,7 +202,8 @@ REFUSED = {
     "AUC of a regression": (lambda quick: quick(objective=Objective("regression"), metric="auc"), "is not defined for"),
     "an unknown metric": (lambda quick: quick(metric="f1"), "metric 'f1' is unknown"),
     "a column that is not there": (lambda quick: declared(categorical=("x",)), "no column 'x'"),
-    "both kinds": (lambda quick: declared(monotone={"c0": 1}, categorical=("c0",)), "no categorical one is"),
+    "both kinds": (lambda quick: declared(monotone={"c0": 1}, categorical=("c0",)), "declared categorical and monotone"),
+    "half a direction": (lambda quick: declared(monotone={"c0": 2}), "monotone with 1 "),
     "half a category": (lambda quick: declared(categorical=("c0",)).bin(BinConfig()), "must be whole numbers"),
     "zeros that are missing": (
         lambda quick: declared(categorical=("c0",)).bin(BinConfig(zero_as_missing=True)), "does not go with categorical",

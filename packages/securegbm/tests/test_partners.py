@@ -172,6 +172,9 @@ def test_three_parties_by_the_command_line(quick, tmp_path, monkeypatch, capsys)
         with pytest.raises(SystemExit):
             main(["party-a", "predict", "--data", "a.csv", "--out", "q.csv", *way[:2], "--more", "x", "--insecure-loopback"])
         assert "is no NAME=HOST:PORT" in capsys.readouterr().err
+        with pytest.raises(SystemExit):
+            main(["party-a", "train", "--data", "a.csv", *way[:2], "--more", f"party-c={first}", "--insecure-loopback"])
+        assert f"two feature parties have the address {first}" in capsys.readouterr().err
     finally:
         for server in servers:
             server.stop()

@@ -9,7 +9,7 @@ import torch
 from claimkit.assets import Assets
 from claimkit.errors import NotAvailableError
 from claimkit.experiment import Job
-from styleproj.claims.peer import BEFORE, EXPERIMENTS, OURS, PEER, Beside, couples, judge, measure
+from styleproj.claims.peer import DEEP, EXPERIMENTS, OURS, PEER, Beside, couples, judge, measure
 from styleproj.claims.weights import COLOURS, MEASURES
 from styleproj.networks.microast import MicroAST
 
@@ -77,7 +77,7 @@ def values(**changes):
     base = {"style": 0.2, "Gram": 0.3, "content": 0.7, "raw content": 0.8, "edges": 0.45, "weave": 1.1, "foreign": 0.04}
     base |= {"clipped": 0.02}
     ours = base | {"style": 0.18, "Gram": 0.28, "content": 0.69, "edges": 0.55, "foreign": 0.005} | changes
-    rows = {OURS: ours, BEFORE: ours, PEER: base, COLOURS: base | {"Gram": 0.5}}
+    rows = {OURS: ours, DEEP: ours, PEER: base, COLOURS: base | {"Gram": 0.5}}
     noise = 1 + 0.01 * rng.standard_normal((len(rows), len(MEASURES), 32))
     found = {
         n: {m: (row[m] * noise[i, k]).tolist() for k, m in enumerate(MEASURES)} for i, (n, row) in enumerate(rows.items())

@@ -16,12 +16,12 @@ from claimkit.assets import Assets
 from claimkit.experiment import Job
 from claimkit.statistics import group_means, mean_interval
 from styleproj.claims.common import held_out
-from styleproj.claims.peer import BEFORE, EDGES, MARGIN, PEER, WEAVE, beside
+from styleproj.claims.peer import EDGES, MARGIN, PEER, WEAVE, beside
 from styleproj.claims.weights import MEASURES, below, table
 from styleproj.networks.weights import load_network
 from styleproj.pictures.stylizer import Stylizer
 
-CANDIDATE, SIDE = "candidate", 512
+CANDIDATE, BEFORE, SIDE = "candidate", "joint", 512
 
 
 def main() -> None:

@@ -152,7 +152,8 @@ def party_a_train(
     _close(partners)
     registry.use(registry.find(party.run.hex()))
     sent, received = (sum(getattr(r, name) for r in reports) / 1e6 for name in ("bytes_sent", "bytes_received"))
-    print(f"{len(half.trees)} trees, {sent:.1f} MB sent, {received:.1f} MB received; {state / 'model.json'}")
+    trees = f"{len(half.trees)} tree{'s' * (len(half.trees) != 1)}"
+    print(f"{trees}, {sent:.1f} MB sent, {received:.1f} MB received; {state / 'model.json'}")
     shares = half.importance()["by_party"]
     total_gain = sum(shares.values()) or 1.0
     print("gain by party: " + ", ".join(f"{name} {gain / total_gain:.1%}" for name, gain in shares.items()))

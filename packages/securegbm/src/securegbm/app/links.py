@@ -67,6 +67,9 @@ class Link:
             counted: What is laid around the logs.
         """
         links, found = self.each(), []
+        addresses = [link.address for link in links]
+        if twice := [address for address in addresses if addresses.count(address) > 1]:
+            raise SecureGBMError(f"two feature parties have the address {twice[0]}; give the address of each with --more")
         for link in links:
             name = link.peer if len(links) > 1 else "feature party"
             found.append(Partner(*link.open(), name, counted(link.log(state, "label")), link.parties()))

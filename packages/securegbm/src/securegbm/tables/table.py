@@ -42,8 +42,10 @@ class Table:
         for name in (*self.monotone, *self.categorical):
             if name not in self.names:
                 raise SecureGBMError(f"there is no column {name!r} to declare; the columns are {', '.join(self.names)}")
-        if any(way not in (-1, 1) for way in self.monotone.values()) or set(self.monotone) & set(self.categorical):
-            raise SecureGBMError("a column is monotone with 1 or -1, and no categorical one is; declare others")
+        if any(way not in (-1, 1) for way in self.monotone.values()):
+            raise SecureGBMError("a column is monotone with 1 (rising) or -1 (falling); declare nothing else")
+        if both := sorted(set(self.monotone) & set(self.categorical)):
+            raise SecureGBMError(f"column {both[0]!r} is declared categorical and monotone; leave it out of one")
         if self.values.ndim != 2 or self.values.shape != (len(self.ids), len(self.names)):
             raise SecureGBMError(
                 f"a table of shape {self.values.shape} has {len(self.ids)} ids and {len(self.names)} names; "

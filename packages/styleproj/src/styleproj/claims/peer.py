@@ -22,7 +22,7 @@ from styleproj.networks.microast import MicroAST
 from styleproj.networks.weights import load_network, shipped
 from styleproj.pictures.stylizer import Stylizer
 
-OURS, BEFORE, PEER = "styleproj", "styleproj, joint", "MicroAST"
+OURS, DEEP, PEER = "styleproj", "styleproj --model deep", "MicroAST"
 MARGIN, EDGES = 0.02, 0.05
 WEAVE, FOREIGN, CLIPPED = 1.2, 0.01, 0.03
 
@@ -54,10 +54,10 @@ def couples(s: Beside, job: Job) -> list[tuple[Path, Path]]:
 
 
 def measure(s: Beside, job: Job) -> Values:
-    """Each measure of what either network makes, of the default before, and of colours alone, one a pair."""
+    """Each measure of what either network makes, of --model deep, and of colours alone, one a pair."""
     file = shipped()
     job.assets.note(file.name, sha256(file))
-    makers = {OURS: Stylizer(load_network(file)), BEFORE: Stylizer(noted("joint", job))}
+    makers = {OURS: Stylizer(load_network(file)), DEEP: Stylizer(noted("deep", job))}
     return beside(makers, couples(s, job), s.side, job)
 
 
