@@ -41,7 +41,8 @@ def build(library, name):
     model = get_model(name, weights=None, **options).eval()
     if name in LARGE_HEADS:
         model.classifier = nn.Identity()
-    return model, torch.randn(1, 3, 8, 64, 64) if "3d" in name else torch.randn(1, 3, 64, 64)
+    size = getattr(model, "image_size", 64)  # a ViT takes no other
+    return model, torch.randn(1, 3, 8, 64, 64) if "3d" in name else torch.randn(1, 3, size, size)
 
 
 def row(library, name):

@@ -11,7 +11,7 @@ from photonet.colour.methods import METHODS
 from photonet.samples import photograph
 from photonet.stylizer import METHOD, PhotoStylizer
 
-RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
+RESULTS = Path(__file__).parents[1] / "results" / "benchmarks" / "more"
 SIDE = 512
 
 

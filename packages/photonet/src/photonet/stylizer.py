@@ -124,7 +124,8 @@ class PhotoStylizer:
         if isinstance(style, str | Path):
             path = Path(style)
             name = path.stem if name is None else name
-            style = {".cube": Table.load, ".style": Style.load}.get(path.suffix.lower(), read_image)(path)
+            suffix = path.suffix.lower()
+            style = Table.load(path) if suffix == ".cube" else Style.load(path) if suffix == ".style" else read_image(path)
         if isinstance(style, Table):
             return style
         if isinstance(style, Style):

@@ -97,10 +97,11 @@ def local_quasipotential(
         return np.concatenate(rows)
 
     operator = LinearOperator((d, d), matvec=product, dtype=np.float64)  # pyright: ignore[reportCallIssue]
-    begin = np.random.default_rng(0).standard_normal(d)
-    curvatures, vectors = eigsh(operator, k=rank, which="LA", v0=begin, tol=1e-6)
+    begin = np.random.default_rng(0).standard_normal(d)  # the type of tol is guessed from its default, an int
+    curvatures, vectors = eigsh(operator, k=rank, which="LA", v0=begin, tol=1e-6)  # pyright: ignore[reportArgumentType]
     curvatures, vectors = curvatures[::-1], vectors[:, ::-1]
-    lowest = float(eigsh(operator, k=1, which="SA", v0=begin, tol=1e-2, return_eigenvectors=False)[0])
+    least = eigsh(operator, k=1, which="SA", v0=begin, tol=1e-2, return_eigenvectors=False)  # pyright: ignore[reportArgumentType]
+    lowest = float(least[0])
     if not curvatures[-1] > 1e-6 * curvatures[0]:
         raise InputError(
             f"Of the {rank} top curvatures the last is {curvatures[-1]:.3g} (the first {curvatures[0]:.3g}): there is no "
