@@ -117,7 +117,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
         axes.errorbar(x, mean, 2 * mean / np.sqrt(exits), fmt="o", color=colour, label=f"SGD, {well} well (± 2 s.e.)")
         axes.semilogy(x, rows[0]["predicted"], color=colour, label=f"predicted, action {rows[0]['action']:.3f}")
     axes.set(xlabel="batch / step size", ylabel="mean exit time (steps)", title="Two minima behind equal loss barriers")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="lower right")
     axes.grid(alpha=0.3)
     plotting.save(canvas, path)
 
