@@ -114,9 +114,9 @@ def test_what_a_script_takes_from_the_one_beside_it_is_there(folder):
         for name, tree in scripts.items():
             for node in ast.walk(tree):
                 if isinstance(node, ast.ImportFrom) and node.module in scripts:
-                    beside = scripts[node.module].body
+                    beside = list(ast.walk(scripts[node.module]))
                     there = {n.name for n in beside if isinstance(n, ast.FunctionDef | ast.ClassDef)}
-                    there |= {n.id for x in beside for n in ast.walk(x) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+                    there |= {n.id for n in beside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
                     assert not {a.name for a in node.names} - there, f"{part}/{name}.py from {node.module}.py"
 
 
