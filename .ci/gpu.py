@@ -74,7 +74,10 @@ def main() -> int:
     parser.add_argument("packages", nargs="*", help="all when none is named")
     asked = parser.parse_args()
     start, step = time.perf_counter(), STEP * asked.patience
-    chosen = asked.packages or sorted(p.parent.name for p in ROOT.glob("packages/*/tests"))
+    known = sorted(p.parent.name for p in ROOT.glob("packages/*/tests"))
+    if unknown := sorted({*asked.packages} - {*known}):
+        parser.error(f"no package {', '.join(unknown)}: choose among {', '.join(known)}")
+    chosen = asked.packages or known
     folders = [str(ROOT / "packages" / p / "tests") for p in chosen]
 
     def left() -> float:

@@ -1,5 +1,6 @@
 """The workspace around the packages; nothing to test where claimkit stands alone."""
 
+import ast
 import os
 import re
 import subprocess
@@ -104,3 +105,22 @@ def test_no_package_imports_another(folder):
     for file in (folder / "src").rglob("*.py"):
         text = file.read_text(encoding="utf-8")
         assert not {m for m in re.findall(r"^\s*(?:from|import) (\w+)", text, re.M) if m in others}, file
+
+
+@pytest.mark.parametrize("folder", packages(), ids=lambda p: p.name)
+def test_what_a_script_takes_from_the_one_beside_it_is_there(folder):
+    for part in ("training", "benchmarks"):
+        scripts = {f.stem: ast.parse(f.read_text(encoding="utf-8")) for f in (folder / part).glob("*.py")}
+        for name, tree in scripts.items():
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ImportFrom) and node.module in scripts:
+                    beside = list(ast.walk(scripts[node.module]))
+                    there = {n.name for n in beside if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+                    there |= {n.id for n in beside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+                    assert not {a.name for a in node.names} - there, f"{part}/{name}.py from {node.module}.py"
+
+
+def test_a_run_on_a_card_knows_the_packages():
+    command = [sys.executable, str(ROOT / ".ci/gpu.py"), "photonets", "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "no package photonets: choose among avcurriculum" in done.stderr

@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 
 import torch
-from distill import photographs
 
+from claimkit.photographs import part_of
 from claimkit.style.images import fit, read_image
 from claimkit.style.padding import pad_to_multiple
 from photonet.network.auto_encoder import MULTIPLE
@@ -20,7 +20,7 @@ if __name__ == "__main__":
     encoder = load_network().encoder
     most: dict[str, torch.Tensor] = {}
     with torch.inference_mode():
-        for path in photographs(parser.parse_args().data):
+        for path in part_of(parser.parse_args().data, "photos"):
             picture = pad_to_multiple(fit(read_image(path), 256)[None], MULTIPLE)
             for name, y in encoder.activations(picture):
                 most[name] = torch.maximum(most.get(name, torch.tensor(0.0)), y.amax((0, 2, 3)))

@@ -7,16 +7,15 @@ held-out paintings is not above the shipped one's. Beside it stands what is aske
 """
 
 import argparse
-import csv
 import json
 from pathlib import Path
 
 import torch
-from distill import photographs
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from claimkit.files import write_atomic
+from claimkit.photographs import part_of
 from claimkit.style.encoders import load_vgg19, read_state
 from claimkit.style.images import fit, read_image
 from claimkit.style.metrics import psnr, ssim, ssim_edge
@@ -59,10 +58,8 @@ if __name__ == "__main__":
     for argument in ("data", "model", "out"):
         parser.add_argument(argument, type=Path)
     given = parser.parse_args()
-    photos = [fit(read_image(p), SIDE) for p in photographs(given.data, "eval")]
-    with (given.data / "images/paintings.csv").open(newline="") as f:
-        painted = sorted(given.data / "images" / row["file"] for row in csv.DictReader(f) if row["split"] == "eval")
-    styles = [fit(read_image(p), SIDE) for p in painted[:PAIRS]]
+    photos = [fit(read_image(p), SIDE) for p in part_of(given.data, "photos", "eval")]
+    styles = [fit(read_image(p), SIDE) for p in sorted(part_of(given.data, "paintings", "eval"))[:PAIRS]]
     before, after = load_network("artnet"), load_network("artnet", given.model)
     cascade = load_baselines(before.encoder).wct
     vgg = load_vgg19(given.data / "weights/vgg19_normalised_conv3_1.pt")

@@ -121,12 +121,29 @@ def test_where_the_theory_does_not_hold_it_is_refused():
         call(rank=12)
     with pytest.raises(InputError, match="SGD diverges above"):
         call(step=50.0)
+    for wrong in ({"step": -0.02}, {"step": 0.0}, {"batch": 0}, {"batch": -3}):
+        with pytest.raises(InputError, match="step must be positive and the batch"):
+            call(**wrong)
     with pytest.raises(InputError, match="one loss a sample"):
         call(criterion=lambda o, t: loss(o, t).mean())
     with pytest.raises(InputError, match="rank must be"):
         call(rank=13)
     with pytest.raises(InputError, match=r"call eval\(\)"):
         qp.sgd.torch_batches(torch.nn.Sequential(model, torch.nn.Dropout()), loss, inputs, targets)
+    mixed = torch.nn.Sequential(model, torch.nn.Dropout()).eval()
+    mixed[1].train()
+    with pytest.raises(InputError, match=r"call eval\(\)"):
+        qp.sgd.torch_batches(mixed, loss, inputs, targets)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_a_direction_without_noise_is_refused(spread):
+    s = torch.zeros(6, 4, dtype=torch.float64)
+    s[:, 0] = spread * torch.tensor([1.0, -1, 2, -2, 3, -3])
+    with pytest.raises(InputError, match="no noise reaches it"):
+        qp.sgd.local_quasipotential(
+            Quadratic(np.diag([3.0, 2.0, 1.0, 0.5])), lambda o, _: o, s, torch.zeros(6), step=0.1, batch=1, rank=2
+        )
 
 
 def test_a_direction_in_which_the_loss_falls_is_named():

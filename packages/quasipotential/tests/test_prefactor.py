@@ -152,3 +152,18 @@ def test_an_unfinished_path_has_no_rate():
     path = qp.minimum_action_path(drift, [[-1, 0], [-0.5, 0.3], [0, 0]], images=40, iterations=1)
     with pytest.raises(InputError, match="did not converge"):
         qp.transition_rate(drift, path)
+
+
+def test_a_path_of_another_system_or_no_noise_is_refused():
+    drift = skewed(1, 1)
+    path = qp.minimum_action_path(drift, [[-1, 0], [0, 0]])
+    got = qp.transition_rate(drift, path)
+    for call in (
+        lambda: qp.transition_rate(lambda p: 2 * drift(p), path),
+        lambda: qp.transition_rate(drift, path, diffusion=np.diag([2.0, 1.0])),
+    ):
+        with pytest.raises(InputError, match=r"another drift or noise: its action is 0\.5"):
+            call()
+    for noise in (0.0, -0.1, math.nan, 1e-4):
+        with pytest.raises(InputError, match="eps must be positive"):
+            got.mean_exit_time(noise)

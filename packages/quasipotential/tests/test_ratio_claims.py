@@ -1,7 +1,9 @@
-"""Q9b's judge says what its criterion says, on values made up for it."""
+"""The judges of Q9b and Q15 say what their criteria say, on values made up for them."""
 
+import numpy as np
 import pytest
 
+from quasipotential.claims.escapes import leaving
 from quasipotential.claims.solvers.ratios import judge
 
 
@@ -29,3 +31,27 @@ def test_judge(options, kind):
     assert verdict.kind == kind, verdict.reason
     if kind != "not run":
         assert verdict.effect.value == pytest.approx(options.get("jets", 0.12), rel=1e-3)
+
+
+def stays(last=300, slopes=(0.2, 0.1, 0.1, 0.1)):
+    wells = {}
+    for well, slope in zip(("quiet", "noisy", "even, left", "even, right"), slopes, strict=True):
+        mean = 10 * np.exp(slope * np.array([10, 20, 30, 40]))
+        action = 0.2 if well == "quiet" else 0.1
+        wells[well] = {"batches": [2, 4, 6, 8], "mean": mean.tolist(), "exits": [300, 300, 300, last], "action": action}
+    return [{"step": 0.2, "wells": wells}]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({}, "reproduced"),
+        ({"slopes": (0.24, 0.1, 0.1, 0.1)}, "direction reproduced"),
+        ({"slopes": (0.1, 0.1, 0.1, 0.1)}, "not reproduced"),
+        ({"slopes": (0.2, 0.1, 0.1, 0.13)}, "not run"),
+        ({"last": 0}, "not run"),  # a batch size from which nothing came out
+    ],
+)
+def test_judge_of_exits(options, kind):
+    verdict = leaving.judge(stays(**options))
+    assert verdict.kind == kind, verdict.reason

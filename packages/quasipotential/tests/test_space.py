@@ -108,6 +108,7 @@ CUT = turned(lambda p: p * np.array([2.0, 0.2, 2.0]), 0.0)
         ({"diffusion": np.diag([1.0, 1.0, 0.0])}, "symmetric positive definite.*minimum_action_path"),
         ({"diffusion": np.diag([1.0, 1.0, 1e-4])}, "too anisotropic"),
         ({"diffusion": lambda p: np.eye(3)}, "one constant matrix"),
+        ({"diffusion": 1e-9 * np.array([[1, 0.5, 0], [0, 1, 0], [0, 0, 1]])}, "symmetric"),
         ({"attractor": (0.2, 0, 0)}, "not an equilibrium"),
         ({"attractor": (0.95, 0, 0)}, "three mesh points inside"),
         ({"attractor": (0.0, 0.0)}, "one point"),
@@ -145,3 +146,9 @@ def test_regions_and_points_beyond_the_mesh_are_refused():
         low.path_to((0.9, 0, 0))
     with pytest.raises(InputError, match="odd numbers"):
         _ = qp.solve_3d(lambda p: -p, (0, 0, 0), BOX, 16).error
+
+
+def test_the_path_to_the_attractor_itself_has_no_length():
+    solution = qp.solve_3d(lambda p: -p, (0, 0, 0), BOX, 17, stop="never")
+    for end in ((0, 0, 0), (1e-5, 0, 0)):
+        assert np.abs(solution.path_to(end)).max() <= 1e-5

@@ -138,7 +138,7 @@ def check_scoring(folder, feature_party, values, predicted):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         counters = f"127.0.0.1:{free.getsockname()[1]}"
-    command = [*SECUREGBM, "party-a", "serve", "--listen", "127.0.0.1:0", "--address", feature_party, "--patience", "0.2",
+    command = [*SECUREGBM, "party-a", "serve", "--listen", "127.0.0.1:0", "--address", feature_party, "--patience", "2",
                "--metrics", counters]  # fmt: skip
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a run in the background would not hear the signal
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -27,7 +27,7 @@ from ..fields import difference, evaluate
 from ..paths.action import ActionPath
 from ..paths.guesses import is_gradient
 from ..paths.hamilton import Hamiltonian
-from ..paths.relax import Forces
+from ..paths.relax import Forces, geometric_action
 from ..paths.turns import graded
 from ..plane.local import lyapunov_covariance
 
@@ -57,7 +57,15 @@ class TransitionRate:
     correction: float
 
     def rate(self, noise: float) -> float:
-        """Passages into the other basin per unit of time; with several saddles, or mirrored paths, the rates add up."""
+        """Passages into the other basin per unit of time; with several saddles, or mirrored paths, the rates add up.
+
+        Raises:
+            InputError: for a noise eps that is not positive, or so small that the rate is no number of double precision.
+        """
+        if not noise > self.barrier / 700:
+            raise InputError(
+                f"The noise eps must be positive and above barrier / 700; it is {noise} for {self.barrier:.6g}."
+            )
         return self.prefactor * math.exp(-self.barrier / noise)
 
     def mean_exit_time(self, noise: float) -> float:
@@ -86,8 +94,9 @@ def transition_rate(
 
     Raises:
         InputError: for a path that did not converge or does not lead from an attractor to a saddle with one unstable
-            direction, a saddle with a rate near zero, singular noise, a path that another one beats nearby, and where U
-            is not smooth at the saddle, so that the formula does not hold (Maier and Stein 1997).
+            direction, a saddle with a rate near zero, singular noise, a path that another one beats nearby, a path that was
+            found in another drift or noise, and where U is not smooth at the saddle, so that the formula does not hold
+            (Maier and Stein 1997).
     """
     x = path.points
     d, length = x.shape[1], float(np.linalg.norm(np.diff(x, axis=0), axis=1).sum())
@@ -103,6 +112,11 @@ def transition_rate(
     if not spectrum.min() > 1e-6 * spectrum.max():
         raise InputError("The noise is singular on the path; prefactors are there for noise in every direction only.")
     ends = _equilibria(system, x)
+    action = geometric_action(x, field, None if diffusion is None else noise)
+    if abs(action - path.action) > 0.01 * path.action:
+        raise InputError(
+            f"The path was found in another drift or noise: its action is {path.action:.6g}, here {action:.6g}."
+        )
     jacobians = np.asarray(derivative(ends), float)
     growth = _growth(jacobians)
     share, _, _, momenta = _momenta(system, x)

@@ -67,9 +67,9 @@ def local_quasipotential(
         chunk: samples at once.
 
     Raises:
-        InputError: where the step diverges, a direction of the subspace is not curved upwards, the minimum is further away
-            than SGD's own spread, or the noise is another one within that spread: as at a minimum that interpolates the
-            samples, where it vanishes.
+        InputError: where the step is not positive or diverges, a direction of the subspace is not curved upwards, no noise
+            reaches one, the minimum is further away than SGD's own spread, or the noise is another one within that spread:
+            as at a minimum that interpolates the samples, where it vanishes.
     """
     import torch
     from scipy.sparse.linalg import LinearOperator, eigsh
@@ -78,6 +78,8 @@ def local_quasipotential(
     d, count = len(here), len(targets)
     if not 0 < rank < d:
         raise InputError(f"rank must be from 1 to {d - 1}, below the number of parameters; it is {rank}.")
+    if not (step > 0 and batch >= 1):
+        raise InputError(f"The step must be positive and the batch at least 1; they are {step} and {batch}.")
     parts = [slice(i, i + chunk) for i in range(0, count, chunk)]
     tensor = lambda v: torch.as_tensor(np.ascontiguousarray(v)).to(here)  # noqa: E731
 
@@ -115,6 +117,12 @@ def local_quasipotential(
     pairs = curvatures[:, None] + curvatures - step * curvatures[:, None] * curvatures
     spread = noise / pairs
     _refuse_interpolation(theta, vectors, spread * step / batch, noise, projected)
+    ranks = np.linalg.eigvalsh(spread)
+    if not ranks[0] > 1e-12 * ranks[-1]:
+        raise InputError(
+            "In a direction of the subspace the samples' gradients do not differ: no noise reaches it and U is infinite "
+            "there; ask for a smaller rank, or give more samples."
+        )
     offset = gradients.mean(0) / curvatures
     off = float(np.abs(offset / np.sqrt(step / batch * np.diag(spread))).max())
     if off > 1:

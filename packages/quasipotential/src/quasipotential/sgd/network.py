@@ -26,7 +26,7 @@ def flat_losses(model, criterion: Callable, inputs, targets):
     """
     import torch
 
-    kinds = {type(m).__name__ for m in model.modules()} if model.training else set()
+    kinds = {type(m).__name__ for m in model.modules() if m.training}
     if any("Dropout" in kind or "BatchNorm" in kind for kind in kinds):
         raise InputError("In training mode dropout and batch norm make the loss no function of the parameters: call eval().")
     start = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}

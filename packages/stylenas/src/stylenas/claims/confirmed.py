@@ -69,7 +69,7 @@ def measure(s: Confirmed, job: Job) -> Values:
     return {
         "genomes": genomes,
         "once": once.tolist(),
-        "confirmed": [list(row) for row in order],
+        "confirmed": [[genome, mean] for genome, mean, _ in order if np.isfinite(mean)],
         "objective": {n: [objective.of(t) for t in terms[g]] for n, g in genomes.items()},
         "quality": {n: [t["quality"] for t in terms[g]] for n, g in genomes.items()},
         "seconds": {n: statistics.median(taken[f"{b}: {speed.KEPT}"]) for n, b in bits.items()},
