@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -552,6 +553,18 @@ def test_a_jpeg_xl_of_more_bits_is_read_deep_or_with_a_word(tmp_path, monkeypatc
     assert (
         found.depth == 8 and "has 16 bits a colour: it is read in 8, with the package imagecodecs in all" in found.notes[0]
     )
+
+
+def test_half_floats_of_a_jpeg_xl_are_read_as_floats(tmp_path, monkeypatch):
+    half = np.linspace(0, 1, 48, dtype=np.float16).reshape(4, 4, 3)
+    monkeypatch.setattr(files, "find_spec", lambda name: True)
+    monkeypatch.setitem(sys.modules, "imagecodecs", SimpleNamespace(jpegxl_decode=lambda data: half))
+    (tmp_path / "a.jxl").write_bytes(b"")
+    image = Image.new("RGB", (4, 4))
+    image.format = "JXL"
+    pixels, opacity = files.read_deep(tmp_path / "a.jxl", image)
+    assert pixels.dtype == np.float32 and opacity is None
+    np.testing.assert_array_equal(pixels, half)
 
 
 def test_heic_is_read_and_written_with_its_plugin(tmp_path):

@@ -107,7 +107,7 @@ def read_deep(path: Path, image: Image.Image) -> tuple[Deep, Deep | None] | None
         array = imagecodecs.jpegxl_decode(path.read_bytes())
         if array.dtype == np.uint16:  # white is the largest number of the file's own depth
             array = np.round(array * (65535 / ((1 << bits_of(path, image)) - 1))).astype(np.uint16)
-        return parted(array)
+        return parted(array.astype(np.float32) if array.dtype == np.float16 else array)
     form = {"PNG": "png_pipe", "PPM": "ppm_pipe", "JPEG2000": "j2k_pipe"}.get(image.format or "")
     return _read_by_ffmpeg(path, form, bits_of(path, image)) if form else None
 
