@@ -188,3 +188,11 @@ def test_exits_of_sgd_are_the_first_ones_and_those_that_stay_are_counted_as_such
         sgd_exits(jump, 4, np.ones((2, 1)), lambda t: t[:, 0] - 0.5, step=1.0, batch=1, most=6)
     with pytest.raises(InputError, match="batch from 1"):
         run_sgd(jump, 4, np.zeros((2, 1)), step=1.0, batch=5, steps=1, epochs=True)
+
+
+def test_momentum_of_one_and_a_step_that_is_no_number_are_refused():
+    for momentum in (1.0, -0.1):
+        with pytest.raises(InputError, match="momentum must lie in"):
+            qp.closed_forms.discrete_covariance(np.eye(1), np.eye(1), 0.4, 5, momentum)
+    with pytest.raises(InputError, match="step > 0"):
+        run_sgd(lambda t, i: t, 5, np.zeros((2, 1)), step=np.nan, batch=1, steps=2)

@@ -122,6 +122,8 @@ CUT = turned(lambda p: p * np.array([2.0, 0.2, 2.0]), 0.0)
         ({"domain": ((-1, 1), (1, -1), (-1, 1))}, "min < max"),
         ({"stop": "later"}, "stop must be"),
         ({"radius": 0}, "radius"),
+        ({"radius": 4.5}, "an integer"),
+        ({"level": np.nan}, "level is not a number"),
     ],
 )
 def test_what_cannot_be_trusted_is_refused_in_a_sentence(change, message):
@@ -149,6 +151,6 @@ def test_regions_and_points_beyond_the_mesh_are_refused():
 
 
 def test_the_path_to_the_attractor_itself_has_no_length():
-    solution = qp.solve_3d(lambda p: -p, (0, 0, 0), BOX, 17, stop="never")
+    solution = qp.solve_3d(lambda p: -p, (0, 0, 0), BOX, np.int64(17), stop="never")  # as np.arange gives them
     for end in ((0, 0, 0), (1e-5, 0, 0)):
         assert np.abs(solution.path_to(end)).max() <= 1e-5

@@ -84,10 +84,12 @@ def discrete_covariance(
         momentum: mu.
 
     Raises:
-        InputError: when the step is so large that the iteration diverges.
+        InputError: when the step is so large that the iteration diverges, or the momentum is not in [0, 1).
     """
     from scipy.linalg import solve_discrete_lyapunov
 
+    if not 0 <= momentum < 1:
+        raise InputError(f"The momentum must lie in [0, 1); it is {momentum}.")
     a, one = np.asarray(hessian, float), np.eye(len(hessian))
     contraction = np.block([[one - step * a, -step * momentum * one], [a, momentum * one]])
     if np.abs(np.linalg.eigvals(contraction)).max() >= 1:

@@ -23,7 +23,7 @@ class Replicas:
         self, gradient: Gradient, samples: int, start, *, step: float, batch: int, momentum: float, epochs: bool, seed: int
     ):
         self.theta = np.array(start, float)
-        if self.theta.ndim != 2 or not 1 <= batch <= (samples if epochs else batch) or not 0 <= momentum < 1 or step <= 0:
+        if self.theta.ndim != 2 or not 1 <= batch <= (samples if epochs else batch) or not 0 <= momentum < 1 or not step > 0:
             raise InputError(
                 f"SGD needs starts (R, d), step > 0, a batch from 1 (in epochs to {samples}) and momentum in [0, 1); it got "
                 f"{self.theta.shape}, {step}, {batch} and {momentum}."

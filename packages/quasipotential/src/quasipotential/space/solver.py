@@ -63,21 +63,23 @@ def solve_3d(
     >>> bool(abs(well((0.5, 0, 0)) - 0.25) < 0.01)  # twice the energy x^2 / 2
     True
     """
-    shape = (mesh,) * 3 if isinstance(mesh, int) else tuple(int(n) for n in mesh)
+    shape = (int(mesh),) * 3 if isinstance(mesh, int | np.integer) else tuple(int(n) for n in mesh)
     box = Box(tuple((float(low), float(high)) for low, high in domain), shape)  # pyright: ignore[reportArgumentType]
     if not callable(drift):
         raise InputError("In space the drift must be a function of points (..., 3), no table.")
     if stop not in ("boundary", "never"):
         raise InputError(f"stop must be 'boundary' or 'never'; it is {stop!r}.")
     reach = guideline_radius(max(shape)) if radius is None else radius
-    if not 1 <= reach <= 30:
-        raise InputError(f"The update radius must be 1 to 30 mesh points; it is {radius}.")
+    if not 1 <= reach <= 30 or reach != int(reach):
+        raise InputError(f"The update radius must be 1 to 30 mesh points, an integer; it is {radius}.")
+    if math.isnan(level):
+        raise InputError("The level is not a number; give the value above which nothing is to be computed.")
     d = _constant(box, diffusion)
     began = time.perf_counter()
     local = linearise(box, drift, d, attractor)
     table = box.tabulate(drift)
     start = first_points(box, local, table, d)
-    values, state, seconds = sweep(box, table, d, start, reach, stop, level, progress)
+    values, state, seconds = sweep(box, table, d, start, int(reach), stop, level, progress)
     settings = {
         "radius": reach,
         "stop": stop,
