@@ -127,7 +127,9 @@ class Guard:
                 loss, reg = loss * scale, None if reg is None else reg * scale
                 r = {n: t * scale for n, t in r.items()}
             if reg is not None and reg.grad_fn is None:
-                raise InputError("the regulariser does not depend on the guarded parameters: is it computed without gradients?")
+                raise InputError(
+                    "the regulariser does not depend on the guarded parameters: is it computed without gradients?"
+                )
             if reg is not None and not r and self._steps % self.every:
                 return self._lagged(loss, reg, accumulate, retain_graph, scale is None and self._checked(loss))
             if reg is not None:
