@@ -10,9 +10,9 @@ from claimkit.errors import InputError
 from claimkit.transfer.maps.axes import channel_axis
 
 CHUNK = 2**17
-"""Numbers that are subtracted and summed at a time on a processor: they stay in a core's cache."""
-SUM = 2
-"""How torch numbers the reduction."""
+"""Numbers that are subtracted, squared and summed at a time on a processor: they stay in a core's cache."""
+NONE, SUM = 0, 2
+"""How torch numbers the reductions."""
 
 
 def feature_distance(student: Tensor, source: Tensor, weights: Tensor | None = None, axis: int | None = None) -> Tensor:
@@ -86,10 +86,7 @@ def _energy(student: Tensor, source: Tensor, weights: Tensor | None, axis: int) 
     rows = max(1, CHUNK // max(1, a.shape[1])) if a.device.type == "cpu" else max(1, len(a))
     kept, found = torch.empty_like(a[:rows]), []
     for x, y in zip(a.split(rows), b.split(rows), strict=True):
-        difference = torch.sub(x, y, out=kept[: len(x)])
-        if last and weights is not None:
-            found.append(difference.square_() @ weights)
-        else:
-            found.append(torch.linalg.vector_norm(difference, dim=1).square_())
+        squares = torch.ops.aten.mse_loss.out(x, y, NONE, out=kept[: len(x)])
+        found.append(squares @ weights if last and weights is not None else squares.sum(1))
     energies = torch.cat(found)
     return energies.sum() if last or weights is None else energies @ weights.repeat(len(student))
