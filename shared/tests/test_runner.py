@@ -239,7 +239,10 @@ def test_a_claim_that_cannot_see_its_effect_is_not_run(toy, tmp_path, monkeypatc
     record = run(tmp_path / "out", "T1", seeds=seeds)["T1"].record
     assert record.verdict.kind == kind
     if kind == "not run":
-        assert record.verdict.reason == "Too little power: 3 values see an effect of 3.26, the claim asks about 3."
+        assert (
+            record.verdict.reason
+            == "Too little power: 3 values see an effect of 3.26, the claim asks about 3: 4 are needed."
+        )
         assert seeds_run(toy) == []
 
 

@@ -119,10 +119,19 @@ def test_the_smallest_effect_is_that_of_statsmodels(n):
     assert ours == pytest.approx(2 * peer, rel=1e-3)
 
 
+@pytest.mark.parametrize(("asks", "spread"), [(0.5, 1.0), (3.0, 1.0), (50.0, 1.0), (0.3, 5.94)])
+def test_values_needed_are_the_fewest_that_see_the_effect(asks, spread):
+    n = statistics.values_needed(asks, spread)
+    assert statistics.smallest_effect(spread, n) <= asks
+    assert n == 2 or statistics.smallest_effect(spread, n - 1) > asks
+    with pytest.raises(InputError, match="a positive effect"):
+        statistics.values_needed(0.0, spread)
+
+
 def test_power_says_what_each_preset_sees():
     power = statistics.power(0.5, 1.0, {"small": 10, "full": 64}, "8 seeds at small", "points")
     assert power.sees == {"small": pytest.approx(0.996, abs=1e-3), "full": pytest.approx(0.356, abs=1e-3)}
-    assert power.lacking("small") == "10 values see an effect of 0.996, the claim asks about 0.5"
+    assert power.lacking("small") == "10 values see an effect of 0.996, the claim asks about 0.5: 34 are needed"
     assert power.lacking("full") is None and power.lacking("paper") is None
     assert str(power) == (
         "asks about 0.5 points; sees 0.996 at small (n 10), 0.356 at full (n 64); spread 1, 8 seeds at small"

@@ -17,7 +17,7 @@ from claimkit.transfer.loop import FineTuner, FineTuning
 from claimkit.transfer.networks import SmallCNN, reinitialise
 from claimkit.transfer.regularizers import L2SP, Regularizer, Step
 from claimkit.transfer.tasks import Split
-from dtnh.claims import arena
+from dtnh.claims import arena, photographs
 from dtnh.finetune.guarded import Guarded, RateBoost
 from dtnh.penalties.distillation import FeatureMaps
 
@@ -74,12 +74,19 @@ def test_every_way_runs_with_every_penalty(monkeypatch):
 
 
 def test_every_arm_of_a_preset_has_one_rate_and_the_search_goes_beyond_it():
-    for e in arena.EXPERIMENTS:
+    for e in (*arena.EXPERIMENTS, *photographs.EXPERIMENTS):
         for preset in set(e.presets) - {"smoke"}:
             for target in e.presets[preset].targets:
                 assert min(target.rates) < target.learning_rate < max(target.rates)
             weights = e.presets[preset].weights
             assert f"feature maps at weight {max(weights):g} within" in e.claim.criterion
+
+
+def test_weights_on_features_follow_the_size_of_the_features(monkeypatch):
+    monkeypatch.setattr(strokes, "source", lambda: reinitialise(SmallCNN(1, (8, 16), 40), 0).eval())
+    large = arena.penalties(replace(SMOKE, feature_scale=1e-4).ring(Job(0)), arena.CLIPPED)
+    assert [(name, pytest.approx(a)) for name, a in large] == [("l2sp", 0.3), ("bss", 1e-5), ("fm", 5e-7), ("fm", 5e-6)]
+    assert large["bss", 1e-5]().eta == 1e-5 and large["l2sp", 0.3]().alpha == 0.3
 
 
 def test_features_of_the_source_are_computed_once_for_all_arms(monkeypatch):

@@ -113,6 +113,14 @@ def test_the_mechanism_needs_all_of_its_parts(changes, kind):
     assert verdict.kind == kind
 
 
+def test_what_five_seeds_cannot_see_at_full_is_not_run_and_says_how_many_could():
+    later = {e.claim.id: e for e in never_hurts.EXPERIMENTS[3:]}
+    needed = {c: int(e.claim.power.lacking("full").split(": ")[1].split()[0]) for c, e in later.items()}
+    assert needed == {"C15": 1110, "C16": 18, "C17": 413}
+    for before, e in zip(never_hurts.EXPERIMENTS[:3], later.values(), strict=True):
+        assert e.claim.criterion == before.claim.criterion and e.presets["full"] is before.presets["full"]
+
+
 def test_one_seed_says_nothing():
     assert never_hurts.judge_non_inferior(values(lambda s, a: 1.0, seeds=1)).kind == "not run"
     assert never_hurts.judge_gain(values(lambda s, a: 1.0, seeds=1)).kind == "not run"

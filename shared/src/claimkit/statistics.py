@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from claimkit.claims import Estimate
 from claimkit.claims.power import power as power
 from claimkit.claims.power import smallest_effect as smallest_effect
+from claimkit.claims.power import values_needed as values_needed
 from claimkit.errors import InputError
 
 CONFIDENCE = 0.95

@@ -33,10 +33,12 @@ class Power:
         return f"asks about {self.asks:.3g}{unit}; sees {seen}; spread {self.spread:.3g}, {self.pilot}"
 
     def lacking(self, preset: str) -> str | None:
-        """Why the preset cannot decide the claim, in a sentence; None where it can."""
+        """Why the preset cannot decide the claim and how many values could, in a sentence; None where it can."""
         if preset not in self.sees or self.sees[preset] <= self.asks:
             return None
-        return f"{self.n[preset]} values see an effect of {self.sees[preset]:.3g}, the claim asks about {self.asks:.3g}"
+        needed = f"{values_needed(self.asks, self.spread)} are needed"
+        seen = f"{self.n[preset]} values see an effect of {self.sees[preset]:.3g}"
+        return f"{seen}, the claim asks about {self.asks:.3g}: {needed}"
 
 
 def smallest_effect(spread: float, n: int, chance: float = CHANCE, confidence: float = 0.95) -> float:
@@ -58,6 +60,27 @@ def smallest_effect(spread: float, n: int, chance: float = CHANCE, confidence: f
     critical = t.ppf((1 + confidence) / 2, n - 1)
     root: Any = brentq(lambda c: nct.sf(critical, n - 1, c) - chance, 0, 10 * critical + 10)
     return float(root) * spread / n**0.5
+
+
+def values_needed(asks: float, spread: float, chance: float = CHANCE, confidence: float = 0.95) -> int:
+    """Fewest values of this standard deviation whose :func:`smallest_effect` is at most ``asks``, a positive number.
+
+    >>> values_needed(0.5, 1.0)
+    34
+
+    Raises:
+        InputError: ``asks`` or ``spread`` is not positive.
+    """
+    if not asks > 0:
+        raise InputError(f"asks = {asks}: expected a positive effect")
+    few, many = 1, 2
+    while smallest_effect(spread, many, chance, confidence) > asks:
+        few, many = many, 2 * many
+    while many - few > 1:
+        middle = (few + many) // 2
+        enough = smallest_effect(spread, middle, chance, confidence) <= asks
+        few, many = (few, middle) if enough else (middle, many)
+    return many
 
 
 def power(asks: float, spread: float, n: Mapping[str, int], pilot: str, unit: str = "") -> Power:
