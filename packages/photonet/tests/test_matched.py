@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from photonet.colour.grades import Grade
 from photonet.colour.found import heights, normalised
+from photonet.colour.grades import Grade
 from photonet.colour.matched import HEIGHT, TEMPERATURE, matched
 from photonet.look import Table
 from photonet.samples import photograph
