@@ -138,6 +138,10 @@ def test_what_does_not_fit_is_one_sentence(stylizer, network, picture):
         "has shape": lambda: stylizer.stylize(c[:1], s),
         "cannot be read": lambda: stylizer.stylize("absent.jpg", s),
         "needs one of the style": lambda: stylizer.stylize(c, s, labels=HALVES[0].long()),
+        "as labels and as masks": lambda: stylizer.stylize(
+            c, s, style_masks=HALVES, labels=HALVES[0].long(), style_labels=HALVES[0].long()
+        ),
+        "the table 'look' knows no regions": lambda: stylizer.stylize(c, Table.fit(c, s), style_masks=HALVES),
         "outside": lambda: stylizer.stylize(c, s, masks=2 * HALVES, style_masks=HALVES),
         "region 1 of the style is empty": lambda: stylizer.stylize(
             c, s, masks=HALVES, style_masks=torch.stack([HALVES[0], 0 * HALVES[0]])
