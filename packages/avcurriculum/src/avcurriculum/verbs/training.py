@@ -51,6 +51,7 @@ def train(job: TrainOptions, out: Path, resume: bool) -> None:
         seed=job.seed,
         augment=job.augment,
         keep_best=True,
+        bf16=job.bf16,
     )
     device = parallel.join(run.choose_device(job.device))
     net = _start(job, settings.seed).to(device)
