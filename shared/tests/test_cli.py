@@ -130,6 +130,38 @@ def test_interrupting_says_that_the_work_is_kept(capsys):
     assert capsys.readouterr().err == "toy: interrupted; what was finished is kept, nothing half written is left\n"
 
 
+WRITE = """
+import multiprocessing, time
+from claimkit import cli
+from claimkit.files import atomic_path
+
+def write():
+    "Write for long."
+    with atomic_path("result.txt") as temporary:
+        temporary.write_text("half")
+        other = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        other.start()
+        other.terminate()
+        other.join()
+        print("child", other.exitcode, flush=True)
+        time.sleep(60)
+
+cli.run_verbs({"write": write}, "toy", "A toy.", ["write"])
+"""
+
+
+def test_told_to_end_it_leaves_nothing_half_written(tmp_path):
+    """SIGTERM, as docker stop, a batch system and a shutdown send it; a process that was forked dies of its own at once."""
+    process = subprocess.Popen([sys.executable, "-c", WRITE], cwd=tmp_path, stdout=-1, stderr=-1, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "child -15\n"
+    assert [p.suffix for p in tmp_path.iterdir()] == [".txt"]
+    process.terminate()
+    said = process.communicate(timeout=60)[1]
+    assert said == "toy: interrupted; what was finished is kept, nothing half written is left\n"
+    assert process.returncode == 143 and not list(tmp_path.iterdir())
+
+
 def test_the_house_command_answers(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", "from claimkit.house import main; main()", "readme", "--root", str(tmp_path)],

@@ -813,3 +813,43 @@ def test_the_numbers_of_a_file_come_as_they_are(tmp_path):
     assert read_values(tmp_path / "t.png").seen.tolist() == [[False, True]] * 3
     Image.fromarray(rgba[..., :3]).save(tmp_path / "j.jpg")
     assert not read_values(tmp_path / "j.jpg").exact
+
+
+def plain_map(top):
+    """Every number up to a largest one, and a file's beginning that says so."""
+    numbers = (np.arange(48) * top // 47).astype(np.uint16).reshape(6, 8)
+    return numbers, f"8 6\n{top}\n".encode()
+
+
+@pytest.mark.parametrize("top", [15, 100, 255, 1000, 4095, 65535])
+def test_numbers_of_a_plain_map_are_not_spread_to_white(tmp_path, top):
+    numbers, head = plain_map(top)
+    wide = ">u2" if top > 255 else "u1"
+    three = np.dstack([numbers, numbers[::-1], numbers])
+    (tmp_path / "a.pgm").write_bytes(b"P5\n" + head + numbers.astype(wide).tobytes())
+    (tmp_path / "a.ppm").write_bytes(b"P6\n" + head + three.astype(wide).tobytes())
+    assert np.array_equal(read_values(tmp_path / "a.pgm").numbers, numbers)
+    assert np.array_equal(read_values(tmp_path / "a.ppm").numbers, three)
+
+
+@pytest.mark.parametrize("bits", [9, 10, 12, 16])
+def test_numbers_of_compressed_maps_are_not_spread_to_white(tmp_path, bits):
+    pytest.importorskip("pillow_jxl")
+    codec = pytest.importorskip("imagecodecs")
+    numbers = plain_map((1 << bits) - 1)[0]
+    three = np.dstack([numbers, numbers[::-1], numbers])
+    for name, values in (("grey", numbers), ("colour", three)):
+        kept = {"level": 0, "reversible": True, "bitspersample": bits}
+        (tmp_path / f"{name}.jp2").write_bytes(codec.jpeg2k_encode(values, **kept))
+        assert np.array_equal(read_values(tmp_path / f"{name}.jp2").numbers, values)
+        (tmp_path / f"{name}.jxl").write_bytes(codec.jpegxl_encode(values, lossless=True, bitspersample=bits))
+        assert np.array_equal(read_values(tmp_path / f"{name}.jxl").numbers, values)
+
+
+def test_ten_bits_of_a_heic_are_its_own_numbers(tmp_path):
+    plugin = pytest.importorskip("pillow_heif")
+    numbers = np.repeat(np.arange(0, 1024, 16, dtype=np.uint16)[None], 64, 0)
+    made = plugin.from_bytes("RGB;16", (64, 64), np.ascontiguousarray(np.dstack([numbers] * 3) << 6).tobytes())
+    made.save(tmp_path / "a.heic", quality=-1)
+    found = read_values(tmp_path / "a.heic")
+    assert not found.exact and np.abs(found.numbers.astype(int) - numbers[..., None]).max() <= 4

@@ -119,6 +119,24 @@ def test_a_separator_is_measured_as_assigned_and_between_its_bounds(packs, shown
     assert found["random order"]["si_sdr gain"] == pytest.approx((straight + swapped).mean() / 2, abs=1e-4)
 
 
+def test_a_silent_stem_is_left_out_of_the_means_and_counted(packs, shown, monkeypatch):
+    """Of four mixes one has a silent stem, and one has nothing else."""
+    net, rng = build(TINY).eval(), np.random.default_rng(0)
+    mixes = list(pack_mixes(net, packs["train"], shown, 4, 0))
+    waves = np.stack([m.waves for m in mixes])
+    estimate = (waves + 0.02 * rng.standard_normal(waves.shape)).astype(np.float32)
+    estimate[1, 1] = estimate[2] = 0
+    monkeypatch.setattr(separation, "estimates", lambda *_: torch.from_numpy(estimate))
+    found = measure_separation(net, Oracle(waves), mixes)
+    assert found["assigned"]["silent"] == 3 / 8 and found["assigned"]["right order"] == 1
+    gain = si_sdr(waves, estimate) - si_sdr(waves, waves.sum(1, keepdims=True))
+    want = np.mean([gain[0].mean(), gain[1, 0], gain[3].mean()])
+    assert found["assigned"]["si_sdr gain"] == found["better order"]["si_sdr gain"] == pytest.approx(want, abs=1e-4)
+    monkeypatch.setattr(separation, "estimates", lambda *_: torch.zeros(1, *waves.shape[1:]))
+    nothing = measure_separation(net, Oracle(waves), mixes[:1])["assigned"]
+    assert nothing["silent"] == 1 and np.isnan([nothing["nsdr"], nothing["right order"]]).all()
+
+
 def test_blind_stems_go_to_the_pictures_that_are_nearest(packs, shown):
     net = build(TINY).eval()
     (mix,) = pack_mixes(net, packs["train"], shown, 1, 0)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from avcurriculum import audio
-from avcurriculum.scenes.composer import LEVELS, Composer, Level
+from avcurriculum.scenes.composer import LEVELS, Composer, Level, centre_square
 from avcurriculum.scenes.generated import generate_pack
 from avcurriculum.scenes.packs import SAMPLES, load_pack
 from claimkit.errors import InputError
@@ -80,6 +81,30 @@ def test_generated_splits_share_no_item_and_are_reproducible(packs):
 def test_impossible_scenes_are_refused(packs, level, canvas, sentence):
     with pytest.raises(InputError, match=sentence):
         Composer(packs["train"], level, canvas)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_features_of_a_batch_are_those_of_its_mixtures_one_by_one_to_the_last_bit(packs, k):
+    composer = Composer(packs["train"], LEVELS[k])
+    batch = composer.batch(range(6))
+    for i, found in enumerate(batch.features):
+        parts = [(torch.from_numpy(composer._sounds[c][j]), g) for c, j, g in composer._plan(i).sounds]
+        whole, *others = (audio.spectrum(wave, composer.mel) * gain for wave, gain in parts)
+        for other in others:
+            whole = whole + other
+        assert torch.equal(found, audio.log_mel_of(whole[None], composer.mel)[0])
+
+
+def test_things_are_flipped_as_drawn(packs):
+    composer = Composer(packs["train"], 1)
+    pack, flips = packs["train"], set()
+    for i in range(8):
+        (group, item, x, y, side, flipped) = composer._plan(i).tiles[0]
+        tile = centre_square(pack.pictures[pack.classes[group]][item], side)
+        shown = composer.scene(i).image[y : y + side, x : x + side]
+        assert (shown == (tile[:, ::-1] if flipped else tile)).all()
+        flips.add(flipped)
+    assert flips == {True, False}
 
 
 @pytest.fixture

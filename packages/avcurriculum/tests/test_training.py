@@ -7,7 +7,7 @@ import torch
 from avcurriculum.audio import REFERENCE, SMALL, MelSpec
 from avcurriculum.network.model import Architecture, build
 from avcurriculum.scenes.composer import Composer
-from avcurriculum.scenes.pools import fill
+from avcurriculum.scenes.pools import Stream, fill
 from avcurriculum.training.augment import GAIN_DB, augment_pictures, augment_sounds
 from avcurriculum.training.curriculum import make
 from avcurriculum.training.trainer import History, Trainer, Training
@@ -97,3 +97,20 @@ def test_sounds_get_a_gain_as_the_front_end_has_it_and_masks_at_their_mean(spec)
     assert 0.95 * GAIN_DB * unit < shift.abs().max() <= 1.01 * GAIN_DB * unit
     changed = ((out - mel - shift[:, None, None]).abs() > 1e-4).float().mean((1, 2))
     assert 0.1 < changed.mean() < 0.3 and changed.max() <= 0.37
+
+
+def test_bfloat16_is_a_matter_of_training_and_near_to_full_precision(packs):
+    net, stream = build(TINY), Stream(Composer(packs["train"], 1))
+    pictures, sounds = stream.draw(np.random.default_rng(0), 8)
+    for embed, x in ((net.embed_image, pictures), (net.embed_audio, sounds)):
+        whole, rough = embed(x), embed(x, True)
+        assert whole.dtype == rough.dtype == torch.float32 and not torch.equal(whole, rough)
+        assert (whole * rough).sum(-1).mean() > 0.99  # of unit vectors: 1 - cosine is of the order of 2^-8
+    runs = [
+        Trainer(build(TINY), {1: stream}, make("direct", 9, hardest=1), Training(batch=8, warmup=0, bf16=half))
+        for half in (False, True)
+    ]
+    losses = [list(r.run()) for r in runs]
+    assert losses[0] != losses[1] and losses[0][0] == pytest.approx(losses[1][0], rel=0.02)
+    assert all(p.dtype == torch.float32 for p in runs[1].model.parameters())
+    assert runs[1].model.visual[1].weight.is_contiguous(memory_format=torch.channels_last)

@@ -97,11 +97,22 @@ def test_a_separator_goes_on_from_its_checkpoint_and_is_measured_beside_the_ship
     sizes.main(data, tmp_path / "localizer.pt", tmp_path / "told.pt", 2, blind=False)
     first = capsys.readouterr().out
     assert all(f"{split}, {which}: SI-SDR gain" in first for split in ("val", "test") for which in ("new", "shipped"))
+    assert first.count(": not told apart, the shipped one stays") + first.count("one is worse") + first.count(": ship") == 1
     before = load_separator(tmp_path / "told.pt").state_dict()
     sizes.main(data, tmp_path / "localizer.pt", tmp_path / "told.pt", 2, blind=False)
     after = load_separator(tmp_path / "told.pt").state_dict()
     assert all(torch.equal(before[k], after[k]) for k in before), "it was trained to its end before"
     assert load_separator(tmp_path / "told.pt").settings == shipped_separator().settings
+
+
+def test_a_separator_is_shipped_only_where_the_same_mixes_tell_it_apart():
+    rule, rng = script("train_separator").decision, np.random.default_rng(0)
+    old = rng.normal(3, 5, 40)
+    assert rule(old + rng.normal(1, 1, 40), old).endswith("over 40 mixes: ship the new one")
+    assert rule(old - rng.normal(1, 1, 40), old).endswith("the shipped one stays, the new one is worse")
+    assert rule(old + rng.normal(0.25, 5, 40), old).endswith("not told apart, the shipped one stays")
+    silent = np.where(np.arange(40) < 4, np.nan, old)
+    assert "over 36 mixes" in rule(silent + 1 + 0.1 * rng.random(40), old)
 
 
 def test_the_networks_of_the_demo_are_those_that_the_demo_loads(tmp_path):

@@ -9,6 +9,9 @@ from avcurriculum.claims import transfer
 from avcurriculum.scenes.composer import Composer
 from avcurriculum.scenes.packs import SAMPLES
 from avcurriculum.scenes.pools import Stream
+from claimkit.assets import Assets
+from claimkit.errors import InputError
+from claimkit.experiment import Job
 
 
 @pytest.mark.parametrize(
@@ -44,3 +47,19 @@ def test_what_the_second_set_and_the_control_are_made_of(packs, tmp_path):
     audio.save(tmp_path / "a.wav", loud.astype(np.float32))
     cut = transfer._loudest(tmp_path / "a.wav")
     assert cut.shape == (SAMPLES,) and np.corrcoef(cut, np.sin(np.arange(SAMPLES)))[0, 1] > 0.999
+
+
+def test_a_second_set_has_two_classes_of_which_one_may_lie_in_two_folders(tmp_path):
+    (settings,) = (e.presets["full"] for e in transfer.EXPERIMENTS)
+    job = Job(0, assets=Assets(tmp_path))
+    wave = np.sin(np.arange(SAMPLES)).astype(np.float32)
+    for name in ("", "cat-Part1", "cat-Part2"):
+        (tmp_path / "animals" / name).mkdir(parents=True)
+        with pytest.raises(InputError, match=r"animals holds \d wave files: expected a folder for each"):
+            transfer._second(settings, job)
+        if name:
+            audio.save(tmp_path / "animals" / name / "a.wav", wave)
+    (tmp_path / "animals" / "dog").mkdir()
+    audio.save(tmp_path / "animals" / "dog" / "b.wav", wave)
+    waves, classes = transfer._second(settings, job)
+    assert waves.shape == (3, SAMPLES) and list(classes) == [0, 0, 1]

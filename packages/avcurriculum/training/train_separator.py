@@ -6,8 +6,9 @@
 training as later; ``blind`` is told nothing, and its stems are given to the pictures by the same rule. Sounds are four
 random windows of each clip. Every SAVE_EVERY steps the state is saved beside OUT, and an interrupted run goes on from there.
 
-A new separator is shipped when its mean SI-SDR gain on the validation mixes is above that of the one that is shipped,
-which is measured beside it; the test mixes are for the model card alone.
+A new separator is shipped when its SI-SDR gain on the validation mixes is above that of the shipped one on the same mixes:
+when the 95 % interval of the mean difference lies above zero. One that is worse, or not told apart, is not. The test mixes
+are for the model card alone.
 """
 
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avcurriculum.metrics import si_sdr
+from avcurriculum.metrics import audible_mean, si_sdr
 from avcurriculum.scenes.composer import Composer
 from avcurriculum.scenes.packs import load_pack
 from avcurriculum.scenes.pools import fill
@@ -33,6 +34,7 @@ from avcurriculum.separation.mixing import (
 from avcurriculum.separation.separate import Separator, SeparatorSettings, save_separator
 from avcurriculum.training.trainer import load_model
 from avcurriculum.video.apply import shipped_separator
+from claimkit.statistics import paired_difference
 
 SEED, SCENES, STEPS, WINDOWS, MIXES = 0, 1024, 2500, 4, 100
 HELD_OUT, SAVE_EVERY = 240, 250
@@ -58,8 +60,11 @@ def main(data: Path, localizer: Path, out: Path, steps: int, blind: bool) -> Non
     save_separator(separator.eval(), out, half=True)
     for split in ("val", "test"):
         held_out = material(data, net, split, HELD_OUT)
-        for name, one in (("new", separator), ("shipped", shipped_separator())):
-            print(f"{split}, {name}: {gains(net, one, *held_out)}; {time.process_time() - begin:.0f} CPU s", flush=True)
+        found = {name: gains(net, one, *held_out) for name, one in (("new", separator), ("shipped", shipped_separator()))}
+        for name, pair in found.items():
+            print(f"{split}, {name}: {described(*pair)}; {time.process_time() - begin:.0f} CPU s", flush=True)
+        if split == "val":
+            print(decision(found["new"][0], found["shipped"][0]), flush=True)
 
 
 def material(data, net, split, scenes, windows=0):
@@ -70,7 +75,7 @@ def material(data, net, split, scenes, windows=0):
 
 
 def gains(net, separator, pack, shown):
-    """SI-SDR over the mixture's, in the order that is looked for, the better and a random one; share in the right one."""
+    """SI-SDR over the mixture's of each mix, as assigned and in the other order; what is silent is left out."""
     mixes = [draw_mix(pack, shown, np.random.default_rng([7, i])) for i in range(MIXES)]
     waves = stems(pack, mixes)
     mixture = waves.sum(1)
@@ -81,11 +86,29 @@ def gains(net, separator, pack, shown):
         else:
             estimate = separator.separate(mixture, visual_conditions(net, shown)(mixes, mixture))
     before = si_sdr(waves.numpy(), mixture[:, None].numpy())
-    gain, swapped = ((si_sdr(waves.numpy(), e.numpy()) - before).mean(1) for e in (estimate, estimate.flip(1)))
+    both = (si_sdr(waves.numpy(), e.numpy()) - before for e in (estimate, estimate.flip(1)))
+    return tuple(np.array([audible_mean(g) for g in gain]) for gain in both)
+
+
+def described(gain, swapped):
+    """The means in a sentence."""
     return (
-        f"SI-SDR gain {gain.mean():.2f} dB; in the better order {np.maximum(gain, swapped).mean():.2f}, in random order "
-        f"{(gain + swapped).mean() / 2:.2f}; right order {(gain >= swapped).mean():.2f}"
+        f"SI-SDR gain {audible_mean(gain):.2f} dB; in the better order {audible_mean(np.fmax(gain, swapped)):.2f}, in "
+        f"random order {audible_mean((gain + swapped) / 2):.2f}; right order {(gain >= swapped).mean():.2f}"
     )
+
+
+def decision(new, shipped):
+    """What the rule says of the gains on the same mixes; a mix in which either has nothing but silence is left out.
+
+    >>> decision(np.array([3.0, 5.0]), np.array([1.0, 2.0]))
+    'new - shipped 2.5 [-3.85, 8.85] dB over 2 mixes: not told apart, the shipped one stays'
+    """
+    both = np.isfinite(new) & np.isfinite(shipped)
+    gain = paired_difference(new[both], shipped[both], "new - shipped", "dB")
+    told = "ship the new one" if gain.low > 0 else "the shipped one stays, the new one is worse"
+    told = told if gain.low > 0 or gain.high < 0 else "not told apart, the shipped one stays"
+    return f"{gain} over {both.sum()} mixes: {told}"
 
 
 if __name__ == "__main__":

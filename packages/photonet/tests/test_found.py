@@ -55,6 +55,13 @@ def test_regions_are_shared_and_sum_to_one():
     assert common_regions(content, style, clusters=1) is None
 
 
+def test_a_picture_of_one_position_has_no_regions_and_takes_the_matrix():
+    small, style = photograph("coffee", 96)[:, 20:28, 30:38], photograph("rocket", 96)
+    for content, other in ((small, style), (style, small), (small, small)):
+        made = [PhotoStylizer(method=m).stylize(content, other) for m in ("regions", "mk")]
+        assert torch.allclose(*made, atol=1e-5)
+
+
 def test_what_regions_cannot_do_is_one_sentence(picture, tmp_path):
     stylizer = PhotoStylizer(method="regions")
     content, style = picture(40, 56)[0], picture(41, 37, seed=1)[0]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from photonet.colour.found import heights, normalised
 from photonet.colour.grades import Grade
-from photonet.colour.matched import matched
+from photonet.colour.matched import HEIGHT, TEMPERATURE, matched
 from photonet.look import Table
 from photonet.samples import photograph
 from photonet.stylizer import PhotoStylizer
@@ -22,6 +23,18 @@ def test_counts_are_the_sums_of_two_plans():
     # asked by the content the style's places have 1/4, 1/4, 1/2; asked by the style the content's have 2/3, 1/3
     assert theirs[0].tolist() == pytest.approx([0.875, 0.875, 1.25], abs=1e-5)
     assert mine[0].tolist() == pytest.approx([7 / 6, 5 / 6], abs=1e-5)
+
+
+def test_one_product_is_the_formula_place_by_place():
+    generator = torch.Generator().manual_seed(0)
+    content, style = (torch.rand(1, 5, *shape, generator=generator) for shape in ((7, 6), (4, 9)))
+    f, g = (torch.nn.functional.normalize(normalised(x.double()), dim=1) for x in (content, style))
+    apart = (heights(content) - heights(style).T).double().square()
+    joined = ((f @ g.T - HEIGHT * apart) / TEMPERATURE).exp()
+    asked = (joined / joined.sum(0)).mean(1), (joined / joined.sum(1, keepdim=True)).mean(0)
+    for counts, share in zip(matched(content, style), asked, strict=True):
+        wanted = 0.5 + 0.5 * share / share.mean()
+        assert torch.allclose(counts.flatten().double(), wanted, atol=1e-4) and wanted.std() > 0.05
 
 
 def test_of_alike_places_those_of_a_like_height_belong_together():

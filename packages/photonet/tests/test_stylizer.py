@@ -1,14 +1,17 @@
 """Pictures in, picture out: any size, regions, videos; what does not fit is one sentence."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from claimkit.errors import InputError
 from claimkit.style.images import read_image, write_image
 from claimkit.style.transforms import Statistics
 from photonet import PhotoStylizer
+from photonet.look import Table
 from photonet.regions.labels import feathered, from_labels, read_segmentations
-from photonet.video import Smoother
+from photonet.video import Smoother, stylize_video
 
 HALVES = torch.zeros(2, 40, 56)
 HALVES[0, :, :28] = HALVES[1, :, 28:] = 1
@@ -105,6 +108,27 @@ def test_a_video_of_one_picture_is_still(stylizer, picture):
     assert torch.allclose(frames[0], frames[2], atol=1e-4)
 
 
+def test_changes_of_large_frames_are_measured_on_a_grid_of_their_pixels(tmp_path, monkeypatch):
+    for at in range(3):
+        rows = np.linspace(0, 200, 48)[:, None, None] + np.linspace(0, 20, 64)[:, None] + np.arange(3) + 10 * at
+        Image.fromarray(rows.astype(np.uint8)).save(tmp_path / f"{at}.png")
+    halved = PhotoStylizer(method="mk")
+    look = Table.load(write_cube(tmp_path / "half.cube"))
+    found = []
+    for seen in (960, 16):
+        monkeypatch.setattr("photonet.video.SEEN", seen)
+        found.append(stylize_video(halved, tmp_path, look, tmp_path / f"out{seen}").steadiness)
+    assert found[0].content == pytest.approx(20 / 255, rel=1e-3) and found[1].content == pytest.approx(20 / 255, rel=1e-3)
+    assert found[0].ratio == pytest.approx(0.5, rel=1e-3) and found[1].ratio == pytest.approx(0.5, rel=1e-3)
+
+
+def write_cube(path):
+    """A table that halves every colour."""
+    corners = [f"{r / 2} {g / 2} {b / 2}" for b in (0, 1) for g in (0, 1) for r in (0, 1)]
+    path.write_text("\n".join(["LUT_3D_SIZE 2", *corners]) + "\n")
+    return path
+
+
 def test_what_does_not_fit_is_one_sentence(stylizer, network, picture):
     c, s = picture(40, 56)[0], picture(40, 56, seed=1)[0]
     cases = {
@@ -114,6 +138,10 @@ def test_what_does_not_fit_is_one_sentence(stylizer, network, picture):
         "has shape": lambda: stylizer.stylize(c[:1], s),
         "cannot be read": lambda: stylizer.stylize("absent.jpg", s),
         "needs one of the style": lambda: stylizer.stylize(c, s, labels=HALVES[0].long()),
+        "as labels and as masks": lambda: stylizer.stylize(
+            c, s, style_masks=HALVES, labels=HALVES[0].long(), style_labels=HALVES[0].long()
+        ),
+        "the table 'look' knows no regions": lambda: stylizer.stylize(c, Table.fit(c, s), style_masks=HALVES),
         "outside": lambda: stylizer.stylize(c, s, masks=2 * HALVES, style_masks=HALVES),
         "region 1 of the style is empty": lambda: stylizer.stylize(
             c, s, masks=HALVES, style_masks=torch.stack([HALVES[0], 0 * HALVES[0]])

@@ -6,8 +6,12 @@ Only the standard library and tyro are imported before a command is known: ``--h
 import io
 import os
 import select
+import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
@@ -42,7 +46,7 @@ def main(
         renamed: Former names of options and verbs to those of now; for one version a former one is taken, with a notice.
 
     Exits 2 with one sentence on bad input, 1 when a claim's code broke, 3 when a recorded verdict was lost, 130 when
-    interrupted.
+    interrupted, 143 when told to end (SIGTERM); after either nothing half written is left.
     """
 
     def cite() -> None:
@@ -128,10 +132,11 @@ def run_verbs(verbs: Mapping[str, Verb], prog: str, description: str, argv: Sequ
         print(f"{prog} {version(distribution(prog))}")
         return
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            dict(verbs), prog=prog, description=f"{description} (--version prints the version.)", args=arguments
-        )
-        sys.stdout.flush()
+        with _told_to_end():
+            tyro.extras.subcommand_cli_from_dict(
+                dict(verbs), prog=prog, description=f"{description} (--version prints the version.)", args=arguments
+            )
+            sys.stdout.flush()
     except InputError as e:
         fail(str(e), prog)
     except OSError as e:
@@ -139,9 +144,45 @@ def run_verbs(verbs: Mapping[str, Verb], prog: str, description: str, argv: Sequ
             sys.exit(141)  # as what the system ends by SIGPIPE
         # no such file, no permission, disk full: what the system says is the sentence
         fail(f"{e.strerror or e}{f': {e.filename}' if e.filename else ''}", prog)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as e:
         print(f"{prog}: interrupted; what was finished is kept, nothing half written is left", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(143 if isinstance(e, Terminated) else 130)
+
+
+class Terminated(KeyboardInterrupt):
+    """The system told this process to end (SIGTERM): as Ctrl-C, it leaves nothing half written."""
+
+
+@contextmanager
+def _told_to_end() -> Iterator[None]:
+    """SIGTERM raises :class:`Terminated` in the main thread; processes that are forked die of it as ever."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _leave_forks_alone()
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(*_: Any) -> NoReturn:
+    raise Terminated
+
+
+@lru_cache(1)
+def _leave_forks_alone() -> None:
+    """A fork holds the signal back until its child has the system's own handler: Python forgets what came before."""
+    hold = partial(signal.pthread_sigmask, signal.SIG_BLOCK, {signal.SIGTERM})
+    release = partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    def as_ever() -> None:
+        if signal.getsignal(signal.SIGTERM) is _end:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        release()
+
+    os.register_at_fork(before=hold, after_in_parent=release, after_in_child=as_ever)
 
 
 def _reader_left() -> bool:

@@ -127,6 +127,8 @@ class PhotoStylizer:
             suffix = path.suffix.lower()
             style = Table.load(path) if suffix == ".cube" else Style.load(path) if suffix == ".style" else read_image(path)
         if isinstance(style, Table):
+            if masks is not None:
+                raise _without_regions(style)
             return style
         if isinstance(style, Style):
             checked_maker(style, self.executor.digest)
@@ -170,13 +172,15 @@ class PhotoStylizer:
         checked_strength(alpha)
         image = checked_image(read_image(Path(content)) if isinstance(content, str | Path) else content, "the content")
         if labels is not None or style_labels is not None:
+            if masks is not None or style_masks is not None:
+                raise InputError("regions are given as labels and as masks: expected one of the two, for content and style")
             masks, style_masks = _regions(image, labels, style_labels)
         elif masks is not None:
             masks = checked(masks, image.shape[-2], image.shape[-1], "content")
         prepared = self.prepare(style, style_masks)
         if isinstance(prepared, Table):
             if masks is not None:
-                raise InputError(f"the table {prepared.name!r} knows no regions: give the style's picture with its masks")
+                raise _without_regions(prepared)
             return alpha * prepared(image) + (1 - alpha) * image.cpu()
         padded = self._padded(image)
         result = self.executor(padded, prepared, alpha, self._padded_masks(masks), smooth)
@@ -219,6 +223,10 @@ class PhotoStylizer:
 
     def _padded_masks(self, masks: Tensor | None) -> Tensor | None:
         return None if masks is None else pad_to_multiple(masks[None].to(self.device), self.executor.multiple)[0]
+
+
+def _without_regions(table: Table) -> InputError:
+    return InputError(f"the table {table.name!r} knows no regions: give the style's picture with its masks")
 
 
 def _regions(image: Tensor, labels: Tensor | None, style_labels: Tensor | None) -> tuple[Tensor, Tensor]:

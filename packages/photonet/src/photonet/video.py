@@ -17,6 +17,7 @@ from photonet.regions.labels import FrameRegions
 from photonet.stylizer import PhotoStylizer
 
 CUT = 0.15  # mean absolute change from frame to frame, of values in [0, 1], that is taken for another scene
+SEEN = 960  # changes are measured at about so many places along the longer side: whole frames kept are 50 MB at 1080p
 
 
 @dataclass
@@ -115,18 +116,26 @@ def stylize_video(
     def change(frame: Frame) -> Tensor:
         nonlocal count, cuts, last
         content = frame.rgb
-        moved = 0.0 if last is None else float((content - last[0]).abs_().mean())
+        now = _sampled(content)
+        moved = 0.0 if last is None else float((now - last[0]).abs_().mean())
         cut = moved > CUT
         if cut:
             smoother.forget()
             cuts += 1
         masks = None if regions is None else regions(content, count)
         result = stylizer.stylize(content, style, alpha, masks=masks, smooth=smoother)
+        made = _sampled(result)
         if last is not None and not cut:
             steadiness.content += moved
-            steadiness.result += float((result - last[1]).abs_().mean())
-        last, count = (content, result), count + 1
+            steadiness.result += float((made - last[1]).abs_().mean())
+        last, count = (now, made), count + 1
         return result
 
     done = transform_frames(source, target, change, output, size)
     return VideoReport(done.frames, cuts, time.perf_counter() - start, steadiness, done.notes)
+
+
+def _sampled(picture: Tensor) -> Tensor:
+    """Some of the pixels, on a grid."""
+    step = max(1, round(max(picture.shape[-2:]) / SEEN))
+    return picture[:, ::step, ::step].clone() if step > 1 else picture

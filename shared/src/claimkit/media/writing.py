@@ -38,8 +38,8 @@ HOLDS = {
     ".mkv": tuple(LIBRARY),
     ".webm": ("vp9", "av1"),
 }
-AHEAD = 42_000_000
-"""Pixels that H.264 looks ahead over, which bounds its memory: 40 frames up to 720p, 20 of 1080p, 5 of 4K."""
+AHEAD = 21_000_000
+"""Pixels that H.264 looks ahead over, which bounds its memory: 40 frames up to 480p, 22 of 720p, 10 of 1080p, 5 of 4K."""
 FORMS = {"prores": ("yuv422p10le", "yuv422p10le"), "ffv1": ("yuv444p", "yuv444p10le")}
 """Pixel formats of 8 and of 10 bits, where they are not 4:2:0."""
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from avcurriculum.claims.common import HARDEST, PAPER, SMALL
-from avcurriculum.metrics import si_sdr
+from avcurriculum.metrics import audible_mean, si_sdr
 from avcurriculum.network.model import Architecture, AVNet, build
 from avcurriculum.scenes.composer import LEVELS, Composer
 from avcurriculum.scenes.generated import generate_pack
@@ -89,7 +89,7 @@ def measure(s: AssignmentSettings, job: Job) -> Values:
     own, other = arms["assigned"], _gains(stems, estimates["assigned"].flip(1))
     arms |= {
         "random order": [round((a + b) / 2, 3) for a, b in zip(own, other, strict=True)],
-        "better order": [max(a, b) for a, b in zip(own, other, strict=True)],
+        "better order": np.fmax(own, other).tolist(),
     }
     error = max(float((estimates[a].sum(1) - mixture).abs().max()) for a in ("told", "assigned", "one-hot"))
     return {"gain": arms, "sum": error}
@@ -109,7 +109,7 @@ def _gains(stems: Tensor, estimates: Tensor) -> list[float]:
     """SI-SDR over the mixture's of each mix, mean of its two sources, in dB."""
     before = si_sdr(stems.numpy(), stems.sum(1, keepdim=True).expand_as(stems).numpy())
     gain = si_sdr(stems.numpy(), estimates.numpy()) - before
-    return [round(float(g), 3) for g in gain.mean(1)]
+    return [round(audible_mean(g), 3) for g in gain]
 
 
 def judge(values: Sequence[Values]) -> Verdict:

@@ -20,7 +20,7 @@ from avcurriculum.claims.common import (
     pack,
     scenes,
 )
-from avcurriculum.metrics import bss_eval, si_sdr
+from avcurriculum.metrics import audible_mean, bss_eval, si_sdr
 from avcurriculum.network.model import AVNet
 from avcurriculum.scenes.packs import Split
 from avcurriculum.scenes.pools import Pool, audio_features
@@ -70,7 +70,7 @@ def measure(s: SeparationSettings, job: Job) -> Values:
             estimates[arm] = separator.separate(stems.sum(1), conditions)
     estimates["nmf"] = nmf.separate(nmf.learn(train, job.seed), stems.sum(1), [m.classes for m in mixes])
     estimates |= {f"ideal {kind} mask": ideal_masks(stems, kind) for kind in ("ratio", "binary")}
-    before = [float(np.nanmean(bss_eval(x, np.broadcast_to(x.sum(0), x.shape)).sdr)) for x in stems.numpy()]
+    before = [audible_mean(bss_eval(x, np.broadcast_to(x.sum(0), x.shape)).sdr) for x in stems.numpy()]
     return {"arms": {arm: _scores(stems.numpy(), e.numpy(), before, arm == "blind") for arm, e in estimates.items()}}
 
 
@@ -110,9 +110,9 @@ def _scores(stems: NDArray, estimates: NDArray, before: Sequence[float], free: b
     out: dict[str, list[float]] = {"nsdr": [], "sdr": [], "sir": [], "sar": [], "si_sdr": []}
     for s, e, mixture in zip(stems, estimates, before, strict=True):
         if free:
-            e = max((e, e[::-1]), key=lambda x: float(np.nanmean(si_sdr(s, x))))
-        sdr, sir, sar = (float(np.nanmean(x)) for x in bss_eval(s, e))
-        row = (sdr - mixture, sdr, sir, sar, float(np.nanmean(si_sdr(s, e))))
+            e = max((e, e[::-1]), key=lambda x: audible_mean(si_sdr(s, x)))
+        sdr, sir, sar = (audible_mean(x) for x in bss_eval(s, e))
+        row = (sdr - mixture, sdr, sir, sar, audible_mean(si_sdr(s, e)))
         for name, value in zip(out, row, strict=True):
             out[name].append(round(min(max(value, -99.0), 99.0), 3))
     return out

@@ -20,6 +20,7 @@ from avcurriculum.scenes.pools import Pool, Stream, fill
 from avcurriculum.training.curriculum import make
 from avcurriculum.training.trainer import Training, train
 from claimkit.claims import Claim, Values, Verdict
+from claimkit.errors import InputError
 from claimkit.experiment import Experiment, Job
 from claimkit.statistics import paired_difference, power
 
@@ -84,8 +85,11 @@ def _second(s: TransferSettings, job: Job) -> tuple[Tensor, NDArray[np.int64]]:
     """The loudest two seconds of every sound of the second set, and its class."""
     if not s.real:
         return labelled(generate_pack("val", seed=1000))
-    files = sorted(job.assets.find(SECOND).glob("*/*.wav"))
+    folder = job.assets.find(SECOND)
+    files = sorted(folder.glob("*/*.wav"))
     names = [f.parent.name.split("-Part")[0] for f in files]
+    if len(set(names)) < 2:
+        raise InputError(f"{folder} holds {len(files)} wave files: expected a folder for each of at least two classes")
     waves = np.stack([_loudest(f) for f in files])
     return torch.from_numpy(waves), np.unique(names, return_inverse=True)[1]
 
@@ -173,7 +177,7 @@ EXPERIMENTS = [
                 real=True,
                 architecture=Architecture("small", widths=(24, 48, 96, 128)),
                 steps=10_000,
-                training=Training(batch=48, learning_rate=1e-3),
+                training=Training(batch=48, learning_rate=1e-3, bf16=True),
             ),
         },
         measure,

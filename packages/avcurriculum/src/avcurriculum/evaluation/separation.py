@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avcurriculum.evaluation.field import Sample
-from avcurriculum.metrics import bss_eval, si_sdr
+from avcurriculum.metrics import audible_mean, bss_eval, si_sdr
 from avcurriculum.network.model import AVNet
 from avcurriculum.scenes.packs import Pack
 from avcurriculum.scenes.pools import Pool
@@ -80,20 +80,26 @@ def measure_separation(
 ) -> dict[str, dict[str, float]]:
     """Means over mixes in dB: as assigned, and its bounds, the stems in random order and in the better order.
 
-    ``right order`` is the share of mixes whose order is the better one; what is silent is left out of the means.
+    ``right order`` is the share of mixes whose order is the better one, and ``silent`` that of stems that are silent: they,
+    and mixes of them alone, are left out of the means.
     """
     rows: dict[str, list[list[float]]] = {"assigned": [], "random order": [], "better order": []}
-    right = []
+    silent = []
     for i in run.progress(range(0, len(mixes), CHUNK), "separate", unit="batch"):
         part = mixes[i : i + CHUNK]
         for mix, stems_ in zip(part, estimates(net, separator, part, reader).numpy(), strict=True):
             own, other = (_score(mix.waves, e) for e in (stems_, stems_[::-1]))
-            right.append(own[-1] >= other[-1])
+            silent.append(np.isnan(si_sdr(mix.waves, stems_)).mean())
             rows["assigned"].append(own)
             rows["random order"].append([(a + b) / 2 for a, b in zip(own, other, strict=True)])
-            rows["better order"].append(own if right[-1] else other)
-    table = {name: dict(zip(MEASURES, map(float, np.nanmean(values, axis=0)), strict=True)) for name, values in rows.items()}
-    table["assigned"]["right order"] = float(np.mean(right))
+            rows["better order"].append(other if other[-1] > own[-1] else own)
+    table = {
+        name: {m: audible_mean(np.array(column)) for m, column in zip(MEASURES, zip(*values, strict=True), strict=True)}
+        for name, values in rows.items()
+    }
+    own, best = (np.array([row[-1] for row in rows[name]]) for name in ("assigned", "better order"))
+    right = audible_mean(np.where(np.isnan(own), np.nan, own >= best))
+    table["assigned"] |= {"right order": right, "silent": float(np.mean(silent))}
     return table
 
 
@@ -101,4 +107,4 @@ def _score(waves: NDArray[np.float32], estimate: NDArray[np.float32]) -> list[fl
     mixture = np.broadcast_to(waves.sum(0), waves.shape)
     after, before = bss_eval(waves, estimate), bss_eval(waves, mixture)
     gain = si_sdr(waves, estimate) - si_sdr(waves, mixture)
-    return [float(np.nanmean(x)) for x in (after.sdr - before.sdr, after.sir, after.sar, gain)]
+    return [audible_mean(x) for x in (after.sdr - before.sdr, after.sir, after.sar, gain)]

@@ -29,7 +29,7 @@ from avcurriculum.metrics.localization import (
     threshold_sweep,
 )
 from avcurriculum.metrics.localization import consensus_iou as consensus_iou
-from avcurriculum.metrics.separation import Separation, bss_eval, nsdr, si_sdr
+from avcurriculum.metrics.separation import Separation, audible_mean, bss_eval, nsdr, si_sdr
 
 __all__ = [
     "CUTS",
@@ -37,6 +37,7 @@ __all__ = [
     "Separation",
     "area_score",
     "auc",
+    "audible_mean",
     "average_precision",
     "binarize",
     "box_mask",

@@ -74,3 +74,14 @@ def si_sdr(
         out = 10 * np.log10(ratio)
     silent = (np.abs(s).sum(-1) <= SILENT) | (np.abs(e).sum(-1) <= SILENT)
     return np.where(silent, np.nan, out)
+
+
+def audible_mean(decibels: Float[NDArray, "..."]) -> float:
+    """Mean of the values that are not nan: what is silent is left out; nan where nothing else is there.
+
+    >>> audible_mean(np.array([1.0, np.nan, 3.0])), audible_mean(np.array([np.nan]))
+    (2.0, nan)
+    """
+    kept = np.asarray(decibels, float)
+    kept = kept[~np.isnan(kept)]
+    return float(kept.mean()) if kept.size else float("nan")

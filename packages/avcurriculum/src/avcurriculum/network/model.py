@@ -100,15 +100,18 @@ class AVNet(nn.Module):
         self.offscreen: tuple[float, ...] = ()
         """Distance beyond which a sound is not in the picture, for 1, 2 ... sounds; empty where it was not calibrated."""
 
-    def embed_image(self, images: Tensor) -> Float[Tensor, "batch h w dim"]:
-        """Positions of pictures: bytes ``(batch, S, S, 3)``, or features ``(batch, channels, h, w)`` without a backbone."""
-        return self._positions(self.visual_projection, self._features(images))
+    def embed_image(self, images: Tensor, bf16: bool = False) -> Float[Tensor, "batch h w dim"]:
+        """Positions of pictures: bytes ``(batch, S, S, 3)``, or features ``(batch, channels, h, w)`` without a backbone.
 
-    def embed_audio(self, features: Tensor) -> Float[Tensor, "batch t f dim"]:
+        With ``bf16`` the backbone computes in bfloat16, as a training may that wants to be fast; the rest never does.
+        """
+        return self._positions(self.visual_projection, self._features(images, bf16))
+
+    def embed_audio(self, features: Tensor, bf16: bool = False) -> Float[Tensor, "batch t f dim"]:
         """Positions of sounds: log-mel ``(batch, frames, bands)``, or features ``(batch, channels, t, f)``."""
         if features.ndim == 3:
             features = features[:, None]
-        return self._positions(self.audio_projection, self.audio(features))
+        return self._positions(self.audio_projection, _run(self.audio, features, bf16))
 
     @torch.inference_mode()
     def objects(self, images: Tensor) -> Float[Tensor, "batch h w"]:
@@ -161,10 +164,10 @@ class AVNet(nn.Module):
         bare.offscreen = self.offscreen
         return bare
 
-    def _features(self, images: Tensor) -> Tensor:
+    def _features(self, images: Tensor, bf16: bool = False) -> Tensor:
         if images.dtype == torch.uint8:
             images = images.permute(0, 3, 1, 2).float() / 255
-        return self.visual(images)
+        return _run(self.visual, images, bf16)
 
     def _visual_clusters(self, k_audio: int, k_visual: int | None) -> int:
         return k_audio + self.architecture.background if k_visual is None else k_visual
@@ -238,3 +241,10 @@ def build(architecture: Architecture, seed: int = 0, weights: tuple[Path, Path] 
         else:
             visual, audio = SmallCNN(3, a.widths), SmallCNN(1, a.widths)
         return AVNet(a, visual, audio, (visual.channels, audio.channels), audio.mel)
+
+
+def _run(backbone: nn.Module, x: Tensor, bf16: bool) -> Tensor:
+    if not bf16:
+        return backbone(x)
+    with torch.autocast(x.device.type, torch.bfloat16):
+        return backbone(x)

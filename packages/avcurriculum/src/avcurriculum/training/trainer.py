@@ -28,7 +28,8 @@ class Training:
 
     ``scale`` is the loss's gamma (infonce) or margin. The reference is contrastive with margin 5, rate 1e-4, decay 1e-4.
     ``augment`` changes pictures and log-mel at every step (not the features of frozen backbones). ``keep_best`` leaves the
-    model at the step with the best validation instead of the last one.
+    model at the step with the best validation instead of the last one. ``bf16`` lets the backbones compute in bfloat16, with
+    channels last: a step takes about half the time on processors with AVX512-BF16, and results differ as by another seed.
     """
 
     batch: int = 64
@@ -42,6 +43,7 @@ class Training:
     seed: int = 0
     augment: bool = False
     keep_best: bool = False
+    bf16: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
@@ -106,6 +108,8 @@ class Trainer:
         for k in {k for stage in curriculum.stages for k in stage.sources}:
             if k not in pools or len(pools[k]) < settings.batch:
                 raise InputError(f"the curriculum needs a pool of at least {settings.batch} scenes with {k} source(s)")
+        if settings.bf16:
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         trainable = list({p: None for m in (model, head) if m is not None for p in m.parameters() if p.requires_grad})
         self.optimizer = torch.optim.Adam(trainable, settings.learning_rate, weight_decay=settings.weight_decay)
         self.rng = np.random.default_rng([settings.seed, 1])
@@ -183,8 +187,8 @@ class Trainer:
         pictures, sounds = pool.draw(self.rng, s.batch)
         if s.augment and pictures.dtype == torch.uint8 and sounds.ndim == 3:
             pictures, sounds = augment_pictures(pictures, self.rng), augment_sounds(sounds, self.model.mel, self.rng)
-        v = self.model.embed_image(pictures.to(device))
-        a = self.model.embed_audio(sounds.to(device))
+        v = self.model.embed_image(pictures.to(device), s.bf16)
+        a = self.model.embed_audio(sounds.to(device), s.bf16)
         if self.head is None:
             centers = (self.model.centers(v, k_visual).centers, self.model.centers(a, k_audio).centers)
             loss = batch_loss(s.loss, minima(*centers), s.scale)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from avcurriculum.evaluation.composed import calibrate, disjoint_partners, pair_accuracy
-from avcurriculum.metrics import si_sdr
+from avcurriculum.metrics import audible_mean, si_sdr
 from avcurriculum.network.model import Architecture, AVNet, build
 from avcurriculum.options import TrainOptions
 from avcurriculum.scenes.packs import Pack
@@ -51,6 +51,7 @@ def train(job: TrainOptions, out: Path, resume: bool) -> None:
         seed=job.seed,
         augment=job.augment,
         keep_best=True,
+        bf16=job.bf16,
     )
     device = parallel.join(run.choose_device(job.device))
     net = _start(job, settings.seed).to(device)
@@ -176,5 +177,5 @@ def _train_separator(net: AVNet, material: _Material, job: TrainOptions, seed: i
     save_separator(separator, out / "separator.pt")
     checkpoint.unlink(missing_ok=True)
     loss = np.mean(trainer.losses[-20:])
-    print(f"separator: loss {loss:.4f}, {np.nanmean(gain):+.1f} dB SI-SDR on training mixes; held-out: eval --separator")
+    print(f"separator: loss {loss:.4f}, {audible_mean(gain):+.1f} dB SI-SDR on training mixes; held-out: eval --separator")
     print(out / "separator.pt")

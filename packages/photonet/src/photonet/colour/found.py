@@ -116,6 +116,8 @@ def common_regions(
     from sklearn.cluster import KMeans  # 160 MB, of which other methods have no need
 
     mine, theirs = (normalised(x) for x in (content, style))
+    if min(len(mine), len(theirs)) == 1:
+        return None
     main = torch.linalg.svd(torch.cat([mine, theirs]), full_matrices=False).Vh[:DIRECTIONS]
     both = torch.cat([mine, theirs]) @ main.T
     both = both / both.std(0).clamp_min(1e-6).sqrt()
@@ -139,9 +141,10 @@ def common_regions(
 
 
 def normalised(features: Float[Tensor, "1 c h w"]) -> Float[Tensor, "n c"]:
-    """Positions in rows, each channel with mean 0 and spread 1 in this picture."""
+    """Positions in rows, each channel with mean 0 and spread 1 in this picture; 0 where there is one position."""
     rows = features.flatten(2)[0].T
-    return (rows - rows.mean(0)) / rows.std(0).clamp_min(1e-6)
+    spread = rows.std(0, correction=min(1, len(rows) - 1))
+    return (rows - rows.mean(0)) / spread.clamp_min(1e-6)
 
 
 def heights(features: Float[Tensor, "1 c h w"]) -> Float[Tensor, "n 1"]:

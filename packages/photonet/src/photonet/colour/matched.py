@@ -96,12 +96,12 @@ def matched(
         style: Features of the same encoder.
     """
     f, g = (F.normalize(normalised(x), dim=1) for x in (content, style))
-    alike = f @ g.T - HEIGHT * (heights(content) - heights(style).T).square()
-    joined = ((alike - alike.max()) / TEMPERATURE).exp_()
-    tiny = torch.finfo(joined.dtype).tiny
-    of_style = (joined / joined.sum(1, keepdim=True).clamp_min(tiny)).mean(0)
-    of_content = (joined / joined.sum(0).clamp_min(tiny)).mean(1)
-    mine, theirs = (0.5 + 0.5 * x / x.mean().clamp_min(tiny) for x in (of_content, of_style))
+    y, z = heights(content), heights(style)
+    here = torch.cat([f, 2 * HEIGHT * y, -HEIGHT * y.square(), torch.ones_like(y)], 1)
+    there = torch.cat([g, z, torch.ones_like(z), -HEIGHT * z.square()], 1)
+    joined = (here / TEMPERATURE @ there.T).exp_()  # of exponents from -60 to 33: single precision holds them and their sums
+    of_style, of_content = joined.sum(1).reciprocal() @ joined, joined @ joined.sum(0).reciprocal()
+    mine, theirs = (0.5 + 0.5 * x / x.mean() for x in (of_content, of_style))
     return mine.view(content.shape[-2:]), theirs.view(style.shape[-2:])
 
 

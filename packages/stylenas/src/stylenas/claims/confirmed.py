@@ -15,9 +15,8 @@ import numpy as np
 from claimkit.claims import Claim, Values, Verdict
 from claimkit.experiment import Experiment, Job
 from claimkit.statistics import paired_difference
-from stylenas import plots
 from stylenas.claims import speed
-from stylenas.claims.found import RIVALS
+from stylenas.claims.found import RIVALS, outcome, plane
 from stylenas.objective import PUBLISHED, Objective
 from stylenas.results import Results
 from stylenas.search.confirm import Confirm, confirm, ranked
@@ -85,9 +84,6 @@ def judge(values: Sequence[Values]) -> Verdict:
         return Verdict("not run", "An interval over seeds needs at least two of them.")
     gains = {n: paired_difference(objective[NAMED], objective[n], f"objective, confirmed - {n}") for n in (*RIVALS, DRAWN)}
     seconds = {n: statistics.median(v["seconds"][n] for v in values) for n in objective}
-    quick = seconds[NAMED] <= max(seconds[n] for n in RIVALS)
-    clear = all((high := gains[n].high) is not None and high < 0 for n in RIVALS)
-    better = all(gains[n].value < 0 for n in RIVALS)
     told = ", ".join(
         f"{n} {objective[n].mean():.4f} (quality {rows['quality'][n].mean():.4f}, {1e3 * seconds[n]:.0f} ms)"
         for n in objective
@@ -102,20 +98,14 @@ def judge(values: Sequence[Values]) -> Verdict:
     control = gains[DRAWN]
     if control.high is None or control.high >= 0:
         return Verdict("not run", f"Fresh seeds do not tell it from a network drawn at random. {reason}", gains[RIVALS[1]])
-    kind = "reproduced" if clear and quick else "direction reproduced" if better and quick else "not reproduced"
-    return Verdict(kind, reason, gains[RIVALS[1]])
+    return Verdict(outcome(gains, seconds, NAMED), reason, gains[RIVALS[1]])
 
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """Every fresh seed of every network in the plane of seconds and objective."""
-    canvas, axis = plots.figure(size=(6.4, 4.2))
-    for name, mark, colour in zip(values[0]["objective"], plots.MARKS, plots.PAINT, strict=False):
-        points = [(1e3 * v["seconds"][name], y) for v in values for y in v["objective"][name]]
-        axis.scatter(*zip(*points, strict=True), marker=mark, color=colour, label=name)
-    axis.set(xlabel="ms a picture, style kept", ylabel="objective (low is good)", xlim=(0, None), ylim=(0, None))
-    axis.set_title("trained from scratch with seeds that no search saw", fontsize=9)
-    axis.legend(fontsize=8, loc="lower left")
-    plots.save(canvas, path)
+    objective = values[0]["objective"]
+    points = {n: [(v["seconds"][n], y) for v in values for y in v["objective"][n]] for n in objective}
+    plane(points, "objective", "trained from scratch with seeds that no search saw", path)
 
 
 EXPERIMENTS = [

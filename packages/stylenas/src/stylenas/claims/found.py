@@ -1,13 +1,13 @@
 """N10: the network that the search of N9 found, beside the published ones: quality when trained alike, and seconds."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from claimkit.claims import Claim, Values, Verdict
+from claimkit.claims import Claim, Estimate, Values, Verdict, VerdictKind
 from claimkit.experiment import Experiment, Job
 from claimkit.statistics import paired_difference
 from stylenas import plots
@@ -46,27 +46,36 @@ def judge(values: Sequence[Values]) -> Verdict:
     quality = {n: np.array([v["quality"][n] for v in values]) for n in values[0]["quality"]}
     gains = {n: paired_difference(quality[FOUND], quality[n], f"found - {n}, quality") for n in RIVALS}
     seconds = {n: statistics.median(v["seconds"][n][speed.KEPT] for v in values) for n in quality}
-    quick = seconds[FOUND] <= max(seconds[n] for n in RIVALS)
-    clear = all(g.high is not None and g.high < 0 for g in gains.values())
-    better = all(g.value < 0 for g in gains.values())
     told = ", ".join(f"{n} {quality[n].mean():.4f} in {1e3 * seconds[n]:.0f} ms" for n in quality)
     whole = ", ".join(f"{n} {1e3 * statistics.median(v['seconds'][n]['eager'] for v in values):.0f}" for n in quality)
     reason = (
         f"Quality and time of {values[0]['size']} x {values[0]['size']} pixels, style kept: {told}; eager, with the style's "
         f"share, in ms: {whole}. {gains['photonas']}."
     )
-    kind = "reproduced" if clear and quick else "direction reproduced" if better and quick else "not reproduced"
-    return Verdict(kind, reason, gains["best-of-log"])
+    return Verdict(outcome(gains, seconds, FOUND), reason, gains["best-of-log"])
+
+
+def outcome(gains: Mapping[str, Estimate], seconds: Mapping[str, float], named: str) -> VerdictKind:
+    """Lower than both rivals by the intervals, or by the means alone, and no slower than the slower of them."""
+    quick = seconds[named] <= max(seconds[n] for n in RIVALS)
+    clear = all((high := gains[n].high) is not None and high < 0 for n in RIVALS)
+    better = all(gains[n].value < 0 for n in RIVALS)
+    return "reproduced" if clear and quick else "direction reproduced" if better and quick else "not reproduced"
 
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """Every seed of every network in the plane of seconds and quality."""
+    points = {n: [(v["seconds"][n][speed.KEPT], v["quality"][n]) for v in values] for n in values[0]["quality"]}
+    plane(points, "quality", f"{len(values)} trainings from scratch each", path)
+
+
+def plane(points: Mapping[str, Sequence[tuple[float, float]]], ylabel: str, title: str, path: Path) -> None:
+    """Seconds and a value of which little is good, one mark a training, by network."""
     canvas, axis = plots.figure(size=(6.4, 4.2))
-    for name, mark, colour in zip(values[0]["quality"], plots.MARKS, plots.PAINT, strict=False):
-        x = [1e3 * v["seconds"][name][speed.KEPT] for v in values]
-        axis.scatter(x, [v["quality"][name] for v in values], marker=mark, color=colour, label=name)
-    axis.set(xlabel="ms a picture, style kept", ylabel="quality (low is good)", xlim=(0, None), ylim=(0, None))
-    axis.set_title(f"{len(values)} trainings from scratch each", fontsize=9)
+    for (name, rows), mark, colour in zip(points.items(), plots.MARKS, plots.PAINT, strict=False):
+        axis.scatter([1e3 * x for x, _ in rows], [y for _, y in rows], marker=mark, color=colour, label=name)
+    axis.set(xlabel="ms a picture, style kept", ylabel=f"{ylabel} (low is good)", xlim=(0, None), ylim=(0, None))
+    axis.set_title(title, fontsize=9)
     axis.legend(fontsize=8, loc="lower left")
     plots.save(canvas, path)
 

@@ -37,6 +37,21 @@ def bits_of(path: Path, image: Image.Image) -> int:
     return 16 if any(";16" in text for text in raw) and not image.mode.startswith("I") else 8
 
 
+def spread(path: Path, image: Image.Image) -> float:
+    """How many times the file's own numbers those are that this module and pillow read; asked before the image is loaded."""
+    if image.format == "PPM":
+        tops = [tile.args[1] for tile in getattr(image, "tile", ()) if isinstance(tile.args, tuple)]
+        return (65535 if tops[0] > 255 else 255) / tops[0] if tops else 1
+    if image.format not in ("JXL", "JPEG2000", "HEIF"):
+        return 1
+    grey = image.mode.startswith("I")  # which pillow reads in 16 bits by itself
+    found = {"JXL": _bits_of_jxl, "JPEG2000": _bits_of_codestream}.get(image.format)
+    bits = found(_head(path)) if found else bits_of(path, image)
+    if image.format == "HEIF" or (image.format == "JPEG2000" and grey):  # shifted up
+        return 1 << (16 - bits) if 8 < bits < 16 else 1
+    return (65535 if bits > 8 else 255) / ((1 << bits) - 1) if bits <= 16 else 1
+
+
 def _head(path: Path) -> bytes:
     """The first 64 kB, where formats keep what they say of themselves."""
     with path.open("rb") as file:

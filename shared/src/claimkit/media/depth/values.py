@@ -51,20 +51,27 @@ def read_values(path: AnyPath) -> Values:
                 raise
             return _deep(path, deep.parted(deep.tiff_values(path)[0]), 1)  # 64 bits, or floating-point RGB
         with opened as image:
-            exact, bits = image.format not in LOSSY, deep.bits_of(path, image)
+            exact, bits, spread = image.format not in LOSSY, deep.bits_of(path, image), deep.spread(path, image)
             if bits > 8:
                 found = deep.parted(deep.tiff_values(path)[0]) if form == "TIFF" else deep.read_deep(path, image)
                 if found is None:
                     raise InputError(f"{path} has {bits} bits a colour, which cannot be read as they are: save it as .png")
+                found = _own(found[0], spread), found[1]
                 return _deep(path, found, image.getexif().get(ORIENTATION, 1), exact)
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             opacity = np.asarray(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None
             seen = _seen(path, opacity)
             if image.mode in ("1", "L", "F") or image.mode.startswith("I"):
-                return Values(np.asarray(image), seen, exact=exact)
+                return Values(_own(np.asarray(image), spread), seen, exact=exact)
             indices = np.asarray(image) if image.mode == "P" else None
-            return Values(np.asarray(image.convert("RGB")), seen, indices, exact)
+            return Values(_own(np.asarray(image.convert("RGB")), spread), seen, indices, exact)
+
+
+def _own(numbers: NDArray[Any], spread: float) -> NDArray[Any]:
+    """The file's numbers of those that were read, see :func:`claimkit.media.depth.files.spread`."""
+    whole = spread != 1 and numbers.dtype.kind in "iu"
+    return np.rint(numbers / spread).astype(numbers.dtype) if whole else numbers
 
 
 def _deep(path: Path, found: tuple[NDArray[Any], NDArray[Any] | None], turn: int, exact: bool = True) -> Values:
