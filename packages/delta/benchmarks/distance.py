@@ -1,4 +1,7 @@
-"""The distance of two feature maps, forward and backward: in closed form, term by term through autograd, the peer's way."""
+"""The distance of two feature maps, forward and backward: in closed form, term by term through autograd, the peer's way.
+
+Beside them the floor: as many bytes by plain copies, 2.5 of one map, of which one is into fresh memory as the gradient is.
+"""
 
 from pathlib import Path
 
@@ -50,6 +53,14 @@ def both(way, student, source, v, axis):
     return value.item(), torch.autograd.grad(value, student)[0]
 
 
+def copies(student, source, kept):
+    """Four reads and one write of a map, as a distance and its gradient make them; a copy is one of each."""
+    half = len(kept) // 2
+    kept.copy_(source)
+    kept[:half].copy_(source[:half])
+    return student.clone()
+
+
 def main():
     torch.set_num_threads(1)
     v = torch.rand(CHANNELS, generator=torch.Generator().manual_seed(1)) + 0.5
@@ -59,6 +70,8 @@ def main():
         ours = both(feature_distance, student, source, v, axis)
         errors = abs(ours[0] / value - 1), float((ours[1] - gradient).abs().max() / gradient.abs().max())
         candidates = {k: lambda w=w, a=(student, source, v, axis): both(w, *a) for k, w in WAYS.items()}
+        pair = student, source, torch.empty_like(source)
+        candidates["floor: the same bytes by copies"] = lambda a=pair: copies(*a)
         title = f"distance of maps 16 x 128 x 28 x 28 and its gradient, {name} (error {max(errors):.0e})"
         bench.save(bench.alternate(title, candidates, rounds=31, warmup=5, cpu=True), RESULTS / f"{layout}.json")
     update_block(PAGE, "distance", bench.table(RESULTS))

@@ -75,9 +75,11 @@ def not_decided(methods: Mapping[str, Curve], differences: Sequence[NDArray[np.f
         differences: What is judged: paired differences in points, ``(seeds,)`` each.
         margin: Largest half-width of their 95 % intervals.
     """
+    if (seeds := len(differences[0])) < 2:
+        return "One seed shows the wiring only: an interval needs at least two."
     if found := doubts(methods, both=True):
         return f"The task decides nothing: {'; '.join(found)}."
-    seeds, needed = len(differences[0]), max(seeds_needed(d, margin) for d in differences)
+    needed = max(seeds_needed(d, margin) for d in differences)
     if needed > seeds:
         return f"{seeds} paired seeds have intervals wider than +-{margin:g} points: {needed} are needed."
     return ""
