@@ -252,7 +252,7 @@ class NetworkChannel:
 
     def _cause(self, code: grpc.StatusCode, details: str) -> str:
         """Why a call failed for good, in one sentence that says what to do."""
-        where, again = self._address, "start again to continue after the last whole tree"
+        where, again = self._address, "try again; a training continues after the last whole tree"
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
             return f"{where} did not answer within {self._deadline:.0f} s; raise the deadline, or {again}"
         for pem, whose in ((self._identity.certificate, "ours"), (self._identity.peer, "theirs")) if self._identity else ():
