@@ -12,8 +12,9 @@ import numpy as np
 from claimkit.errors import InputError
 
 from ..fields import Field
+from ..marching.front import ACCEPTED_COUNT, SINGLES, STOPPED, STOPS
 from ..plane.noise import STRETCH
-from .kernels.march import ACCEPTED_COUNT, EDGES, SINGLES, STOPPED, TRIANGLES
+from .kernels.march import EDGES, TRIANGLES
 from .kernels.sweep import sweep
 from .mesh import Box
 from .solution import Solution3D
@@ -85,7 +86,7 @@ def solve_3d(
         "stop": stop,
         "level": level,
         "accepted": int(state[ACCEPTED_COUNT]),
-        "stopped": ("exhausted", "boundary", "level")[state[STOPPED]],
+        "stopped": STOPS[state[STOPPED]],
         "single_updates": int(state[SINGLES]),
         "edge_updates": int(state[EDGES]),
         "triangle_updates": int(state[TRIANGLES]),

@@ -19,10 +19,21 @@ class Quadratic:
     Attributes:
         center: the equilibrium, ``(3,)``.
         precision: ``Q^{-1}`` of the Lyapunov equation ``J Q + Q J^T = -D``, ``(3, 3)``.
+        scale: length over which it is taken to hold.
     """
 
     center: np.ndarray
     precision: np.ndarray
+    scale: float
+
+    @property
+    def middle(self) -> np.ndarray:
+        """What the nearest image on periodic axes is measured from, ``(3,)``."""
+        return self.center
+
+    def nearest(self, points: np.ndarray) -> np.ndarray:
+        """The point of the attractor nearest to points ``(..., 3)``."""
+        return np.broadcast_to(self.center, np.shape(points))
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Values at points ``(..., 3)``."""
@@ -67,7 +78,7 @@ def linearise(box: Box, drift: Callable, diffusion: np.ndarray, attractor) -> Qu
             f"The equilibrium {where} is not stable (an eigenvalue of the drift's Jacobian has real part {growth:.3g} >= "
             "0); give an attractor of dX = b dt."
         )
-    return Quadratic(center, np.linalg.inv(lyapunov_covariance(jacobian, diffusion)))
+    return Quadratic(center, np.linalg.inv(lyapunov_covariance(jacobian, diffusion)), 8 * float(box.spacing.max()))
 
 
 def first_points(box: Box, local: Quadratic, table: np.ndarray, diffusion: np.ndarray):

@@ -15,14 +15,19 @@ import math
 import numpy as np
 from numba import njit
 
-from ...plane.kernels.bits import (
+from ...marching.front import (
     ACCEPTED,
+    ACCEPTED_COUNT,
     CONSIDERED,
     FRONT,
+    HEAP_SIZE,
+    SINGLES,
+    STOPPED,
     UNKNOWN,
     clear_bit,
     count_trailing_zeros,
     decrease,
+    edges_of,
     masked_word,
     pop,
     push,
@@ -30,8 +35,8 @@ from ...plane.kernels.bits import (
 )
 from .simplex import action, edge_update, minus, triangle_update
 
-HEAP_SIZE, ACCEPTED_COUNT, SINGLES, EDGES, TRIANGLES, STOPPED = range(6)
-"""Places in the integer state that survives between two calls of ``march``."""
+EDGES, TRIANGLES = range(4, 6)
+"""Further places in the integer state, after those of ``front``."""
 
 
 @njit(cache=True, error_model="numpy", inline="always")
@@ -103,17 +108,7 @@ def update_ball(new, here, ball, known, marks, heap, b, basis, neighbours, size,
     stride, layer = size[0] + 2, (size[0] + 2) * (size[1] + 2)
     half = (here[2] * (2 * size[1] - 1) + here[1]) * (2 * size[0] - 1) + here[0]
     side = np.empty(18, np.int64)
-    sides = 0
-    for k in range(26):
-        point = new + near[k]
-        waiting[point] -= 1
-        if status[point] == FRONT:
-            if waiting[point] == 0:
-                status[point] = ACCEPTED
-                clear_bit(front, point // stride, point % stride)
-            elif k < 18:
-                side[sides] = k
-                sides += 1
+    sides = edges_of(new, near, 18, stride, status, front, waiting, side)
     row, column, u_new = new // stride, here[0] + 1, u[new]
     for m in range(len(ball)):
         dj, dk, wide = ball[m, 0], ball[m, 1], ball[m, 2]
@@ -221,9 +216,9 @@ def march(b, basis, size, ball, neighbours, edge, level, batch, known, marks, he
         batch: how many points to accept before returning.
         known: u, value and place of the best single base, ``(n,)`` each; the place is -1 where u is given.
         marks: what each point is ``(n,)``; bit sets of the Front and of the Considered points; how many neighbours of a
-            point are not yet accepted ``(n,)``.
+            point are not known yet ``(n,)``.
         heap: keys, points, and where each point is.
-        state: the counters named above.
+        state: the counters named above and in ``front``.
     """
     status, front, considered, waiting = marks
     keys, ids, where = heap
