@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike
 
 from claimkit.errors import InputError
 
-from ..fields import evaluate
-
 _POINTS_AT_ONCE = 1 << 20
 """Points per call of a user's function: bounds the memory of its temporaries."""
 
@@ -82,25 +80,21 @@ class Rectangle:
         """Mesh coordinates of points ``(..., d)``: integers at mesh points."""
         return (np.asarray(points, float) - self.corner) / self.spacing
 
-    def sample(self, field: Callable, tail: tuple[int, ...], name: str, dtype: type = np.float64) -> np.ndarray:
+    def sample(self, function: Callable, components: int, dtype: type = np.float64) -> np.ndarray:
         """Values of a function on the half-grid, ``(2 ny - 1, 2 nx - 1, components)``, in space one axis more in front.
 
         Args:
-            field: function of points ``(..., d)`` returning ``(..., *tail)``, which is flattened.
-            tail: shape of one value.
-            name: what to call it in an error.
+            function: of points ``(..., d)``, returning ``(..., components)`` or a matrix with as many entries.
+            components: of a value.
             dtype: of the table.
-
-        Raises:
-            InputError: when the shape of what it returns is wrong.
         """
         axes = [np.linspace(*ends, 2 * n - 1) for ends, n in zip(self.domain, self.shape, strict=True)]
-        table = np.empty((*(len(x) for x in reversed(axes)), int(np.prod(tail))), dtype)
-        step = max(1, _POINTS_AT_ONCE // (table[0].size // table.shape[-1]))
+        table = np.empty((*(len(x) for x in reversed(axes)), components), dtype)
+        step = max(1, _POINTS_AT_ONCE // (table[0].size // components))
         for begin in range(0, len(table), step):
             part = slice(begin, begin + step)
             points = _grid([*axes[:-1], axes[-1][part]])
-            table[part] = evaluate(field, points, tail, name).reshape(*points.shape[:-1], -1)
+            table[part] = function(points).reshape(*points.shape[:-1], components)
         return table
 
     def refuse_infinite(self, table: np.ndarray, name: str) -> None:

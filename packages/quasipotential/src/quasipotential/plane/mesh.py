@@ -9,7 +9,7 @@ import numpy as np
 
 from claimkit.errors import InputError
 
-from ..fields import Field
+from ..fields import Field, evaluate
 from ..marching.mesh import Rectangle
 
 
@@ -66,7 +66,7 @@ class Mesh(Rectangle):
         nx, ny = (2 * n - 1 for n in self.shape)
         tail = (2,) if components == 2 else (2, 2)
         if callable(field):
-            table = self.sample(field, tail, name)
+            table = self.sample(lambda p: evaluate(field, p, tail, name), components)
         else:
             table = np.ascontiguousarray(field, dtype=np.float64)
             if table.shape not in ((ny, nx, *tail), (ny, nx, components)):

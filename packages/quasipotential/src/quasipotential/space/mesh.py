@@ -7,10 +7,13 @@ import numpy as np
 
 from claimkit.errors import InputError
 
+from ..fields import evaluate
 from ..marching.mesh import Rectangle
 
 _DOUBLES, _SINGLES = 1 << 26, 1 << 30
-"""Most numbers in a table of the drift in double precision (512 MiB, to 139 points a side) and in single (4 GiB, to 354)."""
+"""Most numbers in a table in double precision (512 MiB, to 139 points a side for a drift) and in single (4 GiB, to 354)."""
+
+_NAMES = {3: "drift", 6: "diffusion"}
 
 
 @dataclass(frozen=True)
@@ -29,15 +32,25 @@ class Box(Rectangle):
             )
         if len(self.shape) != 3 or min(self.shape) < 9:
             raise InputError(f"The mesh has {self.shape} points; at least 9 x 9 x 9 are needed.")
-        if self._numbers > _SINGLES:
-            raise InputError(
-                f"A mesh of {self.shape} points wants {4 * self._numbers / 2**30:.1f} GiB for the drift between them; "
-                "give at most 354 a side, or a smaller domain."
-            )
+        self.precision(3)
 
     @property
-    def _numbers(self) -> int:
-        return 3 * int(np.prod([2 * n - 1 for n in self.shape], dtype=np.int64))
+    def _half_points(self) -> int:
+        return int(np.prod([2 * n - 1 for n in self.shape], dtype=np.int64))
+
+    def precision(self, components: int) -> type:
+        """The type of a table on the half-grid: single precision where it is large.
+
+        Raises:
+            InputError: where even that is too large.
+        """
+        numbers = components * self._half_points
+        if numbers > _SINGLES:
+            raise InputError(
+                f"A mesh of {self.shape} points wants {4 * numbers / 2**30:.1f} GiB for the {_NAMES[components]} between "
+                f"them; give at most {(_SINGLES / components) ** (1 / 3) / 2:.0f} a side, or a smaller domain."
+            )
+        return np.float64 if numbers <= _DOUBLES else np.float32
 
     def tabulate(self, drift: Callable) -> np.ndarray:
         """The drift on the half-grid ``(2 nz - 1, 2 ny - 1, 2 nx - 1, 3)``, in single precision where it is large.
@@ -45,6 +58,6 @@ class Box(Rectangle):
         Raises:
             InputError: when the shape is wrong or a value is not finite; the sentence names the place.
         """
-        table = self.sample(drift, (3,), "drift", np.float64 if self._numbers <= _DOUBLES else np.float32)
+        table = self.sample(lambda p: evaluate(drift, p, (3,), "drift"), 3, self.precision(3))
         self.refuse_infinite(table, "drift")
         return table

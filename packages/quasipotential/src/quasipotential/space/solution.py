@@ -12,7 +12,7 @@ from claimkit.errors import InputError
 from ..fields import evaluate
 from ..marching.solution import Values
 from .mesh import Box
-from .start import Quadratic
+from .start import Quadratic, noise_at
 
 WINDOW, ORDER = 5, 0.5
 """Points a side over which the largest difference of two meshes is taken: where it changes its sign the neighbours speak for
@@ -28,7 +28,7 @@ class Solution3D(Values):
         values: ``(nz, ny, nx)``, NaN where the march did not come.
         local: the quadratic form around the attractor.
         drift: the user's function.
-        diffusion: D, ``(3, 3)``.
+        diffusion: D, ``(3, 3)``, or the user's function.
         settings: radius, counts and seconds.
     """
 
@@ -36,7 +36,7 @@ class Solution3D(Values):
     values: np.ndarray
     local: Quadratic
     drift: Callable = field(repr=False)
-    diffusion: np.ndarray
+    diffusion: np.ndarray | Callable = field(repr=False)
     settings: dict
 
     @cached_property
@@ -61,7 +61,7 @@ class Solution3D(Values):
 
     def diffusion_at(self, points: np.ndarray) -> np.ndarray:
         """D at points ``(..., 3)``: ``(..., 3, 3)``."""
-        return np.broadcast_to(self.diffusion, (*np.shape(points)[:-1], 3, 3))
+        return noise_at(self.diffusion, points)
 
     @cached_property
     def error(self) -> np.ndarray:

@@ -23,13 +23,17 @@ def _neighbours(size, basis):
     return near, np.ascontiguousarray(first @ basis.T), halves, thirds, number
 
 
-def sweep(box, table, diffusion, start, radius, stop, level, progress):
-    """March, and give back the values ``(nz, ny, nx)``, NaN where it did not come, the counters and its seconds."""
-    back = np.linalg.inv(np.linalg.cholesky(diffusion))  # a constant D is a sheared mesh with D = I
-    basis = back @ np.diag(box.spacing)
-    b = table.reshape(-1, 3)
-    if not np.array_equal(back, np.eye(3)):
-        b = b @ back.T.astype(b.dtype)
+def sweep(box, table, noise, start, radius, stop, level, progress):
+    """March, and give back the values ``(nz, ny, nx)``, NaN where it did not come, the counters and its seconds.
+
+    ``noise`` is one D ``(3, 3)``, or the upper triangle of its inverse on the half-grid.
+    """
+    b, metric, basis = table.reshape(-1, 3), None, np.diag(box.spacing)
+    if noise.ndim == 4:
+        metric = noise.reshape(-1, 6)
+    elif not np.array_equal(noise, np.eye(3)):
+        back = np.linalg.inv(np.linalg.cholesky(noise))  # a constant D is a sheared mesh with D = I
+        b, basis = b @ back.T.astype(b.dtype), back @ basis
     nx, ny, nz = box.shape
     padded = (nz + 2, ny + 2, nx + 2)
     status = np.full(padded, ACCEPTED, np.uint8)
@@ -53,7 +57,7 @@ def sweep(box, table, diffusion, start, radius, stop, level, progress):
     edge = 1 if stop == "boundary" else -1
 
     def accept(batch):
-        march(b, basis, box.shape, _ball(radius), neighbours, edge, float(level), batch, known, marks, heap, state)
+        march((b, metric), basis, box.shape, _ball(radius), neighbours, edge, float(level), batch, known, marks, heap, state)
 
     seconds = run(accept, state, nx * ny * nz, progress)
     grid[status < FRONT] = np.nan
