@@ -108,6 +108,7 @@ def test_products_by_differences(rotation, monkeypatch):
     np.testing.assert_array_equal(forward(x, 0 * v), 0)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # torch.jit warns on import of torch.func
 def test_products_by_torch():
     torch = pytest.importorskip("torch")
     _, pair, _, _ = swarm(12)
