@@ -520,8 +520,11 @@ def test_memory_does_not_grow_with_length(tmp_path):
     assert grown[1] - grown[0] < 20
 
 
-@pytest.mark.parametrize(("size", "ahead"), [((64, 48), 40), ((1280, 720), 22), ((1920, 1080), 10), ((3840, 2160), 5)])
-def test_what_an_encoder_holds_grows_neither_with_the_frame_nor_with_the_machine(tmp_path, monkeypatch, size, ahead):
+@pytest.mark.parametrize(
+    ("size", "ahead", "others"),
+    [((64, 48), 40, 3), ((1280, 720), 22, 3), ((1920, 1080), 10, 3), ((2560, 1440), 5, 3), ((3840, 2160), 3, 1)],
+)
+def test_what_an_encoder_holds_grows_neither_with_the_frame_nor_with_the_machine(tmp_path, monkeypatch, size, ahead, others):
     """x264 writes its settings into the stream: there they are read."""
     assert 1 <= stream.THREADS <= 4
     monkeypatch.setattr(stream, "THREADS", 3)
@@ -529,7 +532,8 @@ def test_what_an_encoder_holds_grows_neither_with_the_frame_nor_with_the_machine
     with VideoWriter(tmp_path / "a.mp4") as writer:
         writer.write(np.zeros((*size[::-1], 3), np.uint8))
     said = (tmp_path / "a.mp4").read_bytes()
-    assert f" rc_lookahead={ahead} ".encode() in said
+    for setting in (f"rc_lookahead={ahead}", f"ref={others}", f"bframes={others}"):
+        assert f" {setting} ".encode() in said
     assert f" threads={3 if size[1] > 48 else 1} ".encode() in said
     with open_clip(tmp_path / "a.mp4") as container:
         assert Reader(container, tmp_path / "a.mp4").stream.codec_context.thread_count == 3

@@ -38,7 +38,21 @@ def test_compose_writes_scenes_and_their_answers():
 
 
 def test_train_interrupt_resume_eval_localize_separate(clip, capsys):
-    train = ("train", "--steps", "6", "--scenes", "16", "--batch", "8", "--look", "film", "--fresh", "--out", "run")
+    train = (
+        "train",
+        "--steps",
+        "6",
+        "--scenes",
+        "16",
+        "--batch",
+        "8",
+        "--look",
+        "film",
+        "--fresh",
+        "--bf16",
+        "--out",
+        "run",
+    )
     assert call(*train, "--checkpoint-every", "3", "--separator-steps", "2") == 0
     assert {p.name for p in Path("run").iterdir()} == {"model.pt", "separator.pt", "history.json", "checkpoint.pt"}
     assert call(*train) == 2 and "already holds a run" in capsys.readouterr().err
@@ -186,6 +200,7 @@ def test_eval_of_a_separator_gives_the_bounds_of_its_assignment(capsys):
         (["train", "--videos", "."], "avcurriculum: . holds no videos: expected files that end in"),
         (["train", "--hardest", "0"], "avcurriculum: hardest = 0"),
         (["train", "--fresh", "--videos", "."], "avcurriculum: fresh scenes are composed"),
+        (["train", "--bf16", "--arch", "pretrained"], "avcurriculum: frozen backbones are computed once"),
         (["train", "--resume"], "avcurriculum: avcurriculum-run/checkpoint.pt does not exist"),
         (["train", "--arch", "pretrained"], "avcurriculum: pretrained backbones need the weight files"),
         (["eval", "--model", "no.pt"], "avcurriculum: no.pt does not exist"),

@@ -11,9 +11,11 @@ from claimkit.errors import InputError
 
 
 def pool(mel):
+    """Scene i has the visual feature i, the audio feature 10 i, i boxes, and i silent things."""
     n = len(mel)
-    none = [np.zeros((0, 4), np.int64)] * n
-    return Pool(torch.arange(n)[:, None], mel, mel, none, [(i,) for i in range(n)], none, 8)
+    boxes, silent = ([np.full((i, 4), value) for i in range(n)] for value in (1, 2))
+    number = torch.arange(n)[:, None]
+    return Pool(number, 10 * number, mel, boxes, [(i,) for i in range(n)], silent, 8)
 
 
 def test_statistics_by_value():
@@ -52,7 +54,11 @@ def test_confusion_has_true_numbers_in_rows_and_regrouping_keeps_pictures_with_t
     assert counter.confusion(pools).tolist() == [[2, 1], [1, 2]]
     groups = regroup(pools, counter, least=1)
     assert {k: g.classes for k, g in groups.items()} == {1: [(0,), (1,), (2,)], 2: [(2,), (0,), (1,)]}
-    assert all(g.visual[:, 0].tolist() == [c[0] for c in g.classes] for g in groups.values())
+    for group in groups.values():
+        numbers = [c for (c,) in group.classes]
+        assert group.visual[:, 0].tolist() == numbers and group.audio[:, 0].tolist() == [10 * n for n in numbers]
+        for boxes, value in ((group.boxes, 1), (group.distractors, 2)):
+            assert [len(b) for b in boxes] == numbers and all((b == value).all() for b in boxes)
     assert len(regroup(pools, counter, least=3)) == 2
     with pytest.raises(InputError, match=r"only 3 scenes are estimated to have 1 source\(s\)"):
         regroup(pools, counter, least=4)

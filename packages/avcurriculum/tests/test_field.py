@@ -147,4 +147,5 @@ def test_a_video_is_looked_at_in_its_middle_and_heard_around_it(clip):
     (early,) = read_samples([Annotated("clip", (LEFT,), frame=round(rate / 2))], clip.parent, net, missing)
     (half,) = media.sample_frames(clip, [round(rate / 2) / rate])
     assert torch.equal(early.image, square(half, 64)) and not torch.equal(early.image, sample.image), "frames are counted"
+    assert audio.rms(sample.wave) == pytest.approx(0.1), "as loud as in training"
     assert audio.rms(sample.wave[:24_000]) > 0.05 and audio.rms(sample.wave[25_000:]) < 0.005

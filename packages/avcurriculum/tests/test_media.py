@@ -92,7 +92,9 @@ def test_a_frame_in_strips_is_the_frame_at_once():
     for i, m in enumerate(torch.nn.functional.interpolate(torch.from_numpy(maps)[None], (97, 131), mode="bilinear")[0]):
         ink = apply.COLORS[i % len(apply.COLORS)].numpy().astype(int)
         expected += (ink - expected) * (m.numpy() * 0.6 * 128).astype(int)[..., None] >> 7
-    assert np.abs(apply.paint(frame, maps).astype(int) - expected).max() <= 1
+    kept, painted = frame.copy(), apply.paint(frame, maps)
+    assert np.abs(painted.astype(int) - expected).max() <= 1 and (frame == kept).all()
+    assert np.shares_memory(apply.paint(frame, maps, in_place=True), frame) and (frame == painted).all()
 
 
 def test_the_sounds_of_a_clip_are_as_long_as_it_is(clip):

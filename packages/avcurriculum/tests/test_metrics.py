@@ -54,6 +54,8 @@ def test_iou_pointing_and_nsa():
 def test_class_aware_iou_counts_a_missing_class_as_zero():
     truth = metrics.box_mask([[0, 0, 2, 2]], 4, 4)
     assert metrics.class_aware_ciou({0: truth.astype(float)}, {0: truth, 1: truth}) == 0.5
+    lifted = {0: 0.6 + 0.4 * truth}  # cut at half of its maximum, not of its range: all of the sixteen pixels
+    assert metrics.class_aware_ciou(lifted, {0: truth}) == 4 / 16
     with pytest.raises(InputError, match="nothing sounds"):
         metrics.class_aware_ciou({}, {})
 
@@ -134,6 +136,8 @@ def test_precision_recall_f1_and_ap_by_hand():
     for threshold, pair in pairs.items():
         assert metrics.precision_recall(rows, threshold) == pytest.approx(pair)
     assert metrics.precision_recall(rows, 1.0) == (1.0, 0.0)
+    any_number = rows._replace(ciou=np.where(rows.sounding, rows.ciou, 0.9))
+    assert metrics.precision_recall(any_number, 0.5) == pytest.approx(pairs[0.5]), "nothing is found where nothing sounds"
     assert metrics.max_f1(rows) == pytest.approx(2 * 0.6 / 1.6)
     # as published: best precision from here on (2/3, 2/3, 3/5, 3/5, 1/2) times the gain to the next recall (1/3, 0, 1/3, 0)
     assert metrics.average_precision(rows) == pytest.approx(2 / 3 / 3 + 3 / 5 / 3)
@@ -144,6 +148,16 @@ def test_precision_recall_f1_and_ap_by_hand():
         metrics.detections([0.0], [0.0], [False])
     with pytest.raises(InputError, match="not finite"):
         metrics.detections([np.nan], [0.0], [True])
+
+
+def test_ap_of_many_pictures_looks_at_every_two_hundredth_of_them():
+    """Six hundred pictures: every third confidence from the second largest down, as the published script does."""
+    rng = np.random.default_rng(0)
+    rows = metrics.detections(rng.random(600), rng.random(600), rng.random(600) > 0.3)
+    pairs = [metrics.precision_recall(rows, t) for t in np.sort(rows.confidence)[-2::-3]]
+    best = [max(p for p, _ in pairs[i:]) for i in range(len(pairs))]
+    want = sum(best[i] * (pairs[i + 1][1] - pairs[i][1]) for i in range(len(pairs) - 1))
+    assert len(pairs) == 200 and metrics.average_precision(rows) == pytest.approx(want)
 
 
 def test_f1_looks_at_tenths_as_published_or_at_every_confidence():

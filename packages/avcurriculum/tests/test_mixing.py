@@ -63,6 +63,36 @@ def test_a_separator_is_trained_for_the_masks_that_it_has_at_a_rate_that_falls_t
     assert told == [(blind, masks)] * 4
 
 
+def test_a_step_hears_the_sum_of_the_sounds_that_its_seed_draws(packs, shown, monkeypatch):
+    """What conditions and loss are given: the mixture, and the magnitudes of both sounds and of their sum."""
+    given, drawn, real = {}, [], mixing.mask_loss
+    monkeypatch.setattr(mixing, "mask_loss", lambda *a: given.update(sources=a[1], mixture=a[2]) or real(*a))
+
+    def conditions(mixes, mixture):
+        drawn.append(mixes)
+        given["heard"] = mixture
+        return torch.eye(2).expand(len(mixes), 2, 2)
+
+    def mixes_of_seed(seed):
+        separator = Separator(SeparatorSettings(2, 2, 2, 2, 32))
+        list(mixing.SeparatorTrainer(separator, packs["train"], shown, conditions, 1, batch=3, seed=seed).run())
+        return drawn[-1]
+
+    first = mixes_of_seed(1)
+    assert first == mixes_of_seed(1) != mixes_of_seed(2)
+    waves = stems(packs["train"], drawn[-1])
+    assert torch.equal(given["heard"], waves.sum(1))
+    torch.testing.assert_close(given["mixture"], mixing.analyse(waves.sum(1), 32).magnitude)
+    for n in (0, 1):
+        torch.testing.assert_close(given["sources"][:, n], mixing.analyse(waves[:, n], 32).magnitude)
+
+
+def test_mixes_to_measure_on_are_those_of_their_seed(packs, shown):
+    net = build(TINY).eval()
+    first, again, other = (next(pack_mixes(net, packs["train"], shown, 1, seed)).waves for seed in (0, 0, 1))
+    assert (first == again).all() and (first != other).any()
+
+
 def test_classes_without_a_scene_are_not_mixed(packs, shown):
     some = shown.take([i for i, c in enumerate(shown.classes) if c[0] in (2, 5)])
     assert {frozenset(draw_mix(packs["train"], some, np.random.default_rng(i)).classes) for i in range(9)} == {

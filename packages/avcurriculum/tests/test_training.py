@@ -110,7 +110,13 @@ def test_bfloat16_is_a_matter_of_training_and_near_to_full_precision(packs):
         Trainer(build(TINY), {1: stream}, make("direct", 9, hardest=1), Training(batch=8, warmup=0, bf16=half))
         for half in (False, True)
     ]
+    types: list[torch.dtype] = []
+    for part in (runs[1].model.visual, runs[1].model.audio):
+        part[1].register_forward_hook(lambda *a: types.append(a[2].dtype))
     losses = [list(r.run()) for r in runs]
+    assert types == [torch.bfloat16] * 18
+    runs[1].model.match(pictures, sounds)
+    assert types[18:] == [torch.float32] * 2, "what is trained is used in full precision"
     assert losses[0] != losses[1] and losses[0][0] == pytest.approx(losses[1][0], rel=0.02)
     assert all(p.dtype == torch.float32 for p in runs[1].model.parameters())
     assert runs[1].model.visual[1].weight.is_contiguous(memory_format=torch.channels_last)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from avcurriculum.audio import RATE
+from avcurriculum.audio import RATE, rms
 from avcurriculum.network.model import Architecture, build
 from avcurriculum.scenes.pools import Pool
 from avcurriculum.video import media
@@ -28,6 +28,7 @@ def test_a_scene_is_the_middle_frame_and_the_two_seconds_of_sound_around_it(tmp_
     for middle, sound, color, pitch in zip(middles, scenes.sounds, COLORS[[1, 3]], (400, 1500), strict=False):
         assert np.abs(middle - color).max() < 40
         assert abs(np.abs(np.fft.rfft(sound)).argmax() / 2 - pitch) < 3
+        assert rms(sound) == pytest.approx(0.1, rel=1e-3), "as loud as in training"
     assert torch.isfinite(scenes.pool.mel).all()
 
 

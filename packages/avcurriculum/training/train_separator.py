@@ -106,8 +106,8 @@ def decision(new, shipped):
     """
     both = np.isfinite(new) & np.isfinite(shipped)
     gain = paired_difference(new[both], shipped[both], "new - shipped", "dB")
-    told = "ship the new one" if gain.low > 0 else "the shipped one stays, the new one is worse"
-    told = told if gain.low > 0 or gain.high < 0 else "not told apart, the shipped one stays"
+    told = "ship the new one" if (gain.low or 0) > 0 else "the shipped one stays, the new one is worse"
+    told = told if (gain.low or 0) > 0 or (gain.high or 0) < 0 else "not told apart, the shipped one stays"
     return f"{gain} over {both.sum()} mixes: {told}"
 
 

@@ -113,3 +113,29 @@ def test_readme_examples(tmp_path, monkeypatch):
     assert blocks
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
+
+
+def test_a_system_in_space(capsys, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import numpy as np\ndrift = lambda p: -p\nattractors = [(0.0, 0.0, 0.0)]\ndomain = ((-1, 1),) * 3\n"
+        "exact = lambda p: np.sum(p * p, -1)\n"
+    )
+    out = run(capsys, "solve", str(file), "--mesh", "17")
+    assert "17 x 17 x 17 mesh, attractor (0, 0, 0), method olim" in out
+    assert float(re.search(r"largest U: (\S+)", out)[1]) < 0.03
+    out = run(capsys, "path", str(file), "--mesh", "17", "--to", "0.5", "0", "0.5", "--out", str(tmp_path / "p.csv"))
+    value, action = map(float, re.findall(r": (\d\.\d+)", out))
+    assert action == pytest.approx(value, rel=0.02)
+    rows = (tmp_path / "p.csv").read_text().splitlines()
+    assert (rows[0], rows[-1]) == ("x,y,z", "0.5,0,0.5")
+    for bad in (
+        ["solve", str(file), "--plot", "p.png"],
+        ["path", str(file), "--mesh", "17", "--to", "0.5", "0"],
+        ["exit", str(file)],
+        ["wells", str(file)],
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(bad)
+        assert stop.value.code == 2
+        assert "\n" not in capsys.readouterr().err.strip()

@@ -88,6 +88,13 @@ def test_noise_that_varies_and_turns_has_the_action_of_its_closed_form(name):
     assert abs(got.action / float(form.value(end)) - 1) < 5e-4
 
 
+def test_guesses_on_which_the_noise_is_not_defined_are_left_out():
+    noise = lambda p: np.eye(2) * np.where(np.abs(p[..., :1, None]) < 1.2, 1.0, -1.0) * np.ones((*p.shape[:-1], 1, 1))  # noqa: E731
+    turn = lambda p: -p - 3 * np.stack([-p[..., 1], p[..., 0]], -1)  # noqa: E731
+    got = qp.minimum_action_path(turn, [[0, 0], [0, 1.2]], diffusion=noise)
+    assert got.action == pytest.approx(1.44, rel=1e-3)
+
+
 def test_constant_noise_that_is_not_diagonal():
     a, d = np.array([[2.0, 0.5], [-0.3, 1.0]]), np.array([[1.5, 0.6], [0.6, 0.7]])
     q = qp.local.lyapunov_covariance(-a, d)

@@ -5,7 +5,7 @@ import pytest
 
 import quasipotential as qp
 from claimkit.errors import InputError
-from quasipotential.claims.solvers.space import double_well, quadratic, turned
+from quasipotential.claims.solvers.space import AXIS, double_well, quadratic, turned
 
 BOX = ((-1.0, 1.0),) * 3
 
@@ -82,6 +82,70 @@ def test_a_constant_noise_is_a_sheared_mesh():
     assert largest_error(solution, lambda p: exact(p @ inverse.T)) < 0.03
 
 
+def uneven(p):
+    """A full D that turns with the place."""
+    x, y, z, one = *np.moveaxis(p, -1, 0), np.ones(p.shape[:-1])
+    rows = [
+        [1 + 0.4 * np.sin(x + y), 0.2 * one, 0.1 * z],
+        [0.2 * one, 1 - 0.4 * np.cos(x) * y, 0.15 * x],
+        [0.1 * z, 0.15 * x, 0.8 + 0.3 * np.sin(z)],
+    ]
+    return np.stack([np.stack(row, -1) for row in rows], -2)
+
+
+def in_noise(gradient, diffusion, rotation=0.0):
+    """The drift that has U whatever D is: ``-D grad U / 2 + rotation axis x grad U / 2``."""
+
+    def drift(p):
+        slope = 0.5 * gradient(p)
+        return rotation * np.cross(AXIS, slope) - np.einsum("...ij,...j", diffusion(p), slope)
+
+    return drift
+
+
+WEIGHTS = np.array([2.0, 1.0, 0.5])
+
+
+def test_a_full_noise_that_varies_has_the_potential_of_its_closed_form():
+    exact = lambda p: np.sum(WEIGHTS * p * p, -1)  # noqa: E731
+    drift = in_noise(lambda p: 2 * WEIGHTS * p, uneven, 2.0)
+    errors = {}
+    for n in (17, 33):
+        solution = qp.solve_3d(drift, (0, 0, 0), BOX, n, diffusion=uneven)
+        errors[n] = largest_error(solution, exact)
+    assert errors[33] < 0.02  # as for D = I, where it is 0.013
+    assert np.log2(errors[17] / errors[33]) > 0.6
+    known = np.isfinite(solution.values)
+    assert np.mean(solution.error[known] >= np.abs(solution.values - exact(solution.mesh.points))[known]) > 0.95
+    barrier = solution.barrier(lambda p: np.linalg.norm(p, axis=-1) - 0.6)
+    assert barrier.value == pytest.approx(0.5 * 0.36, abs=barrier.error)
+    end = np.array([0.2, 0.3, -0.4])
+    path = solution.path_to(end)
+    assert qp.geometric_action(path, drift, uneven) == pytest.approx(float(exact(end)), rel=0.03)
+    assert qp.geometric_action(path, drift) > 1.1 * float(exact(end))  # in another noise it costs something else
+
+
+def test_noise_that_scales_the_drift_too_changes_nothing():
+    scale = lambda p: 1 + 0.5 * np.sin(3 * p[..., 0])  # noqa: E731
+    drift, _, _, _ = quadratic(2.0)
+    one = qp.solve_3d(drift, (0, 0, 0), BOX, 17, stop="never")
+    noise = lambda p: scale(p)[..., None, None] * np.eye(3)  # noqa: E731
+    two = qp.solve_3d(lambda p: scale(p)[..., None] * drift(p), (0, 0, 0), BOX, 17, diffusion=noise, stop="never")
+    np.testing.assert_allclose(two.values, one.values, rtol=2e-2, atol=1e-2)
+
+
+def test_a_function_that_returns_one_matrix_is_that_matrix(monkeypatch):
+    drift, matrix = quadratic(2.0)[0], np.diag([1.0, 1.2, 0.8]) + 0.1
+    one = qp.solve_3d(drift, (0, 0, 0), BOX, 17, diffusion=matrix)
+    two = qp.solve_3d(drift, (0, 0, 0), BOX, 17, diffusion=lambda p: matrix)
+    np.testing.assert_array_equal(two.values, one.values)
+    # through the table of A the values are the same to its rounding
+    nudge = lambda p: matrix * (1 + 1e-9 * p[..., :1, None])  # noqa: E731
+    np.testing.assert_allclose(qp.solve_3d(drift, (0, 0, 0), BOX, 17, diffusion=nudge).values, one.values, rtol=1e-4)
+    monkeypatch.setattr("quasipotential.space.mesh._DOUBLES", 0)
+    np.testing.assert_allclose(qp.solve_3d(drift, (0, 0, 0), BOX, 17, diffusion=nudge).values, one.values, rtol=1e-3)
+
+
 def test_single_precision_of_the_drift_changes_nothing_that_matters(monkeypatch):
     drift, _, _, domain = quadratic(2.0)
     one = qp.solve_3d(drift, (0, 0, 0), domain, 17)
@@ -107,7 +171,12 @@ CUT = turned(lambda p: p * np.array([2.0, 0.2, 2.0]), 0.0)
     [
         ({"diffusion": np.diag([1.0, 1.0, 0.0])}, "symmetric positive definite.*minimum_action_path"),
         ({"diffusion": np.diag([1.0, 1.0, 1e-4])}, "too anisotropic"),
-        ({"diffusion": lambda p: np.eye(3)}, "one constant matrix"),
+        ({"diffusion": np.eye(2)}, r"its shape is \(2, 2\)"),
+        ({"diffusion": lambda p: np.eye(2)}, r"must return shape \(\d+, 3, 3\)"),
+        ({"diffusion": lambda p: np.eye(3) * np.maximum(p[..., :1, None], 0)}, r"definite; at \(-1, -1, -1\)"),
+        ({"diffusion": lambda p: np.eye(3) + np.triu(np.ones((3, 3)), 1) * p[..., :1, None]}, "symmetric.*at"),
+        ({"diffusion": lambda p: np.eye(3) * np.where(p[..., :1, None] > 0.9, np.nan, 1)}, r"at \(0.9375"),
+        ({"diffusion": lambda p: np.eye(3) - (1 - 1e-4) * np.diag([1, 0, 0]) * (p[..., :1, None] > 0.5)}, "anisotropic"),
         ({"diffusion": 1e-9 * np.array([[1, 0.5, 0], [0, 1, 0], [0, 0, 1]])}, "symmetric"),
         ({"attractor": (0.2, 0, 0)}, "not an equilibrium"),
         ({"attractor": (0.95, 0, 0)}, "three mesh points inside"),

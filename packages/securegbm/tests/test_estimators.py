@@ -36,7 +36,36 @@ def test_encrypted_and_plain_estimators_agree():
 def test_columns_of_the_feature_party():
     values, labels = load_breast_cancer(return_X_y=True)
     model = SecureGBMClassifier([0, 2, -1 % 30], n_estimators=2, encryption="none").fit(values, labels)
-    assert model.feature_party_columns_ == [0, 2, 29]
+    assert model.feature_party_columns_ == [[0, 2, 29]]
     assert len(model.own_columns_) == 27
-    with pytest.raises(SecureGBMError, match="up to 40"):
+    with pytest.raises(SecureGBMError, match="hold 40; the data has columns 0 to 29"):
         SecureGBMClassifier([40], encryption="none").fit(values, labels)
+
+
+@pytest.mark.parametrize("encryption", ["none", "toy"])
+def test_several_feature_parties_grow_the_trees_of_one(encryption):
+    values, labels = load_breast_cancer(return_X_y=True)
+    one = SecureGBMClassifier(range(10, 30), n_estimators=3, num_leaves=6, max_bin=15, encryption=encryption)
+    alone = one.fit(values[:300], labels[:300])
+    three = clone(one).set_params(feature_party_columns=[range(10, 20), [20], range(21, 30)]).fit(values[:300], labels[:300])
+    assert np.array_equal(three.predict_proba(values), alone.predict_proba(values))
+    used = [len(half.splits) for half in three.feature_halves_]
+    assert sum(used) == len(alone.feature_halves_[0].splits) and sum(count > 0 for count in used) > 1
+    assert set(three.label_half_.importance()["by_party"]) == {"label", "party 1", "party 2", "party 3"}
+
+
+def test_a_party_without_anything_to_say_is_left_out():
+    values, labels = load_breast_cancer(return_X_y=True)
+    values[:, 5] = 1.0
+    model = SecureGBMClassifier([[5], [], [6, 7]], n_estimators=2, encryption="none").fit(values, labels)
+    assert model.feature_party_columns_ == [[6, 7]] and len(model.own_columns_) == 27
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [([[1, 2], [2, 3]], "hold column 2"), ([1, [2, 3]], "mix columns and lists"), ([[1], [-1]], "hold -1")],
+)
+def test_columns_that_cannot_be_dealt_out_are_one_sentence(columns, sentence):
+    values, labels = load_breast_cancer(return_X_y=True)
+    with pytest.raises(SecureGBMError, match=sentence):
+        SecureGBMClassifier(columns, encryption="none").fit(values, labels)

@@ -1,5 +1,6 @@
 """Three parties from raw files to scores: wrong partners, another order, a party that restarts, a half of another run."""
 
+import _thread
 import json
 import threading
 import time
@@ -22,6 +23,7 @@ from securegbm.tables.binning import BinConfig
 from securegbm.tables.table import Table
 from securegbm.trees.growth import GrowthConfig
 from securegbm.wire.channel import LocalChannel, Partner
+from securegbm.wire.messages import Kind, peek
 from securegbm.wire.network import Server
 
 LOOPBACK = "--insecure-loopback"
@@ -152,6 +154,29 @@ def test_partners_that_restart_while_scores_are_served_answer_the_same(twins):
             party = twins.parties[number]
             vars(party).update(vars(FeatureParty(party.table, party.policy, b"%d" % number, twins.folder / f"b{number}")))
         assert score(predictor, asked) == before
+
+
+def test_an_interruption_is_told_to_all_and_waits_for_nobody(tmp_path, quick, monkeypatch):
+    """Ctrl-C while one partner hangs: the other hears one sentence, and the same run goes on afterwards."""
+    monkeypatch.setattr("securegbm.label_party.partners.FAREWELL", 0.5)
+    goes_on, values = threading.Event(), np.random.default_rng(4).normal(size=(200, 4))
+
+    def fault(number, data):
+        if number == 1 and peek(data)[0] in (Kind.SUMS, Kind.ABORT):
+            goes_on.wait(30)
+        elif peek(data)[0] == Kind.SUMS and not goes_on.is_set():
+            _thread.interrupt_main()
+
+    config = quick(n_estimators=2, growth=GrowthConfig(3), bins=BinConfig(15))
+    group = Group(values, (values[:, 2] > values[:, 3]) * 1.0, config, (0, 2, 3, 4), tmp_path, fault)
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        group.train()
+    assert time.monotonic() - begun < 10
+    assert group.told == [(0, "the label party ended the session: it was interrupted there; the run goes on when the label "
+                              "party starts it again")]  # fmt: skip
+    goes_on.set()
+    assert len(group.train()[0].trees) == 2
 
 
 def test_scores_of_three_parties_are_served_by_the_command(quick, tmp_path, monkeypatch, capsys):

@@ -82,7 +82,7 @@ class TrainOptions:
     augment: bool = True
     """Flip and crop pictures, mask and scale sounds at every step (not the features of frozen backbones)."""
     bf16: bool = False
-    """Compute the networks in bfloat16, which is faster on processors with AVX512-BF16; as another draw of the noise."""
+    """Compute the backbones in bfloat16, faster on processors with AVX512-BF16; results differ as by another seed."""
     init: Path | None = None
     """Model that train wrote, to start from."""
     separator_steps: int = 0
@@ -104,6 +104,9 @@ class TrainOptions:
             raise InputError(f"hardest = {self.hardest}: expected at least one source")
         if self.fresh and (self.arch == "pretrained" or self.videos is not None):
             raise InputError("fresh scenes are composed, and read by a network that is trained whole: leave out --fresh")
+
+        if self.bf16 and self.arch == "pretrained":
+            raise InputError("frozen backbones are computed once, and not in bfloat16: leave out --bf16")
 
     @property
     def gamma(self) -> float:

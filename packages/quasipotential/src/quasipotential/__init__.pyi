@@ -1,11 +1,13 @@
 from . import closed_forms as closed_forms
 from . import sgd as sgd
 from . import systems as systems
+from .fields import jax_field as jax_field
 from .fields import torch_field as torch_field
 from .paths import characteristics as characteristics
 from .paths.action import autograd_jacobian as autograd_jacobian
 from .paths.action import minimum_action_path as minimum_action_path
 from .paths.guesses import string_path as string_path
+from .paths.products import jacobian_products as jacobian_products
 from .paths.relax import geometric_action as geometric_action
 from .plane import local as local
 from .plane.cycles.find import find_cycle as find_cycle

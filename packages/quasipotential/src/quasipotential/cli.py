@@ -39,7 +39,7 @@ def demo(out: Path = Path("quasipotential-demo.png"), mesh: int = 193, replicas:
 
 def solve(
     system: tyro.conf.Positional[str] = "rotating-well",
-    mesh: int = 257,
+    mesh: int | None = None,
     method: Method = "jet",
     radius: int | None = None,
     attractor: int = 0,
@@ -53,9 +53,9 @@ def solve(
 
     Args:
         system: linear, rotating-well, limit-cycle, cubic, maier-stein, two-wells, hopf, van-der-pol, rings, or a Python
-            file with drift, attractors, domain.
-        mesh: Points a side.
-        method: jet (second order) or olim.
+            file with drift, attractors, domain; with a domain of three pairs it is solved in space.
+        mesh: Points a side; 257 in the plane, 65 in space.
+        method: jet (second order) or olim; in space always olim.
         radius: Reach of an update in mesh points.
         attractor: Number of the attractor; limit cycles come after the points.
         stop: Stop at the boundary of the domain, or fill it.
@@ -69,8 +69,8 @@ def solve(
 
 def path(
     system: tyro.conf.Positional[str],
-    to: tuple[float, float] = (0.0, 0.0),
-    mesh: int = 257,
+    to: tuple[float, ...] = (0.0, 0.0),
+    mesh: int | None = None,
     method: Method = "jet",
     attractor: int = 0,
     out: Path | None = None,
@@ -83,7 +83,7 @@ def path(
     Args:
         system: Name or Python file, as for solve, or a solution (.npz) that solve wrote.
         to: The point.
-        mesh: Points a side.
+        mesh: Points a side; 257 in the plane, 65 in space.
         method: jet or olim.
         attractor: Number of the attractor.
         out: Write the path there (.csv).

@@ -50,7 +50,7 @@ def _region(solution, level, radius):
 
 def run_exit(name: str, options: "ExitOptions") -> None:
     """Mean exit times from a disc or from a sublevel set of U, against the barrier."""
-    system = load_system(name)
+    system = load_system(name, plane=True)
     start = attractor_of(system, options.attractor)
     solution = solve(
         system.drift, start, system.domain, options.mesh, diffusion=system.diffusion, periodic=system.periodic, progress=True

@@ -11,25 +11,33 @@ from claimkit.errors import InputError
 Field = Callable[[np.ndarray], np.ndarray]
 """A function of points ``(..., 2)``; a drift returns ``(..., 2)``, a diffusion ``(..., 2, 2)``."""
 
+DENSE_DIMENSION = 200
+"""Up to this dimension a path is solved with whole Jacobians, from there with their products."""
+
 CURVATURE_DIMENSION = 6
 """Up to this dimension the second derivatives of the drift are taken too (two Jacobians a dimension and step)."""
 
 
 def evaluate(field: Callable, points: np.ndarray, tail: tuple[int, ...], name: str) -> np.ndarray:
-    """Call a user's field on points ``(..., 2)``, as numpy arrays or, where it wants them, as torch tensors.
+    """Call a user's field on points ``(..., 2)``, as numpy arrays or, where it wants them, as torch or jax arrays.
 
     A constant result is spread over all points.
 
     Raises:
         InputError: when the result has the wrong shape.
     """
-    torch = sys.modules.get("torch")
+    library, torch = backend(field), sys.modules.get("torch")
     flat = points.reshape(-1, points.shape[-1])
     if len(flat) == flat.shape[1]:  # one point more, so that axes cannot be mistaken
         flat = np.concatenate([flat, flat[:1]])
     try:
-        if torch is not None and getattr(field, "__torch_field__", isinstance(field, torch.nn.Module)):
-            result: Any = field(torch.as_tensor(flat))
+        if library == "torch":
+            result: Any = field(torch.as_tensor(flat))  # pyright: ignore[reportOptionalMemberAccess]
+        elif library == "jax":
+            import jax
+
+            with jax.enable_x64(True):
+                result = np.asarray(field(jax.numpy.asarray(flat)))
         else:
             result = field(flat)
         if torch is not None and isinstance(result, torch.Tensor):
@@ -51,9 +59,26 @@ def evaluate(field: Callable, points: np.ndarray, tail: tuple[int, ...], name: s
 
 
 def torch_field(function: Callable) -> Callable:
-    """Mark a function that wants float64 torch tensors ``(..., 2)`` instead of numpy arrays; returns the function."""
-    vars(function)["__torch_field__"] = True
+    """Mark a function that wants float64 torch tensors ``(..., d)`` instead of numpy arrays; returns the function."""
+    vars(function)["__library__"] = "torch"
     return function
+
+
+def jax_field(function: Callable) -> Callable:
+    """Mark a function that wants jax arrays ``(..., d)``; returns the function.
+
+    It is called in double precision, whatever jax is set to. jax 0.8 or later must be installed.
+    """
+    vars(function)["__library__"] = "jax"
+    return function
+
+
+def backend(field: Callable) -> str:
+    """Whose arrays a function wants: ``"torch"`` (a torch module too), ``"jax"`` or ``"numpy"``."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(field, torch.nn.Module):
+        return "torch"
+    return getattr(field, "__library__", "numpy")
 
 
 def difference(function: Callable, x: np.ndarray, step: float) -> np.ndarray:

@@ -11,20 +11,18 @@ from claimkit.errors import InputError
 
 from .plane.cycles.find import find_cycle
 
-Box = tuple[tuple[float, float], tuple[float, float]]
-
 
 @dataclass(frozen=True)
 class System:
-    """A planar drift with noise and what is known of it.
+    """A drift with noise, in the plane or in space, and what is known of it.
 
     Attributes:
         name: how the command line calls it.
-        drift: function of points ``(..., 2)``.
-        attractors: stable equilibria, ``(m, 2)``.
+        drift: function of points ``(..., 2)``, in space ``(..., 3)``.
+        attractors: stable equilibria, ``(m, d)``.
         domain: where to solve.
         diffusion: None for the identity, a matrix or a function.
-        saddles: saddles between basins, ``(k, 2)``.
+        saddles: saddles between basins, ``(k, d)``.
         exact: U with respect to the first attractor where known.
         exact_gradient: its gradient.
         potential: f where the drift is ``-grad f``.
@@ -35,7 +33,7 @@ class System:
     name: str
     drift: Callable[[np.ndarray], np.ndarray]
     attractors: np.ndarray
-    domain: Box
+    domain: tuple[tuple[float, float], ...]
     diffusion: Callable | np.ndarray | None = None
     saddles: np.ndarray | None = None
     exact: Callable | None = None
@@ -237,15 +235,16 @@ BUILT_IN: dict[str, Callable[[], System]] = {
 """Names the command line knows."""
 
 
-def load_system(name: str) -> System:
+def load_system(name: str, plane: bool = False) -> System:
     """A built-in system by its name, or the one that a small Python file defines.
 
-    The file sets ``drift`` (function of points ``(..., 2)``), ``attractors`` and ``domain``, and may set ``diffusion``,
+    The file sets ``drift`` (function of points ``(..., 2)``, or ``(..., 3)`` where ``domain`` has three pairs),
+    ``attractors`` and ``domain``, and may set ``diffusion``,
     ``saddles``, ``exact``, ``cycles`` (a point near each limit cycle; ``attractors`` may then be missing) and
     ``periodic``; or it sets ``system`` to a ``System``.
 
     Raises:
-        InputError: an unknown name, or a file in which something is missing.
+        InputError: an unknown name, a file in which something is missing, or a system in space where ``plane`` is wanted.
     """
     if name in BUILT_IN:
         return BUILT_IN[name]()
@@ -260,6 +259,9 @@ def load_system(name: str) -> System:
         spec.loader.exec_module(module)
     except Exception as error:
         raise InputError(f"{path} fails when it is run ({type(error).__name__}: {error}).") from error
+    domain = module.system.domain if isinstance(getattr(module, "system", None), System) else getattr(module, "domain", ())
+    if plane and len(domain) == 3:
+        raise InputError(f"{path} has three coordinates; in space there are the verbs solve and path.")
     if isinstance(getattr(module, "system", None), System):
         return module.system
     for needed in ("drift", "domain") if hasattr(module, "cycles") else ("drift", "attractors", "domain"):
@@ -269,8 +271,8 @@ def load_system(name: str) -> System:
     return System(
         path.stem,
         module.drift,
-        np.asarray(getattr(module, "attractors", []), float).reshape(-1, 2),
-        module.domain,
+        np.asarray(getattr(module, "attractors", []), float).reshape(-1, len(domain)),
+        domain,
         getattr(module, "diffusion", None),
         None if saddles is None else np.atleast_2d(np.asarray(saddles, float)),
         getattr(module, "exact", None),

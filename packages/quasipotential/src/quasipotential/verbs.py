@@ -6,12 +6,14 @@ import numpy as np
 
 from claimkit.errors import InputError
 
+from .marching.mesh import named
 from .paths.relax import geometric_action
 from .plane.cycles.tube import Tube
 from .plane.solution import Solution
 from .plane.solver import solve
 from .plotting import plot_demo, plot_solution
 from .sgd import NoisyRegression, run_sgd, sgd_problem
+from .space.solver import solve_3d
 from .systems import load_system
 from .wells.graph import find_wells
 
@@ -19,22 +21,13 @@ from .wells.graph import find_wells
 def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
     """Solve one system, print what came out, and write the solution and a picture where asked."""
     system = load_system(name)
-    solution = solve(
-        system.drift,
-        attractor_of(system, attractor),
-        system.domain,
-        mesh,
-        diffusion=system.diffusion,
-        method=method,
-        radius=radius,
-        stop=stop,
-        periodic=system.periodic,
-        progress=True,
-    )
+    if len(system.domain) == 3 and (out or plot):
+        raise InputError("A solution in space is not written and not drawn; leave --out and --plot out.")
+    solution = _solve(system, attractor, mesh, method, radius, stop)
     s = solution.settings
     print(
-        f"{system.name}: {solution.mesh.shape[0]} x {solution.mesh.shape[1]} mesh, {_describe(solution.local[0])}, "
-        f"method {method}"
+        f"{system.name}: {' x '.join(map(str, solution.mesh.shape))} mesh, {_describe(solution.starts[0][1])}, "
+        f"method {'olim' if len(system.domain) == 3 else method}"
     )
     print(
         f"accepted {s['accepted']} points in {s['march_seconds']:.3f} s "
@@ -48,7 +41,7 @@ def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
     if system.saddles is not None:
         for saddle in system.saddles:
             if np.isfinite(solution(saddle)):
-                print(f"U at the saddle ({saddle[0]:.6g}, {saddle[1]:.6g}): {float(solution(saddle)):.6g}")
+                print(f"U at the saddle {named(saddle)}: {float(solution(saddle)):.6g}")
     if out is not None:
         print(f"solution: {solution.save(out)}")
     if plot is not None:
@@ -57,6 +50,16 @@ def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
         ]
         plot_solution(solution, plot, paths=paths, exact=exact, title=system.name)
         print(f"picture: {plot}")
+
+
+def _solve(system, attractor, mesh, method, radius, stop):
+    """The solution of a system in the plane or in space."""
+    begin, options = attractor_of(system, attractor), {"diffusion": system.diffusion, "radius": radius, "stop": stop}
+    if len(system.domain) == 3:
+        return solve_3d(system.drift, begin, system.domain, mesh or 65, progress=True, **options)
+    return solve(
+        system.drift, begin, system.domain, mesh or 257, method=method, periodic=system.periodic, progress=True, **options
+    )
 
 
 def attractor_of(system, number):
@@ -71,11 +74,10 @@ def attractor_of(system, number):
 
 def _describe(local):
     """One attractor in words, from the expansion around it."""
-    where = ", ".join(f"{v:.6g}" for v in local.center)
     if not isinstance(local, Tube):
-        return f"attractor ({where})"
-    cycle = local.cycle
-    return f"limit cycle through ({where}) of period {cycle.period:.6g} and Floquet multiplier {cycle.multiplier:.3g}"
+        return f"attractor {named(local.center)}"
+    cycle, where = local.cycle, named(local.center)
+    return f"limit cycle through {where} of period {cycle.period:.6g} and Floquet multiplier {cycle.multiplier:.3g}"
 
 
 def run_path(name, to, mesh, method, attractor, out, plot):
@@ -86,27 +88,20 @@ def run_path(name, to, mesh, method, attractor, out, plot):
     else:
         system = load_system(name)
         title, drift, diffusion = system.name, system.drift, system.diffusion
-        solution = solve(
-            drift,
-            attractor_of(system, attractor),
-            system.domain,
-            mesh,
-            diffusion=diffusion,
-            method=method,
-            stop="never",
-            periodic=system.periodic,
-            progress=True,
+        solution = _solve(system, attractor, mesh, method, None, "never")
+    dimension = len(solution.mesh.shape)
+    if len(to) != dimension or (plot and dimension == 3):
+        raise InputError(
+            f"Give --to {dimension} numbers{', and no --plot: a path in space is not drawn' * (dimension == 3)}."
         )
     path = solution.path_to(to)
     action = geometric_action(path, drift, diffusion)
-    print(
-        f"U at ({to[0]:.6g}, {to[1]:.6g}): {float(solution(np.asarray(to))):.8g}; action of the path ({len(path)} "
-        f"points): {action:.8g}"
-    )
+    print(f"U at {named(to)}: {float(solution(np.asarray(to))):.8g}; action of the path ({len(path)} points): {action:.8g}")
     if out is not None:
         from claimkit.files import write_atomic
 
-        write_atomic(Path(out), "x,y\n" + "".join(f"{x:.17g},{y:.17g}\n" for x, y in path))
+        rows = [",".join("xyz"[:dimension]), *(",".join(f"{x:.17g}" for x in point) for point in path)]
+        write_atomic(Path(out), "\n".join(rows) + "\n")
         print(f"path: {out}")
     if plot is not None:
         plot_solution(solution, plot, paths=[path], title=title)
@@ -115,7 +110,7 @@ def run_path(name, to, mesh, method, attractor, out, plot):
 
 def run_wells(name, mesh, method, noise):
     """Costs between the wells, W, the cycles and the stationary masses."""
-    system = load_system(name)
+    system = load_system(name, plane=True)
     attractors, saddles = system.sets()
     if len(attractors) < 2 or not saddles:
         raise InputError(f"The system {system.name} needs at least two attractors and the saddles between them.")

@@ -17,14 +17,15 @@ from securegbm.tables.table import Table
 from securegbm.trees.growth import GrowthConfig
 from securegbm.trees.objectives import Objective
 from securegbm.trees.rules import SplitRules
-from securegbm.wire.channel import LocalChannel
+from securegbm.wire.channel import LocalChannel, Partner
 
 
 class _SecureGBM(BaseEstimator):
     """What both estimators share.
 
     Args:
-        feature_party_columns: Column indices the feature party holds; the second half when not given.
+        feature_party_columns: Column indices the feature party holds, or a list of such for each of several; the second half
+            of the columns when not given.
         n_estimators: Boosting iterations.
         learning_rate: Shrinkage.
         num_leaves: Most leaves of a tree.
@@ -103,12 +104,21 @@ class _SecureGBM(BaseEstimator):
             seed=self.random_state or 0,
         )
 
-    def _columns(self, n_columns: int) -> tuple[list[int], list[int]]:
-        held = self.feature_party_columns
-        other = sorted({int(i) for i in (range(n_columns // 2, n_columns) if held is None else held)})
-        if other and not 0 <= other[0] <= other[-1] < n_columns:
-            raise SecureGBMError(f"feature_party_columns go up to {other[-1]}; the data has {n_columns} columns")
-        return [i for i in range(n_columns) if i not in set(other)], other
+    def _columns(self, n_columns: int) -> tuple[list[int], list[list[int]]]:
+        """Columns of the label party, and of every feature party that holds any."""
+        held: Any = self.feature_party_columns
+        held = range(n_columns // 2, n_columns) if held is None else held
+        several = {np.ndim(part) > 0 for part in held}
+        if len(several) > 1:
+            raise SecureGBMError("feature_party_columns mix columns and lists of columns; give a list for each party")
+        others = [sorted({int(i) for i in part}) for part in (held if several == {True} else [held])]
+        taken = [i for part in others for i in part]
+        if taken and not 0 <= min(taken) <= max(taken) < n_columns:
+            wrong = min(taken) if min(taken) < 0 else max(taken)
+            raise SecureGBMError(f"feature_party_columns hold {wrong}; the data has columns 0 to {n_columns - 1}")
+        if twice := [i for i in taken if taken.count(i) > 1]:
+            raise SecureGBMError(f"two feature parties hold column {twice[0]}; give each column to one party")
+        return [i for i in range(n_columns) if i not in set(taken)], [part for part in others if part]
 
     def _fit(self, values: Any, target: Any, objective: Objective, sample_weight: Any) -> None:
         if sample_weight is not None:
@@ -119,37 +129,36 @@ class _SecureGBM(BaseEstimator):
             values, target, sample_weight = values[kept], target[kept], weights[kept]
             if objective.name != "regression" and len(np.unique(target)) < 2:
                 raise SecureGBMError("rows with a positive weight hold a single class; a classifier needs two")
-        own, other = self._columns(values.shape[1])
+        own, others = self._columns(values.shape[1])
         policy = FeaturePolicy(
             allow_plain=self.encryption == "none",
             allow_toy=self.encryption == "toy",
             max_leaves=max(2, self.num_leaves),
             workers=self.workers,
         )
-        self.own_columns_, self.feature_party_columns_ = own, other
-        self._party = FeatureParty(Table.of(values[:, other]), policy) if other else None
-        channel = LocalChannel(self._party) if self._party is not None else None
-        if channel is not None and all(np.unique(column).size < 2 for column in values[:, other].T):
-            channel = None
+        varied = [part for part in others if any(np.unique(column).size > 1 for column in values[:, part].T)]
+        parties = [FeatureParty(Table.of(values[:, part]), policy) for part in varied]
+        names = [f"party {number}" for number in range(1, 1 + len(parties))] if len(parties) > 1 else ["feature party"]
+        partners = [Partner(LocalChannel(party), name=name) for party, name in zip(parties, names, strict=False)]
         self.tree_reports_: list[TreeReport] = []
         label = LabelParty(
-            Table.of(values[:, own]), target, self._config(objective), channel, sample_weight,
+            Table.of(values[:, own]), target, self._config(objective), partners or None, sample_weight,
             workers=self.workers, on_tree=self.tree_reports_.append,
         )  # fmt: skip
         self.label_half_ = label.train()
-        self.feature_half_ = None
-        if self._party is not None and channel is not None:
-            self._party.close()
-            self.feature_half_ = self._party.half(label.run)
-        self._party = None
+        self.own_columns_, self.feature_party_columns_, self.feature_halves_ = own, varied, []
+        for party in parties:
+            party.close()
+            self.feature_halves_.append(party.half(label.run))
 
     def _scores(self, X: Any) -> Any:
         check_is_fitted(self, "label_half_")
         values: Any = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
-        other = np.zeros((len(values), 0), dtype=bool)
-        if self.feature_half_ is not None:
-            other = self.feature_half_.decide(values[:, self.feature_party_columns_])
-        return self.label_half_.scores(values[:, self.own_columns_], other)
+        label = self.label_half_
+        other = np.zeros((len(values), len(label.other_nodes)), dtype=bool)
+        for number, (half, part) in enumerate(zip(self.feature_halves_, self.feature_party_columns_, strict=True)):
+            other[:, label.places(number)] = half.decide(values[:, part])
+        return label.scores(values[:, self.own_columns_], other)
 
 
 class SecureGBMClassifier(ClassifierMixin, _SecureGBM):
@@ -158,7 +167,7 @@ class SecureGBMClassifier(ClassifierMixin, _SecureGBM):
     Attributes:
         classes_: The classes.
         label_half_: The label party's half of the model.
-        feature_half_: The feature party's half.
+        feature_halves_: The half of every feature party.
         tree_reports_: Time and bytes of every tree.
     """
 
@@ -202,7 +211,7 @@ class SecureGBMRegressor(RegressorMixin, _SecureGBM):
 
     Attributes:
         label_half_: The label party's half of the model.
-        feature_half_: The feature party's half.
+        feature_halves_: The half of every feature party.
         tree_reports_: Time and bytes of every tree.
     """
 

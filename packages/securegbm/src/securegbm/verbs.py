@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,7 +131,7 @@ def party_a_train(
     """Train as the label party; see the command's help."""
     table, labels, weights = source.read()
     _say_constant(table)
-    partners, registry = link.partners(state, _counters(counted).counting), Registry(state)
+    registry = Registry(state)
     folder, continues = begin.choose(registry, job)
     total = config.n_estimators * config.objective.num_class
     bar = iter(progress(range(total), "trees", total=total, unit="tree"))
@@ -142,14 +144,14 @@ def party_a_train(
         print(f"tree {report.tree:>4}  {report.seconds:6.2f} s  up {up:8.2f} MB  down {down:8.2f} MB  "
               f"{report.leaves} leaves", flush=True)  # fmt: skip
 
-    party = LabelParty(
-        table, labels, config, partners, weights, source.label_column, job, state=folder, workers=arithmetic.workers,
-        on_tree=on_tree, continues=continues, roll_back=begin.roll_back, run=begin.run, ring=arithmetic.ring,
-    )  # fmt: skip
-    print(f"run {party.run.hex()}, job {job!r}", flush=True)
-    begin.settle(registry, party.run)
-    half = party.train()
-    _close(partners)
+    with _open(link.partners(state, _counters(counted).counting)) as partners:
+        party = LabelParty(
+            table, labels, config, partners, weights, source.label_column, job, state=folder, workers=arithmetic.workers,
+            on_tree=on_tree, continues=continues, roll_back=begin.roll_back, run=begin.run, ring=arithmetic.ring,
+        )  # fmt: skip
+        print(f"run {party.run.hex()}, job {job!r}", flush=True)
+        begin.settle(registry, party.run)
+        half = party.train()
     registry.use(registry.find(party.run.hex()))
     sent, received = (sum(getattr(r, name) for r in reports) / 1e6 for name in ("bytes_sent", "bytes_received"))
     trees = f"{len(half.trees)} tree{'s' * (len(half.trees) != 1)}"
@@ -197,11 +199,10 @@ def party_a_predict(files: PredictionFiles, model: Path, run: str | None, link: 
     columns = [str(name) for name in read_frame(files.data, id_column, dialect).columns]
     extra = tuple(name for name in columns if name not in half.names and name != id_column)
     table, _ = Table.read(files.data, id_column, extra, dialect, half.rules)
-    partners = link.partners(model.parent)
-    predictor = Predictor(half, partners, path_only=path_only)
-    shares = predictor.contributions(table) if files.contributions else None
-    found = predictor.predict(table)
-    _close(partners)
+    with _open(link.partners(model.parent)) as partners:
+        predictor = Predictor(half, partners, path_only=path_only)
+        shares = predictor.contributions(table) if files.contributions else None
+        found = predictor.predict(table)
     names = ["prediction"] if len(found) == 1 else [f"class_{c}" for c in range(len(found))]
     _write(files.out, id_column, table, dict(zip(names, found, strict=True)) | {"complete": predictor.known.astype(int)})
     print(f"{len(table.ids)} predictions: {files.out}")
@@ -232,20 +233,24 @@ def party_a_serve(model: Path, run: str | None, listen: str, link: Link, counted
     host, _, port = listen.rpartition(":")
     if not port.isdigit():
         raise SecureGBMError(f"--listen {listen!r} is no HOST:PORT")
-    partners = link.partners(model.parent, _counters(counted).counting)
-    server = ScoringServer((host, int(port)), Predictor(half, partners))
-    print(f"scoring on http://{host}:{server.server_address[1]}/score", flush=True)
+    with _open(link.partners(model.parent, _counters(counted).counting)) as partners:
+        server = ScoringServer((host, int(port)), Predictor(half, partners))
+        print(f"scoring on http://{host}:{server.server_address[1]}/score", flush=True)
+        try:
+            server.serve_forever()
+        finally:
+            server.server_close()
+
+
+@contextmanager
+def _open(partners: list[Partner]) -> Iterator[list[Partner]]:
+    """Partners whose connections are let go of at the end, however it comes."""
     try:
-        server.serve_forever()
+        yield partners
     finally:
-        server.server_close()
-        _close(partners)
-
-
-def _close(partners: list[Partner]) -> None:
-    for partner in partners:
-        if isinstance(partner.channel, NetworkChannel):
-            partner.channel.close()
+        for partner in partners:
+            if isinstance(partner.channel, NetworkChannel):
+                partner.channel.close()
 
 
 def _half_of(path: Path, run: str) -> Path:

@@ -39,7 +39,9 @@ HOLDS = {
     ".webm": ("vp9", "av1"),
 }
 AHEAD = 21_000_000
-"""Pixels that H.264 looks ahead over, which bounds its memory: 40 frames up to 480p, 22 of 720p, 10 of 1080p, 5 of 4K."""
+"""Pixels that H.264 looks ahead over, which bounds its memory: 40 frames up to 480p, 22 of 720p, 10 of 1080p, 5 of 1440p."""
+LARGE = {"rc-lookahead": "3", "x264-params": "ref=1:bframes=1:b-pyramid=none:weightp=0"}
+"""Where these are fewer than five frames it holds fewer of all kinds: 160 MB less at 4K, files up to a seventh larger."""
 FORMS = {"prores": ("yuv422p10le", "yuv422p10le"), "ffv1": ("yuv444p", "yuv444p10le")}
 """Pixel formats of 8 and of 10 bits, where they are not 4:2:0."""
 
@@ -167,10 +169,10 @@ class VideoWriter:
         return _Named(self.path)
 
     def _options(self) -> dict[str, str]:
-        lost, ahead = 100 - self.options.quality, min(40, max(5, AHEAD // (self._size[0] * self._size[1])))
+        lost, ahead = 100 - self.options.quality, min(40, AHEAD // (self._size[0] * self._size[1]))
         match self.encoder:
             case "h264":
-                return {"crf": f"{10 + 0.4 * lost:g}", "rc-lookahead": str(ahead)}
+                return {"crf": f"{10 + 0.4 * lost:g}", **({"rc-lookahead": str(ahead)} if ahead >= 5 else LARGE)}
             case "hevc":
                 # without B-frames: of fewer frames than it reorders x265 writes the decoding times from memory never set
                 return {"crf": f"{12 + 0.4 * lost:g}", "x265-params": "log-level=none:rc-lookahead=10:bframes=0"}

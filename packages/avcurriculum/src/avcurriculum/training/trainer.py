@@ -29,7 +29,7 @@ class Training:
     ``scale`` is the loss's gamma (infonce) or margin. The reference is contrastive with margin 5, rate 1e-4, decay 1e-4.
     ``augment`` changes pictures and log-mel at every step (not the features of frozen backbones). ``keep_best`` leaves the
     model at the step with the best validation instead of the last one. ``bf16`` lets the backbones compute in bfloat16, with
-    channels last: a step takes about half the time on processors with AVX512-BF16, and results differ as by another seed.
+    channels last: a step takes 0.6 of the time on processors with AVX512-BF16, and results differ as by another seed.
     """
 
     batch: int = 64

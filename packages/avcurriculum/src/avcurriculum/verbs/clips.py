@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from avcurriculum import audio, plots
@@ -33,7 +34,8 @@ def localize(clip: Path, job: LocalizeOptions, out: Path | None, table: Path | N
     run.limit_threads(1)  # of small pictures: more would wait for each other, and for those of the encoder
     read, net = media.read_clip(clip), read_model(model, job.weights)
     heat = apply.localize_clip(read, net, job.sounds, job.every, job.prior)
-    report = media.repaint(read, out, lambda time, frame: apply.paint(frame, heat.at(time)), output)
+    read = replace(read, sound=read.sound[:0].copy())  # 38 MB in ten minutes, which nothing needs from here on
+    report = media.repaint(read, out, lambda time, frame: apply.paint(frame, heat.at(time), in_place=True), output)
     for note in report.notes:
         print(note, file=sys.stderr)
     if table is not None:

@@ -170,13 +170,13 @@ def track(
     return HeatMaps(times, out, silent, absent)
 
 
-def paint(frame: Frame, maps: Float[NDArray, "sounds h w"], strength: float = 0.6) -> Frame:
-    """A frame with each sound's map laid over it in its own colour."""
+def paint(frame: Frame, maps: Float[NDArray, "sounds h w"], strength: float = 0.6, in_place: bool = False) -> Frame:
+    """A frame with each sound's map laid over it in its own colour; ``in_place`` changes the frame itself, 25 MB at 4K."""
     height, width = frame.shape[:2]
     grid = torch.from_numpy(np.ascontiguousarray(maps, np.float32)) * (strength * 128)
     down, across = _spread(grid.shape[1], height), _spread(grid.shape[2], width, 3)
     inks = [COLORS[i % len(COLORS)].repeat(width) for i in range(len(grid))]
-    out = torch.from_numpy(frame.copy()).view(height, 3 * width)
+    out = torch.from_numpy(frame if in_place else frame.copy()).view(height, 3 * width)
     for rows in (slice(top, top + STRIP) for top in range(0, height, STRIP)):
         strip = out[rows].to(torch.int16)
         for ink, alpha in zip(inks, (down[:, rows].T @ grid @ across).to(torch.int16), strict=True):

@@ -2,7 +2,7 @@
 
 from quasipotential.claims import theory
 from quasipotential.claims.choice import graphs, occupancy, regression
-from quasipotential.claims.escapes import escape, leaving, paths, rare
+from quasipotential.claims.escapes import escape, leaving, paths, prefactor, rare
 from quasipotential.claims.solvers import ladder, ratios, space, speed, trust
 
 EXPERIMENTS = [
@@ -19,4 +19,5 @@ EXPERIMENTS = [
     *space.EXPERIMENTS,
     *rare.EXPERIMENTS,
     *leaving.EXPERIMENTS,
+    *prefactor.EXPERIMENTS,
 ]

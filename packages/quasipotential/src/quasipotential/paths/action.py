@@ -13,10 +13,11 @@ import numpy as np
 
 from claimkit.errors import InputError
 
-from ..fields import difference, evaluate
+from ..fields import DENSE_DIMENSION, difference, evaluate
 from .guesses import gradient_guess, guesses, polyline
 from .hamilton import Hamiltonian, steer
-from .relax import Forces, geometric_action, relax, spaced
+from .products import Products, jacobian_products
+from .relax import Forces, discrete_action, geometric_action, relax, spaced
 from .turns import missing_turns, wind
 
 FLOOR = 1e-6
@@ -75,7 +76,7 @@ def minimum_action_path(
     path: np.ndarray,
     *,
     diffusion: Callable | np.ndarray | None = None,
-    jacobian: Callable | None = None,
+    jacobian: Callable | Products | None = None,
     images: int | None = None,
     accuracy: float = 1e-4,
     tolerance: float = 1e-8,
@@ -91,11 +92,14 @@ def minimum_action_path(
     need no inverse; for a longer guess a share 1e-6 of D's largest eigenvalue is added to it.
 
     Args:
-        drift: function of points ``(n, d)``.
+        drift: function of points ``(n, d)`` (numpy; see ``torch_field`` and ``jax_field`` for these).
         path: the two ends ``(2, d)``, or a first guess ``(m, d)``; its ends stay.
         diffusion: None, a symmetric positive semidefinite matrix ``(d, d)``, or a function returning ``(n, d, d)``.
         jacobian: derivative of the drift ``(n, d, d)``, ``[i, j] = d b_i / d x_j``; central differences by default, see
-            ``autograd_jacobian`` for torch functions (a jax function ``vmap(jacfwd(f))`` serves as it is).
+            ``autograd_jacobian`` for torch functions (a jax function ``vmap(jacfwd(f))`` serves as it is). Or its products
+            alone, the pair ``(x, v) -> J v`` and ``(x, p) -> J^T p`` (a tangent model and its adjoint): then no matrix
+            ``(d, d)`` is formed, and turns around a focus at the start are not looked for. Above 200 dimensions that is the
+            default, with ``jacobian_products(drift)``.
         images: points of the chain, at least 5; by default as many as ``accuracy`` wants, at most 800.
         accuracy: relative error of the action at which the points suffice.
         tolerance: relative decrease that Newton's method must still promise for a further step.
@@ -116,20 +120,30 @@ def minimum_action_path(
     field = lambda x: evaluate(drift, x, (d,), "drift")  # noqa: E731
     first = polyline(given, count)
     scale = float(np.linalg.norm(np.diff(first, axis=0), axis=1).sum())
-    derivative = jacobian or (lambda x: difference(field, x, 1e-6 * scale))
+    products = jacobian if isinstance(jacobian, tuple) else None
+    if jacobian is None and d > DENSE_DIMENSION:
+        products = jacobian_products(drift, scale)
+    derivative: Any = jacobian if callable(jacobian) else lambda x: difference(field, x, 1e-6 * scale)
     spread: Any
     spread, singular = _regular(diffusion, first, d)
-    forces = Forces(field, derivative, spread, scale)
+    if products and (singular or callable(spread)):
+        raise InputError("Products of the Jacobian serve for a constant D in every direction only; give jacobian whole.")
+    forces = Forces(field, derivative, spread, scale, products)
     if not np.isfinite(field(first)).all():
         raise InputError("The drift is not finite on the first guess; give a guess on which it is.")
     if singular and len(given) == 2:
         return _steered(field, derivative, diffusion, given, scale)
     starts, coarse = [first], tolerance if images else max(tolerance, 0.01 * accuracy)
-    if len(given) == 2:
+    if len(given) == 2 and products:
+        starts = guesses(field, None, None, given, count)
+    elif len(given) == 2:
         here = np.eye(d) if spread is None else np.asarray(spread(given[:1]))[0] if callable(spread) else spread
         starts = gradient_guess(field, derivative, first) if spread is None else []
         if not starts or not _is_climb(field, starts[0]):
             starts += guesses(field, derivative, here, given, count)
+    starts = [x for x in starts if discrete_action(spaced(x), forces) < np.inf]
+    if not starts:
+        raise InputError("D is not positive definite on any first guess; give a guess on which it is.")
     chains = [relax(x, forces, coarse, iterations if len(starts) == 1 else min(iterations, 60)) for x in starts]
     chains.sort(key=lambda chain: chain[1][-1])
     candidates = tuple(chain[1][-1] for chain in chains)
@@ -145,10 +159,11 @@ def minimum_action_path(
         finer = geometric_action(x, field, spread)
         before, change, action = change, abs(finer - action), finer
         error = change / (min(max(before / max(change, 1e-300), 2.0), 9.0) - 1) if np.isfinite(before) else change / 3
-    if images is None:
+    if images is None and not products:
         x, gained, more = wind(x, forces, accuracy * action, tolerance, iterations)
         action, steps, error = action - gained, steps + more, error + gained / 3
-    error += missing_turns(x, forces)
+    if not products:
+        error += missing_turns(x, forces)
     reason = {
         "converged": "the action is at its minimum",
         "iterations": f"{iterations} steps did not suffice; allow more, or give a better first guess",

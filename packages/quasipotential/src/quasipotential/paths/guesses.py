@@ -76,7 +76,9 @@ def string_path(
     return x
 
 
-def guesses(drift: Callable, jacobian: Callable, spread: np.ndarray, ends: np.ndarray, count: int) -> list[np.ndarray]:
+def guesses(
+    drift: Callable, jacobian: Callable | None, spread: np.ndarray | None, ends: np.ndarray, count: int
+) -> list[np.ndarray]:
     """Paths ``(count, d)`` from one end to the other: straight, bent to both sides, and the escape of the linearised drift.
 
     Near a stable equilibrium the escape path is ``exp(-G s) (end - start)`` with ``G = J + D Q^{-1}`` and
@@ -84,7 +86,7 @@ def guesses(drift: Callable, jacobian: Callable, spread: np.ndarray, ends: np.nd
 
     Args:
         drift: function of points ``(n, d)``.
-        jacobian: its derivative.
+        jacobian: its derivative; without it the last path is left out.
         spread: D at the start ``(d, d)``.
         ends: start and end ``(2, d)``.
         count: points of each.
@@ -102,6 +104,8 @@ def guesses(drift: Callable, jacobian: Callable, spread: np.ndarray, ends: np.nd
         length = float(np.linalg.norm(normal))
         if length > 1e-8 * float(np.linalg.norm(direction)):
             found += [straight + sign * 0.3 * size * np.sin(np.pi * s) * normal / length for sign in (1, -1)]
+    if jacobian is None or spread is None:
+        return found
     try:
         jac = np.asarray(jacobian(start[None]), float)[0]
         rates = np.linalg.eigvals(jac)

@@ -17,6 +17,7 @@ from scipy.interpolate import CubicSpline
 from scipy.linalg import solveh_banded
 
 from ..fields import CURVATURE_DIMENSION, difference
+from .products import Products, quadratic_model
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class Forces:
         jacobian: its derivative ``(n, d, d)``.
         spread: D, one matrix or a function ``(n, d) -> (n, d, d)``; None for the identity. Positive definite.
         scale: length of the path; differences are taken in its units.
+        products: what takes the place of ``jacobian``, see ``products``; D is None or one matrix then.
     """
 
     drift: Callable
     jacobian: Callable
     spread: Callable | np.ndarray | None
     scale: float
+    products: Products | None = None
 
     def whitening(self, x: np.ndarray) -> np.ndarray | None:
         """``D^{-1/2}`` as an inverse Cholesky factor, ``(d, d)`` or ``(n, d, d)``; None for the identity."""
@@ -89,6 +92,14 @@ def segments(x: np.ndarray, forces: Forces):
     return middle, white, b, w, np.linalg.norm(b, axis=1) * np.linalg.norm(w, axis=1) - np.sum(b * w, axis=1)
 
 
+def discrete_action(x: np.ndarray, forces: Forces) -> float:
+    """The action of a chain; infinite where D is not positive definite on it."""
+    try:
+        return float(segments(x, forces)[-1].sum())
+    except np.linalg.LinAlgError:
+        return np.inf
+
+
 def _quadratic(x, forces):
     """Gradient ``(n - 2, d)``, diagonal and upper blocks of the Hessian, and its size, at the inner points of a chain."""
     n, d = x.shape
@@ -130,6 +141,12 @@ def _quadratic(x, forces):
     return apply(across, slope[1:-1]), diagonal, across[:-1] @ upper[1:-1] @ across[1:], weight
 
 
+def _dense_model(x, forces):
+    """Gradient ``(n - 2, d)`` of a chain's action, and Newton's correction for a damping."""
+    slope, diagonal, upper, weight = _quadratic(x, forces)
+    return slope, lambda damping: _solve(diagonal + damping * weight * np.eye(x.shape[1]), upper, slope)
+
+
 def _solve(diagonal, upper, right):
     """Solution of a symmetric block tridiagonal system; LinAlgError where it is not positive definite."""
     n, d = right.shape
@@ -149,14 +166,14 @@ def relax(x: np.ndarray, forces: Forces, tolerance: float, iterations: int) -> t
         ``"stalled"`` (no step, however short, lowers the action, and more than a share 1e-5 of it was promised).
     """
     x = spaced(x)
-    history = [float(segments(x, forces)[-1].sum())]
+    history = [discrete_action(x, forces)]
     damping = 1e-4
     for _ in range(iterations):
-        slope, diagonal, upper, weight = _quadratic(x, forces)
+        slope, correction = (quadratic_model if forces.products else _dense_model)(x, forces)
         promised, moved = np.inf, x
         for _ in range(25):
             try:
-                move = -_solve(diagonal + damping * weight * np.eye(x.shape[1]), upper, slope)
+                move = -correction(damping)
             except np.linalg.LinAlgError:
                 damping = max(6 * damping, 1e-4)
                 continue
@@ -164,7 +181,7 @@ def relax(x: np.ndarray, forces: Forces, tolerance: float, iterations: int) -> t
             moved = x.copy()
             moved[1:-1] += move
             moved = spaced(moved)
-            action = float(segments(moved, forces)[-1].sum())
+            action = discrete_action(moved, forces)
             if action < history[-1] or promised < tolerance * history[-1]:
                 break
             damping *= 6

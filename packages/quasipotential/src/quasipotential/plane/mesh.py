@@ -10,24 +10,15 @@ import numpy as np
 from claimkit.errors import InputError
 
 from ..fields import Field, evaluate
-
-_ROWS_AT_ONCE = 1 << 20
-"""Points per call of a user's function: bounds the memory of its temporaries."""
+from ..marching.mesh import Rectangle
 
 
 @dataclass(frozen=True)
-class Mesh:
-    """A rectangular mesh with both ends included.
-
-    Attributes:
-        domain: ``((xmin, xmax), (ymin, ymax))``.
-        shape: number of points ``(nx, ny)``.
-        periodic: whether x and y are angles; then the last column or row is the first one once more.
-    """
+class Mesh(Rectangle):
+    """A mesh in the plane."""
 
     domain: tuple[tuple[float, float], tuple[float, float]]
     shape: tuple[int, int]
-    periodic: tuple[bool, bool] = (False, False)
 
     def __post_init__(self):
         """Check that the domain is not empty and that there are points enough to march over."""
@@ -39,60 +30,12 @@ class Mesh:
         if any(p and n < 33 for p, n in zip(self.periodic, self.shape, strict=True)):
             raise InputError(f"A periodic axis wants at least 33 points; the mesh has {self.shape[0]} x {self.shape[1]}.")
 
-    @property
-    def spacing(self) -> np.ndarray:
-        """Distance of neighbouring points in x and y."""
-        (left, right), (bottom, top) = self.domain
-        return np.array([(right - left) / (self.shape[0] - 1), (top - bottom) / (self.shape[1] - 1)])
-
-    @property
-    def corner(self) -> np.ndarray:
-        """The point with the smallest coordinates."""
-        return np.array([self.domain[0][0], self.domain[1][0]])
-
-    @property
-    def points(self) -> np.ndarray:
-        """All mesh points, ``(ny, nx, 2)``."""
-        return self._grid(self.shape)
-
-    def contains(self, point: np.ndarray) -> bool:
-        """Whether a point lies inside the domain or on its edge; a periodic axis has none."""
-        (left, right), (bottom, top) = self.domain
-        across, up = self.periodic
-        return bool((across or left <= point[0] <= right) and (up or bottom <= point[1] <= top))
-
-    @property
-    def periods(self) -> np.ndarray:
-        """Length of the periodic axes, infinite for the others, ``(2,)``."""
-        return np.where(self.periodic, np.ptp(np.array(self.domain), axis=1), np.inf)
-
     def refuse_periodic(self, what: str) -> None:
         """Refuse a mesh with periodic axes for what takes the ends of the domain as an edge."""
         if any(self.periodic):
             raise InputError(
                 f"Periodic axes are not supported by {what}: unroll the angle over a domain of several periods."
             )
-
-    @property
-    def edge(self) -> np.ndarray:
-        """Mask ``(ny, nx)`` of the points on an edge where paths could leave the mesh."""
-        mask = np.zeros((self.shape[1], self.shape[0]), bool)
-        if not self.periodic[0]:
-            mask[:, [0, -1]] = True
-        if not self.periodic[1]:
-            mask[[0, -1]] = True
-        return mask
-
-    def wrap(self, points: np.ndarray) -> np.ndarray:
-        """Points ``(..., 2)`` moved by whole periods into the domain."""
-        return self.image(points, self.corner + 0.5 * self.spacing * (np.array(self.shape) - 1))
-
-    def image(self, points: np.ndarray, center: np.ndarray) -> np.ndarray:
-        """The images of points ``(..., 2)`` along the periodic axes that lie within half a period of a center."""
-        if not any(self.periodic):
-            return np.asarray(points, float)
-        turns = np.rint((points - center) / self.periods)
-        return points - np.where(self.periodic, turns * np.where(self.periodic, self.periods, 0.0), 0.0)
 
     def cut(self, point: np.ndarray) -> tuple["Mesh", tuple[int, int]]:
         """The mesh cut open opposite to a point, without periodic axes, and by how many columns and rows it was moved."""
@@ -109,14 +52,6 @@ class Mesh:
                 table = np.take(table, (2 * first + np.arange(2 * n - 1)) % (2 * (size - 1)), axis)
         return table
 
-    def index_of(self, point: np.ndarray) -> np.ndarray:
-        """Position in mesh units (column, row), not rounded."""
-        return (np.asarray(point, float) - self.corner) / self.spacing
-
-    def _grid(self, shape):
-        x, y = (np.linspace(*ends, n) for ends, n in zip(self.domain, shape, strict=True))
-        return np.stack(np.broadcast_arrays(x[None, :], y[:, None]), -1)
-
     def tabulate(self, field: Field | np.ndarray, components: int, name: str) -> np.ndarray:
         """Values of a field on the half-grid, ``(2 ny - 1, 2 nx - 1, components)``.
 
@@ -131,13 +66,7 @@ class Mesh:
         nx, ny = (2 * n - 1 for n in self.shape)
         tail = (2,) if components == 2 else (2, 2)
         if callable(field):
-            table = np.empty((ny, nx, components))
-            x, y = (np.linspace(*ends, n) for ends, n in zip(self.domain, (nx, ny), strict=True))
-            step = max(1, _ROWS_AT_ONCE // nx)
-            for start in range(0, ny, step):
-                rows = slice(start, min(start + step, ny))
-                points = np.stack(np.broadcast_arrays(x[None, :], y[rows, None]), -1)
-                table[rows] = evaluate(field, points, tail, name).reshape(*points.shape[:2], components)
+            table = self.sample(lambda p: evaluate(field, p, tail, name), components)
         else:
             table = np.ascontiguousarray(field, dtype=np.float64)
             if table.shape not in ((ny, nx, *tail), (ny, nx, components)):
@@ -146,10 +75,7 @@ class Mesh:
                     f"{self.shape[1]} mesh; it has shape {table.shape}."
                 )
             table = table.reshape(ny, nx, components)
-        if not np.isfinite(table).all():
-            j, i = np.argwhere(~np.isfinite(table).all(-1))[0]
-            x, y = self.corner + 0.5 * self.spacing * (i, j)
-            raise InputError(f"The {name} is not finite at ({x:.6g}, {y:.6g}); it must be defined on the whole domain.")
+        self.refuse_infinite(table, name)
         for axis in (0, 1):
             first, last = (np.take(table, k, 1 - axis) for k in (0, -1))
             if self.periodic[axis] and not np.allclose(first, last, rtol=1e-6, atol=1e-9 * np.abs(table).max()):

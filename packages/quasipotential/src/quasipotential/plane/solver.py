@@ -19,11 +19,12 @@ import numpy as np
 from claimkit.errors import InputError
 
 from ..fields import Field, evaluate
+from ..marching.front import ACCEPTED_COUNT, SINGLES, STOPPED, STOPS
 from .cycles.orbit import LimitCycle
 from .cycles.start import find_tube_start
 from .cycles.tube import Tube
 from .kernels.sweep import sweep
-from .kernels.trial import ACCEPTED_COUNT, DEFERRED, LONE_BASES, SINGLES, SOLVES, STOPPED, TRIANGLES, WIDE_SEARCHES
+from .kernels.trial import DEFERRED, LONE_BASES, SOLVES, TRIANGLES, WIDE_SEARCHES
 from .mesh import Mesh, make_mesh
 from .noise import check_cells, tabulate_diffusion
 from .solution import Solution
@@ -194,7 +195,7 @@ def _solve(
         **asdict(options),
         "radius": radius,
         "accepted": int(state[ACCEPTED_COUNT]),
-        "stopped": ("exhausted", "boundary", "level")[state[STOPPED]],
+        "stopped": STOPS[state[STOPPED]],
         "single_updates": int(state[SINGLES]),
         "triangle_updates": int(state[TRIANGLES]),
         "triangle_solves": int(state[SOLVES]),

@@ -1,21 +1,21 @@
 """``solve_3d``: the quasi-potential of a drift in space by ordered line integrals, arXiv 1808.00562.
 
-The definition is that of ``plane.solver.solve``; the noise has one constant matrix D.
+The definition is that of ``plane.solver.solve``.
 """
 
 import math
 import time
-from typing import Any
 
 import numpy as np
 
 from claimkit.errors import InputError
 
 from ..fields import Field
-from ..plane.noise import STRETCH
-from .kernels.march import ACCEPTED_COUNT, EDGES, SINGLES, STOPPED, TRIANGLES
+from ..marching.front import ACCEPTED_COUNT, SINGLES, STOPPED, STOPS
+from .kernels.march import EDGES, TRIANGLES
 from .kernels.sweep import sweep
 from .mesh import Box
+from .noise import read_noise
 from .solution import Solution3D
 from .start import first_points, linearise
 
@@ -26,7 +26,7 @@ def solve_3d(
     domain,
     mesh: int | tuple[int, int, int] = 65,
     *,
-    diffusion: np.ndarray | None = None,
+    diffusion: Field | np.ndarray | None = None,
     radius: int | None = None,
     stop: str = "boundary",
     level: float = math.inf,
@@ -43,7 +43,8 @@ def solve_3d(
         attractor: a stable equilibrium ``(x, y, z)``.
         domain: ``((xmin, xmax), (ymin, ymax), (zmin, zmax))``.
         mesh: points per side, or ``(nx, ny, nz)``; an odd number where an error is wanted.
-        diffusion: ``D``, symmetric positive definite ``(3, 3)``; None for the identity.
+        diffusion: ``D``, symmetric positive definite: None for the identity, one matrix ``(3, 3)``, or a function of points
+            returning ``(..., 3, 3)``, which is tabulated at twice the cost of the drift.
         radius: reach of an update in mesh points, 1 to 30; by default 4, 6, 8, 10 on 33, 65, 129, 257 points a side. A
             rotation that outweighs the gradient part r times wants about r.
         stop: ``"boundary"`` ends at the first point next to the edge of the mesh, where paths could leave;
@@ -55,7 +56,7 @@ def solve_3d(
         The values and everything needed to use them.
 
     Raises:
-        InputError: one sentence, for a drift that is not finite, a D that varies, is singular or too anisotropic for the
+        InputError: one sentence, for a drift that is not finite, a D that is asymmetric, singular or too anisotropic for the
             mesh, an attractor that is no stable equilibrium, or a mesh too coarse around it.
 
     >>> import numpy as np
@@ -74,18 +75,18 @@ def solve_3d(
         raise InputError(f"The update radius must be 1 to 30 mesh points, an integer; it is {radius}.")
     if math.isnan(level):
         raise InputError("The level is not a number; give the value above which nothing is to be computed.")
-    d = _constant(box, diffusion)
     began = time.perf_counter()
+    noise, d = read_noise(box, diffusion)
     local = linearise(box, drift, d, attractor)
     table = box.tabulate(drift)
     start = first_points(box, local, table, d)
-    values, state, seconds = sweep(box, table, d, start, int(reach), stop, level, progress)
+    values, state, seconds = sweep(box, table, noise, start, int(reach), stop, level, progress)
     settings = {
         "radius": reach,
         "stop": stop,
         "level": level,
         "accepted": int(state[ACCEPTED_COUNT]),
-        "stopped": ("exhausted", "boundary", "level")[state[STOPPED]],
+        "stopped": STOPS[state[STOPPED]],
         "single_updates": int(state[SINGLES]),
         "edge_updates": int(state[EDGES]),
         "triangle_updates": int(state[TRIANGLES]),
@@ -102,32 +103,3 @@ def guideline_radius(points: int) -> int:
     a radius of 4, 0.10 with 6; a rotation of 10 wants 8 there.
     """
     return round(float(np.interp(math.log2(max(points - 1, 2)), range(4, 9), (3, 4, 6, 8, 10))))
-
-
-def _constant(box: Box, diffusion: Any) -> np.ndarray:
-    """The constant D ``(3, 3)``, checked."""
-    if diffusion is None:
-        d = np.eye(3)
-    elif callable(diffusion) or np.shape(diffusion) != (3, 3):
-        raise InputError(
-            "In space D must be one constant matrix (3, 3); where it varies, minimum_action_path computes single barriers."
-        )
-    else:
-        d = np.asarray(diffusion, float)
-    if not (
-        np.isfinite(d).all()
-        and np.abs(d - d.T).max() <= 1e-9 * np.abs(d).max()
-        and np.linalg.eigvalsh(d).min() > 1e-14 * np.abs(d).max()
-    ):
-        raise InputError(
-            f"The diffusion matrix must be symmetric positive definite; it is {d.tolist()}; where it is singular, "
-            "minimum_action_path computes single barriers."
-        )
-    sides = np.linalg.svd(np.linalg.inv(np.linalg.cholesky(d)) @ np.diag(box.spacing), compute_uv=False)
-    if sides[0] > STRETCH["olim"] * sides[-1]:
-        raise InputError(
-            f"The noise is too anisotropic for this mesh: measured by D its cells are {sides[0] / sides[-1]:.3g} times as "
-            f"long as wide, and the method bears {STRETCH['olim']:.0f}; give mesh=(nx, ny, nz) with more points along the "
-            "long axis, or compute single barriers with minimum_action_path."
-        )
-    return d

@@ -19,10 +19,21 @@ class Quadratic:
     Attributes:
         center: the equilibrium, ``(3,)``.
         precision: ``Q^{-1}`` of the Lyapunov equation ``J Q + Q J^T = -D``, ``(3, 3)``.
+        scale: length over which it is taken to hold.
     """
 
     center: np.ndarray
     precision: np.ndarray
+    scale: float
+
+    @property
+    def middle(self) -> np.ndarray:
+        """What the nearest image on periodic axes is measured from, ``(3,)``."""
+        return self.center
+
+    def nearest(self, points: np.ndarray) -> np.ndarray:
+        """The point of the attractor nearest to points ``(..., 3)``."""
+        return np.broadcast_to(self.center, np.shape(points))
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Values at points ``(..., 3)``."""
@@ -34,7 +45,14 @@ class Quadratic:
         return (points - self.center) @ self.precision
 
 
-def linearise(box: Box, drift: Callable, diffusion: np.ndarray, attractor) -> Quadratic:
+def noise_at(diffusion: np.ndarray | Callable, points: np.ndarray) -> np.ndarray:
+    """D at points ``(..., 3)``: ``(..., 3, 3)``."""
+    if callable(diffusion):
+        return evaluate(diffusion, points, (3, 3), "diffusion")
+    return np.broadcast_to(diffusion, (*np.shape(points)[:-1], 3, 3))
+
+
+def linearise(box: Box, drift: Callable, diffusion: np.ndarray | Callable, attractor) -> Quadratic:
     """The potential of the drift linearised at an attractor.
 
     Raises:
@@ -67,10 +85,12 @@ def linearise(box: Box, drift: Callable, diffusion: np.ndarray, attractor) -> Qu
             f"The equilibrium {where} is not stable (an eigenvalue of the drift's Jacobian has real part {growth:.3g} >= "
             "0); give an attractor of dX = b dt."
         )
-    return Quadratic(center, np.linalg.inv(lyapunov_covariance(jacobian, diffusion)))
+    return Quadratic(
+        center, np.linalg.inv(lyapunov_covariance(jacobian, noise_at(diffusion, center))), 8 * float(box.spacing.max())
+    )
 
 
-def first_points(box: Box, local: Quadratic, table: np.ndarray, diffusion: np.ndarray):
+def first_points(box: Box, local: Quadratic, table: np.ndarray, diffusion: np.ndarray | Callable):
     """Indices ``(n, 3)`` (x, y, z) of the points around an attractor, their codes and their values.
 
     The code is 1 for the points of the cell, or of the neighbours of the mesh point, that holds the attractor, and 2 for the
@@ -89,7 +109,7 @@ def first_points(box: Box, local: Quadratic, table: np.ndarray, diffusion: np.nd
     code = np.where(((around < low) | (around > high)).any(-1), 2, 1)
     points = box.corner + around * box.spacing
     p = local.gradient(points)
-    kinetic = 0.5 * np.einsum("ni,ij,nj->n", p, diffusion, p)
+    kinetic = 0.5 * np.einsum("ni,nij,nj->n", p, noise_at(diffusion, points), p)
     drift = table[2 * around[:, 2], 2 * around[:, 1], 2 * around[:, 0]]
     error = np.abs(kinetic + np.sum(drift * p, -1)) / (kinetic + 1e-3 * kinetic.max())
     if error.max() > 0.5:

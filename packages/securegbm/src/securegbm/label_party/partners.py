@@ -3,9 +3,11 @@
 A tree counts when every partner has committed it; who was quicker drops it again when the label party comes back without it.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Thread
 from typing import Any
 
 import numpy.typing as npt
@@ -17,6 +19,9 @@ from securegbm.ring.choice import Ciphers
 from securegbm.tables.binning import BinLayout
 from securegbm.trees.search import Flags
 from securegbm.wire.channel import Partner
+
+FAREWELL = 5.0
+"""Seconds for which partners are waited for that are told why a run ends."""
 
 
 class AllPartners:
@@ -118,15 +123,19 @@ class AllPartners:
         self._each("finish", kept)
 
     def abort(self, reason: str) -> None:
-        """Tell everybody who has not ended the session himself why the run ends here."""
-        for number, session in enumerate(self._sessions):
-            if number not in self._ended:
-                session.abort(reason)
+        """Tell everybody who has not ended the session himself why the run ends here; who hangs is not waited for."""
+        told = [number for number in range(len(self._sessions)) if number not in self._ended]
+        threads = [Thread(target=self._sessions[number].abort, args=(reason,), daemon=True) for number in told]
+        for thread in threads:
+            thread.start()
+        last = time.monotonic() + FAREWELL
+        for thread in threads:
+            thread.join(max(0.0, last - time.monotonic()))
 
     def close(self) -> None:
-        """End threads and worker processes."""
+        """End threads and worker processes; a call that an interruption left unanswered ends with its channel."""
         for session in self._sessions:
             session.close()
         if self._pool is not None:
-            self._pool.shutdown()
+            self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None

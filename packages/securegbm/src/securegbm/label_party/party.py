@@ -170,6 +170,9 @@ class LabelParty:
             except SecureGBMError as error:
                 session.abort(str(error))
                 raise
+            except KeyboardInterrupt:
+                session.abort("it was interrupted there; the run goes on when the label party starts it again")
+                raise
             finally:
                 session.close()
 

@@ -211,7 +211,7 @@ class NetworkChannel:
         patience: float = 60.0,
     ) -> None:
         self._address, self._deadline, self._patience, self._identity = address, deadline, patience, identity
-        self._met = False
+        self._met = self._closed = False
         if identity is None:
             _refuse_plaintext(address, insecure_loopback)
             self._channel = grpc.insecure_channel(address, options=_OPTIONS)
@@ -228,7 +228,7 @@ class NetworkChannel:
             UnreachableError: If the other party cannot be reached, is not the pinned one, or takes too long.
         """
         give_up, pause = float("inf"), 0.05
-        while True:
+        while not self._closed:
             try:
                 answer = from_chunks(self._call(to_chunks(data), timeout=self._deadline))
                 self._met = True
@@ -244,6 +244,7 @@ class NetworkChannel:
                     raise UnreachableError(f"{self._address}: {error}") from error
             time.sleep(pause)
             pause = min(1.0, 2 * pause)
+        raise UnreachableError(f"the connection to {self._address} was closed on this side")
 
     def _is_stranger(self, details: str) -> bool:
         """Whether the other end showed a certificate that is not the expected one; nothing heals that."""
@@ -251,7 +252,7 @@ class NetworkChannel:
 
     def _cause(self, code: grpc.StatusCode, details: str) -> str:
         """Why a call failed for good, in one sentence that says what to do."""
-        where, again = self._address, "start again to continue after the last whole tree"
+        where, again = self._address, "try again; a training continues after the last whole tree"
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
             return f"{where} did not answer within {self._deadline:.0f} s; raise the deadline, or {again}"
         for pem, whose in ((self._identity.certificate, "ours"), (self._identity.peer, "theirs")) if self._identity else ():
@@ -275,7 +276,8 @@ class NetworkChannel:
         return f"{where} is no feature party or stands behind something that does not pass gRPC on ({code.name})"
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connection; calls that wait for an answer end."""
+        self._closed = True
         self._channel.close()
 
 

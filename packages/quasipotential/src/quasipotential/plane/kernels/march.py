@@ -13,39 +13,32 @@ heap; what is beyond are images of them, which are known as soon as the point in
 import numpy as np
 from numba import njit
 
-from .accept import DEFER, accept_jet
-from .bits import (
-    ACCEPTED,
+from ...marching.front import (
+    ACCEPTED_COUNT,
     CONSIDERED,
     FRONT,
+    HEAP_SIZE,
+    SINGLES,
+    STOPPED,
     UNKNOWN,
     clear_bit,
     count_trailing_zeros,
     decrease,
+    edges_of,
     masked_word,
     pop,
     push,
     set_bit,
 )
+from .accept import DEFER, accept_jet
 from .segments import segment_action
-from .trial import ACCEPTED_COUNT, DEFERRED, HEAP_SIZE, LONE_BASES, SINGLES, STOPPED, WIDE_SEARCHES, best_single, improve
-
-
-@njit(cache=True, error_model="numpy")
-def retire(status, front, neighbour, stride, near):
-    """Take a Front point out of the front when none of its eight neighbours waits any more; tell whether it stayed."""
-    for k in range(8):
-        if status[neighbour + near[k]] < FRONT:
-            return True
-    status[neighbour] = ACCEPTED
-    clear_bit(front, neighbour // stride, neighbour % stride)
-    return False
+from .trial import DEFERRED, LONE_BASES, WIDE_SEARCHES, best_single, improve
 
 
 @njit(cache=True, error_model="numpy")
 def update_disc(new, half_widths, every, known, jet, marks, heap, near, b, metric, basis, state):
     """Improve the Considered points in the disc around a point that has just become known."""
-    (u, single, base), (status, front, considered), (keys, ids, where) = known, marks, heap
+    (u, single, base), (status, front, considered, waiting), (keys, ids, where) = known, marks, heap
     ny, nx = (b.shape[0] + 1) // 2, (b.shape[1] + 1) // 2
     stride = nx + 2
     row, column = new // stride, new % stride
@@ -53,12 +46,7 @@ def update_disc(new, half_widths, every, known, jet, marks, heap, near, b, metri
     e00, e01, e10, e11 = basis[0, 0], basis[0, 1], basis[1, 0], basis[1, 1]
     radius = len(half_widths) - 1
     side = np.empty(4, np.int64)
-    sides = 0
-    for k in range(8):
-        neighbour = new + near[k]
-        if status[neighbour] == FRONT and retire(status, front, neighbour, stride, near) and k < 4:
-            side[sides] = near[k]
-            sides += 1
+    sides = edges_of(new, near, 4, stride, status, front, waiting, side)
     for dj in range(-radius, radius + 1):
         r = row + dj
         if r < 1 or r > ny:
@@ -90,8 +78,9 @@ def update_disc(new, half_widths, every, known, jet, marks, heap, near, b, metri
                     best = min(best, trial)
                 if lower or every:
                     for k in range(sides):
-                        ej = int(side[k] > 1) - int(side[k] < -1)
-                        ei, second = side[k] - ej * stride, new + side[k]
+                        step = near[side[k]]
+                        ej = int(step > 1) - int(step < -1)
+                        ei, second = step - ej * stride, new + step
                         edge = (new, i_new, j_new, second, ei, ej)
                         best = improve(point, col - 1, r - 1, edge, best, u, jet, b, metric, basis, state)
                 else:
@@ -107,7 +96,7 @@ def update_disc(new, half_widths, every, known, jet, marks, heap, near, b, metri
 @njit(cache=True, error_model="numpy")
 def enlist(new, core, half_widths, known, jet, marks, heap, size, near, b, metric, basis, state):
     """Give the unknown neighbours of a known point, as far as they lie in the core, a trial value; the heap's new size."""
-    (u, single, base), (status, front, considered), (keys, ids, where) = known, marks, heap
+    (u, single, base), (status, front, considered, _), (keys, ids, where) = known, marks, heap
     stride = (b.shape[1] + 1) // 2 + 2
     for k in range(8):
         point = new + near[k]
@@ -134,29 +123,7 @@ def enlist(new, core, half_widths, known, jet, marks, heap, size, near, b, metri
 
 
 @njit(cache=True, error_model="numpy")
-def march(
-    b,
-    metric,
-    basis,
-    half_widths,
-    every,
-    margin,
-    level,
-    batch,
-    images,
-    core,
-    u,
-    single,
-    base,
-    jet,
-    status,
-    front,
-    considered,
-    keys,
-    ids,
-    where,
-    state,
-):
+def march(b, metric, basis, half_widths, every, margin, level, batch, images, core, known, jet, marks, heap, state):
     """Accept up to ``batch`` points; the arrays and ``state`` carry everything from one call to the next.
 
     Args:
@@ -170,17 +137,12 @@ def march(
         batch: how many points to accept before returning.
         images: columns and rows from a point to itself and to its images, ``(n, 2)``.
         core: the first and the end of the padded columns, then rows, of the points that are not images.
-        u: values.
-        single: best value from one base.
-        base: that base, -1 where the value is given.
+        known: u, the best value from one base and that base, -1 where u is given, ``(n,)`` each.
         jet: None, or (gradient ``(n, 2)``, best edge ``(n, 2)``, place on it ``(n,)``, inverse of ``basis``).
-        status: what each point is.
-        front: bit set of the Front points.
-        considered: bit set of the Considered points.
-        keys: values in the heap.
-        ids: points in the heap.
-        where: place of each point in the heap.
-        state: the counters named in ``trial``.
+        marks: what each point is ``(n,)``; bit sets of the Front and of the Considered points; how many neighbours of a
+            point are not known yet ``(n,)``.
+        heap: keys, points, and where each point is.
+        state: the counters named in ``front`` and ``trial``.
     """
     ny, nx = (b.shape[0] + 1) // 2, (b.shape[1] + 1) // 2
     stride = nx + 2
@@ -188,7 +150,7 @@ def march(
     size, count = state[HEAP_SIZE], state[ACCEPTED_COUNT]
     goal = count + batch
     same = np.empty(len(images), np.int64)
-    known, marks, heap = (u, single, base), (status, front, considered), (keys, ids, where)
+    (u, _, base), (status, front, considered, _), (keys, ids, where) = known, marks, heap
     while size > 0 and count < goal:
         if keys[0] > level:
             state[STOPPED] = 2

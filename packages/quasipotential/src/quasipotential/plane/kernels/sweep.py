@@ -1,19 +1,24 @@
 """One solve around the compiled march: its arrays, its start values, a progress bar, and what comes back."""
 
 import math
-import time
+import sys
 
 import numpy as np
 
 from claimkit.errors import InputError
 
-from ...progress import progress_bar
-from .bits import ACCEPTED, CONSIDERED, FRONT, bit_set, disc_half_widths
+from ...marching.front import (
+    ACCEPTED,
+    ACCEPTED_COUNT,
+    CONSIDERED,
+    FRONT,
+    HEAP_SIZE,
+    bit_set,
+    count_waiting,
+    heap_of,
+    run,
+)
 from .march import march
-from .trial import ACCEPTED_COUNT, HEAP_SIZE, STOPPED
-
-_BATCH = 200_000
-"""Points accepted between two looks at the clock and the keyboard."""
 
 
 def _problem(grid, b, d):
@@ -46,7 +51,6 @@ def sweep(grid, b, d, starts, offsets, method, radius, every, stop, level, progr
     status[[0, -1]] = ACCEPTED
     status[:, [0, -1]] = ACCEPTED
     flat_status = status.reshape(-1)
-    keys, ids, where = np.empty(size), np.empty(size, np.int32), np.empty(size, np.int32)
     state = np.zeros(9, np.int64)
     gradient = np.zeros((size, 2)) if method == "jet" else None
     for begin, offset in zip(starts, offsets, strict=True):
@@ -61,31 +65,26 @@ def sweep(grid, b, d, starts, offsets, method, radius, every, stop, level, progr
     core = np.zeros(status.shape, bool)
     core[wide.core[2] : wide.core[3], wide.core[0] : wide.core[1]] = True
     front, considered = bit_set(status == FRONT), bit_set((status == CONSIDERED) & core)
-    waiting = np.flatnonzero((flat_status == CONSIDERED) & core.reshape(-1))
-    waiting = waiting[np.argsort(u[waiting], kind="stable")]  # a sorted list is a heap
-    state[HEAP_SIZE] = len(waiting)
-    keys[: len(waiting)], ids[: len(waiting)], where[waiting] = u[waiting], waiting, np.arange(len(waiting))
+    heap = heap_of(u, np.flatnonzero((flat_status == CONSIDERED) & core.reshape(-1)))
+    state[HEAP_SIZE] = (status[core] == CONSIDERED).sum()
+    known, marks = (u, single, base), (flat_status, front, considered, count_waiting(status).reshape(-1))
     given = sum(int((begin.ring < 2).sum()) for begin in starts)
     jet = None
     if gradient is not None:
         jet = (gradient, np.full((size, 2), -1, np.int32), np.zeros(size), np.linalg.inv(basis))
     margin = np.where(grid.periodic, -1, 1 if stop == "boundary" else -1)
 
-    def accept(batch, reach):
+    def accept(batch):
+        reach = radius
+        if jet is not None and batch:
+            reach, most = _reach((int(state[ACCEPTED_COUNT]) + given) / len(starts), radius)
+            batch = min(batch, most)
         march(
-            b, metric, basis, disc_half_widths(reach), every, margin, float(level), batch, wide.images, wide.core, u, single,
-            base, jet, flat_status, front, considered, keys, ids, where, state,
+            b, metric, basis, disc_half_widths(reach), every, margin, float(level), batch, wide.images, wide.core,
+            known, jet, marks, heap, state,
         )  # fmt: skip
 
-    accept(0, radius)  # loads or compiles the march, before the clock
-    began = time.perf_counter()
-    with progress_bar(int(core.sum()), progress, "pt") as advance:
-        while state[HEAP_SIZE] > 0 and not state[STOPPED]:
-            before = int(state[ACCEPTED_COUNT])
-            reach, batch = (radius, _BATCH) if jet is None else _reach((before + given) / len(starts), radius)
-            accept(batch, reach)
-            advance(int(state[ACCEPTED_COUNT]) - before)
-    seconds = time.perf_counter() - began
+    seconds = run(accept, state, int(core.sum()), progress)
     for begin, offset in zip(starts, offsets, strict=True):
         _, place = next(wide.places(begin.columns, begin.rows))
         around = float(u[np.add.outer(place, [1, -1, stride, -stride])].min())
@@ -153,5 +152,12 @@ def _reach(known, radius):
     """
     reach = max(2, int(math.sqrt(known / math.pi)))
     if reach >= radius:
-        return radius, _BATCH
+        return radius, sys.maxsize
     return reach, max(1, math.ceil(math.pi * (reach + 1) ** 2 - known))
+
+
+def disc_half_widths(radius: int) -> np.ndarray:
+    """Half-width of each row of the disc ``i*i + j*j <= max(radius*radius, 2)``, for rows 0 to ``radius``."""
+    square = max(radius * radius, 2)
+    rows = np.arange(radius + 1)
+    return np.floor(np.sqrt(square - rows * rows)).astype(np.int64)

@@ -5,11 +5,11 @@ import math
 import numpy as np
 from numba import njit
 
-from .bits import count_trailing_zeros, masked_word
+from ...marching.front import SINGLES, count_trailing_zeros, masked_word
 from .segments import edge_update, segment_action
 
-HEAP_SIZE, ACCEPTED_COUNT, SINGLES, TRIANGLES, SOLVES, STOPPED, WIDE_SEARCHES, LONE_BASES, DEFERRED = range(9)
-"""Places in the integer state that survives between two calls of ``march``."""
+TRIANGLES, SOLVES, WIDE_SEARCHES, LONE_BASES, DEFERRED = range(4, 9)
+"""Further places in the integer state, after those of ``front``."""
 
 
 @njit(cache=True, error_model="numpy")

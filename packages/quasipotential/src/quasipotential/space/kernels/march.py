@@ -13,31 +13,56 @@ two points is the sum of their ``q``.
 import math
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
-from ...plane.kernels.bits import (
+from ...marching.front import (
     ACCEPTED,
+    ACCEPTED_COUNT,
     CONSIDERED,
     FRONT,
+    HEAP_SIZE,
+    SINGLES,
+    STOPPED,
     UNKNOWN,
     clear_bit,
     count_trailing_zeros,
     decrease,
+    edges_of,
     masked_word,
     pop,
     push,
     set_bit,
 )
-from .simplex import action, edge_update, minus, triangle_update
+from .simplex import action, edge_update, minus, plus, triangle_update
 
-HEAP_SIZE, ACCEPTED_COUNT, SINGLES, EDGES, TRIANGLES, STOPPED = range(6)
-"""Places in the integer state that survives between two calls of ``march``."""
+EDGES, TRIANGLES = range(4, 6)
+"""Further places in the integer state, after those of ``front``."""
 
 
 @njit(cache=True, error_model="numpy", inline="always")
 def triple(table, place):
     """A row of three numbers as a tuple."""
     return float(table[place, 0]), float(table[place, 1]), float(table[place, 2])
+
+
+def metric(table, place):
+    """A row of six numbers as a tuple; None without a table. Only inside of compiled code."""
+    raise NotImplementedError
+
+
+@overload(metric)
+def _metric(table, place):
+    if isinstance(table, types.NoneType):
+        return lambda table, place: None
+    return lambda table, place: (
+        float(table[place, 0]),
+        float(table[place, 1]),
+        float(table[place, 2]),
+        float(table[place, 3]),
+        float(table[place, 4]),
+        float(table[place, 5]),
+    )
 
 
 @njit(cache=True, error_model="numpy", inline="always")
@@ -67,19 +92,21 @@ def which_neighbour(shift, stride, layer, number):
 
 
 @njit(cache=True, error_model="numpy")
-def try_edge(first, which, half, w, best, u, status, b, neighbours, state):
+def try_edge(first, which, half, w, best, u, status, field, neighbours, state):
     """Best value through the edge from ``first`` to its neighbour number ``which``, and through its triangles.
 
     ``w`` leads from ``first`` to the target, and ``half`` is the place half-way. Triangles are tried where the edge holds a
     minimum.
     """
     near, vectors, halves, thirds, _ = neighbours
-    b0 = triple(b, half)
+    b, table = field
+    b0, a0 = triple(b, half), metric(table, half)
     db1, e1 = minus(triple(b, half + halves[which]), b0), triple(vectors, which)
+    da1 = plus(metric(table, half + halves[which]), -1.0, a0)
     begin = u[first]
     rise = u[first + near[which]] - begin
     state[EDGES] += 1
-    value, s = edge_update(begin, rise, b0, db1, w, e1)
+    value, s = edge_update(begin, rise, (b0, db1), (w, e1), (a0, da1))
     if s < 0.0:
         return best
     best = min(best, value)
@@ -90,30 +117,22 @@ def try_edge(first, which, half, w, best, u, status, b, neighbours, state):
         if status[first + near[other]] != FRONT:
             continue
         db2, e2 = minus(triple(b, half + halves[other]), b0), triple(vectors, other)
+        da2 = plus(metric(table, half + halves[other]), -1.0, a0)
         state[TRIANGLES] += 1
-        best = min(best, triangle_update(s, begin, rise, u[first + near[other]] - begin, (b0, db1, db2), (w, e1, e2)))
+        further = u[first + near[other]] - begin
+        best = min(best, triangle_update(s, begin, rise, further, (b0, db1, db2), (w, e1, e2), (a0, da1, da2)))
     return best
 
 
 @njit(cache=True, error_model="numpy")
-def update_ball(new, here, ball, known, marks, heap, b, basis, neighbours, size, state):
+def update_ball(new, here, ball, known, marks, heap, field, basis, neighbours, size, state):
     """Improve the Considered points in the ball around a point that has just become known."""
     (u, single, base), (status, front, considered, waiting), (keys, ids, where) = known, marks, heap
     near, vectors, halves, _, number = neighbours
     stride, layer = size[0] + 2, (size[0] + 2) * (size[1] + 2)
     half = (here[2] * (2 * size[1] - 1) + here[1]) * (2 * size[0] - 1) + here[0]
     side = np.empty(18, np.int64)
-    sides = 0
-    for k in range(26):
-        point = new + near[k]
-        waiting[point] -= 1
-        if status[point] == FRONT:
-            if waiting[point] == 0:
-                status[point] = ACCEPTED
-                clear_bit(front, point // stride, point % stride)
-            elif k < 18:
-                side[sides] = k
-                sides += 1
+    sides = edges_of(new, near, 18, stride, status, front, waiting, side)
     row, column, u_new = new // stride, here[0] + 1, u[new]
     for m in range(len(ball)):
         dj, dk, wide = ball[m, 0], ball[m, 1], ball[m, 2]
@@ -134,14 +153,14 @@ def update_ball(new, here, ball, known, marks, heap, b, basis, neighbours, size,
                 di = col - column
                 w = along(basis, di, rest)
                 state[SINGLES] += 1
-                trial = u_new + action(triple(b, begin + di), w)
+                trial = u_new + action(triple(field[0], begin + di), w, metric(field[1], begin + di))
                 best = u[point]
                 if trial < single[point]:
                     single[point] = trial
                     base[point] = new
                     best = min(best, trial)
                     for n in range(sides):
-                        best = try_edge(new, side[n], begin + di, w, best, u, status, b, neighbours, state)
+                        best = try_edge(new, side[n], begin + di, w, best, u, status, field, neighbours, state)
                 else:
                     first = np.int64(base[point])
                     if abs(new - first) > layer + stride:
@@ -150,14 +169,16 @@ def update_ball(new, here, ball, known, marks, heap, b, basis, neighbours, size,
                     if which >= 0:
                         back = vectors[which]
                         w = (w[0] + back[0], w[1] + back[1], w[2] + back[2])
-                        best = try_edge(first, which, begin + di - halves[which], w, best, u, status, b, neighbours, state)
+                        best = try_edge(
+                            first, which, begin + di - halves[which], w, best, u, status, field, neighbours, state
+                        )
                 if best < u[point]:
                     u[point] = best
                     decrease(keys, ids, where, point, best)
 
 
 @njit(cache=True, error_model="numpy")
-def enlist(new, here, ball, known, marks, heap, count, b, basis, neighbours, size, state):
+def enlist(new, here, ball, known, marks, heap, count, field, basis, neighbours, size, state):
     """Give the unknown neighbours of a known point a trial value; the heap's new size."""
     (u, single, base), (status, front, considered, _), (keys, ids, where) = known, marks, heap
     near = neighbours[0]
@@ -191,13 +212,13 @@ def enlist(new, here, ball, known, marks, heap, count, b, basis, neighbours, siz
                     if u[other] >= best:
                         continue
                     state[SINGLES] += 1
-                    trial = u[other] + action(triple(b, begin + di), w)
+                    trial = u[other] + action(triple(field[0], begin + di), w, metric(field[1], begin + di))
                     if trial < best:
                         best, first, middle, way = trial, other, begin + di, w
         single[point], base[point] = best, first
         for m in range(18):
             if status[first + near[m]] == FRONT:
-                best = try_edge(first, m, middle, way, best, u, status, b, neighbours, state)
+                best = try_edge(first, m, middle, way, best, u, status, field, neighbours, state)
         u[point] = best
         push(keys, ids, where, count, point, best)
         count += 1
@@ -205,11 +226,12 @@ def enlist(new, here, ball, known, marks, heap, count, b, basis, neighbours, siz
 
 
 @njit(cache=True, error_model="numpy")
-def march(b, basis, size, ball, neighbours, edge, level, batch, known, marks, heap, state):
+def march(field, basis, size, ball, neighbours, edge, level, batch, known, marks, heap, state):
     """Accept up to ``batch`` points; the arrays and ``state`` carry everything from one call to the next.
 
     Args:
-        b: drift on the half-grid, flat: ``((2 nz - 1) (2 ny - 1) (2 nx - 1), 3)``.
+        field: drift on the half-grid, flat: ``((2 nz - 1) (2 ny - 1) (2 nx - 1), 3)``; and the upper triangle of A there,
+            six numbers, or None for the identity.
         basis: ``(3, 3)``, its columns the three mesh vectors.
         size: ``(nx, ny, nz)``.
         ball: rows of the update ball: steps in y and z and half-width in x, ``(m, 3)``.
@@ -221,9 +243,9 @@ def march(b, basis, size, ball, neighbours, edge, level, batch, known, marks, he
         batch: how many points to accept before returning.
         known: u, value and place of the best single base, ``(n,)`` each; the place is -1 where u is given.
         marks: what each point is ``(n,)``; bit sets of the Front and of the Considered points; how many neighbours of a
-            point are not yet accepted ``(n,)``.
+            point are not known yet ``(n,)``.
         heap: keys, points, and where each point is.
-        state: the counters named above.
+        state: the counters named above and in ``front``.
     """
     status, front, considered, waiting = marks
     keys, ids, where = heap
@@ -249,6 +271,6 @@ def march(b, basis, size, ball, neighbours, edge, level, batch, known, marks, he
         if rim <= edge:
             state[STOPPED] = 1
             break
-        update_ball(new, here, ball, known, marks, heap, b, basis, neighbours, size, state)
-        count = enlist(new, here, ball, known, marks, heap, count, b, basis, neighbours, size, state)
+        update_ball(new, here, ball, known, marks, heap, field, basis, neighbours, size, state)
+        count = enlist(new, here, ball, known, marks, heap, count, field, basis, neighbours, size, state)
     state[HEAP_SIZE], state[ACCEPTED_COUNT] = count, accepted

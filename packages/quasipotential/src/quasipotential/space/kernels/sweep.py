@@ -1,15 +1,9 @@
 """One solve in space around the compiled march: its arrays, its start values, a progress bar, and what comes back."""
 
-import time
-
 import numpy as np
 
-from ...plane.kernels.bits import ACCEPTED, CONSIDERED, FRONT, bit_set
-from ...progress import progress_bar
-from .march import ACCEPTED_COUNT, HEAP_SIZE, STOPPED, march
-
-_BATCH = 50_000
-"""Points accepted between two looks at the keyboard."""
+from ...marching.front import ACCEPTED, CONSIDERED, FRONT, HEAP_SIZE, bit_set, count_waiting, heap_of, run
+from .march import march
 
 
 def _neighbours(size, basis):
@@ -29,13 +23,17 @@ def _neighbours(size, basis):
     return near, np.ascontiguousarray(first @ basis.T), halves, thirds, number
 
 
-def sweep(box, table, diffusion, start, radius, stop, level, progress):
-    """March, and give back the values ``(nz, ny, nx)``, NaN where it did not come, the counters and its seconds."""
-    back = np.linalg.inv(np.linalg.cholesky(diffusion))  # a constant D is a sheared mesh with D = I
-    basis = back @ np.diag(box.spacing)
-    b = table.reshape(-1, 3)
-    if not np.array_equal(back, np.eye(3)):
-        b = b @ back.T.astype(b.dtype)
+def sweep(box, table, noise, start, radius, stop, level, progress):
+    """March, and give back the values ``(nz, ny, nx)``, NaN where it did not come, the counters and its seconds.
+
+    ``noise`` is one D ``(3, 3)``, or the upper triangle of its inverse on the half-grid.
+    """
+    b, metric, basis = table.reshape(-1, 3), None, np.diag(box.spacing)
+    if noise.ndim == 4:
+        metric = noise.reshape(-1, 6)
+    elif not np.array_equal(noise, np.eye(3)):
+        back = np.linalg.inv(np.linalg.cholesky(noise))  # a constant D is a sheared mesh with D = I
+        b, basis = b @ back.T.astype(b.dtype), back @ basis
     nx, ny, nz = box.shape
     padded = (nz + 2, ny + 2, nx + 2)
     status = np.full(padded, ACCEPTED, np.uint8)
@@ -46,36 +44,22 @@ def sweep(box, table, diffusion, start, radius, stop, level, progress):
     grid = np.full(padded, np.inf)
     grid[place] = values
     u = grid.reshape(-1)
-    waiting = np.zeros(padded, np.uint8)
-    open_ = (status < FRONT).astype(np.uint8)
-    for shift in np.ndindex(3, 3, 3):
-        if shift != (1, 1, 1):
-            waiting += np.roll(open_, np.array(shift) - 1, (0, 1, 2))
+    waiting = count_waiting(status)
     status[(status == FRONT) & (waiting == 0)] = ACCEPTED
     flat = status.reshape(-1)
     front, considered = (bit_set((status == kind).reshape(-1, nx + 2)) for kind in (FRONT, CONSIDERED))
     first = np.flatnonzero(flat == CONSIDERED)
-    first = first[np.argsort(u[first], kind="stable")]  # a sorted list is a heap
-    keys, ids, where = np.empty(u.size), np.empty(u.size, np.int32), np.empty(u.size, np.int32)
-    keys[: len(first)], ids[: len(first)], where[first] = u[first], first, np.arange(len(first))
     state = np.zeros(6, np.int64)
     state[HEAP_SIZE] = len(first)
     known = (u, np.full(u.size, np.inf), np.full(u.size, -1, np.int32))
-    marks, heap = (flat, front, considered, waiting.reshape(-1)), (keys, ids, where)
+    marks, heap = (flat, front, considered, waiting.reshape(-1)), heap_of(u, first)
     neighbours = _neighbours(box.shape, basis)
     edge = 1 if stop == "boundary" else -1
 
     def accept(batch):
-        march(b, basis, box.shape, _ball(radius), neighbours, edge, float(level), batch, known, marks, heap, state)
+        march((b, metric), basis, box.shape, _ball(radius), neighbours, edge, float(level), batch, known, marks, heap, state)
 
-    accept(0)  # loads or compiles the march, before the clock
-    began = time.perf_counter()
-    with progress_bar(nx * ny * nz, progress, "pt") as advance:
-        while state[HEAP_SIZE] > 0 and not state[STOPPED]:
-            before = int(state[ACCEPTED_COUNT])
-            accept(_BATCH)
-            advance(int(state[ACCEPTED_COUNT]) - before)
-    seconds = time.perf_counter() - began
+    seconds = run(accept, state, nx * ny * nz, progress)
     grid[status < FRONT] = np.nan
     return grid[1:-1, 1:-1, 1:-1].copy(), state, seconds
 
