@@ -190,6 +190,7 @@ def test_eval_of_a_separator_gives_the_bounds_of_its_assignment(capsys):
     [
         (["localize", "no.mp4"], "avcurriculum: no.mp4 does not exist"),
         (["localize", "no.mp4", "--out", "x.txt"], "avcurriculum: x.txt: write videos as .mp4"),
+        (["localize", "no.mp4", "--hdr", "keep"], "avcurriculum: hdr = 'keep': colours of maps are those of SDR"),
         (["separate", "no.mp4"], "avcurriculum: no.mp4 does not exist"),
         (["compose", "--pack", "."], "avcurriculum: . holds no manifest.csv"),
         (["compose", "--sources", "9"], "avcurriculum: 9 sources of 8 classes"),

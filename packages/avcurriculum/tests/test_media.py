@@ -82,6 +82,8 @@ def test_paint_by_hand():
     assert (apply.paint(frame, np.zeros((1, 2, 2))) == frame).all()
     painted = apply.paint(frame, np.ones((1, 2, 2)), strength=1.0)
     assert painted[0, 0].tolist() == [255, 70, 20]
+    with pytest.raises(InputError, match="a frame of uint16: maps are laid over bytes"):
+        apply.paint(frame.astype(np.uint16), np.ones((1, 2, 2)))
 
 
 def test_a_frame_in_strips_is_the_frame_at_once():

@@ -104,7 +104,6 @@ class TrainOptions:
             raise InputError(f"hardest = {self.hardest}: expected at least one source")
         if self.fresh and (self.arch == "pretrained" or self.videos is not None):
             raise InputError("fresh scenes are composed, and read by a network that is trained whole: leave out --fresh")
-
         if self.bf16 and self.arch == "pretrained":
             raise InputError("frozen backbones are computed once, and not in bfloat16: leave out --bf16")
 

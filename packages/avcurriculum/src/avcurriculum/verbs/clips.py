@@ -11,6 +11,7 @@ from avcurriculum.separation.separate import load_separator
 from avcurriculum.verbs.common import read_model
 from avcurriculum.video import apply, media
 from claimkit import run
+from claimkit.errors import InputError
 from claimkit.files import write_atomic
 from claimkit.media.options import ClipOptions
 from claimkit.media.policy import check_results
@@ -25,6 +26,8 @@ DEMONSTRATION = (
 
 def localize(clip: Path, job: LocalizeOptions, out: Path | None, table: Path | None, output: ClipOptions) -> None:
     """Write a video with the heat map."""
+    if output.hdr == "keep":
+        raise InputError("hdr = 'keep': colours of maps are those of SDR, and so is what they are laid over; use tone-map")
     model = job.model
     if model is None:
         print(DEMONSTRATION)

@@ -171,7 +171,13 @@ def track(
 
 
 def paint(frame: Frame, maps: Float[NDArray, "sounds h w"], strength: float = 0.6, in_place: bool = False) -> Frame:
-    """A frame with each sound's map laid over it in its own colour; ``in_place`` changes the frame itself, 25 MB at 4K."""
+    """A frame with each sound's map laid over it in its own colour; ``in_place`` changes the frame itself, 25 MB at 4K.
+
+    Raises:
+        InputError: The frame is not of bytes.
+    """
+    if frame.dtype != np.uint8:
+        raise InputError(f"a frame of {frame.dtype}: maps are laid over bytes of sRGB")
     height, width = frame.shape[:2]
     grid = torch.from_numpy(np.ascontiguousarray(maps, np.float32)) * (strength * 128)
     down, across = _spread(grid.shape[1], height), _spread(grid.shape[2], width, 3)
