@@ -26,7 +26,7 @@ from styleproj.pictures.style import Style, digest, picture_digest
 
 Picture: TypeAlias = Tensor | Path | str
 PreserveColor = Literal["luminance", "coral"]
-QUICK = 160
+QUICK = 176
 """Side in pixels of a square of the area at which a quick picture is decoded."""
 
 
