@@ -102,6 +102,10 @@ def test_train_on_videos_interrupted_resumed_and_localized(folder_of_videos, cap
 
 def test_the_shipped_models_work_out_of_the_box_and_say_what_they_are(clip, capsys):
     torch.set_num_threads(2)
+    Path("heat.mp4").write_bytes(b"mine")
+    assert call("localize", str(clip), "--out", "heat.mp4", "--existing", "skip") == 0
+    assert "heat.mp4 exists already and is skipped" in capsys.readouterr().out
+    assert Path("heat.mp4").read_bytes() == b"mine"
     assert call("localize", str(clip), "--out", "heat.mp4") == 0
     assert torch.get_num_threads() == 1, "threads of small pictures wait for each other"
     assert capsys.readouterr().out.startswith("A demonstration on composed scenes")

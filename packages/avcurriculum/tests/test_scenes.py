@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from avcurriculum import audio
+from avcurriculum.scenes import composer as composer_module
 from avcurriculum.scenes.composer import LEVELS, Composer, Level, centre_square
 from avcurriculum.scenes.generated import generate_pack
 from avcurriculum.scenes.packs import SAMPLES, load_pack
@@ -93,6 +94,16 @@ def test_features_of_a_batch_are_those_of_its_mixtures_one_by_one_to_the_last_bi
         for other in others:
             whole = whole + other
         assert torch.equal(found, audio.log_mel_of(whole[None], composer.mel)[0])
+
+
+def test_what_a_composer_keeps_is_bounded_and_changes_nothing(packs, monkeypatch):
+    whole = Composer(packs["train"], 2).batch(range(12))
+    monkeypatch.setattr(composer_module, "CACHED_SPECTRA", 3)
+    monkeypatch.setattr(composer_module, "CACHED_TILES", 5)
+    small = Composer(packs["train"], 2)
+    batch = small.batch(range(12))
+    assert torch.equal(batch.features, whole.features) and torch.equal(batch.images, whole.images)
+    assert len(small._spectra) == 3 and len(small._tiles) == 5
 
 
 def test_things_are_flipped_as_drawn(packs):

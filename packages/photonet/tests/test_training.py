@@ -161,26 +161,8 @@ def test_settings_that_do_not_fit_are_one_sentence(photos, tmp_path):
         train_from_folder(photos[0].parent, [], tmp_path / "r", None, SETTINGS)
 
 
-def fake_teachers(folder):
-    """Files of the shapes of the real ones, random."""
-    folder.mkdir()
-    torch.manual_seed(0)
-    full = {k.replace("input", "conv0"): v for k, v in VGG19(4).state_dict().items()}
-    shallow = ("conv0.", "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1")
-    torch.save({k: v for k, v in full.items() if k.startswith(shallow)}, folder / "vgg19_normalised_conv3_1.pt")
-    torch.save({k: v for k, v in full.items() if "4_1" not in k}, folder / "vgg19_imagenet_conv3_4.pt")
-    layers = {"conv0": nn.Conv2d(3, 3, 1)}
-    width = 3
-    for b, (c, n, wide) in enumerate(zip((4, 4, 6, 8, 8), (2, 2, 4, 4, 1), (64, 128, 256, 512, 512), strict=True), start=1):
-        for i in range(1, n + 1):
-            layers[f"conv{b}{i}"], width = nn.Conv2d(width, c, 3), c
-        layers[f"conv{b}1_aux"] = nn.Conv2d(c, wide, 1)
-    state = {f"SE5.{name}.{part}": t for name, layer in layers.items() for part, t in layer.state_dict().items()}
-    torch.save(state, folder / "vgg19_distilled16x.pt")
-
-
-def test_the_distillation_runs_and_resumes(photos, tmp_path):
-    fake_teachers(tmp_path / "weights")
+def test_the_distillation_runs_and_resumes(photos, teachers, tmp_path):
+    teachers(tmp_path / "weights")
     settings = Distillation(channels=(4, 4, 4, 6, 6), steps=2, batch=2, imitated=1, crop=32)
     distill(photos, tmp_path / "weights", tmp_path / "out", settings)
     path = distill(

@@ -11,46 +11,20 @@ import json
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from claimkit.files import write_atomic
 from claimkit.photographs import part_of
-from claimkit.style.encoders import load_vgg19, read_state
+from claimkit.style.encoders import load_vgg19
 from claimkit.style.images import fit, read_image
 from claimkit.style.metrics import psnr, ssim, ssim_edge
 from claimkit.style.padding import crop, pad_to_multiple
 from photonet.baselines.cascade import stylize
+from photonet.baselines.compressed import FILE, CompressedPair
 from photonet.baselines.weights import load_baselines
 from photonet.claims.common import by_network, style_distance
-from photonet.training.teachers import Teacher
 from photonet.weights import load_network
 
 SIDE, PAIRS = 256, 16
-
-
-class Pair(nn.Module):
-    """The compressed encoder to relu5_1 and its decoder, which has a ReLU after every convolution."""
-
-    def __init__(self, weights: Path):
-        super().__init__()
-        state = read_state(weights / "vgg19_distilled16x.pt")
-        self.encoder = Teacher(weights).deep
-        self.convolutions = nn.ModuleDict()
-        for key, weight in state.items():
-            if key.startswith("SD5.") and weight.ndim == 4:
-                name = key.split(".")[1]
-                layer = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1, padding_mode="reflect")
-                layer.load_state_dict({p: state[f"SD5.{name}.{p}"] for p in ("weight", "bias")})
-                self.convolutions[name] = layer
-
-    def reconstruct(self, image: Tensor) -> Tensor:
-        """The picture encoded and decoded."""
-        x = self.encoder(image)[-1]
-        for name, layer in self.convolutions.items():
-            x = F.relu(layer(x))
-            x = F.interpolate(x, scale_factor=2) if name in ("conv51", "conv41", "conv31", "conv21") else x
-        return x
 
 
 if __name__ == "__main__":
@@ -61,11 +35,16 @@ if __name__ == "__main__":
     photos = [fit(read_image(p), SIDE) for p in part_of(given.data, "photos", "eval")]
     styles = [fit(read_image(p), SIDE) for p in sorted(part_of(given.data, "paintings", "eval"))[:PAIRS]]
     before, after = load_network("artnet"), load_network("artnet", given.model)
+    pair = CompressedPair(given.data / "weights" / FILE)
     cascade = load_baselines(before.encoder).wct
     vgg = load_vgg19(given.data / "weights/vgg19_normalised_conv3_1.pt")
     found: dict[str, dict[str, float]] = {}
     with torch.inference_mode():
-        for name, network in {"shipped": before, "trained": after, "pair": Pair(given.data / "weights")}.items():
+        for name, network in {
+            "shipped": before,
+            "trained": after,
+            "pair": CompressedPair(given.data / "weights" / FILE),
+        }.items():
             rows = []
             for photo in photos:
                 again = crop(network.reconstruct(pad_to_multiple(photo[None], 16)), *photo.shape[1:])[0].clamp(0, 1)

@@ -137,3 +137,15 @@ def test_exits_start_inside_and_cost_is_known_before():
         qp.simulate_exits(tables, (0, 0), disc, 0.001, paths=10, budget=1e5)
     with pytest.raises(InputError, match=r"of 200 paths took .* more than the budget"):
         qp.simulate_exits(tables, (0, 0), disc, 0.2, paths=200, budget=1e4)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [({"radius": 4.5}, "an integer; it is 4.5"), ({"level": np.nan}, "level is not a number")]
+)
+def test_options_of_the_plane_that_mean_nothing_are_refused(options, words):
+    with pytest.raises(InputError, match=words):
+        qp.solve(lambda p: -p, (0, 0), BOX, 33, **options)
+
+
+def test_counts_of_numpy_are_counts():
+    assert qp.solve(lambda p: -p, (0, 0), BOX, np.int64(17), radius=np.int64(4)).mesh.shape == (17, 17)

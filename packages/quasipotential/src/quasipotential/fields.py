@@ -34,7 +34,7 @@ def evaluate(field: Callable, points: np.ndarray, tail: tuple[int, ...], name: s
         if library == "torch":
             result: Any = field(torch.as_tensor(flat))  # pyright: ignore[reportOptionalMemberAccess]
         elif library == "jax":
-            import jax
+            import jax  # pyright: ignore[reportMissingImports]
 
             with jax.enable_x64(True):
                 result = np.asarray(field(jax.numpy.asarray(flat)))

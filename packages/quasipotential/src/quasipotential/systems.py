@@ -4,6 +4,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class System:
         name: how the command line calls it.
         drift: function of points ``(..., 2)``, in space ``(..., 3)``.
         attractors: stable equilibria, ``(m, d)``.
-        domain: where to solve.
+        domain: where to solve, two pairs of numbers or three.
         diffusion: None for the identity, a matrix or a function.
         saddles: saddles between basins, ``(k, d)``.
         exact: U with respect to the first attractor where known.
@@ -33,7 +34,7 @@ class System:
     name: str
     drift: Callable[[np.ndarray], np.ndarray]
     attractors: np.ndarray
-    domain: tuple[tuple[float, float], ...]
+    domain: Any
     diffusion: Callable | np.ndarray | None = None
     saddles: np.ndarray | None = None
     exact: Callable | None = None

@@ -42,7 +42,7 @@ def run_solve(name, mesh, method, radius, attractor, stop, out, plot):
         for saddle in system.saddles:
             if np.isfinite(solution(saddle)):
                 print(f"U at the saddle {named(saddle)}: {float(solution(saddle)):.6g}")
-    if out is not None:
+    if out is not None and isinstance(solution, Solution):
         print(f"solution: {solution.save(out)}")
     if plot is not None:
         paths = [

@@ -77,11 +77,12 @@ def soft_kmeans(
     for i in range(iters):
         if i:
             assign = _assign(u, u_square, c, beta, metric, mask)
-        weight = assign.exp()
-        mass = weight.sum(-1, keepdim=True)
-        # The weighted mean by a softmax over positions: exact even where the whole mass of a cluster underflows.
-        hard = math.isinf(beta)
-        c = torch.where(mass > 0, weight @ u / mass.clamp(min=1), c) if hard else assign.softmax(-1) @ u
+        if math.isinf(beta):
+            weight = assign.exp()
+            mass = weight.sum(-1, keepdim=True)
+            c = torch.where(mass > 0, weight @ u / mass.clamp(min=1), c)
+        else:  # the weighted mean by a softmax over positions: exact even where the whole mass of a cluster underflows
+            c = assign.softmax(-1) @ u
     return Clusters(c + center, assign.exp())
 
 

@@ -17,7 +17,8 @@ from avcurriculum import audio
 from avcurriculum.scenes.packs import SAMPLES, Pack
 from claimkit.errors import InputError
 
-CACHED_TILES = 8192
+CACHED_TILES, CACHED_SPECTRA = 8192, 2048
+"""Of a composer; a transform of the small network's takes 258 KB, so that they take half a gigabyte at most."""
 MIXED = 4
 """Mixtures whose transforms are held at once: what stays in a processor's cache (a megabyte of the small network's)."""
 GREY = 128
@@ -194,13 +195,13 @@ class Composer:
     def _tile(self, group: int, item: int, side: int, flipped: bool) -> NDArray[np.uint8]:
         key = (group, item, side)
         if key not in self._tiles:
-            if len(self._tiles) >= CACHED_TILES:
-                del self._tiles[next(iter(self._tiles))]
+            _make_room(self._tiles, CACHED_TILES)
             self._tiles[key] = centre_square(self._groups[group][item], side)
         return self._tiles[key][:, ::-1] if flipped else self._tiles[key]
 
     def _spectrum(self, group: int, item: int) -> Tensor:
         if (group, item) not in self._spectra:
+            _make_room(self._spectra, CACHED_SPECTRA)
             self._spectra[group, item] = audio.spectrum(torch.from_numpy(self._sounds[group][item]), self.mel)
         return self._spectra[group, item]
 
@@ -218,6 +219,12 @@ class Composer:
             raise InputError(f"canvas = {self.canvas}: at least 32 pixels are needed to see anything")
         if any(s.shape != (SAMPLES,) for group in self._sounds for s in group):
             raise InputError(f"a pack's sounds have {SAMPLES} samples each")
+
+
+def _make_room(cache: dict, most: int) -> None:
+    """Forget what was kept first."""
+    if len(cache) >= most:
+        del cache[next(iter(cache))]
 
 
 def boxes_of(plan: Plan, canvas: int) -> NDArray[np.int64]:

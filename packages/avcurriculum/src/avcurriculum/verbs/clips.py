@@ -34,6 +34,9 @@ def localize(clip: Path, job: LocalizeOptions, out: Path | None, table: Path | N
     out = clip.with_name(f"{clip.stem}-heat.mp4") if out is None else out
     check_container(out, output)
     check_results([out, *([table] if table else [])], [clip, *([model] if model else [])], output.existing)
+    if output.existing == "skip" and out.exists():
+        print(f"{out} exists already and is skipped")
+        return
     run.limit_threads(1)  # of small pictures: more would wait for each other, and for those of the encoder
     read, net = media.read_clip(clip), read_model(model, job.weights)
     heat = apply.localize_clip(read, net, job.sounds, job.every, job.prior)

@@ -2,7 +2,7 @@
 
 from photonet.claims.cost import kernel, large, ratios, speed
 from photonet.claims.light import added, default, graded, known, unseen
-from photonet.claims.pictures import ablation, artistic, chosen, preserved, sharp, transfers, video
+from photonet.claims.pictures import ablation, artistic, chosen, decoded, preserved, sharp, transfers, video
 
 EXPERIMENTS = [
     *sharp.EXPERIMENTS,
@@ -21,4 +21,5 @@ EXPERIMENTS = [
     *transfers.EXPERIMENTS,
     *chosen.EXPERIMENTS,
     *unseen.EXPERIMENTS,
+    *decoded.EXPERIMENTS,
 ]

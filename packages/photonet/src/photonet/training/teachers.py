@@ -4,6 +4,7 @@ The files are development data and are not part of the package. The compressed o
 (Wang et al., 2003.08436): ``SE5.*`` is an encoder to relu5_1, ``SE5.*_aux`` are 1x1 maps to VGG's own channels.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -28,15 +29,8 @@ class Teacher(nn.Module):
         self.further.load_state_dict(vgg19_state(weights / "vgg19_imagenet_conv3_4.pt"), strict=False)
         path = weights / "vgg19_distilled16x.pt"
         state = read_state(path)
-        if "SE5.conv51.weight" not in state:
-            raise InputError(f"{path} is not the compressed VGG-19: expected keys such as SE5.conv51.weight")
-        channels = [state[f"SE5.conv{b}1.weight"].shape[0] for b in range(1, 6)]
-        self.deep = LevelEncoder(channels, VGG_CONVOLUTIONS)
-        names = [
-            (f"conv{b}_{i}", f"conv{b}{i}") for b, n in enumerate(self.deep.convolutions, start=1) for i in range(1, n + 1)
-        ]
-        pairs = [("input", "conv0"), *names]
-        self.deep.load_state_dict({f"{to}.{p}": state[f"SE5.{old}.{p}"] for to, old in pairs for p in ("weight", "bias")})
+        self.deep = compressed_encoder(state, path)
+        channels = self.deep.channels
         self.heads = nn.ModuleList(nn.Conv2d(channels[b - 1], VGG_CHANNELS[b - 1], 1) for b in (4, 5))
         for head, b in zip(self.heads, (4, 5), strict=True):
             head.load_state_dict({p: state[f"SE5.conv{b}1_aux.{p}"] for p in ("weight", "bias")})
@@ -57,3 +51,22 @@ class Teacher(nn.Module):
         found["conv3_2"] = F.relu(further["conv3_4"])
         found["conv4_1"], found["conv4_2"], found["conv5_1"] = levels[3], F.relu(deep["conv4_4"]), levels[4]
         return found
+
+
+def compressed_encoder(state: Mapping[str, Tensor], path: Path) -> LevelEncoder:
+    """The compressed VGG-19 to relu5_1.
+
+    Args:
+        state: What the file at ``path`` holds.
+        path: For the message.
+
+    Raises:
+        InputError: It is another file.
+    """
+    if "SE5.conv51.weight" not in state:
+        raise InputError(f"{path} is not the compressed VGG-19: expected keys such as SE5.conv51.weight")
+    encoder = LevelEncoder([state[f"SE5.conv{b}1.weight"].shape[0] for b in range(1, 6)], VGG_CONVOLUTIONS)
+    names = [(f"conv{b}_{i}", f"conv{b}{i}") for b, n in enumerate(encoder.convolutions, start=1) for i in range(1, n + 1)]
+    pairs = [("input", "conv0"), *names]
+    encoder.load_state_dict({f"{to}.{p}": state[f"SE5.{old}.{p}"] for to, old in pairs for p in ("weight", "bias")})
+    return encoder

@@ -70,7 +70,7 @@ def _torch_products(drift):
 
 
 def _jax_products(drift):
-    import jax
+    import jax  # pyright: ignore[reportMissingImports]
 
     def forward(x, v):
         with jax.enable_x64(True):

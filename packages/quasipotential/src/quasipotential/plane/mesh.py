@@ -89,6 +89,6 @@ class Mesh(Rectangle):
 def make_mesh(domain, mesh: int | tuple[int, int], periodic: tuple[bool, bool] = (False, False)) -> Mesh:
     """A mesh from nested numbers, one count a side or two, and whether x and y are angles."""
     (left, right), (bottom, top) = domain
-    nx, ny = (mesh, mesh) if isinstance(mesh, int) else mesh
+    nx, ny = (mesh, mesh) if isinstance(mesh, int | np.integer) else mesh
     across, up = periodic
     return Mesh(((float(left), float(right)), (float(bottom), float(top))), (int(nx), int(ny)), (bool(across), bool(up)))

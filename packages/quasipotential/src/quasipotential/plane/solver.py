@@ -141,8 +141,10 @@ class Options:
             raise InputError(f"The start must be 'taylor' or 'linear'; it is {self.start!r}.")
         if self.stop not in ("boundary", "never"):
             raise InputError(f"stop must be 'boundary' or 'never'; it is {self.stop!r}.")
-        if self.radius is not None and not 1 <= self.radius <= 60:
-            raise InputError(f"The update radius must be 1 to 60 mesh points; it is {self.radius}.")
+        if self.radius is not None and (not 1 <= self.radius <= 60 or self.radius != int(self.radius)):
+            raise InputError(f"The update radius must be 1 to 60 mesh points, an integer; it is {self.radius}.")
+        if math.isnan(self.level):
+            raise InputError("The level is not a number; give the value above which nothing is to be computed.")
 
 
 def _functions(drift: Any, diffusion: Any) -> bool:
