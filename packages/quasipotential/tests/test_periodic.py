@@ -92,3 +92,11 @@ def test_bad_angles_are_refused_in_one_sentence(torus):
         qp.mean_exit_time(torus, lambda p: p[..., 0] - 1, 0.5)
     with pytest.raises(InputError, match="Periodic axes are not supported by a simulation"):
         qp.simulate_exits(torus, (0.1, 0.1), lambda p: p[..., 0] - 1, 0.5)
+
+
+def test_a_periodic_axis_has_no_edge():
+    edge = Mesh(((0.0, 1.0), (0.0, 2.0)), (33, 35), (True, False)).edge
+    assert edge.shape == (35, 33)
+    assert edge[[0, -1]].all()
+    assert not edge[1:-1].any()
+    assert Mesh(((0.0, 1.0), (0.0, 2.0)), (33, 35)).edge.sum() == 2 * (33 + 35) - 4

@@ -6,6 +6,7 @@ import pytest
 import quasipotential as qp
 from claimkit.errors import InputError
 from quasipotential.claims.solvers.space import AXIS, double_well, quadratic, turned
+from quasipotential.space.kernels import simplex
 
 BOX = ((-1.0, 1.0),) * 3
 
@@ -223,3 +224,34 @@ def test_the_path_to_the_attractor_itself_has_no_length():
     solution = qp.solve_3d(lambda p: -p, (0, 0, 0), BOX, np.int64(17), stop="never")  # as np.arange gives them
     for end in ((0, 0, 0), (1e-5, 0, 0)):
         assert np.abs(solution.path_to(end)).max() <= 1e-5
+
+
+def symmetric(rng, size):
+    root = rng.standard_normal((3, 3))
+    return (root @ root.T * size)[np.triu_indices(3)]
+
+
+def test_updates_in_varying_noise_find_the_least_action_over_an_edge_and_a_triangle():
+    rng = np.random.default_rng(5)
+    b0, (db1, db2) = np.array([0.9, 1.6, 1.1]), 0.1 * rng.standard_normal((2, 3))
+    a0, da1, da2 = np.array([2, 0.3, -0.2, 1.5, 0.4, 1]), symmetric(rng, 0.1), symmetric(rng, 0.1)
+    w, e1, e2 = np.array([1.0, 2.0, 1.5]), np.array([1.0, 0.2, 0.0]), np.array([0.1, 1.0, 0.1])
+
+    def cost(s, t, d1=0.0, d2=0.0):
+        b, way, a = b0 + s * db1 + t * db2, w - s * e1 - t * e2, np.zeros((3, 3))
+        a[np.triu_indices(3)] = a0 + s * da1 + t * da2
+        a = a + np.triu(a, 1).T
+        return d1 * s + d2 * t + np.sqrt(b @ a @ b * (way @ a @ way)) - b @ a @ way
+
+    def slope(s, t):
+        return [(cost(s + h, t + k) - cost(s - h, t - k)) / 2e-6 for h, k in ((1e-6, 0), (0, 1e-6))]
+
+    d1, d2 = -np.array(slope(0.3, 0.4))  # U falls along the edges such that (0.3, 0.4) is the minimum
+    triples = lambda *rows: tuple(tuple(row.tolist()) for row in rows)  # noqa: E731
+    drifts, ways, metrics = triples(b0, db1, db2), triples(w, e1, e2), triples(a0, da1, da2)
+    first = simplex.edge_slope(0.2, d1, drifts[:2], ways[:2], metrics[:2])
+    ahead, behind = cost(0.2 + 1e-6, 0, d1), cost(0.2 - 1e-6, 0, d1)
+    assert first == pytest.approx((cost(0.2, 0, d1), (ahead - behind) / 2e-6), abs=1e-7)
+    found = simplex.triangle_update(0.3, 5.0, d1, d2, drifts, ways, metrics)
+    assert found == pytest.approx(5 + cost(0.3, 0.4, d1, d2), abs=1e-9)
+    assert found < 5 + min(cost(0.31, 0.4, d1, d2), cost(0.3, 0.39, d1, d2), cost(0.3, 0, d1, d2))

@@ -16,7 +16,7 @@ def test_every_claim_runs_at_smoke(tmp_path):
     if not weights.shipped().exists():
         pytest.skip("photonet ships no weights here")
     outcomes = {o.claim: o for o in reproduce("stylenas", preset="smoke", out=tmp_path)}
-    assert list(outcomes) == [f"N{i}" for i in range(1, 13)]
+    assert set(outcomes) == {f"N{i}" for i in range(1, 14)}
     assert not [o.error for o in outcomes.values() if o.record is None]
     for o in outcomes.values():
         assert (o.record.picture is None) or (tmp_path / o.record.picture).stat().st_size > 5_000
@@ -114,6 +114,17 @@ def test_costs_are_judged_by_their_bars():
     assert cost.judge_overhead([{"milliseconds": 21.0, "evaluations": 1, "copies": 1}]).kind == "not reproduced"
     assert cost.judge_scaling([{"efficiency": 0.86, "seconds": [2, 1]}]).kind == "reproduced"
     assert cost.judge_scaling([{"efficiency": 0.84, "seconds": [2, 1]}]).kind == "not reproduced"
+
+
+def test_workers_that_wait_are_told_from_processors_that_are_in_each_others_way():
+    crowded = {"busy": [10.0, 15.0], "seconds": [10.1, 7.6]}
+    found = cost.judge_waiting([crowded])
+    assert found.kind == "reproduced"
+    assert found.effect.value == pytest.approx(15 / 15.2)
+    assert "1.50 times as long" in found.reason
+    assert "1.33 times as fast" in found.reason
+    assert cost.judge_scaling([crowded | {"efficiency": 0.66}]).kind == "not reproduced"
+    assert cost.judge_waiting([{"busy": [10.0, 10.0], "seconds": [10.1, 5.6]}]).kind == "not reproduced"
     whole = {"minutes": 50, "objective": [4.0, 3.0, 2.0, 1.0], "best": "0", "presets": {"photonas": 1.5}}
     assert cost.judge_whole([whole]).kind == "reproduced"
     assert cost.judge_whole([whole | {"minutes": 70}]).kind == "direction reproduced"

@@ -5,10 +5,10 @@ import torch
 
 import styleproj
 from claimkit.errors import InputError
+from claimkit.style.sheets import contact_sheet
 from styleproj import Style, Stylizer
 from styleproj.networks import tiles
 from styleproj.pictures import colour
-from styleproj.pictures.sheet import contact_sheet
 from styleproj.pictures.style import mix
 
 

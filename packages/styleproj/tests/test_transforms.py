@@ -79,3 +79,6 @@ def test_a_picture_by_each_transform_differs_and_a_wrong_name_is_refused():
         Stylizer(transform="gram")
     with pytest.raises(InputError, match="expected at least 1"):
         Stylizer(max_gain=0.5)
+    for width in (-0.1, 0.001, 0.6, float("nan")):
+        with pytest.raises(InputError, match=r"soft_clip = .*: expected 0"):
+            Stylizer(soft_clip=width)

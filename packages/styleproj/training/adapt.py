@@ -21,12 +21,14 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--network", type=Path, default=weights_file("slim"))
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--revive", action="store_true", help="bring back a level that the decoder does not look at")
     weights = ("style", "gram", "content", "edges", "weave", "foreign", "outside", "identity")
-    for name in weights:
-        parser.add_argument(f"--{name}", type=float, default=getattr(Adaptation, name))
+    others = ("learning_rate", "max_gain", "soft_clip")
+    for name in (*weights, *others):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(Adaptation, name))
     given = parser.parse_args()
     judge = Judge(given.data / "weights" / "vgg19_imagenet_conv3_4.pt").to(memory_format=torch.channels_last)
     photos, paintings = part_of(given.data, "photos"), part_of(given.data, "paintings")
     network = load_network(given.network)
-    settings = Adaptation(**{name: getattr(given, name) for name in weights})
+    settings = Adaptation(**{name: getattr(given, name) for name in (*weights, *others)}, revive=given.revive)
     print(adapt(network, judge, photos, paintings, given.out, given.steps, settings, given.resume))

@@ -41,7 +41,8 @@ def stylize(
     ties: Ties = "average",
     transform: Transform = "ot-projection",
     palette: bool = True,
-    max_gain: float = 1.0,
+    max_gain: float = 1.3,
+    soft_clip: float = 0.2,
     stroke: float | None = None,
     keep_detail: float = 0.0,
     model: Path | None = None,
@@ -76,9 +77,10 @@ def stylize(
         transform: How features take the style: ot-projection moves joint moments first, projection alone is the paper's.
         palette: Map the colours to those of the style after decoding.
         max_gain: Most that this map may enlarge a difference of colours, at least 1; inf sets no bound.
+        soft_clip: Width of the ends of the range that are bent where this map leaves it, up to 0.5; 0 clips.
         stroke: Breadth of strokes as a share of the picture: 1 as at 512 x 512, 2 twice as broad; some pixels if not given.
         keep_detail: From 0 to 1: weaken the style where lettering, faces and other fine drawing would be lost.
-        model: A network that styleproj train wrote, or deep or slim of the package; joint, its default, when not given.
+        model: A network that styleproj train wrote, or joint, deep or slim of the package; its default when not given.
         cache: Folder where styles are kept, so that they are not looked at again.
         tile: Side of the pieces in which large pictures are worked on; the result does not depend on it.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -105,9 +107,8 @@ def stylize(
     mixed = bool(mix) or (labels is not None and style_labels is None)
     given = (*options.files, model)
     todo = plan(content, style, out, suffix, pairs=pairs, mixed=mixed, existing=output.existing, inputs=given)
-    stylizer = Stylizer(
-        model, ties=ties, transform=transform, palette=palette, max_gain=max_gain, device=device, tile=tile, cache=cache
-    )
+    colours = {"palette": palette, "max_gain": max_gain, "soft_clip": soft_clip}
+    stylizer = Stylizer(model, ties=ties, transform=transform, device=device, tile=tile, cache=cache, **colours)
     verbs.stylize(todo, Batch(stylizer, options, output))
 
 
@@ -121,7 +122,8 @@ def video(
     ties: Ties = "average",
     transform: Transform = "ot-projection",
     palette: bool = True,
-    max_gain: float = 1.0,
+    max_gain: float = 1.3,
+    soft_clip: float = 0.2,
     steady: bool = False,
     model: Path | None = None,
     device: str = "auto",
@@ -144,15 +146,18 @@ def video(
         transform: How features take the style: ot-projection moves joint moments first, projection alone is the paper's.
         palette: Map the colours to those of the style after decoding.
         max_gain: Most that this map may enlarge a difference of colours, at least 1; inf sets no bound.
+        soft_clip: Width of the ends of the range that are bent where this map leaves it, up to 0.5; 0 clips.
         steady: Let what is painted change slowly over time, and by less where the content is even: less flicker.
-        model: A network that styleproj train wrote, or deep or slim of the package; joint, its default, when not given.
+        model: A network that styleproj train wrote, or joint, deep or slim of the package; its default when not given.
         device: auto, cpu, cuda, cuda:N or mps.
         output: How the video is written.
     """
     from styleproj import verbs
     from styleproj.pictures.stylizer import Stylizer
 
-    stylizer = Stylizer(model, ties=ties, transform=transform, palette=palette, max_gain=max_gain, device=device)
+    stylizer = Stylizer(
+        model, ties=ties, transform=transform, palette=palette, max_gain=max_gain, soft_clip=soft_clip, device=device
+    )
     verbs.video(stylizer, source, style, out, alpha, size, style_size, output, steady)
 
 

@@ -16,6 +16,7 @@ from claimkit.media.options import ClipOptions
 from claimkit.media.policy import check_results
 from claimkit.media.reading import read_picture
 from claimkit.style.images import from_uint8, write_image
+from claimkit.style.sheets import contact_sheet
 from claimkit.style.web import page, serve
 from styleproj.operator import kernels
 from styleproj.operator.baselines import adain_reference, efdm
@@ -24,7 +25,6 @@ from styleproj.operator.sorted_style import SortedStyle
 from styleproj.paintings import PAINTINGS, painting
 from styleproj.pictures.batch import Batch, prepare
 from styleproj.pictures.page import painter
-from styleproj.pictures.sheet import contact_sheet
 from styleproj.pictures.stylizer import Stylizer
 from styleproj.pictures.video import stylize_video
 from styleproj.samples import CONTENTS, photograph, square

@@ -47,9 +47,13 @@ def network(encoder: Encoder, job: Job) -> StyleNetwork:
     return StyleNetwork(vgg, decoder).eval().requires_grad_(False).to(job.device)
 
 
+CUT: dict[str, float] = {"max_gain": 1.0, "soft_clip": 0.0}
+"""The map of colours as it was before claim P16: no difference grows, and what leaves the range is cut off."""
+
+
 def as_in_the_paper(net: StyleNetwork, job: Job, tile: int = 1024) -> Stylizer:
     """Pictures by the projection alone, as the tool made them before claim P12; their colours are mapped without a bound."""
-    return Stylizer(net, transform="projection", max_gain=float("inf"), device=job.device, tile=tile)
+    return Stylizer(net, transform="projection", max_gain=float("inf"), soft_clip=0.0, device=job.device, tile=tile)
 
 
 def pairs(s: Pairs, job: Job) -> list[tuple[str, Tensor, Tensor]]:

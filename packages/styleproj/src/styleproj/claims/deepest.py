@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job
 from claimkit.statistics import group_means, mean_interval, power
+from styleproj.claims.common import CUT
 from styleproj.claims.weights import (
     AGAIN,
     BEFORE,
@@ -42,7 +43,7 @@ class Deepest(Weights):
 def measure(s: Deepest, job: Job) -> Values:
     """Each measure of each variant, one a pair; and how much of the decoder's first convolution is above zero."""
     now, before, again = (noted(name, job) for name in ("deep", "joint", "joint"))
-    makers = {name: Stylizer(n, device=job.device) for name, n in ((NOW, now), (BEFORE, before), (AGAIN, again))}
+    makers = {name: Stylizer(n, **CUT, device=job.device) for name, n in ((NOW, now), (BEFORE, before), (AGAIN, again))}
     pairs = pictures(s, job, SEEN if s.development else 0)
     with torch.inference_mode():
         alive = {

@@ -53,7 +53,7 @@ def measure(s: Defaults, job: Job) -> Values:
     net = network(s.encoder, job)
     judge_by = load_vgg19(job.assets.find("weights/vgg19_imagenet_conv3_4.pt"), 3) if s.teacher else net.encoder
     makers = {
-        name: Stylizer(net, transform=transform, max_gain=gain, device=job.device)
+        name: Stylizer(net, transform=transform, max_gain=gain, soft_clip=0.0, device=job.device)
         for name, (transform, gain) in VARIANTS.items()
     }
     found: dict[str, dict[str, list[float]]] = {n: {m: [] for m in MEASURES} for n in (*VARIANTS, COLOURS_ALONE)}

@@ -12,17 +12,17 @@ from claimkit.files import atomic_path
 from claimkit.style.encoders import LevelEncoder
 from styleproj.networks.network import Decoder, StyleNetwork
 
-NAMES = ("joint", "deep", "slim")
+NAMES = ("paint", "joint", "deep", "slim")
 
 
 def weights_file(name: str) -> Path:
-    """A file that comes with the package: ``joint``; ``deep``, the same trained on; ``slim``, the default before."""
+    """A file of the package: ``paint``, the default; ``joint`` and ``slim``, defaults before; ``deep``, see the card."""
     return Path(str(importlib.resources.files("styleproj"))) / "data" / f"{name}.safetensors"
 
 
 def shipped() -> Path:
     """The file of the default network."""
-    return weights_file("joint")
+    return weights_file("paint")
 
 
 def save_network(network: StyleNetwork, path: Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -43,7 +43,7 @@ def save_network(network: StyleNetwork, path: Path, metadata: Mapping[str, str] 
 
 
 def load_network(path: Path | None = None) -> StyleNetwork:
-    """The network of a file, or of a name in :data:`NAMES`, by default ``joint``; float32, frozen, in evaluation mode.
+    """The network of a file, or of a name in :data:`NAMES`, by default ``paint``; float32, frozen, in evaluation mode.
 
     Raises:
         InputError: The file is none that :func:`save_network` wrote.

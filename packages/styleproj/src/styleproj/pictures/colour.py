@@ -10,6 +10,12 @@ from styleproj.operator.transforms import bounded
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the brightness of a picture (ITU-R BT.601)."""
+MAX_GAIN = 1.3
+"""Most that the map of colours enlarges a difference of colours, where nobody says otherwise."""
+SOFT_CLIP = 0.2
+"""Width of what is bent at either end of the range, where nobody says otherwise."""
+UNCLIPPED, NARROWEST = 1 / 255, 0.01
+"""Distance from an end of the range at which a value is not an end in eight bits, and the least width that is bent."""
 
 
 def luma(image: Tensor) -> Tensor:
@@ -36,7 +42,9 @@ def coral(style: Tensor, content: Tensor) -> Tensor:
     return ((matrix @ (flat - mean_s)) + mean_c).view(style.shape).clamp(0, 1).to(style.dtype)
 
 
-def repaint(result: Tensor, parts: Sequence[tuple[Tensor | None, Statistics]], alpha: float, max_gain: float) -> Tensor:
+def repaint(
+    result: Tensor, parts: Sequence[tuple[Tensor | None, Statistics]], alpha: float, max_gain: float, width: float = 0.0
+) -> Tensor:
     """Give each part of a picture the mean and covariance of its style's colours, as far as strength and gain let it.
 
     Args:
@@ -44,6 +52,7 @@ def repaint(result: Tensor, parts: Sequence[tuple[Tensor | None, Statistics]], a
         parts: Where, ``(height, width)`` or None for everywhere, and the colours' statistics.
         alpha: Strength in [0, 1].
         max_gain: Most that a difference of colours is enlarged.
+        width: Of what is bent at either end of the range at full strength, see :func:`soft_clip`.
     """
     for where, colours in parts:
         if where is not None and not where.any():
@@ -51,9 +60,39 @@ def repaint(result: Tensor, parts: Sequence[tuple[Tensor | None, Statistics]], a
         here = None if where is None else where.to(result)
         wanted = Statistics(colours.mean.to(result.device), colours.covariance.to(result.device))
         own = Statistics.of(result[None], here)
-        painted = bounded(ot_map(own, wanted), own.mean, max_gain).blend(alpha)(result[None])[0].clamp(0, 1)
-        result = painted if here is None else torch.where(here > 0, painted, result)
+        painted = bounded(ot_map(own, wanted), own.mean, max_gain).blend(alpha)(result[None])[0]
+        if here is None:
+            result = soft_clip(painted, alpha * width)
+        else:
+            inside = painted[:, here > 0]
+            ends = inside.amin(1)[:, None, None], inside.amax(1)[:, None, None]
+            result = torch.where(here > 0, soft_clip(painted, alpha * width, ends), result)
     return result
+
+
+def soft_clip(image: Tensor, width: float, ends: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """Values outside [0, 1] brought inside by bending the ends of the range, as film does, instead of cutting them off.
+
+    A channel that reaches beyond an end is compressed within ``width`` of it, by a curve of slope 1 where it begins, so that
+    its farthest value is one that eight bits do not call clipped; a channel that stays inside is left as it is.
+
+    Args:
+        image: ``(..., height, width)``, each channel of each picture by itself.
+        width: Of the bent part, at most 0.5; below :data:`NARROWEST` values are cut off.
+        ends: Lowest and highest value of each channel, ``(..., 1, 1)``, where they are not the image's own.
+    """
+    if width < NARROWEST:
+        return image.clamp(0, 1)
+    low, high = ends if ends is not None else (image.amin((-2, -1), keepdim=True), image.amax((-2, -1), keepdim=True))
+    return 1 - _bent(1 - _bent(image, high, width), 1 - low, width).clamp(0, 1)
+
+
+def _bent(x: Tensor, farthest: Tensor, width: float) -> Tensor:
+    """The upper end of the range bent."""
+    inside, start = width - UNCLIPPED, 1 - width
+    over = (x - start).clamp_min(0)
+    curve = start + over / (1 + over * (1 / inside - 1 / (farthest - start).clamp_min(inside)))
+    return torch.where(over > 0, curve, x)
 
 
 def _moments(image: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from claimkit.style.transforms import Affine, Statistics, checked_strength, ot_m
 from styleproj.networks import tiles
 from styleproj.operator.sorted_style import SortedStyle
 from styleproj.operator.transforms import AFFINE, bounded
+from styleproj.pictures.colour import soft_clip
 from styleproj.pictures.flicker import SAME, moved
 from styleproj.pictures.style import Style
 from styleproj.pictures.stylizer import Stylizer
@@ -84,7 +85,9 @@ class Steady:
         if stylizer.palette:
             own, wanted = self._statistics("colours", Statistics.of(result)), _at(self.style.colours, result)
             fit = bounded(ot_map(own, wanted), own.mean, stylizer.max_gain).blend(self.alpha)
-            result = fit(result).clamp(0, 1)
+            result = fit(result)
+            ends = self._running("ends", result.amin((-2, -1), keepdim=True), result.amax((-2, -1), keepdim=True))
+            result = soft_clip(result, self.alpha * stylizer.soft_clip, (ends[0], ends[1]))
         return self._averaged(frame.cpu(), result[0].cpu())
 
     def _moved(self, x: Tensor, level: int) -> Tensor:

@@ -20,13 +20,13 @@ from styleproj.operator.projection import Ties
 from styleproj.operator.sorted_style import SortedStyle
 from styleproj.operator.transforms import FeatureTransform, checked_transform, transform
 from styleproj.pictures.canvas import Canvas, checked_detail, detail
-from styleproj.pictures.colour import coral, keep_chroma, repaint
+from styleproj.pictures.colour import MAX_GAIN, NARROWEST, SOFT_CLIP, coral, keep_chroma, repaint
 from styleproj.pictures.parts import Part, at_level, parts_of
 from styleproj.pictures.style import Style, digest, picture_digest
 
 Picture: TypeAlias = Tensor | Path | str
 PreserveColor = Literal["luminance", "coral"]
-QUICK = 160
+QUICK = 176
 """Side in pixels of a square of the area at which a quick picture is decoded."""
 
 
@@ -42,6 +42,8 @@ class Stylizer:
         palette: After decoding, map the colours to the mean and covariance of the style's, by the map that moves them least;
             a decoder alone does not hit them. Not done where the content's colours are kept.
         max_gain: Most that this map of colours may enlarge a difference of colours, at least 1; ``inf`` sets no bound.
+        soft_clip: Width, at most 0.5, of what is bent at either end of the range of a channel that the map takes beyond it,
+            see :func:`styleproj.pictures.colour.soft_clip`; 0 clips.
         device: ``auto``, ``cpu``, ``cuda`` ...
         tile: Side of the pieces in which larger pictures are encoded and decoded; the result does not depend on it.
         cache: Folder where styles are kept between runs.
@@ -58,7 +60,8 @@ class Stylizer:
         ties: Ties = "average",
         transform: FeatureTransform = "ot-projection",
         palette: bool = True,
-        max_gain: float = 1.0,
+        max_gain: float = MAX_GAIN,
+        soft_clip: float = SOFT_CLIP,
         device: str = "auto",
         tile: int = 1024,
         cache: Path | None = None,
@@ -74,6 +77,9 @@ class Stylizer:
         self.transform: FeatureTransform = checked_transform(transform)
         self.palette = palette
         self.max_gain = max_gain
+        if not (soft_clip == 0 or NARROWEST <= soft_clip <= 0.5):
+            raise InputError(f"soft_clip = {soft_clip}: expected 0, which clips, or a width from {NARROWEST} to 0.5")
+        self.soft_clip = soft_clip
         self.tile = tile
         self.cache = cache
         self._digest = digest(self.network)
@@ -219,7 +225,8 @@ class Stylizer:
             result = resize(result, *padded)  # a quick one
         result = crop(result[None], *canvas.image.shape[-2:])[0]
         if self.palette and preserve_color is None:
-            result = repaint(result, [(where, style.colours) for where, style in parts], alpha, self.max_gain)
+            colours = [(where, style.colours) for where, style in parts]
+            result = repaint(result, colours, alpha, self.max_gain, self.soft_clip)
         image, result = canvas.content, canvas.back(result, keep_detail)
         if preserve_color == "luminance":
             result = keep_chroma(result, image.to(result.device))

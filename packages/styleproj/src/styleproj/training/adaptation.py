@@ -18,6 +18,7 @@ from styleproj.networks.weights import save_network
 from styleproj.operator import kernels
 from styleproj.operator.projection import project
 from styleproj.operator.transforms import bounded
+from styleproj.pictures.colour import soft_clip
 from styleproj.training import looks
 
 
@@ -30,6 +31,7 @@ class Adaptation:
         crop: Side of the crops in pixels, a multiple of 16.
         learning_rate: Of Adam.
         max_gain: Bound of the map of colours.
+        soft_clip: Width of what is bent at either end of the range, see :func:`styleproj.pictures.colour.soft_clip`.
         style: Weight of the distance of means and deviations.
         gram: Weight of the distance of Gram matrices.
         content: Weight of the distance of normalised deep features.
@@ -40,13 +42,15 @@ class Adaptation:
         identity: Weight of the error with which an untransformed photograph is decoded.
         woven: Grid power over its surroundings that counts as none.
         allowed: Distance in RGB that is no foreign colour.
+        revive: Bring back a deepest level that the decoder does not look at (:func:`revive`).
         seed: Of crops.
     """
 
     batch: int = 3
     crop: int = 192
     learning_rate: float = 1e-3
-    max_gain: float = 1.0
+    max_gain: float = 1.3
+    soft_clip: float = 0.2
     style: float = 12.0
     gram: float = 8.0
     content: float = 4.0
@@ -57,11 +61,12 @@ class Adaptation:
     identity: float = 4.0
     woven: float = 1.05
     allowed: float = 0.05
+    revive: bool = False
     seed: int = 0
 
 
-def as_made(network: StyleNetwork, content: Tensor, style: Tensor, max_gain: float) -> tuple[Tensor, Tensor]:
-    """A batch of pictures as ``Stylizer(transform="ot-projection", max_gain=...)`` makes them, not clamped.
+def as_made(network: StyleNetwork, content: Tensor, style: Tensor, max_gain: float, width: float) -> tuple[Tensor, Tensor]:
+    """A batch of pictures as ``Stylizer(max_gain=max_gain, soft_clip=width)`` makes them, not clamped.
 
     The first photograph, only encoded and decoded, is the second thing returned. Gradients reach the decoder alone; the map
     of colours is taken as given.
@@ -78,7 +83,7 @@ def as_made(network: StyleNetwork, content: Tensor, style: Tensor, max_gain: flo
         *made, same = network.decode(tuple(features)).float().split(1)
     plain = torch.cat(made)
     own, wanted = Statistics.of(plain.detach()), Statistics.of(style)
-    return bounded(ot_map(own, wanted), own.mean, max_gain)(plain), same
+    return soft_clip(bounded(ot_map(own, wanted), own.mean, max_gain)(plain), width), same
 
 
 def adapt(
@@ -93,8 +98,7 @@ def adapt(
 ) -> Path:
     """Train the decoder; the encoder, and so every style that was kept, stays as it is.
 
-    A deepest level that the decoder does not look at is brought back first (:func:`revive`). Every other step is judged at
-    half the size, where larger shapes of the style are seen.
+    Every other step is judged at half the size, where larger shapes of the style are seen.
 
     Args:
         network: What to go on from.
@@ -115,7 +119,7 @@ def adapt(
     network.encoder.eval().requires_grad_(False)
     network.decoder.train().requires_grad_(True)
     photos, paintings = Crops(content, seed=settings.seed), Crops(style, seed=settings.seed + 1)
-    if not resume and revive(network, photos.at(2**30).draw(16, settings.crop, 2.2)):
+    if settings.revive and not resume and revive(network, photos.at(2**30).draw(16, settings.crop, 2.2)):
         print("the decoder's first convolution was dead and is fitted anew", flush=True)
     generator = paintings.generator
 
@@ -123,7 +127,7 @@ def adapt(
         x = photos.at(i).draw(settings.batch, settings.crop, 2.2)
         s = _varied(paintings.at(i).draw(settings.batch, settings.crop, 2.2), generator)
         x, s = (t.contiguous(memory_format=torch.channels_last) for t in (x, s))
-        made, same = as_made(network, x, s, settings.max_gain)
+        made, same = as_made(network, x, s, settings.max_gain, settings.soft_clip)
         made = made.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             seen = [F.avg_pool2d(t, 2) if i % 2 else _part(t, settings.crop // 2, i) for t in (made, s, x)]
@@ -147,7 +151,8 @@ def adapt(
     shown_styles = paintings.at(2**31).draw(4, settings.crop, 1.6)
 
     def sample() -> Tensor:
-        rows = [as_made(network, shown, s[None].expand_as(shown), settings.max_gain)[0].clamp(0, 1) for s in shown_styles]
+        bounds = settings.max_gain, settings.soft_clip
+        rows = [as_made(network, shown, s[None].expand_as(shown), *bounds)[0].clamp(0, 1) for s in shown_styles]
         left = torch.cat([torch.ones_like(shown[:1]), shown_styles])
         return torch.cat([torch.cat([a, *row], 2) for a, row in zip(left, [shown, *rows], strict=True)], 1)
 

@@ -1,0 +1,44 @@
+"""A blinded choice by eye, the default against MicroAST: python training/by_eye.py DATA OUT, then --votes FILE.
+
+Without --votes: sheets of held-out photographs in held-out paintings in OUT, on which nobody can tell which picture is
+whose, and votes.json to be filled in. With it: how many pairs the default won, tied and lost.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from torch import Tensor
+
+from claimkit.assets import Assets
+from claimkit.experiment import Job
+from claimkit.style.images import fit, read_image
+from claimkit.style.sheets import blinded, counted
+from styleproj.claims.peer import Beside, couples
+from styleproj.networks.microast import MicroAST
+from styleproj.pictures.stylizer import Stylizer
+
+PAIRS = Beside(styles=16, each=2, turn=2)
+
+
+def pictures(data: Path) -> Iterator[tuple[str, Tensor, Tensor, Tensor, Tensor]]:
+    """Name, content and style of each pair, the default's picture and the peer's."""
+    job = Job(seed=0, assets=Assets(data))
+    ours, peer = Stylizer(), MicroAST.load(job.assets.find("weights/microast.pt"))
+    for files in couples(PAIRS, job):
+        content, style = (fit(read_image(file), PAIRS.side) for file in files)
+        name = " ".join(file.name for file in files)
+        yield name, content, style, ours.stylize(content, style), peer.stylize(content, style)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path, nargs="?")
+    parser.add_argument("--votes", type=Path)
+    given = parser.parse_args()
+    if given.votes is None:
+        blinded(pictures(given.data), given.out)
+    else:
+        print(json.dumps(counted(json.loads(given.votes.read_text(encoding="utf-8"))), indent=1))
