@@ -17,13 +17,14 @@ from dtnh.finetune import embedded
 
 def test_every_claim_runs_at_smoke(tmp_path):
     outcomes = {o.claim: o for o in reproduce("dtnh", preset="smoke", out=tmp_path)}
-    assert list(outcomes) == ["C1", "C2", "C5", "C6", "C7", "C8", "C9", "C10", "C11"]
+    assert list(outcomes) == [f"C{i}" for i in (1, 2, *range(5, 18))]
     assert not [o.error for o in outcomes.values() if o.record is None]
     for o in outcomes.values():
         assert o.record.evidence is not None
-        if o.claim not in {"C7", "C8", "C10", "C11"}:  # those of C6 and C9 hold them
+        if o.claim not in {"C7", "C8", "C10", "C11", "C13", "C14"}:  # those of C6, C9 and C12 hold them
             assert (tmp_path / o.record.picture).stat().st_size > 5_000
-        assert set(o.record.evidence.data) == ({"scikit-learn digits"} if o.claim in {"C1", "C2", "C5"} else {"strokes"})
+        digits = o.claim in {"C1", "C2", "C5", "C15", "C16", "C17"}
+        assert set(o.record.evidence.data) == ({"scikit-learn digits"} if digits else {"strokes"})
     values = [s.values for s in outcomes["C1"].record.evidence.seeds]
     assert len(grid.markdown(values).splitlines()) == 2 + 8
 
@@ -40,10 +41,11 @@ def test_two_losses_are_compared_under_the_same_dropout():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_every_claim_has_every_preset_it_can():
-    replaced = {"C6", "C7", "C8"}  # at small, by C9 to C11
-    assert all({"smoke", "full"} <= set(e.presets) for e in EXPERIMENTS)
-    assert {e.claim.id for e in EXPERIMENTS if "small" not in e.presets} == replaced
+def test_every_claim_has_the_presets_at_which_it_is_asked():
+    at = {p: {int(e.claim.id[1:]) for e in EXPERIMENTS if p in e.presets} for p in ("smoke", "small", "full")}
+    assert at["smoke"] == {1, 2, *range(5, 18)}
+    assert at["small"] == {1, 2, 5, 9, 10, 11}  # C9 to C11 in place of C6 to C8, whose task decides nothing
+    assert at["full"] == {1, 2, 5, *range(12, 18)}  # C12 to C14 on photographs, C15 to C17 at the right layers
 
 
 def values(gain, seeds=8, spread=0.1, l2=95.0, **changes):

@@ -11,7 +11,7 @@ from claimkit.errors import InputError
 Field = Callable[[np.ndarray], np.ndarray]
 """A function of points ``(..., 2)``; a drift returns ``(..., 2)``, a diffusion ``(..., 2, 2)``."""
 
-DENSE_DIMENSION = 200
+DENSE_DIMENSION = 300
 """Up to this dimension a path is solved with whole Jacobians, from there with their products."""
 
 CURVATURE_DIMENSION = 6

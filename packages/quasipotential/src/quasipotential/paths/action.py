@@ -98,8 +98,8 @@ def minimum_action_path(
         jacobian: derivative of the drift ``(n, d, d)``, ``[i, j] = d b_i / d x_j``; central differences by default, see
             ``autograd_jacobian`` for torch functions (a jax function ``vmap(jacfwd(f))`` serves as it is). Or its products
             alone, the pair ``(x, v) -> J v`` and ``(x, p) -> J^T p`` (a tangent model and its adjoint): then no matrix
-            ``(d, d)`` is formed, and turns around a focus at the start are not looked for. Above 200 dimensions that is the
-            default, with ``jacobian_products(drift)``.
+            ``(d, d)`` is formed, and turns around a focus at the start are not looked for. Above 300 dimensions that is the
+            default, with ``jacobian_products(drift)``; it is slow where the drift's rates differ by thousands.
         images: points of the chain, at least 5; by default as many as ``accuracy`` wants, at most 800.
         accuracy: relative error of the action at which the points suffice.
         tolerance: relative decrease that Newton's method must still promise for a further step.
@@ -170,6 +170,8 @@ def minimum_action_path(
         "stalled": "no step lowers the action though its slope does not vanish; the path may lead over another equilibrium: "
         "compute it in two parts",
     }[state]
+    if products and state != "converged":
+        reason += "; where the drift's rates differ by thousands, give jacobian whole"
     if singular:
         reason += f"; D is singular, a share {FLOOR:.0e} of its largest eigenvalue was added"
     if state != "converged":
