@@ -132,7 +132,8 @@ def test_a_kept_style_its_masks_and_a_video_are_as_the_matrix_has_them(picture, 
     assert torch.allclose(upper[:, 30:], content[:, 30:], atol=0.05), "where there is no mask the content stays"
 
 
-def test_methods_that_find_no_regions_do_without_the_library_that_does():
-    """It costs as much memory as a frame of 4K costs in all its forms."""
-    code = "import sys, photonet.stylizer; assert 'sklearn' not in sys.modules"
+def test_a_method_loads_no_library_that_it_does_without():
+    """Clusters cost as much memory as a frame of 4K in all its forms, statistics and plots two seconds of a processor."""
+    absent = "'sklearn', 'skimage', 'scipy.stats', 'matplotlib'"
+    code = f"import sys, photonet.verbs; assert not {{{absent}}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

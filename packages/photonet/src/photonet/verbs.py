@@ -17,7 +17,6 @@ from claimkit.media.picture import Picture, write_picture
 from claimkit.media.policy import check_results
 from claimkit.media.reading import read_picture
 from claimkit.style.web import page, serve
-from photonet.app import plots
 from photonet.app.batch import LOOKS, Batch, Options, prepare
 from photonet.app.page import painter
 from photonet.execution.executor import Executor
@@ -105,6 +104,8 @@ def note(sentence: str) -> None:
 
 def describe(bits: str, size: int, picture: Path | None) -> None:
     """Tables of operators and costs, and a drawing."""
+    from photonet.app import plots  # matplotlib, which no other verb draws with
+
     if size < 32 or size % 16:
         raise InputError(f"size = {size}: expected a multiple of 16, at least 32")
     if picture is not None:
@@ -138,6 +139,8 @@ def describe(bits: str, size: int, picture: Path | None) -> None:
 
 def demo(out: Path, size: int, device: str) -> None:
     """A contact sheet of photographs that are here anyway."""
+    from photonet.app import plots  # matplotlib, which no other verb draws with
+
     run.picture(out, (".jpg", ".png", ".webp"))
     if size < 64:
         raise InputError(f"size = {size}: the photographs of the sheet need at least 64 pixels")

@@ -15,7 +15,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from claimkit.style.metrics import ssim_edge
 from claimkit.style.padding import crop, pad_to_multiple
 from claimkit.style.transforms import Statistics
 from photonet.colour.methods import COLOURS, ColourExecutor
@@ -87,6 +86,8 @@ class LocalExecutor:
 
 def _strength(small: Float[Tensor, "3 h w"], change: Float[Tensor, "3 h w"], content: Float[Tensor, "3 h w"]) -> float:
     """A share of the change that keeps the content's drawing but for :data:`LOST`, about the largest."""
+    from claimkit.style.metrics import ssim_edge  # scikit-image, which other methods do without
+
     kept, share = ssim_edge(small, content), 1.0
     for _ in range(TRIES):
         lost = kept - ssim_edge((small + share * change).clamp(0, 1), content)
