@@ -2,6 +2,7 @@
 
 import _thread
 import json
+import signal
 import threading
 import time
 import urllib.request
@@ -159,6 +160,7 @@ def test_partners_that_restart_while_scores_are_served_answer_the_same(twins):
 def test_an_interruption_is_told_to_all_and_waits_for_nobody(tmp_path, quick, monkeypatch):
     """Ctrl-C while one partner hangs: the other hears one sentence, and the same run goes on afterwards."""
     monkeypatch.setattr("securegbm.label_party.partners.FAREWELL", 0.5)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started it in the background
     goes_on, values = threading.Event(), np.random.default_rng(4).normal(size=(200, 4))
 
     def fault(number, data):
@@ -170,8 +172,11 @@ def test_an_interruption_is_told_to_all_and_waits_for_nobody(tmp_path, quick, mo
     config = quick(n_estimators=2, growth=GrowthConfig(3), bins=BinConfig(15))
     group = Group(values, (values[:, 2] > values[:, 3]) * 1.0, config, (0, 2, 3, 4), tmp_path, fault)
     begun = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        group.train()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            group.train()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert time.monotonic() - begun < 10
     assert group.told == [(0, "the label party ended the session: it was interrupted there; the run goes on when the label "
                               "party starts it again")]  # fmt: skip
