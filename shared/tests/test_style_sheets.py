@@ -7,7 +7,7 @@ import torch
 
 from claimkit.errors import InputError
 from claimkit.style.images import read_image
-from claimkit.style.sheets import blinded, counted, ours_is_left
+from claimkit.style.sheets import ask_by_eye, blinded, counted, ours_is_left
 
 
 def test_the_sides_are_drawn_by_name_and_the_sheets_show_them(tmp_path):
@@ -37,3 +37,21 @@ def test_votes_are_counted_for_us_against_us_and_as_ties():
 def test_votes_that_are_missing_or_misspelt_are_refused(votes):
     with pytest.raises(InputError, match=r"no votes|expected left, right, same"):
         counted(votes)
+
+
+def test_the_command_writes_sheets_counts_votes_and_says_what_is_missing(tmp_path, monkeypatch, capsys):
+    def pictures(data):
+        return [(str(data), *(torch.full((3, 32, 32), x) for x in (1.0, 1.0, 0.8, 0.2)))]
+
+    monkeypatch.setattr("sys.argv", ["by_eye.py", "pair", str(tmp_path)])
+    ask_by_eye("Choose.", pictures)
+    assert json.loads((tmp_path / "votes.json").read_text()) == {"pair": ""}
+    (tmp_path / "votes.json").write_text(json.dumps({"pair": "left" if ours_is_left("pair") else "right"}))
+    monkeypatch.setattr("sys.argv", ["by_eye.py", "pair", "--votes", str(tmp_path / "votes.json")])
+    ask_by_eye("Choose.", pictures)
+    assert json.loads(capsys.readouterr().out)["won"] == 1
+    monkeypatch.setattr("sys.argv", ["by_eye.py", "pair"])
+    with pytest.raises(SystemExit) as ended:
+        ask_by_eye("Choose.", pictures)
+    assert ended.value.code == 2
+    assert "say where the sheets shall be" in capsys.readouterr().err

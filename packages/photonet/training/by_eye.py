@@ -4,8 +4,6 @@ Without --votes: sheets of the development data's pairs in OUT, on which nobody 
 votes.json to be filled in. With it: how many pairs the default won, tied and lost.
 """
 
-import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from torch import Tensor
 
 from claimkit.assets import Assets
 from claimkit.experiment import Job
-from claimkit.style.sheets import blinded, counted
+from claimkit.style.sheets import ask_by_eye
 from photonet.claims.common import Pairs, photo_pairs
 from photonet.claims.light.default import MATRIX
 from photonet.stylizer import PhotoStylizer
@@ -29,12 +27,4 @@ def pictures(data: Path) -> Iterator[tuple[str, Tensor, Tensor, Tensor, Tensor]]
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("out", type=Path, nargs="?")
-    parser.add_argument("--votes", type=Path)
-    given = parser.parse_args()
-    if given.votes is None:
-        blinded(pictures(given.data), given.out)
-    else:
-        print(json.dumps(counted(json.loads(given.votes.read_text(encoding="utf-8"))), indent=1))
+    ask_by_eye(__doc__, pictures)

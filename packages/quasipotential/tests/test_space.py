@@ -1,12 +1,13 @@
 """The mesh in space against closed forms, its symmetries, its error, and what it refuses."""
 
+import numba
 import numpy as np
 import pytest
 
 import quasipotential as qp
 from claimkit.errors import InputError
 from quasipotential.claims.solvers.space import AXIS, double_well, quadratic, turned
-from quasipotential.space.kernels import simplex
+from quasipotential.space.kernels import march, simplex
 
 BOX = ((-1.0, 1.0),) * 3
 
@@ -255,3 +256,11 @@ def test_updates_in_varying_noise_find_the_least_action_over_an_edge_and_a_trian
     found = simplex.triangle_update(0.3, 5.0, d1, d2, drifts, ways, metrics)
     assert found == pytest.approx(5 + cost(0.3, 0.4, d1, d2), abs=1e-9)
     assert found < 5 + min(cost(0.31, 0.4, d1, d2), cost(0.3, 0.39, d1, d2), cost(0.3, 0, d1, d2))
+
+
+def test_a_metric_of_a_table_is_its_row_compiled_or_not():
+    table = np.arange(12.0).reshape(2, 6)
+    compiled = numba.njit(lambda table, place: march.metric(table, place)[2])
+    assert march.metric(table, 1) == (6.0, 7.0, 8.0, 9.0, 10.0, 11.0)
+    assert march.metric(None, 1) is None
+    assert compiled(table, 1) == 8.0

@@ -4,8 +4,6 @@ Without --votes: sheets of held-out photographs in held-out paintings in OUT, on
 whose, and votes.json to be filled in. With it: how many pairs the default won, tied and lost.
 """
 
-import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from torch import Tensor
 from claimkit.assets import Assets
 from claimkit.experiment import Job
 from claimkit.style.images import fit, read_image
-from claimkit.style.sheets import blinded, counted
+from claimkit.style.sheets import ask_by_eye
 from styleproj.claims.peer import Beside, couples
 from styleproj.networks.microast import MicroAST
 from styleproj.pictures.stylizer import Stylizer
@@ -33,12 +31,4 @@ def pictures(data: Path) -> Iterator[tuple[str, Tensor, Tensor, Tensor, Tensor]]
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("out", type=Path, nargs="?")
-    parser.add_argument("--votes", type=Path)
-    given = parser.parse_args()
-    if given.votes is None:
-        blinded(pictures(given.data), given.out)
-    else:
-        print(json.dumps(counted(json.loads(given.votes.read_text(encoding="utf-8"))), indent=1))
+    ask_by_eye(__doc__, pictures)

@@ -4,9 +4,10 @@ Needed by styleproj and photonet. Which of the two pictures is on the left is dr
 sheets can be made again, and nothing has to be kept that tells them apart.
 """
 
+import argparse
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -16,6 +17,8 @@ from claimkit.errors import InputError
 from claimkit.files import write_atomic
 from claimkit.style.images import resize, write_image
 
+Pairs = Iterable[tuple[str, Tensor, Tensor, Tensor, Tensor]]
+"""Name, content, style, our picture and the other of each pair, pictures (3, height, width)."""
 CHOICES = ("left", "right", "same")
 
 
@@ -29,11 +32,11 @@ def contact_sheet(rows: Sequence[Sequence[Tensor | None]], side: int, gap: int =
     return torch.cat([torch.nn.functional.pad(line, (0, width - line.shape[2]), value=1.0) for line in lines], 1)
 
 
-def blinded(pairs: Iterable[tuple[str, Tensor, Tensor, Tensor, Tensor]], out: Path, rows: int = 3, side: int = 320) -> None:
+def blinded(pairs: Pairs, out: Path, rows: int = 3, side: int = 320) -> None:
     """Sheets to choose by, and votes.json to be filled in with one of :data:`CHOICES` a pair.
 
     Args:
-        pairs: Name, content, style, our picture and the other of each, (3, height, width).
+        pairs: See :data:`Pairs`.
         out: Folder of sheet-01.png and so on, each with ``rows`` pairs: content, style, and the two in a drawn order.
         rows: Pairs a sheet.
         side: Pixels of the square that a picture is fitted into.
@@ -72,6 +75,21 @@ def counted(votes: Mapping[str, str]) -> dict[str, float]:
     lost = len(votes) - won - tied
     ends = {"low": round(float(interval.low), 3), "high": round(float(interval.high), 3)}
     return {"won": won, "tied": tied, "lost": lost, "share": share, **ends}
+
+
+def ask_by_eye(about: str | None, pictures: Callable[[Path], Pairs]) -> None:
+    """The command of a script that asks: ``DATA OUT`` writes the sheets, ``DATA --votes FILE`` prints what was counted."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path, nargs="?")
+    parser.add_argument("--votes", type=Path)
+    given = parser.parse_args()
+    if given.votes is not None:
+        print(json.dumps(counted(json.loads(given.votes.read_text(encoding="utf-8"))), indent=1))
+    elif given.out is None:
+        parser.error("say where the sheets shall be: DATA OUT, or count votes with --votes FILE")
+    else:
+        blinded(pictures(given.data), given.out)
 
 
 def _cell(picture: Tensor | None, side: int) -> Tensor:

@@ -47,8 +47,8 @@ def triple(table, place):
 
 
 def metric(table, place):
-    """A row of six numbers as a tuple; None without a table. Only inside of compiled code."""
-    raise NotImplementedError
+    """A row of six numbers as a tuple; None without a table. Compiled code takes :func:`_metric`, chosen by type."""
+    return None if table is None else tuple(float(x) for x in table[place])
 
 
 @overload(metric)
