@@ -5,9 +5,10 @@ the 16 held-out paintings (512 pixels, paired 95 % intervals, a painting's mean 
 style and Gram wholly below 0; content at most +2 %; SSIM of edges above MicroAST's by 0.05; foreign and clipped colours
 not more, weave at most 1.2.
 
-``--wide`` is a second rule with the limits of claim P14: style and Gram wholly below 0 against the default before; content at
-most +2 % of MicroAST's; edges as above; foreign colours at most 1 %, clipped 3 %, weave 1.2, where the first rule asked for no
-more than before. It was written after `paint` had been trained and judged by the first, before the map of colours was changed.
+``--wide`` is a second rule with the limits of claim P14: style and Gram wholly below 0 against the default before;
+content at most +2 % of MicroAST's; edges as above; foreign colours at most 1 %, clipped 3 %, weave 1.2, where the first
+rule asked for no more than before. It was written after `paint` had been trained and judged by the first, before the map
+of colours was changed.
 """
 
 import argparse
