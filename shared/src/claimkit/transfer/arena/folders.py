@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +29,7 @@ class FolderSet:
         digest: sha256 over the names and digests of the pictures of its classes, in sorted order.
         without: Folders in it that are no class.
         parts: Folders in it that each hold all classes; the set itself when there is one part without a name.
+        learnt: Of so many classes a source trained here has seen pictures; targets have the others.
     """
 
     folder: str
@@ -36,6 +38,7 @@ class FolderSet:
     digest: str
     without: tuple[str, ...] = ()
     parts: tuple[str, ...] = ("",)
+    learnt: int = 0
 
     def find(self, assets: Assets) -> tuple[Path, tuple[str, ...]]:
         """The folder and the names of the classes, after every picture was compared with the digest.
@@ -59,6 +62,11 @@ class FolderSet:
             )
         return folder, tuple(names)
 
+    def halves(self, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The classes of a source trained here, and those of targets; drawn once and for all from the sorted names."""
+        order = np.random.default_rng(0).permutation(sorted(names))
+        return tuple(sorted(map(str, order[: self.learnt]))), tuple(sorted(map(str, order[self.learnt :])))
+
     def read(self, folder: Path, size: int, classes: Sequence[str]) -> Images:
         """The pictures of some classes in a folder that was found, ``(n, 3, size, size)``."""
         read = [from_folder(folder / part, size, only=classes) for part in self.parts]
@@ -76,8 +84,15 @@ SETS = {
     "flowers12": FolderSet(
         "flowers", 12, 960, "fe4ee8d62ef55497c2a3fd9a6c75b70db5cd89949f09da920ee1152ea9014a58", parts=("train", "test")
     ),
+    "tiny-imagenet": FolderSet(
+        "tiny-imagenet-200/train",
+        200,
+        100_000,
+        "42bde3a2ae43391cd774f385da6d0864e7d3f9124aee21779c2476278feace6a",
+        learnt=100,
+    ),
 }
-"""Caltech-101 without its background, and twelve Oxford flowers of 80 pictures each."""
+"""Caltech-101 without its background, twelve Oxford flowers of 80 pictures each, and Tiny ImageNet's training pictures."""
 
 
 def above(network: nn.Module, stages: int, images: Images, view: View, rows: int = 64) -> tuple[nn.Module, Images]:
