@@ -84,7 +84,8 @@ def create(arch: str, weights: str | Path | None = None) -> nn.Module:
     """A network by name, on the CPU.
 
     Args:
-        arch: ``small-cnn``, ``small-resnet``, ``cifar-resnet20`` ... ``cifar-resnet110``, or a classification network of torchvision.
+        arch: ``small-cnn``, ``small-resnet``, ``cifar-resnet20`` ... ``cifar-resnet110``, or a classification network of
+            torchvision.
         weights: A file with the network's state, or the name of torchvision weights such as ``IMAGENET1K_V1``, which are
             then downloaded; None leaves the random initialisation.
 

@@ -67,10 +67,10 @@ def _judged(values: Sequence[Values], ahead: Method, behind: Method, name: str) 
         if reason := not_decided(methods, [percent[task][ahead] - percent[task][behind]]):
             return Verdict("not run", f"{task}: {reason} {standing(values)}")
     effect = gain(values, ahead, behind, name)
-    return Verdict(_kind(effect), standing(values), effect)
+    return Verdict(kind(effect), standing(values), effect)
 
 
-def _kind(effect: Estimate) -> VerdictKind:
+def kind(effect: Estimate) -> VerdictKind:
     low = effect.low or 0
     return "reproduced" if low > 0 else "direction reproduced" if effect.value > 0 and low > -MARGIN else "not reproduced"
 
@@ -102,7 +102,7 @@ def judge_simple(values: Sequence[Values]) -> Verdict:
         best.append(rival)
         differences.append(percent["delta"] - percent[rival])
     effect = paired_difference(np.concatenate(differences), 0 * np.concatenate(differences), f"DELTA - {best[0]}", "points")
-    return Verdict(_kind(effect), f"Best on validation: {', '.join(best)}. {standing(values)}", effect)
+    return Verdict(kind(effect), f"Best on validation: {', '.join(best)}. {standing(values)}", effect)
 
 
 def draw(values: Sequence[Values], path: Path) -> None:
@@ -126,8 +126,10 @@ POWER = (
 )
 
 
-def asked(number: int, words: tuple[str, str, str], where: str = "", stated: Power | None = None) -> Claim:
-    """A claim (title, statement, criterion) under the conditions that all of the arena share."""
+def asked(
+    number: int, words: tuple[str, str, str], where: str = "", stated: Power | None = None, conditions: str = SHARED
+) -> Claim:
+    """A claim (title, statement, criterion) under the conditions that all of the arena share, or others."""
     title, statement, criterion = words
     return Claim(
         id=f"C{number}",
@@ -135,7 +137,7 @@ def asked(number: int, words: tuple[str, str, str], where: str = "", stated: Pow
         paper="1901.09229",
         where="abstract; the task and the baselines are ours",
         statement=statement,
-        criterion=SHARED + criterion,
+        criterion=conditions + criterion,
         tolerance=POWER if stated is None else "Half a point, as for C6 to C8.",
         power=stated,
     )
