@@ -71,6 +71,7 @@ def _judged(values: Sequence[Values], ahead: Method, behind: Method, name: str) 
 
 
 def kind(effect: Estimate) -> VerdictKind:
+    """The verdict on an interval of a difference in points."""
     low = effect.low or 0
     return "reproduced" if low > 0 else "direction reproduced" if effect.value > 0 and low > -MARGIN else "not reproduced"
 

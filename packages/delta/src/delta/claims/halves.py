@@ -10,8 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from claimkit.claims import Preset, Values, Verdict
-from claimkit.claims.power import Power, power
-from claimkit.experiment import Experiment, Job
+from claimkit.experiment import Job
 from claimkit.statistics import mean_interval
 from claimkit.transfer.arena.curves import COLUMNS, MARGIN, Curve, Run, chosen, doubts, seeds_needed
 from claimkit.transfer.arena.ring import controls, probes
@@ -86,16 +85,16 @@ def judge_simple(values: Sequence[Values]) -> Verdict:
 
 
 CONDITIONS = (
-    "On Tiny ImageNet with 5, 15 and 30 images a class; of these three, those count whose controls pass (FM and DELTA at their "
-    "largest weight within 3 points of the frozen extractor; plain L2 ahead of it and of scratch; L2 at other rates at most "
-    "0.5 points better on validation), and their mean by seed is judged where its 95 % interval over paired seeds is at most "
-    "+-0.5 points wide; otherwise not run, with the reason or the seeds that it would take. "
+    "On Tiny ImageNet with 5, 15 and 30 images a class; of these three, those count whose controls pass (FM and DELTA at "
+    "their largest weight within 3 points of the frozen extractor; plain L2 ahead of it and of scratch; L2 at other rates "
+    "at most 0.5 points better on validation), and their mean by seed is judged where its 95 % interval over paired seeds "
+    "is at most +-0.5 points wide; otherwise not run, with the reason or the seeds that it would take. "
 )
 PLAIN = (
     "DELTA beats plain fine-tuning",
     "From a source of the target's own distribution DELTA is more accurate on few images than plain L2 at its best rate.",
-    "Mean paired difference of test accuracy DELTA - L2, weights chosen on validation: the interval above zero (reproduced); "
-    "mean positive and interval above -0.5 (direction).",
+    "Mean paired difference of test accuracy DELTA - L2, weights chosen on validation: the interval above zero "
+    "(reproduced); mean positive and interval above -0.5 (direction).",
 )
 FIRST = (
     "DELTA beats what a user would try first",
