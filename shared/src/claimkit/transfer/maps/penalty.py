@@ -4,6 +4,7 @@ Omega' = sum_layers 1/2 sum_{b,c} v_c || FM_c(x_b; w) - FM_c(x_b; w_s) ||_2^2 / 
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from claimkit.errors import InputError
+from claimkit.errors import InputError, one_of
 from claimkit.training import parallel
 from claimkit.transfer.maps.axes import channel_axes, check
 from claimkit.transfer.maps.cache import FeatureCache
@@ -55,8 +56,10 @@ class FeatureMaps(Regularizer):
         cache: FeatureCache | None = None,
         axis: int | None = None,
     ) -> None:
-        if alpha < 0:
-            raise InputError(f"alpha = {alpha}: expected zero or more")
+        if not 0 <= alpha < math.inf:
+            raise InputError(f"alpha = {alpha}: expected a number of zero or more")
+        one_of("reduction", reduction, ("sum", "mean"))
+        one_of("student_bn", student_bn, ("train", "eval"))
         if isinstance(source, nn.Module):
             if layers is not None:
                 find(unwrapped(source), layers)
