@@ -67,11 +67,10 @@ def _judged(values: Sequence[Values], ahead: Method, behind: Method, name: str) 
         if reason := not_decided(methods, [percent[task][ahead] - percent[task][behind]]):
             return Verdict("not run", f"{task}: {reason} {standing(values)}")
     effect = gain(values, ahead, behind, name)
-    return Verdict(kind(effect), standing(values), effect)
+    return Verdict(_kind(effect), standing(values), effect)
 
 
-def kind(effect: Estimate) -> VerdictKind:
-    """The verdict on an interval of a difference in points."""
+def _kind(effect: Estimate) -> VerdictKind:
     low = effect.low or 0
     return "reproduced" if low > 0 else "direction reproduced" if effect.value > 0 and low > -MARGIN else "not reproduced"
 
@@ -103,7 +102,7 @@ def judge_simple(values: Sequence[Values]) -> Verdict:
         best.append(rival)
         differences.append(percent["delta"] - percent[rival])
     effect = paired_difference(np.concatenate(differences), 0 * np.concatenate(differences), f"DELTA - {best[0]}", "points")
-    return Verdict(kind(effect), f"Best on validation: {', '.join(best)}. {standing(values)}", effect)
+    return Verdict(_kind(effect), f"Best on validation: {', '.join(best)}. {standing(values)}", effect)
 
 
 def draw(values: Sequence[Values], path: Path) -> None:
@@ -127,10 +126,8 @@ POWER = (
 )
 
 
-def asked(
-    number: int, words: tuple[str, str, str], where: str = "", stated: Power | None = None, conditions: str = SHARED
-) -> Claim:
-    """A claim (title, statement, criterion) under the conditions that all of the arena share, or others."""
+def asked(number: int, words: tuple[str, str, str], where: str = "", stated: Power | None = None) -> Claim:
+    """A claim (title, statement, criterion) under the conditions that all of the arena share."""
     title, statement, criterion = words
     return Claim(
         id=f"C{number}",
@@ -138,7 +135,7 @@ def asked(
         paper="1901.09229",
         where="abstract; the task and the baselines are ours",
         statement=statement,
-        criterion=conditions + criterion,
+        criterion=SHARED + criterion,
         tolerance=POWER if stated is None else "Half a point, as for C6 to C8.",
         power=stated,
     )

@@ -95,5 +95,5 @@ PICTURES = Target("", 80, 0.016, (0.008, 0.016, 0.032), per_class=15, size=112, 
 FLOWERS = replace(PICTURES, name="flowers12", classes=12, most=65)
 CALTECH = replace(PICTURES, name="caltech101", classes=20, most=40)
 """15 images a class; all the others of the flowers validate and test, and of Caltech-101's large classes 40."""
-HALF = Target("tiny-imagenet", 80, 0.03, (0.015, 0.03, 0.06), 20, 15, 200, 16, 64, 1e-1, 1.0, "small-resnet", stem=3)
+HALF = Target("tiny-imagenet", 160, 0.06, (0.06, 0.12), 20, 30, 200, 16, 64, 0.1, 1.0, "small-resnet", stem=3)
 """Twenty classes of Tiny ImageNet, from a source that has learnt a hundred others; its last two blocks and head learn."""
