@@ -1,7 +1,8 @@
 """C13 to C15: the arena from a source trained here, on the half of Tiny ImageNet's classes that no target has.
 
 Source and target are then of one distribution, the case for which regularisers of this kind are said to help. A seed draws
-twenty of the other hundred classes and 30 images of each; ``training/source.py`` made the source.
+twenty of the other hundred classes and 30 images of each; ``training/source.py`` made the source. Steps, rate and weights
+were found with seed 1000: with 15 images of each, or half the steps, plain L2 was not ahead of a frozen network.
 """
 
 from claimkit.claims import Preset, Values
@@ -14,10 +15,10 @@ from claimkit.transfer.regularizers import L2SP
 from delta.claims import arena
 from delta.claims.arena import Arena
 
-SEEDS = 7
+SEEDS = 6
 PRESETS: dict[Preset, Arena] = {
     "smoke": Arena(targets=(SMOKE,), short=True),
-    "full": Arena(seeds=SEEDS, targets=(HALF,), alphas=(1e-2, 5e-2, 2e-1)),
+    "full": Arena(seeds=SEEDS, targets=(HALF,), alphas=(1e-2, 5e-2)),
 }
 
 
