@@ -261,3 +261,13 @@ def test_a_strength_that_is_no_number_of_zero_or_more_is_refused(task, alpha):
 def test_what_l2sp_holds_is_all_or_weights(task):
     with pytest.raises(InputError, match="include = 'weight' is none of all, weights"):
         L2SP(task.source, 0.1, "weight")
+
+
+def test_a_checkpoint_of_other_pictures_is_refused(task, tmp_path):
+    tuner = FineTuner(task.network(0), task.split(0), VIEW, FineTuning(2))
+    tuner.save(tmp_path / "run.pt")
+    split = task.split(0)
+    FineTuner(task.network(0), split, VIEW, FineTuning(2)).load(tmp_path / "run.pt")
+    split.train.x[0, 0, 0, 0] += 1
+    with pytest.raises(InputError, match="other settings or images"):
+        FineTuner(task.network(0), split, VIEW, FineTuning(2)).load(tmp_path / "run.pt")

@@ -13,7 +13,7 @@ from claimkit import run
 from claimkit.errors import InputError, one_of
 from claimkit.files import atomic_path
 from claimkit.training import parallel
-from claimkit.transfer.data import Images, View
+from claimkit.transfer.data import Images, View, digest
 from claimkit.transfer.networks import head_name
 from claimkit.transfer.regularizers import Regularizer, Step
 from claimkit.transfer.tasks import Split
@@ -220,7 +220,8 @@ class FineTuner:
 
     def _identity(self) -> str:
         train = self.split.train
-        return f"{self.regularizer}, {asdict(self.settings)}, {self.view}, {len(train)} images, {train.classes}"
+        images = f"{train.classes}, {digest(train.x, train.y)}"
+        return f"{self.regularizer}, {asdict(self.settings)}, {self.view}, {len(train)} images, {images}"
 
 
 def finetune(
