@@ -25,8 +25,8 @@ class DiagonalLangevin:
     """
 
     def __init__(self, gradients: GradientMatrix, batch: int, refresh: int = 10, seed: int = 0) -> None:
-        if not (batch >= 1 and refresh >= 1 and batch == int(batch) and refresh == int(refresh)):
-            raise InputError(f"batch = {batch} and refresh = {refresh}: expected whole numbers, at least one each")
+        if batch < 1 or refresh < 1:
+            raise InputError(f"batch = {batch} and refresh = {refresh}: expected at least one each")
         self.gradients, self.batch, self.refresh = gradients, batch, refresh
         self.step = 0
         self.scale: Float[Tensor, " d"] | None = None

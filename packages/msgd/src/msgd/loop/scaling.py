@@ -40,7 +40,7 @@ def learning_rate_gain(rule: Rule, small: int, large: int, noise_scale: float | 
     >>> learning_rate_gain("adascale", 50, 800, noise_scale=800.0)
     8.5
     """
-    if not (1 <= small < math.inf and 1 <= large < math.inf):
+    if min(small, large) < 1:
         raise InputError(f"batches of {small} and {large} rows: give at least one each")
     if rule == "linear":
         return large / small
