@@ -13,8 +13,9 @@ from photonet import PhotoStylizer
 from photonet.colour import local
 from photonet.colour.found import common_regions
 from photonet.colour.grades import Grade, below, graded_by_light
-from photonet.colour.local import LOST, LocalExecutor, _carried
+from photonet.colour.local import LOST, LocalExecutor
 from photonet.quality import halo
+from photonet.regions.guided_filter import carried
 from photonet.samples import photograph
 
 
@@ -105,10 +106,10 @@ def test_maps_are_carried_to_any_size_band_by_band(monkeypatch):
     picture, maps = torch.rand(3, 37, 53), torch.randn(12, 9, 13)
     large = torch.nn.functional.interpolate(maps[None], size=(37, 53), mode="bilinear")[0]
     wanted = picture + torch.einsum("icyx,iyx->cyx", large[:9].view(3, 3, 37, 53), picture) + large[9:]
-    whole = _carried(picture, maps)
+    whole = carried(picture, maps)
     assert torch.allclose(whole, wanted, atol=1e-5)
-    monkeypatch.setattr("photonet.colour.local.BAND", 200)
-    assert torch.allclose(_carried(picture, maps), whole, atol=1e-6)
+    monkeypatch.setattr("photonet.regions.guided_filter.BAND", 200)
+    assert torch.allclose(carried(picture, maps), whole, atol=1e-6)
 
 
 def test_a_kept_style_its_masks_and_a_video_are_as_the_matrix_has_them(picture, tmp_path):
