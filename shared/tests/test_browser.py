@@ -50,7 +50,7 @@ def closing_down(server):
         yield
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(300)
 
 
 @widths
