@@ -1,7 +1,6 @@
 """SIGKILL of either party before and after every kind of message: the model comes out byte for byte the same."""
 
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from crashing_party import KEY, config
 
+from claimkit.testing.ports import free_port
 from securegbm.feature_party.party import FeatureParty
 from securegbm.feature_party.policy import FeaturePolicy
 from securegbm.label_party.party import LabelParty
@@ -39,12 +39,6 @@ def undisturbed(tmp_path_factory):
     assert len(half.other_nodes) >= 2
     np.savez(folder / "table.npz", a=values[:, :2], b=values[:, 2:], y=labels)
     return folder, dump_json(scores.tolist())
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def start(role, folder, port):
@@ -87,7 +81,7 @@ def test_the_feature_party_dies_at_every_message(undisturbed, tmp_path):
     keeper.start()
     try:
         label = start("label", tmp_path, port)
-        label.wait(timeout=400)
+        label.wait(timeout=1200)
     finally:
         stopped.set()
         running[0].kill()
@@ -107,7 +101,7 @@ def test_the_label_party_dies_at_every_message(undisturbed, tmp_path):
         codes = []
         while not codes or codes[-1] == -9:
             label = start("label", tmp_path, port)
-            codes.append(label.wait(timeout=120))
+            codes.append(label.wait(timeout=600))
     finally:
         server.stop()
     assert codes == [-9] * len(EVERY) + [0], (tmp_path / "label.log").read_text()
