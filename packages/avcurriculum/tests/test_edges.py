@@ -222,7 +222,7 @@ def test_numbers_that_would_teach_the_opposite_or_nothing_are_refused(wrong):
         (("eval", "--scenes", "0"), "scenes = 0"),
         (
             ("eval", "--separator", "s.pt", "--negatives", "n.csv", "--annotations", "a.json"),
-            "leave them out, or --separator",
+            "leave out --negatives, or --separator",
         ),
         (("compose", "--seed", "-1"), "seed = -1"),
         (("compose", "--look", "film", "--offscreen"), "leave out --offscreen"),

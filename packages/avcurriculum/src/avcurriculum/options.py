@@ -154,8 +154,10 @@ class EvalOptions:
             raise InputError(f"scenes = {self.scenes}, seed = {self.seed}: expected at least one, and no negative seed")
         if self.annotations is None and (self.clips or self.negatives or self.prior):
             raise InputError("--clips, --negatives and --prior are of annotated data: give --annotations, too")
-        if self.separator is not None and (self.prior or self.negatives):
-            raise InputError("--prior and --negatives are of a localiser's maps: leave them out, or --separator")
+        if self.separator is not None and self.prior:
+            raise InputError("a prior of things is of a localiser's maps: leave out --prior, or --separator")
+        if self.separator is not None and self.negatives is not None:
+            raise InputError("no sound of a negative is seen, and none is separated: leave out --negatives, or --separator")
 
 
 @dataclass(frozen=True)
