@@ -102,7 +102,7 @@ def test_an_honest_modulus_still_carries_a_few_marks():
 
 
 @pytest.mark.parametrize("noise", [4.0, 32.0])
-def test_noise_at_the_feature_party_drowns_marks(noise):
+def test_noise_at_the_feature_party_drowns_marks(noise, from_a_seed):
     """Marks below the noise are lost; those eight deviations above it stay readable, log2(t / 16 sigma) of them."""
     policy = dataclasses.replace(TOY, noise=noise)
     assert read_marks(policy, TIGHT)[0] < 0.6
@@ -381,7 +381,7 @@ def test_a_run_has_a_budget_over_all_its_restarts():
             ledger.ask(np.array([0]))
 
 
-def test_noise_is_a_discrete_gaussian_and_has_an_account():
+def test_noise_is_a_discrete_gaussian_and_has_an_account(from_a_seed):
     """Mean and variance within five standard errors; rho and epsilon by hand."""
     for sigma in (0.7, 3.0, 5e7):
         drawn = discrete_gaussian(sigma, 40_000).astype(float)
