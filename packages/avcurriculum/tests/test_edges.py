@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from avcurriculum.evaluation.composed import pair_accuracy
 from avcurriculum.evaluation.field import Sample
 from avcurriculum.evaluation.separation import mixes_of
 from avcurriculum.network.model import Architecture, build
+from avcurriculum.options import EvalOptions, TrainOptions
 from avcurriculum.scenes.composer import Composer
 from avcurriculum.scenes.packs import SAMPLES, load_pack, read_manifest
 from avcurriculum.scenes.pools import fill
@@ -26,10 +28,12 @@ from avcurriculum.separation import conditions
 from avcurriculum.separation.mixing import draw_mix
 from avcurriculum.training.curriculum import make
 from avcurriculum.training.trainer import Trainer, Training, save_model
+from avcurriculum.verbs import evaluation, training
 from avcurriculum.video import apply, media
 from avcurriculum.video.videos import video_scenes
 from claimkit import testing
 from claimkit.errors import InputError
+from claimkit.media.clip import read_frames
 
 TINY = Architecture(widths=(4, 8, 8, 8), dim=8)
 TRUTH = np.arange(16).reshape(4, 4) < 8
@@ -182,6 +186,31 @@ def test_a_sound_that_goes_on_when_the_picture_has_ended_is_no_scene(tmp_path, m
     assert len(scenes.pool) == 2
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "ts"])
+def test_a_picture_that_begins_late_is_looked_at_to_its_end(tmp_path, suffix):
+    """Sound from 0 to 9 s; the picture, which gets brighter, from 3 s to 9 s."""
+    import av
+
+    with av.open(str(tmp_path / f"x.{suffix}"), "w") as target:
+        video, sound = target.add_stream("libx264", rate=10), target.add_stream("aac", rate=RATE, layout="mono")
+        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
+        packets = []
+        for i in range(60):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 20 + 3 * i, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = 30 + i, Fraction(1, 10)
+            packets += video.encode(frame)
+        wave = av.AudioFrame.from_ndarray(noise(9 * RATE)[None], "fltp", "mono")
+        wave.sample_rate, wave.pts = RATE, 0
+        packets += [*video.encode(None), *sound.encode(wave), *sound.encode(None)]
+        for packet in sorted(packets, key=lambda p: float(p.dts * p.time_base)):
+            target.mux(packet)
+    read = media.read_clip(tmp_path / f"x.{suffix}")
+    first, *_, last = (frame.time for frame in read_frames(read.path))
+    assert last - first == pytest.approx(5.9, abs=0.01) and 0 <= read.seconds - last < 0.25
+    heat = apply.localize_clip(read, build(TINY).eval(), every=0.5)
+    assert abs(last - heat.times[-1]) < 0.5
+
+
 def test_scenes_that_all_share_a_class_validate_nothing(packs, tmp_path):
     """The last step is kept where no validation is a number; of four classes two sources can be told apart, three cannot."""
     pack = packs["train"]
@@ -208,6 +237,31 @@ def test_scenes_that_all_share_a_class_validate_nothing(packs, tmp_path):
     )
     with pytest.raises(InputError, match="4 scenes show one class"):
         draw_mix(few, one, np.random.default_rng(0))
+
+
+def test_few_classes_are_trained_and_measured_by_scenes_that_can_be_told_apart(packs, monkeypatch, capsys):
+    def few(n):
+        def pack(folder, split):
+            some, full = list(packs[split].classes)[:n], packs[split]
+            return dataclasses.replace(
+                full, sounds={c: full.sounds[c] for c in some}, pictures={c: full.pictures[c] for c in some}
+            )
+
+        return pack
+
+    net = build(TINY).eval()
+    monkeypatch.setattr(training, "read_pack", few(4))
+    material = training._composed(TrainOptions(scenes=16, batch=8), net, False, 0)
+    assert material.asked == 2 and {len(c) for c in material.val.classes} == {2} and max(material.pools) == 3
+    monkeypatch.setattr(evaluation, "read_pack", few(2))
+    evaluation.evaluate_scenes(net, EvalOptions(scenes=4))
+    out = capsys.readouterr().out
+    assert "2 source(s)" in out and "3 source(s)" not in out and "pair accuracy is nan where no two of the scenes" in out
+
+
+def test_looks_that_never_come_are_refused(clip):
+    with pytest.raises(InputError, match="every = inf"):
+        apply.localize_clip(media.read_clip(clip), build(TINY).eval(), every=np.inf)
 
 
 @pytest.mark.parametrize("wrong", [{"scale": -1.0}, {"scale": 0.0}, {"learning_rate": np.nan}, {"seed": -1}])
