@@ -14,14 +14,16 @@ from claimkit.cli import Terminated
 from securegbm.align.party import AlignParty
 from securegbm.errors import PeerError
 from securegbm.feature_party.party import FeatureParty
+from securegbm.feature_party.policy import FeaturePolicy
+from securegbm.label_party.party import LabelParty
 from securegbm.tables.table import Table
 from securegbm.wire import network
-from securegbm.wire.channel import Conversation
+from securegbm.wire.channel import Conversation, LocalChannel
 from securegbm.wire.messages import Kind, new_run
 from securegbm.wire.network import NetworkChannel, Server
 
 SECUREGBM = [sys.executable, "-c", "from securegbm.cli import main; main()"]
-FOREVER = 1000.0
+FOREVER = 300.0
 """Seconds that no test waits: one that did would be noticed."""
 
 
@@ -86,6 +88,17 @@ def test_a_farewell_is_read_as_one_sentence(kind):
 
     with pytest.raises(PeerError, match="ended the session: it was interrupted there; start both parties again"):
         Conversation(Channel(), new_run(), b"k").ask(Kind.ALIGN, node=0, parts=[b""])
+
+
+def test_a_feature_party_waits_for_nobody_after_a_run(quick):
+    values, labels, _ = make_columns(200, 3)
+    party = FeatureParty(Table.of(values[:, 4:]), FeaturePolicy(allow_plain=True))
+    during = []
+    label = LabelParty(Table.of(values[:, :4]), labels, quick(), LocalChannel(party),
+                       on_tree=lambda report: during.append(party.in_session()))  # fmt: skip
+    label.train()
+    assert during == [True] * 3
+    assert not party.in_session()
 
 
 def test_ctrl_c_at_one_of_three_processes_ends_the_run_in_a_sentence_at_both_others(tmp_path):

@@ -121,7 +121,7 @@ class FeatureParty:
 
     def in_session(self) -> bool:
         """Whether a run is being trained."""
-        return self._run is not None
+        return self._run is not None and self._session is not None and self.store(self._session).finished is None
 
     def farewell(self) -> bytes:
         """The answer to everything once this party is interrupted."""
