@@ -78,7 +78,8 @@ class Reader:
         self.container, self.path, self.side = container, path, side
         self.hdr: Hdr = hdr
         self.stream = video_stream(container, path)
-        large = self.stream.width * self.stream.height > LARGE
+        coded = self.stream.codec_context  # none of an unknown codec
+        large = coded is not None and coded.width * coded.height > LARGE
         self.stream.thread_type, self.stream.thread_count = "SLICE" if large else "AUTO", THREADS
         self.notes: list[str] = []
         self.colour: VideoColour | None = None
