@@ -12,7 +12,7 @@ from claimkit.files import atomic_path
 from claimkit.style.encoders import LevelEncoder
 from styleproj.networks.network import Decoder, StyleNetwork
 
-NAMES = ("paint", "joint", "deep", "slim")
+NAMES = ("brush", "paint", "joint", "deep", "slim")
 
 
 def weights_file(name: str) -> Path:
