@@ -26,8 +26,8 @@ PortableTransform = Literal["ot-projection", "projection"]
 class PortableStylizer(nn.Module):
     """Content and style picture in, stylized picture out, written with operators that every runtime has.
 
-    The same as ``Stylizer(network, transform=transform)`` on pictures of these sizes, but where two values of a channel differ
-    by less than a runtime rounds: they may then come in another order, and a few pixels in a thousand change by some 1e-4.
+    The same as ``Stylizer(network, transform=transform)`` on pictures of these sizes. Where two values of a channel differ
+    by less than a runtime rounds, they may come in another order: a few pixels in a thousand then change by some 1e-4.
 
     Args:
         network: Encoder and decoder.
@@ -113,7 +113,7 @@ def _moved(x: Tensor, mean: Tensor, covariance: Tensor, most: float = 0.0) -> Te
 def _roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Square root of a positive semidefinite matrix, and its inverse."""
     identity = torch.eye(len(matrix), dtype=matrix.dtype)
-    norm = matrix.square().sum().sqrt() + TINY
+    norm = matrix.square().sum().sqrt().clamp_min(TINY)  # torch's exporter takes the addition of so little for none
     root, inverse = matrix / norm, identity
     for _ in range(ITERATIONS):
         step = (3 * identity - inverse @ root) / 2

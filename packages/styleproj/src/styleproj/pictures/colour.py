@@ -10,11 +10,11 @@ from styleproj.operator.transforms import bounded
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the brightness of a picture (ITU-R BT.601)."""
-MAX_GAIN = 1.3
+MAX_GAIN = 1.15
 """Most that the map of colours enlarges a difference of colours, where nobody says otherwise."""
 SOFT_CLIP = 0.2
 """Width of what is bent at either end of the range, where nobody says otherwise."""
-LIMIT = 0.05
+LIMIT = 0.02
 """How far outside the range the map of colours lets a value lie before the ends are bent: the farthest decides how much."""
 UNCLIPPED, NARROWEST = 1 / 255, 0.01
 """Distance from an end of the range at which a value is not an end in eight bits, and the least width that is bent."""
