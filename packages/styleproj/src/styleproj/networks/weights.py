@@ -16,7 +16,7 @@ NAMES = ("brush", "paint", "joint", "deep", "slim")
 
 
 def weights_file(name: str) -> Path:
-    """A file of the package: ``brush``, the default; ``paint``, ``joint``, ``slim``, defaults before; ``deep``: see the card."""
+    """A file of the package: ``brush``, the default; before it ``paint``, ``joint``, ``slim``; ``deep``, see the card."""
     return Path(str(importlib.resources.files("styleproj"))) / "data" / f"{name}.safetensors"
 
 
