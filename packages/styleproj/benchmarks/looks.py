@@ -17,7 +17,7 @@ from claimkit.assets import Assets
 from claimkit.experiment import Job
 from claimkit.files import sha256, write_atomic
 from claimkit.statistics import mean_interval
-from claimkit.style.images import fit, read_image, resize
+from claimkit.style.images import fit, from_uint8, read_image, resize
 from claimkit.style.metrics import WINDOW
 from styleproj import Stylizer
 from styleproj.claims.common import held_out
@@ -97,12 +97,12 @@ def strokes(job, folder):
     """Cycles a picture of what is drawn at several sizes of one picture, with --stroke 1 and without."""
     stylizer = Stylizer(device="cpu")
     found = {}
-    for name in PAINTINGS:
-        style = stylizer.prepare(torch.from_numpy(painting(name, SIDE)).permute(2, 0, 1).float() / 255)
+    for name in list(PAINTINGS)[:2]:
+        style = stylizer.prepare(from_uint8(painting(name, SIDE)))
         content = photograph("astronaut", SIDE)
         sizes = {side: resize(content, side, side) for side in (512, 1024, 2048, 4096)}
         rows = {"stroke 1": {s: frequency(stylizer.stylize(x, style, stroke=1)) for s, x in sizes.items()}}
-        rows["no stroke"] = {s: frequency(stylizer.stylize(x, style)) for s, x in sizes.items() if s < 4096}
+        rows["no stroke"] = {s: frequency(stylizer.stylize(x, style)) for s, x in sizes.items() if s < 2048}
         found[name] = rows
     farthest = max(abs(f / row["stroke 1"][512] - 1) for row in found.values() for f in row["stroke 1"].values())
     return {"cycles a picture": found, "farthest from 512": farthest}
@@ -129,11 +129,8 @@ def panned(content, result, _now, step=(2, 3)):
 def flicker(job, folder):
     """Warp error over contrast of a pan, whose flow is exact, and of a clip, of ours, ours steady and the peer's."""
     root = job.assets.find("images/photos").parent
-    photo, peer, ours = (
-        photograph("coffee", 640),
-        MicroAST.load(job.assets.find("weights/microast.pt")),
-        Stylizer(device="cpu"),
-    )
+    ours, peer = Stylizer(device="cpu"), MicroAST.load(job.assets.find("weights/microast.pt"))
+    photo = photograph("coffee", 640)
     noise = torch.Generator().manual_seed(0)
     pan = [photo[:, 2 * i : 2 * i + 256, 3 * i : 3 * i + 384] for i in range(10)]
     pan = [(x + 0.01 * torch.randn(x.shape, generator=noise)).clamp(0, 1) for x in pan]
@@ -142,7 +139,7 @@ def flicker(job, folder):
     found = {}
     for name, (frames, back) in clips.items():
         rows = {OURS: [], "ours, --steady": [], PEER: []}
-        for style in held_out("paintings", job)[:6]:
+        for style in held_out("paintings", job)[:4]:
             picture = fit(read_image(root / style), SIDE)
             prepared, kept = ours.prepare(picture), peer.prepare(picture)
             steady = Steady(ours, prepared)
@@ -163,9 +160,8 @@ if __name__ == "__main__":
     out = Path(__file__).with_suffix(".json")
     result = json.loads(out.read_text()) if out.exists() else {}
     torch.set_num_threads(1)
+    job = Job(seed=0, assets=Assets(given.data))
     for what in given.what:
-        result[what] = {"faces": faces, "strokes": strokes, "flicker": flicker}[what](
-            Job(seed=0, assets=Assets(given.data)), given.faces
-        )
+        result[what] = {"faces": faces, "strokes": strokes, "flicker": flicker}[what](job, given.faces)
         write_atomic(out, json.dumps(result, indent=1) + "\n")
         print(what, json.dumps(result[what])[:600])

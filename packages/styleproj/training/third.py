@@ -10,7 +10,7 @@ the relative differences of style and Gram is taken.
 
 Written after `more` was seen on the 24 pairs of gains.py and refused by the second rule: there content's interval, +-3.5 %
 wide since it compares with another network on 16 paintings, ended at +3.0 %. Committed before any candidate was measured by
-it, and before the trainings of those that are not `more` had ended. It took none of `more`, `brush` and their mean
+it, and before the trainings of those that are not `more` had ended. It took none of `more`, `further` and their mean
 (training/third.json). Gains and limits came after that; they were found on 14 pairs of training pictures.
 """
 

@@ -4,7 +4,7 @@ import csv
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 from torch import Tensor
 
@@ -58,9 +58,16 @@ class CutFirst(Stylizer):
         return super().decode(features).clamp(0, 1)
 
 
-CUT: dict[str, float] = {"max_gain": 1.0, "soft_clip": 0.0}
+class Colours(TypedDict):
+    """Settings of a :class:`Stylizer` for its map of colours."""
+
+    max_gain: float
+    soft_clip: float
+
+
+CUT: Colours = {"max_gain": 1.0, "soft_clip": 0.0}
 """The map of colours as it was before claim P16: no difference grows, and what leaves the range is cut off."""
-BENT: dict[str, float] = {"max_gain": 1.3, "soft_clip": 0.2}
+BENT: Colours = {"max_gain": 1.3, "soft_clip": 0.2}
 """That of claims P16 and P17."""
 
 
