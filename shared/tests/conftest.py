@@ -3,15 +3,13 @@ import os
 import sys
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 from claimkit.claims import Claim, Estimate, Evidence, Record, SeedResult, Verdict
 from claimkit.experiment import Experiment, Settings
+from claimkit.testing.fixtures import one_thread as one_thread
 from claimkit.testing.fixtures import vgg as vgg
 
-hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no failure
-hypothesis.settings.load_profile("house")
 TOY = Path(__file__).parent / "toy"
 
 

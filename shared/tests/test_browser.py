@@ -3,7 +3,6 @@
 import importlib.util
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from claimkit import house
+from claimkit.testing.ports import free_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SITE = Path(__file__).parents[2] / "build" / "site"
@@ -130,10 +130,7 @@ def served(package):
     """The address of a package's page."""
     pytest.importorskip(package)
     pytest.importorskip("gradio")
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    command = [str(Path(sys.executable).with_name(package)), "web", "--port", str(port), "--size", "128"]
+    command = [str(Path(sys.executable).with_name(package)), "web", "--port", str(free_port()), "--size", "128"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, closing_down(server):
         assert server.stdout is not None
         address = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())

@@ -162,6 +162,12 @@ def test_told_to_end_it_leaves_nothing_half_written(tmp_path):
     assert process.returncode == 143 and not list(tmp_path.iterdir())
 
 
+def test_where_nothing_forks_a_command_runs_as_ever(monkeypatch, capsys):
+    monkeypatch.delattr(os, "register_at_fork")
+    cli.run_verbs({"demo": lambda: print("done"), "other": demo}, "toy", "A toy.", ["demo"])
+    assert capsys.readouterr().out == "done\n"
+
+
 def test_the_house_command_answers(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", "from claimkit.house import main; main()", "readme", "--root", str(tmp_path)],

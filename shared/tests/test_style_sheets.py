@@ -50,6 +50,10 @@ def test_the_command_writes_sheets_counts_votes_and_says_what_is_missing(tmp_pat
     monkeypatch.setattr("sys.argv", ["by_eye.py", "pair", "--votes", str(tmp_path / "votes.json")])
     ask_by_eye("Choose.", pictures)
     assert json.loads(capsys.readouterr().out)["won"] == 1
+    (tmp_path / "votes.json").write_text(json.dumps({"pair": ""}))
+    with pytest.raises(SystemExit):
+        ask_by_eye("Choose.", pictures)
+    assert "votes.json: votes = ['']: expected left, right, same" in capsys.readouterr().err
     monkeypatch.setattr("sys.argv", ["by_eye.py", "pair"])
     with pytest.raises(SystemExit) as ended:
         ask_by_eye("Choose.", pictures)

@@ -1,6 +1,7 @@
 """The arena: rivals by their formulas, splits that use every image, a source measured again, sets told by their digest."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,10 @@ from claimkit.assets import Assets
 from claimkit.errors import InputError, NotAvailableError
 from claimkit.experiment import Job
 from claimkit.transfer.arena import strokes
-from claimkit.transfer.arena.folders import FolderSet, above
+from claimkit.transfer.arena.folders import SETS, FolderSet, above
 from claimkit.transfer.arena.ring import measured_again, shots
 from claimkit.transfer.arena.rivals import BSS, CoTuning, StochNorm2d, stochnorm
-from claimkit.transfer.arena.tasks import SMOKE
+from claimkit.transfer.arena.tasks import HALF, SMOKE
 from claimkit.transfer.baselines import penultimate
 from claimkit.transfer.data import View, from_arrays, from_folder
 from claimkit.transfer.networks import SmallCNN, create, reinitialise, replace_head
@@ -177,3 +178,29 @@ def test_a_seed_of_the_drawn_task_is_told_in_the_record(monkeypatch):
     ring = SMOKE.ring(job)
     assert set(job.assets.used) == {"strokes"} and len(ring.split.train) == 50 and ring.settings.seed == 2
     assert ring.network().fc.weight.shape == (10, 6)
+
+
+def test_targets_have_the_classes_that_their_source_has_not_learnt(tmp_path, monkeypatch):
+    names = [f"n{i:02d}" for i in range(12)]
+    lines = []
+    for name in names:
+        (tmp_path / "tiny" / name).mkdir(parents=True)
+        for i in range(4):
+            file = tmp_path / "tiny" / name / f"{i}.png"
+            Image.new("RGB", (64, 64), (60 * i, 0, 0)).save(file)
+            lines.append(f"{name}/{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n")
+    digest = hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+    known = FolderSet("tiny", 12, 48, digest, learnt=6, side=64)
+    learnt, others = known.halves(names[::-1])
+    assert sorted(learnt + others) == names and (learnt, others) == known.halves(names) and learnt[0] == "n02"
+    monkeypatch.setitem(SETS, "tiny-imagenet", known)
+    (tmp_path / "weights").mkdir()
+    torch.save(create("small-resnet").state_dict(), tmp_path / "weights" / "small-resnet_tiny-imagenet.pt")
+    job = Job(3, assets=Assets(tmp_path))
+    ring = replace(HALF, classes=3, per_class=2).ring(job)
+    assert set(ring.split.train.classes) <= set(others) and ring.task == "tiny-imagenet, 2 a class"
+    assert ring.split.train.x.shape == (6, 64, 16, 16) and set(job.assets.used) == {
+        "tiny",
+        "weights/small-resnet_tiny-imagenet.pt",
+    }
+    assert ring.network()(ring.split.train.x).shape == (6, 3)

@@ -130,3 +130,8 @@ def test_splits_are_stratified_disjoint_and_those_of_their_seed():
     assert len(carve(pool, pool, 0, None, 0).train) == 40
     with pytest.raises(InputError, match="class 'a' has 20 images: 21 wanted"):
         carve(pool, pool, 0, 21)
+
+
+def test_only_refuse_and_skip_say_what_becomes_of_unreadable_files(tmp_path):
+    with pytest.raises(InputError, match="unreadable = 'raise' is none of refuse, skip"):
+        from_folder(tmp_path, 8, "raise")

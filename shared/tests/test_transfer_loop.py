@@ -239,3 +239,35 @@ def test_scratch_shares_the_head_and_nothing_else(task):
     scratch, tuned = task.network(1, pretrained=False), task.network(1)
     assert torch.equal(scratch.get_parameter("fc.weight"), tuned.get_parameter("fc.weight"))
     assert not torch.equal(scratch.get_parameter("conv1.weight"), tuned.get_parameter("conv1.weight"))
+
+
+@pytest.mark.parametrize("wrong", [{"schedule": "cosine"}, {"optimizer": "adam"}])
+def test_a_word_that_is_none_of_the_known_is_refused(wrong):
+    with pytest.raises(InputError, match="is none of"):
+        FineTuning(10, **wrong)
+
+
+def test_weights_lost_in_the_very_last_step_count_as_diverged(task):
+    with pytest.raises(DivergedError):
+        finetune(task.network(0), task.split(0), VIEW, FineTuning(1, 20, 1e38, clip=1e30))
+
+
+@pytest.mark.parametrize("alpha", [float("nan"), float("inf"), -1.0])
+def test_a_strength_that_is_no_number_of_zero_or_more_is_refused(task, alpha):
+    with pytest.raises(InputError, match="alpha"):
+        L2SP(task.source, alpha)
+
+
+def test_what_l2sp_holds_is_all_or_weights(task):
+    with pytest.raises(InputError, match="include = 'weight' is none of all, weights"):
+        L2SP(task.source, 0.1, "weight")
+
+
+def test_a_checkpoint_of_other_pictures_is_refused(task, tmp_path):
+    tuner = FineTuner(task.network(0), task.split(0), VIEW, FineTuning(2))
+    tuner.save(tmp_path / "run.pt")
+    split = task.split(0)
+    FineTuner(task.network(0), split, VIEW, FineTuning(2)).load(tmp_path / "run.pt")
+    split.train.x[0, 0, 0, 0] += 1
+    with pytest.raises(InputError, match="other settings or images"):
+        FineTuner(task.network(0), split, VIEW, FineTuning(2)).load(tmp_path / "run.pt")

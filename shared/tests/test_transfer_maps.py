@@ -2,6 +2,7 @@
 
 import copy
 import io
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from claimkit.errors import InputError
 from claimkit.transfer.maps import FeatureMaps
+from claimkit.transfer.maps.cache import FeatureCache
 from claimkit.transfer.maps.distance import feature_distance
 from claimkit.transfer.maps.teachers import Teacher
 
@@ -325,3 +327,19 @@ def test_a_watched_model_can_be_saved(pair):
     saved.seek(0)
     again = torch.load(saved, weights_only=False)
     assert torch.equal(again(x), student(x))
+
+
+def test_features_of_a_teacher_that_moves_are_not_remembered():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1))
+    averaged, x, rows = copy.deepcopy(model), torch.randn(2, 3, 4, 4), torch.arange(2)
+    reg = FeatureMaps(Teacher(averaged), ["0"], cache=FeatureCache(2))
+    assert reg.distance(x, model, rows).item() == reg.distance(x, model, rows).item() == 0
+    with torch.no_grad():
+        averaged[0].weight.add_(1)
+    with pytest.raises(InputError, match="the teacher has changed"):
+        reg.distance(x, model, rows)
+    kept = FeatureMaps(Teacher(averaged, within=lambda: nullcontext()), ["0"], cache=FeatureCache(2))
+    kept.distance(x, model, rows)
+    with torch.no_grad():
+        averaged[2].weight.add_(1)
+    kept.distance(x, model, rows)  # what the context switches off may be trained

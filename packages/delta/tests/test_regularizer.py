@@ -281,3 +281,15 @@ def test_on_a_gpu(resnet, device):
     student, x = moved(resnet).to(device), torch.randn(4, 3, 16, 16, device=device)
     value = DELTA(resnet.to(device), LAYERS, attention(resnet))(x, student)
     assert value.device.type == device and torch.isfinite(value)
+
+
+@pytest.mark.parametrize("wrong", [{"reduction": "batchmean"}, {"student_bn": "Eval"}, {"alpha": float("nan")}])
+def test_a_choice_that_means_nothing_is_refused(resnet, wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        DELTA(resnet, LAYERS, **wrong)
+
+
+def test_attention_to_the_same_layers_in_another_order_is_refused(resnet):
+    with pytest.raises(InputError, match="in this order"):
+        DELTA(resnet, LAYERS[::-1], attention(resnet))
+    assert DELTA(resnet, LAYERS, attention(resnet)).layers == LAYERS == DELTA(resnet, None, attention(resnet)).layers

@@ -361,3 +361,15 @@ def test_a_whole_training_keeps_the_inequality():
             assert not torch.equal(net.a.weight.grad, g)
         optimizer.step()
     assert len(guard.conflicts) == 30 and 0 < guard.conflicts.rate <= 1
+
+
+def test_a_layer_unfrozen_later_is_noticed():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    model[0].requires_grad_(False)
+    guard = Guard(model, head=())
+    x = torch.ones(2, 3)
+    guard.backward(model(x).square().sum(), model(x).sum())
+    model.zero_grad()
+    model[0].requires_grad_(True)
+    with pytest.raises(InputError, match="does not know"):
+        guard.backward(model(x).square().sum(), model(x).sum())

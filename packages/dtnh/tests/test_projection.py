@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from claimkit.errors import InputError
-from dtnh.guard.projection import project
+from dtnh.guard.projection import project, project_
 
 SHAPES = st.lists(st.lists(st.integers(1, 4), max_size=4).map(tuple), min_size=1, max_size=5)
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
@@ -186,3 +186,16 @@ def test_bad_lists_are_refused(g, r, groups, sentence):
         project(g, r, groups)
     with pytest.raises(InputError, match="out ="):
         project([torch.ones(2)], [torch.ones(2)], out="both")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_large_penalty_in_half_precision_does_not_turn_the_step_around(dtype, in_place):
+    for ratio in (100.3, 1003.0, 3001.0):
+        g, r = torch.tensor([1.01, 0.02]).to(dtype), torch.tensor([-ratio, 1.0]).to(dtype)
+        if in_place:
+            d = g.clone()
+            project_([d], [r], [[0]])
+        else:
+            d = project([g], [r])[0][0]
+        assert float(d.double() @ g.double()) >= 0.99 * float(g.double() @ g.double())

@@ -214,3 +214,26 @@ def test_deltas_regulariser_is_guarded_as_any_other(task):
         assert Guard(model).backward(cross_entropy(model(x), y), 0.5 * reg(x, model)).reg_norm.item() > 0
     settings = FineTuning(2, 8, augment=False)
     assert len(fit(task.source, task.pool, regularizer=reg, view=VIEW, settings=settings).conflicts) == 2
+
+
+def test_distillation_is_of_the_batch_that_the_model_saw_last(task):
+    model, (x, other) = moved(task), task.split(0).train.x.split(16)[:2]
+    reg = LogitDistillation(task.source, 0.7)
+    with reg.watch(model):
+        model(x)
+        expected = reg(x).item()
+        model(x), model(other)
+        with pytest.raises(InputError, match="another batch"):
+            reg(x)
+        model(x)
+        assert reg(x).item() == expected
+        with torch.no_grad():
+            model(x)
+        with pytest.raises(InputError, match="without gradients"):
+            reg(x)
+
+
+@pytest.mark.parametrize("wrong", [{"alpha": float("nan")}, {"include": "weight"}])
+def test_l2sp_refuses_what_means_nothing(task, wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        L2SP(task.network(0), task.source, **wrong)

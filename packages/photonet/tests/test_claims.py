@@ -32,7 +32,7 @@ def test_every_claim_runs_at_smoke(tmp_path):
 
 
 def test_every_claim_is_measured_at_small_but_that_of_photographs_nobody_had_looked_at():
-    assert [e.claim.id for e in EXPERIMENTS if "small" not in e.presets] == ["N19", "N20"]
+    assert [e.claim.id for e in EXPERIMENTS if "small" not in e.presets] == ["N19", "N20", "N21"]
 
 
 _draw = np.random.default_rng(0)
@@ -255,13 +255,13 @@ def test_distances_are_relative():
 
 @pytest.mark.data
 @pytest.mark.skipif(not os.environ.get("CLAIMKIT_DATA"), reason="CLAIMKIT_DATA is not set")
-def test_development_data_have_the_pairs_and_keep_what_is_measured_out_of_training():
+def test_development_data_have_the_pairs_and_keep_what_is_measured_out_of_training(tmp_path):
     s, job = sharp.Sharp(longest=64, development=True), Job(0)
     pairs = photo_pairs(s, job)
     assert len(pairs) == 47 and all(max(x.shape[1:]) == 64 for _, *both in pairs for x in both)
     measured = {name.split("|")[0] for name, *_ in artistic_pairs(artistic.Artistic(longest=64, development=True), job)}
     assert len(measured) == 9
-    assert not {p.name for p in training_photographs(s, job)} & {name.split("/")[-1] for name in measured}
+    assert not {p.name for p in training_photographs(s, job, tmp_path)} & {name.split("/")[-1] for name in measured}
 
 
 GOOD = {"edges": 0.9, "style": 0.3, "halo": 0.2, "banding": 0.01, "seconds": 0.05}

@@ -1,5 +1,7 @@
 """The lazy executor gives what the eager network gives, whatever the string, and does less."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import example, given, settings
@@ -9,7 +11,7 @@ from torch.nn import functional as F
 from claimkit.errors import InputError
 from claimkit.style.encoders import LevelEncoder
 from claimkit.style.transforms import Affine, Statistics
-from photonet import Architecture, Decoder, Executor, PhotoNet
+from photonet import Architecture, Decoder, Executor, PhotoNet, PhotoStylizer
 from photonet.execution.convolution import Folded
 from photonet.execution.lazy import Activation, measure
 from photonet.execution.style import Style
@@ -107,6 +109,13 @@ def test_a_style_is_kept_in_a_file(network, picture, tmp_path):
     assert torch.equal(executor(picture(), style), executor(picture(), loaded))
     with pytest.raises(InputError, match="another network"):
         Executor(network("photonet", seed=7))(picture(), style)
+    with pytest.raises(InputError, match="of one's own"):
+        PhotoStylizer.of_style(PhotoStylizer(network("photonas"), transform=sorted_like).prepare(picture()[0]))
+    first = next(iter(style.points))
+    broken = Statistics(style.points[first][0].mean * torch.nan, style.points[first][0].covariance)
+    replace(style, points={**style.points, first: (broken,)}).save(tmp_path / "nan.style")
+    with pytest.raises(InputError, match="not finite"):
+        Style.load(tmp_path / "nan.style")
     (tmp_path / "x.style").write_bytes(b"nothing")
     for name in ("x.style", "absent.style"):
         with pytest.raises(InputError, match=name):

@@ -85,6 +85,7 @@ def test_a_hald_picture_holds_the_table(made):
         ("hello", "no whole .cube table"),
         ("LUT_3D_SIZE 2\n" + "nan 0 0\n" * 8, "no whole .cube table"),
         ("LUT_3D_SIZE 2\n" + "0 0 inf\n" * 8, "no whole .cube table"),
+        ("LUT_3D_SIZE 2\nDOMAIN_MAX inf inf inf\n" + "0 0 1\n" * 8, "no whole .cube table"),
     ],
 )
 def test_what_is_no_table_is_one_sentence(text, said, tmp_path):
@@ -128,6 +129,31 @@ def test_make_and_apply(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert call(main, "look", "apply", "s.png", "roll") == 2
     assert "is no look" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        ("--network", "photonas", "--transform", "adain"),
+        ("--network", "stylenas", "--max-gain", "1.5"),
+        ("--max-gain", "1.2"),
+    ],
+)
+def test_a_kept_style_is_used_as_it_was_made(made, tmp_path, monkeypatch, capsys):
+    """Its transform and its bound on gain are kept with it; its strength is not, which is said."""
+    monkeypatch.chdir(tmp_path)
+    write_image(Path("c.png"), photograph("coffee", 64) * 0.3 + 0.3)
+    write_image(Path("s.png"), photograph("rocket", 64))
+    assert (
+        testing.call(main, "look", "make", "c.png", "s.png", "--out", "dusk", "--entries", "5", "--alpha", "0.5", *made) == 0
+    )
+    assert "dusk.style keeps no strength" in capsys.readouterr().err
+    Path("dusk.style").rename("dusk.STYLE")
+    assert testing.call(main, "look", "apply", "dusk.STYLE", "c.png", "--out", "kept.png") == 0
+    for name, words in (("asked", made), ("plain", made[:2] if made[0] == "--network" else ())):
+        assert testing.call(main, "transfer", "c.png", "s.png", "--out", f"{name}.png", *words) == 0
+    kept, asked, plain = (read_image(Path(f"{n}.png")) for n in ("kept", "asked", "plain"))
+    assert torch.equal(kept, asked) and not torch.equal(kept, plain)
 
 
 @pytest.mark.skipif("lut3d" not in av.filter.filters_available, reason="this FFmpeg has no lut3d")

@@ -139,3 +139,35 @@ def test_a_system_in_space(capsys, tmp_path):
             main(bad)
         assert stop.value.code == 2
         assert "\n" not in capsys.readouterr().err.strip()
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ("attractors = [(0.0, 0, 0)]; domain = ((-1, 1),) * 3; periodic = (True, False, False)", "cycles or periodic axes"),
+        ("cycles = [(1.0, 0, 0)]; domain = ((-1, 1),) * 3", "cycles or periodic axes, and three coordinates"),
+        ("attractors = [(0.0,) * 4]; domain = ((-1, 1),) * 4", "domain must be two pairs of numbers, or three in space"),
+        ("attractors = [(0.0,)]; domain = (-1, 1)", "domain must be two pairs of numbers"),
+        ("attractors = [(0.0, 0, 0), (1.0, 0, 0)]; domain = ((-1, 1),) * 2", "attractors must be points of 2 coordinates"),
+        ("attractors = 0.0; domain = ((-1, 1),) * 2", "attractors must be points of 2 coordinates"),
+        (
+            "attractors = [(0.0, 0)]; saddles = [(0.5, 0, 0)]; domain = ((-1, 1),) * 2",
+            "saddles must be points of 2 coordinates",
+        ),
+    ],
+)
+def test_a_file_whose_coordinates_do_not_agree_is_refused(lines, sentence, capsys, tmp_path):
+    (tmp_path / "mine.py").write_text(f"drift = lambda p: -p\n{lines}\n")
+    with pytest.raises(SystemExit):
+        main(["solve", str(tmp_path / "mine.py"), "--mesh", "17"])
+    said = capsys.readouterr().err.strip()
+    assert sentence in said and "\n" not in said
+
+
+def test_a_target_is_looked_at_before_a_solve(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("quasipotential.verbs._solve", lambda *_: pytest.fail("solved in vain"))
+    (tmp_path / "mine.py").write_text("drift = lambda p: -p\nattractors = [(0.0, 0, 0)]\ndomain = ((-1, 1),) * 3\n")
+    for words in (["--to", "0.5", "0"], ["--to", "0", "0", "0.5", "--plot", "p.png"]):
+        with pytest.raises(SystemExit):
+            main(["path", str(tmp_path / "mine.py"), *words])
+        assert re.search(r"give 3, one for each|a path in space is not drawn", capsys.readouterr().err, re.I)

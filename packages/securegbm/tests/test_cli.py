@@ -5,7 +5,6 @@ import importlib.util
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ import lightgbm
 import numpy as np
 import pytest
 
+from claimkit.testing.ports import free_port
 from securegbm.cli import main
 
 SECUREGBM = [sys.executable, "-c", "from securegbm.cli import main; main()"]
@@ -135,9 +135,7 @@ def check_runs(folder, train, feature_party, capsys):
 
 def check_scoring(folder, feature_party, values, predicted):
     """`securegbm party-a serve` as its own process: scores, refusals, a feature party that is gone, Ctrl-C."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        counters = f"127.0.0.1:{free.getsockname()[1]}"
+    counters = f"127.0.0.1:{free_port()}"
     command = [*SECUREGBM, "party-a", "serve", "--listen", "127.0.0.1:0", "--address", feature_party, "--patience", "2",
                "--metrics", counters]  # fmt: skip
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a run in the background would not hear the signal
@@ -161,11 +159,11 @@ def check_scoring(folder, feature_party, values, predicted):
         code, said = post(address, {"rows": [rows[0], {"id": "nobody", "values": {}}]})
         assert (code, said["incomplete"], len(said["predictions"])) == (200, [1], 2)
         assert post(address, {"rows": rows[:1]})[1] == {"predictions": pytest.approx([predicted[5]])}
-        with urllib.request.urlopen(f"http://{counters}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{counters}/metrics", timeout=60) as answer:
             assert 'kind="EVALUATE",direction="sent"} 3' in answer.read().decode()
     finally:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert not [line for line in (out + err).splitlines() if "c299" in line]

@@ -1,7 +1,6 @@
 """SIGKILL of either party before and after every kind of message: the model comes out byte for byte the same."""
 
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from crashing_party import KEY, config
 
+from claimkit.testing.ports import free_port
 from securegbm.feature_party.party import FeatureParty
 from securegbm.feature_party.policy import FeaturePolicy
 from securegbm.label_party.party import LabelParty
@@ -39,12 +39,6 @@ def undisturbed(tmp_path_factory):
     assert len(half.other_nodes) >= 2
     np.savez(folder / "table.npz", a=values[:, :2], b=values[:, 2:], y=labels)
     return folder, dump_json(scores.tolist())
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def start(role, folder, port):

@@ -209,8 +209,8 @@ def test_shares_cover_everything_once(total, count, unit):
 
 
 @pytest.mark.parametrize("modulus", [1 << 20, (1 << 20) + 1, 97])
-def test_random_coefficients_are_uniform(modulus):
-    """Chi-square over 16 cells, n = 160,000; fails by chance once in 10^6 runs."""
+def test_random_coefficients_are_uniform(modulus, from_a_seed):
+    """Chi-square over 16 cells, n = 160,000: the level is 10^-6."""
     drawn = uniform_below(modulus, 160_000)
     assert int(drawn.max()) < modulus
     cells = np.bincount((drawn.astype(np.float64) * 16 / modulus).astype(int), minlength=16)

@@ -82,7 +82,9 @@ def test_a_lost_partner_is_named_and_the_run_goes_on_with_all(kind, quick, tmp_p
     with pytest.raises(UnreachableError, match=r"^partner-1: nobody answers$"):
         group.train()
     assert [number for number, _ in group.told] == [0]
-    assert group.told[0][1].endswith("another party cannot be reached; the run goes on when the label party starts it again")
+    assert group.told[0][1].endswith(
+        "another party left or cannot be reached; the run goes on when the label party starts again"
+    )
     half, _ = group.train()
     assert [tree.to_dict() for tree in half.trees] == [tree.to_dict() for tree in whole.trees]
     lasts = {party.store(half.run).last() for party in group.parties}

@@ -41,10 +41,10 @@ def test_the_attack_works_on_replies_that_are_not_sanitised(attacked):
 
 
 def test_sanitised_replies_leave_the_attack_at_chance(attacked):
-    """Within four standard errors of 1/4."""
-    n_rows = len(attacked[2])
-    share = recovered(attacked, reply_to(attacked, sanitise=True))
-    assert abs(share - 0.25) < 4 * np.sqrt(0.25 * 0.75 / n_rows)
+    """Three replies, within six standard errors of 1/4, once in 10^8 runs (SEAL's generator has no seed)."""
+    n_rows = 3 * len(attacked[2])
+    share = np.mean([recovered(attacked, reply_to(attacked, sanitise=True)) for _ in range(3)])
+    assert abs(share - 0.25) < 6 * np.sqrt(0.25 * 0.75 / n_rows)
 
 
 def test_random_coefficients_alone_do_not_help(attacked, monkeypatch):
@@ -64,7 +64,7 @@ def test_random_coefficients_alone_do_not_help(attacked, monkeypatch):
 def test_noise_of_replies_does_not_depend_on_the_bins(attacked):
     """Two bin assignments with equal sums: the noise left in their replies has one distribution (Kolmogorov-Smirnov).
 
-    Two replies each, all coefficients; a false alarm once in 10^4 runs.
+    Five replies each, all coefficients; a false alarm once in 10^9 runs.
     """
     from scipy.stats import ks_2samp
 
@@ -75,20 +75,20 @@ def test_noise_of_replies_does_not_depend_on_the_bins(attacked):
     noise = []
     for assignment in (bins, shuffled):
         entries = assignment[:, None].astype(np.int32)
-        replies = [feature.histogram([upload], entries, 4, stride, range(1))[0][0] for _ in range(2)]
+        replies = [feature.histogram([upload], entries, 4, stride, range(1))[0][0] for _ in range(5)]
         noise.append(np.concatenate([attacker.excess(reply) for reply in replies]))
-    assert ks_2samp(*noise).pvalue > 1e-4
+    assert ks_2samp(*noise).pvalue > 1e-9
 
 
 def test_only_targets_decode(attacked):
-    """All other coefficients of a reply are uniform mod t (chi-square over 16 cells, once in 10^6 runs)."""
+    """All other coefficients of a reply are uniform mod t (chi-square over 16 cells, once in 10^9 runs)."""
     attacker, stride = attacked[0], attacked[-1]
     t, degree = attacker.t, attacker.degree
-    values = np.concatenate([attacker.cipher.polynomial(reply_to(attacked, sanitise=True)) for _ in range(3)])
-    others = np.delete(values.reshape(3, degree), np.arange(4) * stride, axis=1).ravel() % t
+    values = np.concatenate([attacker.cipher.polynomial(reply_to(attacked, sanitise=True)) for _ in range(5)])
+    others = np.delete(values.reshape(5, degree), np.arange(4) * stride, axis=1).ravel() % t
     cells = np.bincount((others * 16 // t).astype(int), minlength=16)
     statistic = ((cells - len(others) / 16) ** 2 / (len(others) / 16)).sum()
-    assert statistic < 57.0
+    assert statistic < 75.0
 
 
 def matching_masks(attacked, feature):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas
 import pytest
 
+from claimkit.testing.ports import free_port
 from securegbm.align.party import AlignParty, align, canonical
 from securegbm.errors import SecureGBMError
 from securegbm.tables.encode import apply
@@ -207,8 +208,7 @@ def test_two_folders_are_aligned_by_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").write_text("id,x\n" + "".join(f"C{i},{i}.50\n" for i in range(20)))
     (tmp_path / "b.csv").write_text("key;y\n" + "".join(f"c{i};{i}\n" for i in range(10, 40)))
-    with __import__("socket").create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     link = ["--address", address, "--insecure-loopback", "--fold-case", "--round-to", "100"]
     words = ["align", "--side", "party-b", "--data", "b.csv", "--id-column", "key", "--out", "b2.csv", *link]
     other = threading.Thread(target=main, args=(words,))

@@ -329,3 +329,57 @@ def test_a_space_that_cannot_be_evaluated_again_is_one_sentence():
     search = plan(Ones(4), 2)
     with pytest.raises(InputError, match=r"has no confirm\(genome, seed\)"):
         confirm(search, search.open(), Confirm(1, 1))
+
+
+class Deadly(Ones):
+    """A space that cannot be evaluated again where the first bit is set: it raises, or ends with its process."""
+
+    def __init__(self, ends):
+        super().__init__(4)
+        self.ends, self.tried = ends, []
+
+    def confirm(self, genome, seed):
+        self.tried.append(genome)
+        if genome.startswith("1"):
+            raise self.ends
+        return {"ones": float(genome.count("1"))}
+
+
+def test_what_fails_when_it_is_evaluated_again_comes_last_and_is_not_tried_for_ever(tmp_path):
+    space = Deadly(ValueError("out of memory"))
+    search = plan(space, 8, sampler="random", storage=tmp_path / "j")
+    run_search(search)
+    rows = ranked(confirm(search, search.open(), Confirm(8, 1)), search.objectives[0])
+    assert [np.isfinite(mean) for _, mean, _ in rows] == [True] * 4 + [False] * 4
+    assert all(g.startswith("1") for g, *_ in rows[4:]) and len(space.tried) == 8
+    space.ends = SystemExit(9)  # as a process that is killed, nothing is caught
+    search = plan(space, 8, sampler="random", storage=tmp_path / "k")
+    run_search(search)
+    ended = 0
+    for _ in range(100):
+        try:
+            rows = ranked(confirm(search, search.open(), Confirm(8, 1)), search.objectives[0])
+            break
+        except SystemExit:
+            ended += 1
+    assert ended == 4 * search.max_attempts and not np.isfinite(rows[-1][1]) and np.isfinite(rows[3][1])
+
+
+def test_a_confirmation_of_which_nothing_comes_is_an_error_and_an_interruption_no_attempt(tmp_path):
+    space = Deadly(KeyboardInterrupt())
+    space.bad = {f"0{i:02b}0" for i in range(4)}  # only deadly ones are left
+    search = plan(space, 8, sampler="random", storage=tmp_path / "j")
+    run_search(search)
+    for _ in range(search.max_attempts + 2):
+        with pytest.raises(KeyboardInterrupt):
+            confirm(search, search.open(), Confirm(8, 1))
+    space.ends = ValueError("out of memory")
+    with pytest.raises(RuntimeError, match="all 4 evaluations that should confirm failed"):
+        confirm(search, search.open(), Confirm(8, 1))
+
+
+def test_a_number_too_large_for_a_float_is_one_sentence():
+    space = Ones(3)
+    space.evaluate = lambda genome: {"ones": 10**400}
+    with pytest.raises(InputError, match="expected one number"):
+        run_search(plan(space, 2))

@@ -155,8 +155,8 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def _told_to_end() -> Iterator[None]:
-    """SIGTERM raises :class:`Terminated` in the main thread; processes that are forked die of it as ever."""
-    if threading.current_thread() is not threading.main_thread():
+    """SIGTERM raises :class:`Terminated` in the main thread; processes that are forked die of it as ever. Not on Windows."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(os, "register_at_fork"):
         yield
         return
     _leave_forks_alone()

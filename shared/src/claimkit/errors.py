@@ -1,4 +1,6 @@
-"""The exceptions of the house."""
+"""The exceptions of the house, and the refusal of a word that means nothing."""
+
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -14,3 +16,13 @@ class NotAvailableError(InputError):
 
 class MissingPackageError(InputError, ImportError):
     """An optional dependency is not installed; the sentence names what to install."""
+
+
+def one_of(what: str, word: object, words: Iterable[str]) -> None:
+    """Refuse a word that would otherwise be taken for one of the others.
+
+    Raises:
+        InputError: It is none of the words.
+    """
+    if word not in (known := tuple(words)):
+        raise InputError(f"{what} = {word!r} is none of {', '.join(known)}")

@@ -14,7 +14,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
-from claimkit.errors import InputError
+from claimkit.errors import InputError, one_of
 from claimkit.files import write_atomic
 from claimkit.transfer.maps.features import unwrapped
 from claimkit.transfer.maps.layers import layers_for
@@ -107,6 +107,7 @@ def channel_attention(
         classes: Number of classes of the new head; the largest label plus one when None.
         seed: Of the new head.
     """
+    one_of("head", head, ("probe", "given"))
     source = copy.deepcopy(unwrapped(model))
     if head == "probe":
         fit_head(source, batches, probe_epochs, classes, seed)

@@ -58,6 +58,9 @@ class DELTA(FeatureMaps):
             raise InputError(
                 f"attention has {len(attention.gaps)} layers, {len(layers)} are named: fit it on the same layers"
             )
+        fitted = () if attention is None or not isinstance(source, nn.Module) else attention.layers
+        if fitted and tuple(layers or ()) != fitted:
+            raise InputError(f"attention is of {', '.join(fitted)}, in this order: name the same layers, or leave them out")
         weights = None if attention is None else attention.weights()
         super().__init__(source, layers, alpha, weights, reduction, student_bn, source_dtype, cache, axis)
 

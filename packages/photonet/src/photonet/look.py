@@ -126,7 +126,7 @@ class Table:
         except (ValueError, IndexError) as e:
             raise InputError(f"{path} is no .cube table: a line of it is not what the format allows ({e})") from e
         values = torch.tensor(rows)
-        if not 2 <= size <= 256 or len(rows) != size**3 or not values.isfinite().all() or not all(np.less(low, high)):
+        if not 2 <= size <= 256 or len(rows) != size**3 or not values.isfinite().all() or not _ordered(low, high):
             raise InputError(f"{path} is no whole .cube table of numbers: LUT_3D_SIZE {size}, and {len(rows)} colours")
         return cls(values.view(size, size, size, 3), low, high, path.stem)
 
@@ -136,6 +136,10 @@ class Table:
         axis = torch.linspace(0, 1, entries)
         blue, green, red = torch.meshgrid(axis, axis, axis, indexing="ij")
         return self(torch.stack([red, green, blue]).view(3, level**3, level**3))
+
+
+def _ordered(low: tuple[float, float, float], high: tuple[float, float, float]) -> bool:
+    return bool(np.isfinite([low, high]).all() and np.less(low, high).all())
 
 
 def _affine(x: np.ndarray, y: np.ndarray) -> np.ndarray:

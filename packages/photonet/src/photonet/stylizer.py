@@ -1,6 +1,7 @@
 """Pictures in, picture out: :class:`PhotoStylizer` holds a network and does everything around it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias, overload
 
@@ -17,12 +18,12 @@ from photonet.colour.local import LocalExecutor
 from photonet.colour.matched import MatchedExecutor
 from photonet.colour.methods import COLOURS, ColourExecutor, has_matrix
 from photonet.execution.executor import Executor
-from photonet.execution.style import Style, checked_maker, digest
+from photonet.execution.style import OWN, Style, checked_maker, digest
 from photonet.execution.walk import Smooth
 from photonet.look import Table
 from photonet.network.auto_encoder import PhotoNet
 from photonet.regions.labels import checked, feathered, from_labels
-from photonet.transforms import Transform
+from photonet.transforms import TRANSFORMS, Transform
 from photonet.weights import load_network, load_networks
 
 Picture: TypeAlias = Tensor | Path | str
@@ -72,34 +73,43 @@ class PhotoStylizer:
         asked = network is not None or model is not None or transform is not None
         method = method or ("network" if asked else METHOD)
         self.executor: Executor | ColourExecutor | RegionExecutor | LocalExecutor | MatchedExecutor
+        self._transform, self._gain = "", max_gain
         if method == "network":
+            asked_for = "ot" if transform is None else transform
+            known = [n for n, t in TRANSFORMS.items() if asked_for in (n, t)]
+            self._transform = known[0] if known else OWN
             loaded = network if isinstance(network, PhotoNet) else load_network(network, model)
             loaded = loaded.requires_grad_(False).to(torch.device(self.device))
-            self.executor = Executor(loaded, "ot" if transform is None else transform, pixels=pixels, max_gain=max_gain)
-        elif asked:
+            self.executor = Executor(loaded, asked_for, pixels=pixels, max_gain=max_gain)
+            return
+        if asked:
             raise InputError(f"the method {method!r} knows no network, model or transform of features: leave them out")
-        elif method == "regions":
-            self.executor = RegionExecutor(load_network().encoder, GAIN if max_gain is None else max_gain)
+        gain = GAIN if max_gain is None else max_gain
+        if method == "regions":
+            self.executor = RegionExecutor(load_network().encoder, gain)
         elif method == "matched":
-            self.executor = MatchedExecutor(load_network().encoder, GAIN if max_gain is None else max_gain)
+            self.executor = MatchedExecutor(load_network().encoder, gain)
         elif method == "local":
-            self.executor = LocalExecutor(load_network(), GAIN if max_gain is None else max_gain)
+            self.executor = LocalExecutor(load_network(), gain)
         else:
-            bound = GAIN if max_gain is None and has_matrix(method) else max_gain
-            self.executor = ColourExecutor(method, bound)
+            gain = gain if has_matrix(method) else max_gain
+            self.executor = ColourExecutor(method, gain)
+        self._gain = gain
 
     @classmethod
     def of_style(cls, style: Style, model: Path | None = None, device: str = "auto") -> "PhotoStylizer":
-        """The method, or the network of ``model``, that looked at a style.
+        """The method, or the network of ``model``, that looked at a style, with its transform and its bound on gain.
 
         Raises:
-            InputError: It is none of them.
+            InputError: It is none of them, or the transform has no name.
         """
         if style.network.startswith(COLOURS):
-            return cls(method=style.network.removeprefix(COLOURS), device=device)
+            return cls(method=style.network.removeprefix(COLOURS), max_gain=style.max_gain, device=device)
+        if style.transform == OWN:
+            raise InputError(f"the style {style.name!r} was prepared for {OWN}: give it with the network")
         for network in load_networks(model).values():
             if digest(network) == style.network:
-                return cls(network, device=device)
+                return cls(network, transform=style.transform or None, max_gain=style.max_gain, device=device)
         raise InputError(f"the style {style.name!r} was made by a network that is not here: give its --model")
 
     @overload
@@ -140,7 +150,8 @@ class PhotoStylizer:
         image = checked_image(style, "the style")
         if masks is not None:
             masks = checked(masks, image.shape[-2], image.shape[-1], "style")
-        return self.executor.prepare(self._padded(image), self._padded_masks(masks), name or "style")
+        found = self.executor.prepare(self._padded(image), self._padded_masks(masks), name or "style")
+        return replace(found, transform=self._transform, max_gain=self._gain)
 
     def stylize(
         self,

@@ -57,6 +57,8 @@ def look_make(
     deep = (table.hald().permute(1, 2, 0) * 65535).round().numpy().astype("uint16")
     write_picture(paths[1], Picture(deep), depth=16)
     prepared.save(paths[2])
+    if alpha != 1:
+        note(f"{paths[2].name} keeps no strength, as it is chosen anew for each picture: give it with --alpha {alpha:g}")
     mean, most, worst = table.error(picture, result)
     print(*paths)
     print(f"the table differs from the picture it keeps by {mean:.1f} of 255 in the mean,", end=" ")
@@ -83,7 +85,7 @@ def video(
     regions, notes = None, ()
     if not any(segmentations):
         prepared, notes = prepare(stylizer, style, style_size)
-    elif style.suffix in LOOKS:
+    elif style.suffix.lower() in LOOKS:
         raise InputError("a segmentation of the style goes with its picture, not with a prepared style")
     else:
         picture = read_picture(style, side=style_size).solid

@@ -15,10 +15,10 @@ from .plane.cycles.orbit import LimitCycle as LimitCycle
 from .plane.equilibria import find_equilibria as find_equilibria
 from .plane.solution import Solution as Solution
 from .plane.solver import solve as solve
-from .rates.exits import exit_slope as exit_slope
 from .rates.exits import simulate_exits as simulate_exits
-from .rates.exits import simulate_occupancy as simulate_occupancy
 from .rates.exits import tabulate as tabulate
+from .rates.occupancy import exit_slope as exit_slope
+from .rates.occupancy import simulate_occupancy as simulate_occupancy
 from .rates.pde import mean_exit_time as mean_exit_time
 from .rates.pde import stationary_density as stationary_density
 from .rates.prefactor import TransitionRate as TransitionRate

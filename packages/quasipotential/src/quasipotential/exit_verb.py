@@ -10,7 +10,8 @@ from claimkit.errors import InputError
 
 from .plane.solution import Solution
 from .plane.solver import solve
-from .rates.exits import exit_slope, simulate_exits
+from .rates.exits import simulate_exits
+from .rates.occupancy import exit_slope
 from .rates.pde import mean_exit_time
 from .rates.splitting import split_exits
 from .systems import load_system

@@ -1,5 +1,6 @@
-"""A user's drift and diffusion, in any dimension: how they are called, checked and differentiated."""
+"""A user's drift, diffusion and region, in any dimension: how they are called, checked and differentiated."""
 
+import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -26,10 +27,38 @@ def evaluate(field: Callable, points: np.ndarray, tail: tuple[int, ...], name: s
     Raises:
         InputError: when the result has the wrong shape.
     """
-    library, torch = backend(field), sys.modules.get("torch")
+    return _spread(_call(field, _flat(points), name).astype(np.float64, copy=False), points, tail, name)
+
+
+def evaluate_region(region: Callable, points: np.ndarray) -> np.ndarray:
+    """A region's function at points ``(..., d)``: one number a point, negative inside.
+
+    Raises:
+        InputError: for truth values, which have no zero to be crossed, for what is not finite, and for another shape.
+    """
+    result = _call(region, _flat(points), "region's function")
+    if result.dtype == bool:
+        raise InputError(
+            "The region's function returns truth values; it must return numbers, negative inside, positive outside and zero "
+            "on the boundary, such as np.linalg.norm(p, axis=-1) - 1."
+        )
+    signed = np.array(_spread(result, points, (), "region's function"))
+    bad = np.argwhere(~np.isfinite(signed))
+    if len(bad):
+        place = ", ".join(f"{x:.6g}" for x in points[tuple(bad[0])])
+        raise InputError(f"The region's function is not finite at ({place}); outside it must be a positive number.")
+    return signed
+
+
+def _flat(points):
+    """Points ``(n, d)``, one more than given where n = d, so that axes cannot be mistaken."""
     flat = points.reshape(-1, points.shape[-1])
-    if len(flat) == flat.shape[1]:  # one point more, so that axes cannot be mistaken
-        flat = np.concatenate([flat, flat[:1]])
+    return np.concatenate([flat, flat[:1]]) if len(flat) == flat.shape[1] else flat
+
+
+def _call(field, flat, name):
+    """What a user's function returns for points ``(n, d)``, as a numpy array."""
+    library, torch = backend(field), sys.modules.get("torch")
     try:
         if library == "torch":
             result: Any = field(torch.as_tensor(flat))  # pyright: ignore[reportOptionalMemberAccess]
@@ -42,20 +71,43 @@ def evaluate(field: Callable, points: np.ndarray, tail: tuple[int, ...], name: s
             result = field(flat)
         if torch is not None and isinstance(result, torch.Tensor):
             result = result.detach().cpu().numpy()
-        result = np.asarray(result, dtype=np.float64)
+        result = np.asarray(result)
+        return result if result.dtype == bool else result.astype(np.float64)
     except (ValueError, TypeError, IndexError) as error:
         raise InputError(
             f"The {name} failed on points of shape {flat.shape} ({type(error).__name__}: {error}); it must take points "
             "(..., d): write p[..., 0] and p[..., 1], not x, y = p, and stack the parts with np.stack([...], -1)."
         ) from error
-    try:
-        return np.broadcast_to(result, (len(flat), *tail))[: points.size // points.shape[-1]].reshape(
-            *points.shape[:-1], *tail
-        )
-    except ValueError:
+
+
+def _spread(result, points, tail, name):
+    """A result ``(n, *tail)``, or a constant ``tail``, at points ``(..., d)``."""
+    n, d = points.size // points.shape[-1], points.shape[-1]
+    called = n + (n == d)
+    if result.shape not in ((called, *tail), tail):
+        each = "" if tail else ", one number a point"
         raise InputError(
-            f"The {name} must return shape {(len(flat), *tail)} for points {flat.shape}; it returned {result.shape}."
-        ) from None
+            f"The {name} must return shape {(called, *tail)} for points {(called, d)}{each}; it returned {result.shape}."
+        )
+    return np.broadcast_to(result, (called, *tail))[:n].reshape(*points.shape[:-1], *tail)
+
+
+def refuse_outside(region: Callable, point: np.ndarray, mesh: Any = None) -> None:
+    """Refuse a start ``(d,)`` that lies outside of a mesh, or where a region's function is not negative."""
+    on_mesh = mesh is None or (len(point) == len(mesh.shape) and mesh.contains(point))
+    if not on_mesh or not float(evaluate_region(region, point[None])[0]) < 0:
+        place = ", ".join(f"{x:.6g}" for x in point)
+        where = "the region" if mesh is None else "the region or the mesh"
+        raise InputError(
+            f"The start ({place}) lies outside of {where}; start inside, where the region's function is negative."
+        )
+
+
+def refuse_not_positive(**numbers: float) -> None:
+    """Refuse numbers that are not positive and finite, by their names."""
+    for name, number in numbers.items():
+        if np.ndim(number) or not (0 < number < math.inf):
+            raise InputError(f"{name} must be a positive number; it is {number}.")
 
 
 def torch_field(function: Callable) -> Callable:

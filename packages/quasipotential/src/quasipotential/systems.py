@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -260,23 +260,37 @@ def load_system(name: str, plane: bool = False) -> System:
         spec.loader.exec_module(module)
     except Exception as error:
         raise InputError(f"{path} fails when it is run ({type(error).__name__}: {error}).") from error
-    domain = module.system.domain if isinstance(getattr(module, "system", None), System) else getattr(module, "domain", ())
-    if plane and len(domain) == 3:
-        raise InputError(f"{path} has three coordinates; in space there are the verbs solve and path.")
     if isinstance(getattr(module, "system", None), System):
-        return module.system
-    for needed in ("drift", "domain") if hasattr(module, "cycles") else ("drift", "attractors", "domain"):
-        if not hasattr(module, needed):
-            raise InputError(f"{path} does not define {needed!r}; it must define drift, attractors and domain.")
-    saddles, cycles = (getattr(module, name, None) for name in ("saddles", "cycles"))
-    return System(
-        path.stem,
-        module.drift,
-        np.asarray(getattr(module, "attractors", []), float).reshape(-1, len(domain)),
-        domain,
-        getattr(module, "diffusion", None),
-        None if saddles is None else np.atleast_2d(np.asarray(saddles, float)),
-        getattr(module, "exact", None),
-        cycles=None if cycles is None else np.atleast_2d(np.asarray(cycles, float)),
-        periodic=getattr(module, "periodic", (False, False)),
-    )
+        system = module.system
+    else:
+        for needed in ("drift", "domain") if hasattr(module, "cycles") else ("drift", "attractors", "domain"):
+            if not hasattr(module, needed):
+                raise InputError(f"{path} does not define {needed!r}; it must define drift, attractors and domain.")
+        given = {name: getattr(module, name, None) for name in ("diffusion", "saddles", "exact", "cycles")}
+        points: Any = getattr(module, "attractors", ())
+        axes = getattr(module, "periodic", (False, False))
+        system = System(path.stem, module.drift, points, module.domain, **given, periodic=axes)
+    return _checked(system, path, plane)
+
+
+def _checked(system: System, path: Path, plane: bool) -> System:
+    """The system with its points as arrays, in the plane or in space."""
+    dimension = len(system.domain) if np.ndim(system.domain) else 0
+    if dimension not in (2, 3) or any(np.shape(pair) != (2,) for pair in system.domain):
+        raise InputError(f"{path}: domain must be two pairs of numbers, or three in space; it is {system.domain}.")
+    if dimension == 3 and plane:
+        raise InputError(f"{path} has three coordinates; in space there are the verbs solve and path.")
+    if dimension == 3 and (system.cycles is not None or np.any(system.periodic)):
+        raise InputError(f"{path} has cycles or periodic axes, and three coordinates; these are for the plane alone.")
+    found: dict[str, np.ndarray] = {}
+    for name in ("attractors", "saddles", "cycles"):
+        points = getattr(system, name)
+        if points is None:
+            continue
+        try:
+            found[name] = np.atleast_2d(np.asarray(points, float) if len(points) else np.empty((0, dimension)))
+        except (TypeError, ValueError):
+            found[name] = np.empty((0, 0))
+        if found[name].shape[1:] != (dimension,):
+            raise InputError(f"{path}: {name} must be points of {dimension} coordinates, as domain has; they are {points}.")
+    return replace(system, **found)

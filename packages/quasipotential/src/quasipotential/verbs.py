@@ -88,12 +88,10 @@ def run_path(name, to, mesh, method, attractor, out, plot):
     else:
         system = load_system(name)
         title, drift, diffusion = system.name, system.drift, system.diffusion
+        _check_target(len(system.domain), to, plot)
         solution = _solve(system, attractor, mesh, method, None, "never")
     dimension = len(solution.mesh.shape)
-    if len(to) != dimension or (plot and dimension == 3):
-        raise InputError(
-            f"Give --to {dimension} numbers{', and no --plot: a path in space is not drawn' * (dimension == 3)}."
-        )
+    _check_target(dimension, to, plot)
     path = solution.path_to(to)
     action = geometric_action(path, drift, diffusion)
     print(f"U at {named(to)}: {float(solution(np.asarray(to))):.8g}; action of the path ({len(path)} points): {action:.8g}")
@@ -106,6 +104,14 @@ def run_path(name, to, mesh, method, attractor, out, plot):
     if plot is not None:
         plot_solution(solution, plot, paths=[path], title=title)
         print(f"picture: {plot}")
+
+
+def _check_target(dimension, to, plot):
+    """The target has as many numbers as the system; asked before a solve, which may take long."""
+    if len(to) != dimension:
+        raise InputError(f"--to has {len(to)} numbers; give {dimension}, one for each coordinate.")
+    if plot and dimension == 3:
+        raise InputError("A path in space is not drawn; leave --plot out.")
 
 
 def run_wells(name, mesh, method, noise):

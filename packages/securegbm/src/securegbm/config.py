@@ -44,7 +44,8 @@ class TrainConfig:
         merge_replies: Merge reply ciphertexts: fewer bytes for slow links, more work for the feature party.
         stride: Fixed rows per ciphertext; none chooses for the fewest bytes.
         spot_checks: Cells of the feature party's binned table that are opened after each of its splits, to hold its
-            decisions against the table it committed to at the greeting; it must grant them (`open_cells`).
+            decisions against the table it committed to at the greeting; it must grant them (`open_cells`). A split that
+            sends a share q of its node's rows the other way is found with probability 1 - (1 - q)^n or more.
         seed: Of row sampling and of the held-out rows.
         draws: Rows and columns of each tree as LightGBM draws them (`bagging_fraction`, `feature_fraction`).
         metric: What early stopping watches on the held-out rows: `loss` (log loss, root mean squared error), `auc`

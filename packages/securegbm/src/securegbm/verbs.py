@@ -106,14 +106,12 @@ def party_b_serve(
         party.append(FeatureParty(table, policy, secret, state, log, served, tell, parties))
         return party[0]
 
-    server = link.serve(make, tell)
-    if serving is not None:
-        reloaded(serving, lambda: party[0].serve(read(serving)), tell)
-    print(f"feature party: {len(table.ids)} rows, {len(table.names)} columns, listening on port {server.port}", flush=True)
-    try:
+    with link.serve(make, tell) as server:
+        if serving is not None:
+            reloaded(serving, lambda: party[0].serve(read(serving)), tell)
+        size = f"{len(table.ids)} rows, {len(table.names)} columns"
+        print(f"feature party: {size}, listening on port {server.port}", flush=True)
         server.wait()
-    finally:
-        server.stop()
 
 
 def _counters(address: str | None) -> Metrics:

@@ -89,7 +89,7 @@ def checked_terms(space: Space, genome: str, terms: object) -> dict[str, float]:
             raise InputError(f"{given} the name {_short(name)}: expected text")
         try:
             numbers[name] = float(value)
-        except (TypeError, ValueError, RuntimeError) as e:
+        except (TypeError, ValueError, RuntimeError, OverflowError) as e:
             raise InputError(f"{given} {name} = {_short(value)}: expected one number") from e
     return numbers
 

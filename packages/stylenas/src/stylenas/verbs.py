@@ -1,6 +1,7 @@
 """What the verbs of the command line do."""
 
 import json
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def search(
             found = confirm(plan, plan.open(), wanted, lambda done: bar.update(done - bar.n))
         print(f"the best {len(found)} again, means of {wanted.seeds} seeds with standard errors:")
         for genome, mean, error in ranked(found, chosen[0]):
-            print(f"{mean:.4f} ± {error:.4f}  {genome}")
+            print(f"{mean:.4f} ± {error:.4f}  {genome}" if math.isfinite(mean) else f"failed           {genome}")
     print(picture)
 
 
@@ -112,7 +113,8 @@ def export(storage: str, count: int, objective: str | None, study: str, out: Pat
     ]
     for row in rows:
         if seeds := results.again.get(row["genome"]):
-            row["confirmed"] = float(np.mean([chosen.of(terms) for terms in seeds.values()]))
+            mean = float(np.mean([chosen.of(terms) for terms in seeds.values()]))
+            row["confirmed"] = mean if math.isfinite(mean) else "failed"
     if results.header["space"].startswith("published"):
         from stylenas.style.spaces import photonet_bits
 

@@ -85,7 +85,10 @@ def ask_by_eye(about: str | None, pictures: Callable[[Path], Pairs]) -> None:
     parser.add_argument("--votes", type=Path)
     given = parser.parse_args()
     if given.votes is not None:
-        print(json.dumps(counted(json.loads(given.votes.read_text(encoding="utf-8"))), indent=1))
+        try:
+            print(json.dumps(counted(json.loads(given.votes.read_text(encoding="utf-8"))), indent=1))
+        except InputError as error:
+            parser.error(f"{given.votes}: {error}")
     elif given.out is None:
         parser.error("say where the sheets shall be: DATA OUT, or count votes with --votes FILE")
     else:

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Generator, Tensor
 from torch.nn.functional import interpolate, pad
 
-from claimkit.errors import InputError
+from claimkit.errors import InputError, one_of
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 IN_MEMORY = 2**32
@@ -91,6 +91,7 @@ def from_folder(
         InputError: No such folder, fewer than two classes, no such class, a class without images, or files that
             cannot be read.
     """
+    one_of("unreadable", unreadable, ("refuse", "skip"))
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder: give one that holds a folder of images for each class")
     classes = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))

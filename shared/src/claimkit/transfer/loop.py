@@ -3,20 +3,23 @@
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from claimkit import run
-from claimkit.errors import InputError
+from claimkit.errors import InputError, one_of
 from claimkit.files import atomic_path
 from claimkit.training import parallel
-from claimkit.transfer.data import Images, View
+from claimkit.transfer.data import Images, View, digest
 from claimkit.transfer.networks import head_name
 from claimkit.transfer.regularizers import Regularizer, Step
 from claimkit.transfer.tasks import Split
+
+Schedule = Literal["step", "exponential", "constant"]
+Rule = Literal["sgd", "adamw"]
 
 
 class DivergedError(InputError):
@@ -46,11 +49,11 @@ class FineTuning:
     learning_rate: float = 0.01
     momentum: float = 0.9
     head_decay: float = 0.01
-    schedule: Literal["step", "exponential", "constant"] = "step"
+    schedule: Schedule = "step"
     augment: bool = True
     frozen: bool = False
     seed: int = 0
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Rule = "sgd"
     clip: float | None = None
 
     def __post_init__(self) -> None:
@@ -62,6 +65,8 @@ class FineTuning:
                 f"learning rate {self.learning_rate}, momentum {self.momentum}, head decay {self.head_decay}: "
                 "expected a positive rate, a momentum in [0, 1) and a decay of zero or more"
             )
+        one_of("schedule", self.schedule, get_args(Schedule))
+        one_of("optimizer", self.optimizer, get_args(Rule))
         if self.clip is not None and not self.clip > 0:
             raise InputError(f"clip = {self.clip}: expected a positive norm")
 
@@ -171,9 +176,15 @@ class FineTuner:
         self.losses.append(value)
 
     def result(self) -> Result:
-        """Score the network as it stands."""
+        """Score the network as it stands.
+
+        Raises:
+            DivergedError: The last step left weights that give no finite loss.
+        """
         s = self.split
         scores = [score(self.model, part, self.view, self.device) for part in (s.train, s.validation, s.test)]
+        if not math.isfinite(scores[0].loss):
+            raise DivergedError(f"the loss is {scores[0].loss} after the last step: lower the learning rate")
         return Result(scores[0], scores[1], scores[2], tuple(self.losses))
 
     def save(self, path: Path) -> None:
@@ -209,7 +220,8 @@ class FineTuner:
 
     def _identity(self) -> str:
         train = self.split.train
-        return f"{self.regularizer}, {asdict(self.settings)}, {self.view}, {len(train)} images, {train.classes}"
+        images = f"{train.classes}, {digest(train.x, train.y)}"
+        return f"{self.regularizer}, {asdict(self.settings)}, {self.view}, {len(train)} images, {images}"
 
 
 def finetune(

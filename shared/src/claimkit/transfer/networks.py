@@ -50,6 +50,22 @@ class CifarResNet(nn.Module):
         return self.linear(avg_pool2d(x, x.shape[-1]).flatten(1))
 
 
+class SmallResNet(nn.Module):
+    """A narrow ResNet of ten layers for 64 x 64 images: a convolution, then a block at each of 32, 16, 8 and 4 pixels."""
+
+    def __init__(self, widths: tuple[int, ...] = (32, 64, 128, 256), classes: int = 100) -> None:
+        super().__init__()
+        first = widths[0]
+        stem = nn.Sequential(nn.Conv2d(3, first, 3, 2, 1, bias=False), nn.BatchNorm2d(first), nn.ReLU())
+        blocks = (_Block(inner, outer, outer // inner) for inner, outer in zip((first, *widths), widths, strict=False))
+        self.features = nn.Sequential(stem, *blocks)
+        self.fc = nn.Linear(widths[-1], classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of shape ``(batch, classes)``."""
+        return self.fc(self.features(x).mean((2, 3)))
+
+
 class SmallCNN(nn.Sequential):
     """Convolution, BatchNorm and ReLU for each width, pooling by two between them, global average, a linear head."""
 
@@ -68,7 +84,8 @@ def create(arch: str, weights: str | Path | None = None) -> nn.Module:
     """A network by name, on the CPU.
 
     Args:
-        arch: ``small-cnn``, ``cifar-resnet20`` ... ``cifar-resnet110``, or a classification network of torchvision.
+        arch: ``small-cnn``, ``small-resnet``, ``cifar-resnet20`` ... ``cifar-resnet110``, or a classification network of
+            torchvision.
         weights: A file with the network's state, or the name of torchvision weights such as ``IMAGENET1K_V1``, which are
             then downloaded; None leaves the random initialisation.
 
@@ -77,6 +94,8 @@ def create(arch: str, weights: str | Path | None = None) -> nn.Module:
     """
     if arch == "small-cnn":
         model: nn.Module = SmallCNN()
+    elif arch == "small-resnet":
+        model = SmallResNet()
     elif arch.startswith("cifar-resnet"):
         depth = arch.removeprefix("cifar-resnet")
         if not depth.isdigit() or (int(depth) - 2) % 6 or int(depth) < 8:
@@ -94,7 +113,7 @@ def _torchvision(arch: str, weights: str | Path | None) -> nn.Module:
 
     known = [m for m in models.list_models() if "/" not in m and m[0] != "_"]
     if arch not in known:
-        near = difflib.get_close_matches(arch, ["small-cnn", "cifar-resnet20", *known], 3)
+        near = difflib.get_close_matches(arch, ["small-cnn", "small-resnet", "cifar-resnet20", *known], 3)
         raise InputError(f"no network is called {arch!r}{'; near it are ' + ', '.join(near) if near else ''}")
     names = [w.name for w in models.get_model_weights(arch)]
     options = {"init_weights": False} if arch in ("inception_v3", "googlenet") else {}

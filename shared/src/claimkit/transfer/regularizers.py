@@ -5,6 +5,7 @@ regulariser says what it has, a scalar in the graph or a gradient in closed form
 combines the two gradients otherwise wraps another regulariser and overrides ``backward``.
 """
 
+import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from claimkit.errors import InputError
+from claimkit.errors import InputError, one_of
 
 foreach: Any = torch
 """torch, for its ``_foreach_*`` operators, which have no types."""
@@ -92,8 +93,9 @@ class L2SP(Regularizer):
     def __init__(
         self, source: nn.Module | Mapping[str, Tensor] | None, alpha: float, include: Literal["all", "weights"] = "all"
     ) -> None:
-        if alpha < 0:
-            raise InputError(f"alpha = {alpha}: expected zero or more")
+        if not 0 <= alpha < math.inf:
+            raise InputError(f"alpha = {alpha}: expected a number of zero or more")
+        one_of("include", include, ("all", "weights"))
         state = source.state_dict() if isinstance(source, nn.Module) else source
         self.source = None if state is None else {k: v.detach().to(torch.float32, copy=True) for k, v in state.items()}
         self.alpha, self.include = alpha, include

@@ -115,6 +115,7 @@ PRESETS: dict[Preset, Arena] = {
     "smoke": Arena(targets=(SMOKE,), short=True),
     "small": Arena(seeds=20),
 }
+# dtnh's arena says nearly the same: packages import nothing of each other, and a criterion is read where it stands
 SHARED = (
     "On tasks whose controls pass (FM and DELTA at their largest weight within 3 points of the frozen extractor; plain L2 "
     "ahead of it and of scratch; L2 at other rates at most 0.5 points better on validation) and where the 95 % interval "

@@ -174,6 +174,7 @@ AGAIN: dict[Preset, Arena] = {
     "smoke": Arena(targets=(SMOKE,), short=True, weights=CLIPPED),
     "small": Arena(seeds=10, targets=FASTER, weights=CLIPPED),
 }
+# delta's arena says nearly the same: packages import nothing of each other, and a criterion is read where it stands
 SHARED = (
     "On tasks whose controls pass (feature maps at weight {held:g} within 3 points of the frozen extractor; plain L2 ahead "
     "of it and of scratch; L2 at other rates at most 0.5 points better on validation) and where every judged 95 % interval "

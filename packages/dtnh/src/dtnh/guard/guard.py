@@ -75,7 +75,9 @@ class Guard:
         self.conflicts = Conflicts(_names(chosen, self.scope))
         self._apart = None if optimizer is None else Apart(optimizer, self.parameters, chosen, self.conflicts.add)
         self._r: dict[str, Tensor] = {}
-        self._pending = self._data_dependent = self._known_leaves = self._looked = False
+        self._pending = self._data_dependent = self._looked = False
+        self._model = weakref.ref(params) if isinstance(params, nn.Module) else None
+        self._known_leaves = -1
         self._hook: Any = None
         self._written: Left | None = None
 
@@ -229,10 +231,12 @@ class Guard:
         return dict(reg_grad)
 
     def _differentiated(self, reg: Tensor) -> dict[str, Tensor]:
-        """Gradient of ``reg`` by name; its leaves are looked at once, so that none is forgotten silently."""
+        """Gradient of ``reg`` by name; its leaves are looked at once, and when layers thaw: none is forgotten silently."""
         if reg.numel() != 1:
             raise InputError(f"reg has shape {tuple(reg.shape)}: expected a scalar")
-        if not self._known_leaves:
+        model = None if self._model is None else self._model()
+        trained = 0 if model is None else sum(p.requires_grad for p in model.parameters())
+        if trained != self._known_leaves:
             known = {id(p) for p in self.parameters.values()}
             for leaf in leaves(reg):
                 if isinstance(leaf, nn.Parameter) and id(leaf) not in known:
@@ -241,7 +245,7 @@ class Guard:
                         f"the regulariser also depends on a parameter of shape {shape} that the guard does not know, whose "
                         "gradient would be lost: give it to Guard, under head= if it is not shared"
                     )
-            self._known_leaves = True
+            self._known_leaves = trained
         found = torch.autograd.grad(reg, list(self.parameters.values()), retain_graph=True, allow_unused=True)
         r = {n: t for n, t in zip(self.parameters, found, strict=True) if t is not None}
         if not r:

@@ -86,8 +86,8 @@ def project(
         info = measure(g, r, chosen)
         d = [torch.zeros_like(a) if b is None else b.clone() for a, b in zip(g, r, strict=True)]
         for b, coef in zip(chosen, info.coef, strict=True):
-            if b:
-                foreach._foreach_add_([d[i] for i in b], foreach._foreach_mul([g[i] for i in b], coef))
+            for i in b:
+                d[i].copy_(_plus(d[i], g[i], coef))
         return d, info
 
 
@@ -95,9 +95,15 @@ def project(
 def project_(g: Sequence[Tensor], r: Sequence[Tensor | None], groups: Sequence[Sequence[int]]) -> Info:
     """The same in the memory of ``g``, which becomes ``d``: ``(1 + coef) g + r`` in each group, ``g + r`` elsewhere."""
     info = measure(g, r, groups)
-    if g and g[0].device.type == "cpu":  # there foreach is a loop, and one tensor after the other stays in the cache
+    half = any(a.dtype != torch.promote_types(a.dtype, torch.float32) for a in g)
+    if half or (
+        g and g[0].device.type == "cpu"
+    ):  # there foreach is a loop, and one tensor after the other stays in the cache
         factors = {i: 1 + coef for b, coef in zip(groups, info.coef, strict=True) for i in b}
         for i, (a, t) in enumerate(zip(g, r, strict=True)):
+            if i in factors and t is not None and half:
+                a.copy_(_plus(t, a, factors[i]))
+                continue
             if i in factors:
                 a.mul_(factors[i])
             if t is not None:
@@ -122,6 +128,12 @@ def measure(g: Sequence[Tensor], r: Sequence[Tensor | None], groups: Sequence[Se
     coef = torch.where(conflict, -dot / gg, 0.0)
     norms, size = gg.sqrt() * rr.sqrt(), gg.sqrt()
     return Info(torch.where(norms > 0, dot / norms, 0.0), conflict, coef, size, rr.sqrt(), coef * size)
+
+
+def _plus(r: Tensor, g: Tensor, factor: Tensor) -> Tensor:
+    """``r + factor g`` in float32 or wider: the two are large where they cancel, and half precision would keep nothing."""
+    wide = torch.promote_types(g.dtype, torch.float32)
+    return torch.addcmul(r.to(wide), g.to(wide), factor.to(wide))
 
 
 def _sums(parts: Sequence[Sequence[Tensor]], device: torch.device) -> Tensor:

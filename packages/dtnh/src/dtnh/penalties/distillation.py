@@ -11,6 +11,7 @@ Each works in the loop of ``claimkit.transfer``, and in any other:
 """
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from claimkit.errors import InputError
 from claimkit.transfer import maps
 from claimkit.transfer.heads import head, head_name
 from claimkit.transfer.maps.cache import FeatureCache
-from claimkit.transfer.maps.features import unwrapped
+from claimkit.transfer.maps.features import Taps, unwrapped
 from claimkit.transfer.maps.teachers import Teacher as Teacher
 from claimkit.transfer.regularizers import Regularizer, Step
 
@@ -94,14 +95,15 @@ class LogitDistillation(Regularizer):
     """
 
     def __init__(self, source: nn.Module, alpha: float = 1.0, temperature: float = 2.0, head: str | None = None) -> None:
-        if alpha < 0:
-            raise InputError(f"alpha = {alpha}: expected zero or more")
-        if temperature <= 0:
+        if not 0 <= alpha < math.inf:
+            raise InputError(f"alpha = {alpha}: expected a number of zero or more")
+        if not 0 < temperature < math.inf:
             raise InputError(f"temperature = {temperature}: expected a positive number")
         self.source = copy.deepcopy(unwrapped(source)).eval().requires_grad_(False)
         self.alpha, self.temperature, self.head = alpha, temperature, head or head_name(self.source)
         self.teacher = Teacher(self.source, [self.head])
         self._features: Tensor | None = None
+        self._pass: Taps | None = None
 
     def __repr__(self) -> str:
         return f"LogitDistillation(alpha={self.alpha}, T={self.temperature})"
@@ -117,17 +119,26 @@ class LogitDistillation(Regularizer):
         def catch(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
             self._features = args[0]
 
-        handle = unwrapped(model).get_submodule(self.head).register_forward_pre_hook(catch)
+        inner = unwrapped(model)
+        self._pass = Taps(inner, {})
+        handle = inner.get_submodule(self.head).register_forward_pre_hook(catch)
         try:
             yield
         finally:
             handle.remove()
-            self._features = None
+            self._pass.remove()
+            self._features = self._pass = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """The weighted divergence on the batch ``x``, in the graph of the watched model's last pass."""
-        if self._features is None:
+        """The weighted divergence on the batch ``x``, in the graph of the watched model's last pass.
+
+        Raises:
+            InputError: No pass of the watched model, or one on another batch or without gradients.
+        """
+        if self._features is None or self._pass is None:
             raise InputError("no forward pass was seen: run the model within `with regularizer.watch(model):`")
+        if not self._pass.saw(x):
+            raise InputError("the last forward pass was on another batch, or without gradients: run the model on x first")
         self.source.to(x.device)
         logits, self._features = head(self.source, self.head)(self._features), None
         target = self.teacher(x)[0]

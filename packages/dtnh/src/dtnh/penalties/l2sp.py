@@ -1,5 +1,6 @@
 """L2-SP (arXiv 1802.01483) for any training loop: decay towards a starting point, by its gradient in closed form."""
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from claimkit.errors import InputError
+from claimkit.errors import InputError, one_of
 from claimkit.transfer.maps.features import unwrapped
 from dtnh.guard.scopes import Params, head_names, named
 
@@ -40,8 +41,9 @@ class L2SP:
         head: str | Sequence[str] | None = None,
         optimizer: Optimizer | None = None,
     ) -> None:
-        if alpha < 0:
-            raise InputError(f"alpha = {alpha}: expected zero or more")
+        if not 0 <= alpha < math.inf:
+            raise InputError(f"alpha = {alpha}: expected a number of zero or more")
+        one_of("include", include, ("all", "weights"))
         params = params if isinstance(params, nn.Module) else list(params)  # type: ignore[assignment]
         parameters = named(params)
         left_out = head_names(params, parameters, head)

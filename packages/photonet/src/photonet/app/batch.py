@@ -84,7 +84,7 @@ def prepare(
     stylizer: PhotoStylizer, path: Path, size: int, space: bytes | None = None
 ) -> tuple[Style | Table, Sequence[str]]:
     """A style from a picture, in the space of colours of its content, or from a file that keeps one; and notes on it."""
-    if path.suffix in LOOKS:
+    if path.suffix.lower() in LOOKS:
         return stylizer.prepare(path), ()
     picture = read_picture(path, space, side=size)
     return stylizer.prepare(picture.solid, name=path.stem), picture.notes
@@ -95,7 +95,7 @@ def _segmented(stylizer: PhotoStylizer, task: Task, content: Picture, options: O
     of_content, of_style, path = options.content_segmentation, options.style_segmentation, task.styles[0]
     if of_content is None or of_style is None:
         raise InputError("a segmentation of the content needs one of the style, and the other way round: give both")
-    if path.suffix in LOOKS:
+    if path.suffix.lower() in LOOKS:
         raise InputError("a segmentation of the style goes with its picture, not with a prepared style")
     style = read_picture(path, content.profile, side=options.style_size)
     rgb, small = content.solid, style.solid

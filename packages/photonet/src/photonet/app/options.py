@@ -41,7 +41,7 @@ class Making:
         from photonet.stylizer import PhotoStylizer
 
         said = (self.method, self.network, self.transform, self.max_gain)
-        if style.suffix == ".style" and all(x is None for x in said):
+        if style.suffix.lower() == ".style" and all(x is None for x in said):
             return PhotoStylizer.of_style(Style.load(style), self.model, self.device)
         return PhotoStylizer(
             self.network, method=self.method, model=self.model, transform=self.transform, max_gain=self.max_gain,

@@ -14,7 +14,7 @@ from torch import Tensor
 from claimkit.experiment import Job, Settings
 from claimkit.files import sha256
 from claimkit.style.encoders import load_vgg19
-from claimkit.style.images import fit, read_image
+from claimkit.style.images import fit, read_image, write_image
 from claimkit.style.metrics import gram_distance
 from claimkit.style.padding import crop, pad_to_multiple
 from photonet.baselines import weights as baseline_weights
@@ -82,13 +82,16 @@ def artistic_pairs(s: Pairs, job: Job) -> list[Pair]:
     return [(f"{photo}|{painting}", read(photo), read(painting)) for photo, painting in pairs]
 
 
-def training_photographs(s: Pairs, job: Job) -> list[Path] | list[Tensor]:
-    """Photographs that are not among the pairs: files of the development data, or what is left in the libraries."""
-    if not s.development:
-        used = (*CONTENTS[: s.contents], *STYLES[: s.styles])
-        return [photograph(n) for n in (*CONTENTS, *STYLES, *PAINTED) if n not in used]
-    with job.assets.find("images/photos.csv").open(encoding="utf-8", newline="") as f:
-        return [job.assets.find("images/photos").parent / r["file"] for r in csv.DictReader(f) if r["split"] == "train"]
+def training_photographs(s: Pairs, job: Job, folder: Path) -> list[Path]:
+    """Files of photographs not among the pairs: the development data's, or, written to ``folder``, the libraries'."""
+    if s.development:
+        with job.assets.find("images/photos.csv").open(encoding="utf-8", newline="") as f:
+            return [job.assets.find("images/photos").parent / r["file"] for r in csv.DictReader(f) if r["split"] == "train"]
+    used = (*CONTENTS[: s.contents], *STYLES[: s.styles])
+    files = [folder / f"{n}.png" for n in (*CONTENTS, *STYLES, *PAINTED) if n not in used]
+    for file in files:
+        write_image(file, photograph(file.stem))
+    return files
 
 
 def held_out(kind: str, job: Job) -> list[str]:

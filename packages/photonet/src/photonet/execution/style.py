@@ -17,6 +17,7 @@ from photonet.network.auto_encoder import PhotoNet
 
 Point: TypeAlias = Statistics | Tensor
 """What a transfer needs of the style: statistics, or the features themselves where the transform is not affine."""
+OWN = "a transform of one's own"
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,16 @@ class Style:
         points: By the transfer's name, one entry a region; one where there are no regions.
         network: Digest of the network, or name of the method of colours, that looked at it.
         name: For file names and messages.
+        transform: Name of the transform of features that it was looked at for, :data:`OWN` of one that has no name here;
+            empty where there is none, or where an earlier version kept the style.
+        max_gain: By how much whoever looked at it lets a difference grow.
     """
 
     points: Mapping[str, tuple[Point, ...]]
     network: str
     name: str = "style"
+    transform: str = ""
+    max_gain: float | None = None
 
     @property
     def regions(self) -> int:
@@ -49,7 +55,9 @@ class Style:
                     tensors |= {f"{name}:{i}:mean": point.mean, f"{name}:{i}:covariance": point.covariance}
                 else:
                     tensors[f"{name}:{i}:features"] = point
-        about = {"kind": "photonet", "network": self.network, "name": self.name}
+        about = {"kind": "photonet", "network": self.network, "name": self.name, "transform": self.transform}
+        if self.max_gain is not None:
+            about["max_gain"] = repr(self.max_gain)
         with atomic_path(path) as temporary:
             save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, temporary, about)
 
@@ -58,17 +66,20 @@ class Style:
         """Read what :meth:`save` wrote.
 
         Raises:
-            InputError: Not such a file.
+            InputError: Not such a file, or one that holds what is not finite.
         """
         from safetensors import SafetensorError, safe_open
 
         found: dict[str, dict[int, Point]] = {}
+        none = InputError(f"{path} holds no style: give a picture, or a file that Style.save wrote")
         try:
             with safe_open(path, "pt") as f:
                 about = f.metadata() or {}
                 if about.get("kind") != "photonet":
-                    raise InputError(f"{path} holds no style: give a picture, or a file that Style.save wrote")
+                    raise none
                 for key in f.keys():  # noqa: SIM118 - not a dictionary
+                    if not f.get_tensor(key).isfinite().all():
+                        raise InputError(f"{path} holds a style that is not finite: prepare it again from its picture")
                     name, _, rest = key.partition(":")
                     region, _, part = rest.partition(":")
                     if part == "mean":
@@ -78,11 +89,15 @@ class Style:
                     else:
                         continue
                     found.setdefault(name, {})[int(region)] = point
+            styles = {n: tuple(r[i] for i in sorted(r)) for n, r in found.items()}
+            gain = float(about["max_gain"]) if "max_gain" in about else None
+            return cls(styles, about["network"], about["name"], about.get("transform", ""), gain)
+        except InputError:
+            raise
         except FileNotFoundError as e:
             raise InputError(f"{path} does not exist: give a picture, or a file that Style.save wrote") from e
-        except SafetensorError as e:
-            raise InputError(f"{path} holds no style: give a picture, or a file that Style.save wrote") from e
-        return cls({n: tuple(r[i] for i in sorted(r)) for n, r in found.items()}, about["network"], about["name"])
+        except (SafetensorError, KeyError, ValueError) as e:
+            raise none from e
 
 
 def checked_maker(style: Style, maker: str) -> None:

@@ -11,19 +11,18 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from claimkit.run import seed_everything
-from claimkit.style.looks import Judge, edge_similarity, style_gram_distance
-from claimkit.style.metrics import rms
+from claimkit.style.looks import Judge
 from claimkit.training.crops import Crops
 from claimkit.training.loop import Loop
 from photonet.network.auto_encoder import PhotoNet
+from photonet.training.likeness import Likeness
 from photonet.weights import save_networks
 
 
 @dataclass(frozen=True)
-class Artistic:
+class Artistic(Likeness):
     """Settings of the training.
 
     Attributes:
@@ -31,10 +30,6 @@ class Artistic:
         paintings: Of them a step.
         crop: Side of the crops in pixels, a multiple of 32.
         learning_rate: Of Adam.
-        likeness: Weight of the distance of features, over their norm.
-        drawing: Weight of what is missing of the edges.
-        pixels: Weight of the root mean square error.
-        gram: Weight of the distance of Gram matrices.
         seed: Of crops.
     """
 
@@ -42,10 +37,6 @@ class Artistic:
     paintings: int = 1
     crop: int = 128
     learning_rate: float = 1e-3
-    likeness: float = 6.0
-    drawing: float = 8.0
-    pixels: float = 6.0
-    gram: float = 2.0
     seed: int = 0
 
 
@@ -90,18 +81,7 @@ def train_artistic(
             with torch.no_grad():
                 levels = dict(enumerate(encoder(x), start=1))
             y = decoder(levels).float()
-            seen, wanted = (F.avg_pool2d(t, 2) if i % 2 else _part(t, settings.crop // 2, i) for t in (y, x))
-            with torch.no_grad():
-                kept = judge(wanted)
-            own = judge(seen)
-        losses = {
-            "likeness": torch.stack([_apart(f, g) for f, g in zip(own, kept, strict=True)]).mean(0),
-            "drawing": 1 - edge_similarity(y, x),
-            "pixels": rms((y - x).flatten(1)),
-            "gram": style_gram_distance(own, kept),
-        }
-        means = {k: v.mean() for k, v in losses.items()}
-        return means | {"total": torch.stack([getattr(settings, k) * v for k, v in means.items()]).sum()}
+        return settings.losses(judge, y, x, i)
 
     shown = draw(2**31)
 
@@ -114,14 +94,3 @@ def train_artistic(
     path = out / "network.safetensors"
     save_networks(encoder, {"artnet": decoder}, path, {"steps": str(steps), "seconds": f"{loop.seconds:.0f}"})
     return path
-
-
-def _apart(f: Tensor, g: Tensor) -> Tensor:
-    """Norm of the difference of features over the norm of those that are wanted."""
-    return rms((f.float() - g.float()).flatten(1)) / rms(g.float().flatten(1))
-
-
-def _part(x: Tensor, side: int, step: int) -> Tensor:
-    """The same part of each picture, another one each step."""
-    down, across = (step * 37 % (n - side + 1) for n in x.shape[-2:])
-    return x[..., down : down + side, across : across + side]

@@ -1,8 +1,10 @@
 """A rectangular mesh in the plane or in space, how a function is tabulated on it, and how a table is read."""
 
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +18,38 @@ _POINTS_AT_ONCE = 1 << 20
 def named(point: ArrayLike) -> str:
     """A point in an error sentence: ``(0.5, -1)``."""
     return f"({', '.join(f'{x:.6g}' for x in np.asarray(point))})"
+
+
+def counts(mesh: Any, dimension: int) -> tuple[int, ...]:
+    """Points along each axis, from one whole number or one an axis.
+
+    Raises:
+        InputError: for anything else.
+    """
+    try:
+        numbers = [operator.index(n) for n in (np.ravel(mesh) if np.ndim(mesh) else [mesh] * dimension)]
+    except TypeError:
+        numbers = []
+    if len(numbers) != dimension:
+        raise InputError(f"mesh must be one whole number of points a side, or {dimension} of them; it is {mesh!r}.")
+    return tuple(numbers)
+
+
+def pairs(domain: Any, dimension: int) -> tuple[tuple[float, float], ...]:
+    """The two ends of each axis.
+
+    Raises:
+        InputError: for anything else than as many pairs of numbers.
+    """
+    try:
+        ends = [(float(low), float(high)) for low, high in domain]
+    except (TypeError, ValueError):
+        ends = []
+    if len(ends) != dimension:
+        raise InputError(
+            f"The domain must be {dimension} pairs of numbers, ((xmin, xmax), (ymin, ymax), ...); it is {domain!r}."
+        )
+    return tuple(ends)
 
 
 @dataclass(frozen=True)
@@ -59,6 +93,17 @@ class Rectangle:
         """Whether a point lies inside the domain or on its edge; a periodic axis has none."""
         sides = zip(point, self.domain, self.periodic, strict=True)
         return all(around or low <= x <= high for x, (low, high), around in sides)
+
+    def refuse_outside(self, point: np.ndarray) -> None:
+        """Refuse what is no point ``(d,)`` of the domain.
+
+        Raises:
+            InputError: with the point.
+        """
+        if np.shape(point) != (len(self.shape),):
+            raise InputError(f"A point here has {len(self.shape)} coordinates; the shape given is {np.shape(point)}.")
+        if not self.contains(point):
+            raise InputError(f"The point {named(point)} lies outside of the domain {self.domain}.")
 
     @property
     def periods(self) -> np.ndarray:

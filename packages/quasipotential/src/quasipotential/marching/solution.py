@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from claimkit.errors import InputError
 
+from ..fields import evaluate_region
 from .mesh import Rectangle, named
 
 
@@ -112,15 +113,20 @@ class Values(ABC):
             cross the boundary the crossing is found by linear interpolation of the function and U by ``__call__``.
 
         Raises:
-            InputError: when the march never met the boundary, or the region reaches past the mesh, at values below the
-                barrier that was found.
+            InputError: for a region without the attractor, when the march never met the boundary, or when the region
+                reaches past the mesh, at values below the barrier that was found.
         """
         mesh: Rectangle = self.mesh
         points = mesh.points
-        inside = region(points) if callable(region) else np.where(np.asarray(region, bool), -1.0, 1.0)
-        signed = np.asarray(inside, float)
+        signed = evaluate_region(region, points) if callable(region) else np.where(np.asarray(region, bool), -1.0, 1.0)
         if signed.shape != self.values.shape:
-            raise InputError(f"The region must give one number a point; for {points.shape} it gave {signed.shape}.")
+            raise InputError(f"The region's mask must have the shape of values, {self.values.shape}; it has {signed.shape}.")
+        centers = [mesh.wrap(local.nearest(np.zeros(len(mesh.shape)))) for _, local in self.starts]
+        if not any(mesh.read(signed[..., None], center)[0] < 0 for center in centers):
+            raise InputError(
+                f"The region does not hold the attractor {named(centers[0])}; its function must be negative there, and a "
+                "mask true."
+            )
         places = self._crossings(signed, points)
         heights = self(places) if len(places) else np.array([])
         if not np.isfinite(heights).any():

@@ -16,8 +16,8 @@ from claimkit.errors import InputError
 from ..fields import DENSE_DIMENSION, difference, evaluate
 from .guesses import gradient_guess, guesses, polyline
 from .hamilton import Hamiltonian, steer
-from .products import Products, jacobian_products
-from .relax import Forces, discrete_action, geometric_action, relax, spaced
+from .products import Products, jacobian_products, refuse_wrong
+from .relax import Forces, apply, discrete_action, geometric_action, relax, spaced
 from .turns import missing_turns, wind
 
 FLOOR = 1e-6
@@ -63,12 +63,17 @@ def _regular(diffusion, points, dimension):
             raise InputError(f"The diffusion must be symmetric positive semidefinite; it is {matrix.tolist()}.")
         flat = lowest < FLOOR * highest
         return matrix + (FLOOR * highest * np.eye(dimension) if flat else 0.0), bool(flat)
-    table = np.asarray(diffusion(points), float)
-    spectrum = np.linalg.eigvalsh(table)
-    if spectrum.min() >= FLOOR * spectrum.max():
-        return lambda x: np.asarray(diffusion(x), float), False
-    floor = FLOOR * float(spectrum.max()) * np.eye(dimension)
-    return lambda x: np.asarray(diffusion(x), float) + floor, True
+    spread = lambda x: evaluate(diffusion, x, (dimension, dimension), "diffusion")  # noqa: E731
+    table = spread(points)
+    spectrum = np.linalg.eigvalsh(np.where(np.isfinite(table), table, 0.0))
+    size = float(spectrum.max())
+    uneven = np.abs(table - np.swapaxes(table, 1, 2)).max()
+    if not (uneven <= 1e-9 * size and size > 0 and spectrum.min() >= -1e-9 * size):
+        worst = points[int(np.argmin(spectrum[:, 0]))].tolist()
+        raise InputError(f"The diffusion must be finite and symmetric positive semidefinite; look at {worst}.")
+    if spectrum.min() >= FLOOR * size:
+        return spread, False
+    return lambda x: spread(x) + FLOOR * size * np.eye(dimension), True
 
 
 def minimum_action_path(
@@ -106,15 +111,18 @@ def minimum_action_path(
         iterations: at most this many steps on each level.
 
     Raises:
-        InputError: for a guess or a drift that cannot be used. A chain that did not converge is returned with
+        InputError: for a guess, a drift, a diffusion or a Jacobian that cannot be used, a Jacobian that is not the
+            drift's among them. A chain that did not converge is returned with
             ``converged`` false, and a RuntimeWarning says why.
     """
     given = np.asarray(path, float)
     if given.ndim != 2 or len(given) < 2 or not np.isfinite(given).all():
         raise InputError(f"The path must be two finite points or more, (m, d); it has shape {given.shape}.")
-    if images is not None and images < 5:
-        raise InputError(f"A path needs at least 5 images; {images} were asked for.")
-    count, d = 50 if images is None else images, given.shape[1]
+    if images is not None and (images < 5 or images != int(images)):
+        raise InputError(f"A path needs at least 5 images, a whole number; {images} were asked for.")
+    if not (accuracy >= 0 and tolerance >= 0):
+        raise InputError(f"accuracy and tolerance must not be negative; they are {accuracy} and {tolerance}.")
+    count, d = 50 if images is None else int(images), given.shape[1]
     if not np.linalg.norm(np.diff(given, axis=0), axis=1).sum() > 0:
         raise InputError("Both ends of the path are the same point; its action is zero.")
     field = lambda x: evaluate(drift, x, (d,), "drift")  # noqa: E731
@@ -131,6 +139,8 @@ def minimum_action_path(
     forces = Forces(field, derivative, spread, scale, products)
     if not np.isfinite(field(first)).all():
         raise InputError("The drift is not finite on the first guess; give a guess on which it is.")
+    if jacobian is not None:
+        refuse_wrong(products or (lambda x, v: apply(derivative(x), v), None), field, first[1:-1], scale)
     if singular and len(given) == 2:
         return _steered(field, derivative, diffusion, given, scale)
     starts, coarse = [first], tolerance if images else max(tolerance, 0.01 * accuracy)

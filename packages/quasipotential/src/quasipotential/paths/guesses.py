@@ -48,7 +48,7 @@ def string_path(
         The path ``(images, d)``.
 
     Raises:
-        InputError: when the iterations do not suffice.
+        InputError: when the iterations do not suffice, or the drift is no gradient around the path.
     """
     x = polyline(np.asarray(path, float), images)
     size = float(np.linalg.norm(np.diff(x, axis=0), axis=1).sum())
@@ -73,6 +73,8 @@ def string_path(
             )
         if rough:
             break
+    if not rough and not is_gradient(derivative, x):
+        raise InputError("The drift is no gradient: its Jacobian is not symmetric around the path; use minimum_action_path.")
     return x
 
 

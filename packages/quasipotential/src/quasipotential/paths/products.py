@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import cho_solve_banded, cholesky_banded
 
+from claimkit.errors import InputError
+
 from ..fields import backend, evaluate
 
 Products = tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], Callable[[np.ndarray, np.ndarray], np.ndarray]]
@@ -52,6 +54,35 @@ def jacobian_products(drift: Callable, scale: float = 1.0) -> Products:
         return product
 
     return forward, backward
+
+
+def refuse_wrong(products: tuple, drift: Callable, points: np.ndarray, scale: float) -> None:
+    """Refuse a Jacobian that differs from the drift's by more than one per cent, tried along a random direction.
+
+    Args:
+        products: ``(x, v) -> J v``, and ``(x, p) -> J^T p`` or None.
+        drift: function of points ``(n, d)``.
+        points: where, ``(n, d)``.
+        scale: length in whose units differences are taken.
+    """
+    v, p = np.random.default_rng(1).standard_normal((2, *points.shape))
+    step = 1e-4 * scale / np.linalg.norm(v, axis=1, keepdims=True)
+    right = (drift(points + step * v) - drift(points - step * v)) / (2 * step)
+    try:
+        given = np.asarray(products[0](points, v), float)
+        back = None if products[1] is None else np.asarray(products[1](points, p), float)
+    except (ValueError, TypeError, IndexError) as error:
+        raise InputError(f"The Jacobian failed on points of shape {points.shape}: {error}.") from error
+    size = np.abs(right).max() + 1e-6 * np.abs(drift(points)).max() / scale
+    off = np.abs(given - right).max() if given.shape == right.shape else np.inf
+    if back is not None:
+        there, size = np.sum(p * right, axis=1), max(size, np.abs(np.sum(p * right, axis=1)).max())
+        off = max(off, np.abs(np.sum(back * v, axis=1) - there).max()) if back.shape == v.shape else np.inf
+    if not off <= 0.01 * size:
+        raise InputError(
+            f"The Jacobian is not that of the drift: along a random direction it is off by {off:.3g} of "
+            f"{size:.3g} (entry [i, j] is d b_i / d x_j; shape (n, d, d), or a pair of products)."
+        )
 
 
 def _torch_products(drift):

@@ -16,7 +16,9 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.linalg import solveh_banded
 
-from ..fields import CURVATURE_DIMENSION, difference
+from claimkit.errors import InputError
+
+from ..fields import CURVATURE_DIMENSION, difference, evaluate
 from .products import Products, quadratic_model
 
 
@@ -51,22 +53,36 @@ def geometric_action(points: np.ndarray, drift: Callable, diffusion: Callable | 
     Args:
         points: the path.
         drift: function of points ``(..., d)``.
-        diffusion: None, a matrix, or a function.
+        diffusion: None, a matrix, or a function; positive definite on the path.
+
+    Raises:
+        InputError: for points that are not finite or all the same, and where D is not positive definite.
 
     >>> line = np.linspace([0.0, 0.0], [1.0, 0.0], 50)
     >>> round(geometric_action(line, lambda x: -x), 10)
     1.0
     """
     points = np.asarray(points, float)
+    if points.ndim != 2 or not np.isfinite(points).all() or not np.ptp(points, axis=0, keepdims=True).any():
+        raise InputError(f"A path is two different points or more, (n, d), all finite; it has shape {points.shape}.")
+    points = points[np.append(True, np.diff(points, axis=0).any(1))]
+    d = points.shape[1]
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
     spline = CubicSpline(length, points)
     nodes, weights = np.polynomial.legendre.leggauss(4)
     steps = np.diff(length)
     s = length[:-1, None] + steps[:, None] * (0.5 + 0.5 * nodes)
     x, v = spline(s), spline(s, 1)
-    b = drift(x)
+    b = evaluate(drift, x, (d,), "drift")
     if diffusion is not None:
-        root = np.linalg.cholesky(np.asarray(diffusion(x) if callable(diffusion) else diffusion, float))
+        spread = evaluate(diffusion, x, (d, d), "diffusion") if callable(diffusion) else np.asarray(diffusion, float)
+        fits = spread.shape[-2:] == (d, d) and np.allclose(spread, np.swapaxes(spread, -1, -2), rtol=1e-9)
+        if not fits or not np.linalg.eigvalsh(spread).min() > 0:
+            raise InputError(
+                f"The diffusion must be a symmetric positive definite matrix ({d}, {d}) on the path; where it is singular, "
+                "minimum_action_path computes the action."
+            )
+        root = np.linalg.cholesky(spread)
         b, v = (np.linalg.solve(root, w[..., None])[..., 0] for w in (b, v))
     density = np.linalg.norm(b, axis=-1) * np.linalg.norm(v, axis=-1) - np.sum(b * v, axis=-1)
     return float(np.sum(0.5 * steps[:, None] * weights * density))

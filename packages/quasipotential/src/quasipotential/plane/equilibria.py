@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from claimkit.errors import InputError
+
 from ..fields import difference, evaluate
+from ..marching.mesh import named
 from .mesh import make_mesh
 
 
@@ -15,7 +18,8 @@ class Equilibrium:
 
     Attributes:
         point: ``(2,)``.
-        kind: ``"attractor"``, ``"saddle"`` or ``"source"``, by the real parts of the eigenvalues.
+        kind: ``"attractor"``, ``"saddle"`` or ``"source"``, by the real parts of the eigenvalues; ``"degenerate"`` where one
+            of them is zero, as at a centre, so that the linear part does not tell.
         eigenvalues: of the drift's Jacobian, ``(2,)``.
     """
 
@@ -37,7 +41,10 @@ def find_equilibria(
         mesh: points per side, or ``(nx, ny)``.
 
     Returns:
-        Attractors first, then saddles, then sources, each from left to right.
+        Attractors first, then saddles, sources and degenerate ones, each from left to right.
+
+    Raises:
+        InputError: where the drift vanishes along a line or on an area.
 
     >>> [(e.kind, e.point.round(6).tolist()) for e in find_equilibria(lambda p: p - p**3, ((-0.5, 1.6), (-0.5, 0.4)), 33)]
     [('saddle', [1.0, 0.0]), ('source', [0.0, 0.0])]
@@ -51,22 +58,27 @@ def find_equilibria(
     x = grid.corner + half * (np.stack([columns, rows], -1) + 0.5)
     scale = float(np.abs(half).max())
     field = lambda p: evaluate(drift, p, (2,), "drift")  # noqa: E731
-    begin, size = x, np.linalg.norm(table, axis=-1).max()
+    begin, size, regular = x, np.linalg.norm(table, axis=-1).max(), np.zeros(len(x), bool)
     for _ in range(30):
         jac = difference(field, x, 1e-4 * scale)
         regular = np.abs(np.linalg.det(jac)) > 1e-12 * (size / scale) ** 2
         move = np.zeros_like(x)
+        move[~regular] = -(np.linalg.pinv(jac[~regular], rcond=1e-6) @ field(x)[~regular][..., None])[..., 0]
         move[regular] = np.linalg.solve(jac[regular], -field(x)[regular][..., None])[..., 0]
         x = x + np.clip(move, -half, half)
+    lost = ~regular & (np.linalg.norm(field(x), axis=-1) < 1e-9 * size)
+    if not size > 0 or lost.sum() > 2:
+        place = named(x[lost][0] if lost.any() else grid.corner)
+        raise InputError(f"The drift vanishes along a line or on an area through {place}: its zeros cannot be counted.")
     good = (np.linalg.norm(field(x), axis=-1) < 1e-9 * size) & (np.abs(x - begin) < 3 * half).all(-1)
     found: list[Equilibrium] = []
     for point in x[good]:
         if not grid.contains(point) or any((np.abs(point - e.point) < 0.1 * half).all() for e in found):
             continue
         values = np.linalg.eigvals(difference(field, point[None], 1e-4 * scale)[0])
-        growing = int((values.real > 0).sum())
+        growing = int((values.real > 0).sum()) if np.abs(values.real).min() > 1e-7 * size / scale else 3
         found.append(Equilibrium(np.where(np.abs(point) < 1e-12 * size, 0.0, point), KINDS[growing], values))
     return sorted(found, key=lambda e: (KINDS.index(e.kind), *e.point))
 
 
-KINDS = ("attractor", "saddle", "source")
+KINDS = ("attractor", "saddle", "source", "degenerate")

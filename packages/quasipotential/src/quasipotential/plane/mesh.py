@@ -10,7 +10,7 @@ import numpy as np
 from claimkit.errors import InputError
 
 from ..fields import Field, evaluate
-from ..marching.mesh import Rectangle
+from ..marching.mesh import Rectangle, counts, pairs
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,5 @@ class Mesh(Rectangle):
 
 def make_mesh(domain, mesh: int | tuple[int, int], periodic: tuple[bool, bool] = (False, False)) -> Mesh:
     """A mesh from nested numbers, one count a side or two, and whether x and y are angles."""
-    (left, right), (bottom, top) = domain
-    nx, ny = (mesh, mesh) if isinstance(mesh, int | np.integer) else mesh
     across, up = periodic
-    return Mesh(((float(left), float(right)), (float(bottom), float(top))), (int(nx), int(ny)), (bool(across), bool(up)))
+    return Mesh(pairs(domain, 2), counts(mesh, 2), (bool(across), bool(up)))  # pyright: ignore[reportArgumentType]

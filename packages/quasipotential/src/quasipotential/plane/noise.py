@@ -45,7 +45,13 @@ def tabulate_diffusion(grid: Mesh, diffusion: Field | np.ndarray | None) -> np.n
     if diffusion is None:
         return np.eye(2)
     if not callable(diffusion) and np.ndim(diffusion) == 2:
+        if np.shape(diffusion) != (2, 2):
+            raise InputError(f"One diffusion matrix must have shape (2, 2); it has {np.shape(diffusion)}.")
         table = np.asarray(diffusion, float).reshape(1, 1, 4)
+    elif not callable(diffusion) and np.ndim(diffusion) < 2:
+        raise InputError(
+            "The diffusion is a matrix D = sigma sigma^T, not a number or a vector: write D * np.eye(2) or np.diag."
+        )
     else:
         table = grid.tabulate(diffusion, 4, "diffusion")
     size = np.abs(table).max(-1)

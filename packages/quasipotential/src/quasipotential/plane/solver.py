@@ -89,8 +89,10 @@ def solve(
     grid = make_mesh(domain, mesh, periodic)
     attractors = as_sets(attractor, "attractors")
     offsets = np.zeros(len(attractors)) if offsets is None else np.asarray(offsets, float)
-    if offsets.shape != (len(attractors),):
-        raise InputError(f"Give as many offsets as attractors: there are {len(attractors)}, and offsets {offsets.shape}.")
+    if offsets.shape != (len(attractors),) or not np.isfinite(offsets).all():
+        raise InputError(f"Give as many offsets as attractors, {len(attractors)}, all finite; they are {offsets.tolist()}.")
+    if not level > offsets.min():
+        raise InputError(f"The level is not a number above the attractor's value {offsets.min():g}, but {level}.")
     finest = 4 * max(grid.shape) if start == "taylor" and _functions(drift, diffusion) else 0
     while True:
         try:
@@ -143,8 +145,6 @@ class Options:
             raise InputError(f"stop must be 'boundary' or 'never'; it is {self.stop!r}.")
         if self.radius is not None and (not 1 <= self.radius <= 60 or self.radius != int(self.radius)):
             raise InputError(f"The update radius must be 1 to 60 mesh points, an integer; it is {self.radius}.")
-        if math.isnan(self.level):
-            raise InputError("The level is not a number; give the value above which nothing is to be computed.")
 
 
 def _functions(drift: Any, diffusion: Any) -> bool:

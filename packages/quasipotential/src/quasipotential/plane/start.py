@@ -117,7 +117,7 @@ def _equilibrium(mesh, near, attractor, where):
     constant = np.array([c[0, 0] for c in fit])
     jacobian = np.array([[c[1, 0], c[0, 1]] for c in fit]) / scale
     typical = np.abs(values).max()
-    if abs(np.linalg.det(jacobian)) < 1e-12 * typical**2 / scale**2:
+    if abs(np.linalg.det(jacobian)) <= 1e-12 * typical**2 / scale**2:
         raise InputError(f"The drift's Jacobian at {where} is singular; the attractor must be a non-degenerate equilibrium.")
     step = -np.linalg.solve(jacobian, constant)
     if np.abs(step / mesh.spacing).max() > 0.1:

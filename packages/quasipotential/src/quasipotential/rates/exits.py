@@ -6,6 +6,7 @@ depend on the number of threads.
 """
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,11 +15,12 @@ import numpy as np
 
 from claimkit.errors import InputError
 
+from ..fields import evaluate_region, refuse_not_positive, refuse_outside
 from ..plane.mesh import Mesh, make_mesh
 from ..plane.noise import tabulate_diffusion
 from ..plane.solution import Solution
 from ..progress import progress_bar
-from .walk import exit_paths, occupy_paths
+from .walk import exit_paths
 
 BOUNDARY_SHIFT = 0.5825971579390107
 """``-zeta(1/2) / sqrt(2 pi)``: how far, in standard deviations of one step, discrete observation moves a boundary
@@ -95,13 +97,20 @@ class Exits:
 
     @property
     def mean(self) -> float:
-        """Mean exit time; with censored paths the estimate for exponential times, total time over number of exits."""
-        return float(self.times.sum() / max(len(self.times) - self.censored, 1))
+        """Mean exit time; with censored paths the estimate for exponential times, total time over number of exits.
+
+        Infinite where no path left: the times say no more than that the mean is longer.
+        """
+        left = len(self.times) - self.censored
+        return float(self.times.sum() / left) if left else math.inf
 
     @property
     def standard_error(self) -> float:
-        """Standard error of the mean."""
-        return float(self.times.std(ddof=1) / math.sqrt(len(self.times)))
+        """Standard error of the mean; with censored paths, or a single one, that of exponential times."""
+        left = len(self.times) - self.censored
+        if self.censored or left < 2:
+            return self.mean / math.sqrt(max(left, 1))
+        return float(self.times.std(ddof=1) / math.sqrt(left))
 
 
 def simulate_exits(
@@ -141,16 +150,22 @@ def simulate_exits(
         InputError: for a start outside, a cost above the budget, or, where ``longest`` is not given, when no path left.
     """
     problem.mesh.refuse_periodic("a simulation")
-    if noise <= 0 or step <= 0 or paths < 1:
-        raise InputError(f"noise, step and paths must be positive; they are {noise}, {step} and {paths}.")
+    refuse_not_positive(noise=noise, step=step, paths=paths, budget=budget)
+    if paths != int(paths):
+        raise InputError(f"paths must be a whole number; it is {paths}.")
     point = np.asarray(start, float)
-    if not problem.mesh.contains(point) or not float(np.asarray(region(point[None])).reshape(-1)[0]) < 0:
-        raise InputError(f"The start ({point[0]:.6g}, {point[1]:.6g}) lies outside of the region or the mesh; start inside.")
+    refuse_outside(region, point, problem.mesh)
+    coarseness = step / longest_step(problem, point)
+    if coarseness >= 1:
+        raise InputError(
+            f"Steps of {step:g} are so long that Euler's method is unstable at the start; give less than "
+            f"{0.1 * step / coarseness:.2g}."
+        )
     if longest is None:
         check_cost(problem, region, noise, paths, step, budget)
     limit = int(min(10 * budget / paths, budget, 1e7 / step) if longest is None else longest / step)
     b, root, scale = scaled(problem)
-    signed = np.asarray(region(half_points(problem.mesh)), float)
+    signed = evaluate_region(region, half_points(problem.mesh))
     if correct:
         slope_y, slope_x = np.gradient(signed)
         across = np.hypot(root[..., 0] * slope_x + root[..., 1] * slope_y, root[..., 2] * slope_y)
@@ -177,9 +192,40 @@ def simulate_exits(
             f"None of {paths} paths left the region within {limit * step:.4g} units of time; the mean exit time is larger: "
             "use split_exits, mean_exit_time, or more noise."
         )
-    return Exits(
+    exits = Exits(
         np.abs(counts) * step, places * scale + problem.mesh.corner, int((counts < 0).sum()), int(np.abs(counts).sum())
     )
+    _warn_of_bias(exits, step, coarseness)
+    return exits
+
+
+def longest_step(problem: Tables, point: np.ndarray) -> float:
+    """Below which steps Euler's method is stable where the drift is its linear part at a point; infinite if that grows.
+
+    With an eigenvalue lambda of the Jacobian and steps h, ``|1 + lambda h|^2 < 1`` says ``h < 2 |Re lambda| / |lambda|^2``;
+    and the noise that is left acts as if it were larger by the share ``h / longest`` of it.
+    """
+    mesh = problem.mesh
+    column, row = np.clip(np.rint(2 * mesh.index_of(point)).astype(int), 1, 2 * np.array(mesh.shape) - 3)
+    b, h = problem.drift, mesh.spacing
+    along = [(b[row, column + 1] - b[row, column - 1]) / h[0], (b[row + 1, column] - b[row - 1, column]) / h[1]]
+    rates = np.linalg.eigvals(np.stack(along, -1))
+    return float((-2 * rates.real / np.abs(rates) ** 2).min()) if rates.real.max() < 0 else math.inf
+
+
+def _warn_of_bias(exits: Exits, step: float, coarseness: float) -> None:
+    """Say where steps are so long that the mean, which holds the noise exponentially, is off by more than ten per cent."""
+    if coarseness == 0 or not math.isfinite(exits.mean):
+        return
+    longest = step / coarseness
+    height = max(math.log(exits.mean / longest), 1.0)
+    if coarseness * height > 0.1:
+        warnings.warn(
+            f"Steps of {step:g} may shorten the mean exit time by {-math.expm1(-coarseness * height):.0%}: take "
+            f"{0.02 * longest / height:.1g}, or use split_exits, whose steps are of second order, or mean_exit_time.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def check_cost(problem: Tables, region, noise: float, paths: int, step: float, budget: float) -> None:
@@ -201,52 +247,3 @@ def check_cost(problem: Tables, region, noise: float, paths: int, step: float, b
             f"paths would take some 10^{(logarithm + math.log(paths / step)) / math.log(10):.0f} steps and {budget:.0e} are "
             "allowed; use split_exits, mean_exit_time, or more noise."
         )
-
-
-def simulate_occupancy(
-    problem: Tables,
-    starts: np.ndarray,
-    label: Callable[[np.ndarray], np.ndarray],
-    noise: float,
-    *,
-    duration: float,
-    burn: float = 0.0,
-    step: float = 0.005,
-    every: int = 10,
-    seed: int = 0,
-) -> np.ndarray:
-    """Share of the time that each path spends in each labelled set, ``(paths, labels)``.
-
-    Args:
-        problem: a ``Solution`` or the result of ``tabulate``; paths are held at the edge of its mesh.
-        starts: first point of each path ``(n, 2)``.
-        label: function of points ``(..., 2)`` returning integers from 0.
-        noise: eps.
-        duration: time observed, after ``burn``.
-        burn: time before that.
-        step: time step.
-        every: steps between two looks.
-        seed: any integer.
-    """
-    b, root, scale = scaled(problem)
-    labels = np.asarray(label(half_points(problem.mesh)), np.int64)
-    here = (np.asarray(starts, float) - problem.mesh.corner) / scale
-    counts = np.zeros((len(here), int(labels.max()) + 1), np.int64)
-    occupy_paths(
-        here, b, root, labels, step, math.sqrt(noise * step), int(burn / step), int(duration / step), every, seed, counts
-    )
-    return counts / counts.sum(1, keepdims=True)
-
-
-def exit_slope(noises: np.ndarray, times: np.ndarray, prefactor_exponent: float = 0.0) -> float:
-    """Least-squares slope of ``log(E tau / eps^(m/2))`` against ``1 / eps``: an estimate of the barrier.
-
-    Args:
-        noises: eps ``(n,)``.
-        times: mean exit times ``(n,)``.
-        prefactor_exponent: m; 1 for an isolated lowest point of the boundary, plus the dimension of the set of
-            lowest points.
-    """
-    noises = np.asarray(noises, float)
-    logs = np.log(times) - 0.5 * prefactor_exponent * np.log(noises)
-    return float(np.polyfit(1 / noises, logs, 1)[0])

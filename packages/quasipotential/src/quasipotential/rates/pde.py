@@ -8,6 +8,7 @@ import numpy as np
 
 from claimkit.errors import InputError
 
+from ..fields import evaluate_region, refuse_not_positive, refuse_outside
 from ..plane.mesh import Mesh
 from .exits import Problem, Tables
 
@@ -42,11 +43,14 @@ def mean_exit_time(problem: Tables, region, noise: float, point=None) -> np.ndar
         problem: a ``Solution`` or the result of ``tabulate``. The edge of the mesh is part of the boundary.
         region: function of points ``(..., 2)``, negative inside.
         noise: eps. The spacing should stay below ``eps / |b|``.
-        point: where to read the result ``(2,)``; None for the table ``(ny, nx)``, zero outside.
+        point: where to read the result ``(2,)``, inside the region; None for the table ``(ny, nx)``, zero outside.
 
     Raises:
-        InputError: when no mesh point lies inside, or the mesh cannot resolve the noise.
+        InputError: when no mesh point lies inside, the point lies outside, or the mesh cannot resolve the noise.
     """
+    refuse_not_positive(noise=noise)
+    if point is not None:
+        refuse_outside(region, np.asarray(point, float), problem.mesh)
     table = _solve(problem, region, noise, 2.0)
     mesh = problem.mesh
     if point is None:
@@ -74,7 +78,7 @@ def _solve(problem, region, noise, bound):
     mesh = problem.mesh
     mesh.refuse_periodic("mean_exit_time")
     nx, ny = mesh.shape
-    signed = np.asarray(region(mesh.points), float)
+    signed = evaluate_region(region, mesh.points)
     inside = signed < 0
     inside[[0, -1]] = inside[:, [0, -1]] = False
     rows, columns = np.nonzero(inside)
@@ -155,8 +159,9 @@ def stationary_density(problem: Tables, noise: float) -> np.ndarray:
         noise: eps.
 
     Raises:
-        InputError: when D has off-diagonal entries.
+        InputError: when D has off-diagonal entries, or the noise is not positive.
     """
+    refuse_not_positive(noise=noise)
     from scipy.sparse import coo_matrix
     from scipy.sparse.linalg import spsolve
 

@@ -107,6 +107,8 @@ def transition_rate(
     noise: Callable | np.ndarray = (
         np.eye(d) if diffusion is None else diffusion if callable(diffusion) else np.asarray(diffusion, float)
     )
+    if not callable(noise) and noise.shape != (d, d):
+        raise InputError(f"The diffusion must be a matrix ({d}, {d}) or a function; its shape is {noise.shape}.")
     system = Hamiltonian(field, derivative, noise, length)
     spectrum = np.linalg.eigvalsh(system.noise(x))
     if not spectrum.min() > 1e-6 * spectrum.max():

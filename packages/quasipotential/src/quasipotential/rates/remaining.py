@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..fields import evaluate_region
 from ..plane.mesh import Mesh
 from .exits import Tables
 
@@ -42,7 +43,7 @@ def remaining_action(problem: Tables, region: Callable, count: int = 97) -> np.n
     high = np.sqrt(d[..., 3] - mixed**2)
     white = lambda v: np.stack([v[..., 0] / low, (v[..., 1] - mixed * v[..., 0] / low) / high], -1)  # noqa: E731
     pull = white(b)
-    signed = np.asarray(region(coarse.points), float)
+    signed = evaluate_region(region, coarse.points)
     signed[[0, -1]] = np.maximum(signed[[0, -1]], 0.0)
     signed[:, [0, -1]] = np.maximum(signed[:, [0, -1]], 0.0)
     number, exit_node = np.arange(count * count).reshape(count, count), count * count

@@ -20,7 +20,7 @@ from scipy import stats
 
 from claimkit.errors import InputError
 
-from ..fields import difference
+from ..fields import difference, refuse_not_positive, refuse_outside
 from ..plane.solution import Solution
 from ..progress import progress_bar
 from .exits import Problem, Tables
@@ -91,10 +91,10 @@ def split_exits(
             where the score does not lead out, or where the accuracy would cost more than the budget.
     """
     point = np.asarray(start, float)
-    if noise <= 0 or not 0 < accuracy < 2:
-        raise InputError(f"noise must be positive and accuracy between 0 and 2; they are {noise} and {accuracy}.")
-    if not float(np.asarray(region(point[None])).reshape(-1)[0]) < 0:
-        raise InputError(f"The start ({', '.join(f'{v:.6g}' for v in point)}) lies outside of the region; start inside.")
+    refuse_not_positive(noise=noise, budget=budget, **({} if step is None else {"step": step}))
+    if not 0 < accuracy < 2:
+        raise InputError(f"accuracy must be between 0 and 2; it is {accuracy}.")
+    refuse_outside(region, point)
     rates = _rates(problem, point)
     walker: Walker
     fastest = float(rates.max())

@@ -6,6 +6,7 @@ import numpy as np
 
 from claimkit.errors import InputError
 
+from ..fields import refuse_not_positive, refuse_outside
 from .exits import Exits
 
 
@@ -38,13 +39,17 @@ def simulate_exits_torch(
         device: of torch.
         compact: steps between two removals of the paths that
             have left; each step costs one elementwise pass over the others.
+
+    Raises:
+        InputError: for a start outside of the region, and where a path does not stay finite.
     """
     import torch
 
-    if noise <= 0 or step <= 0 or paths < 1:
-        raise InputError(f"noise, step and paths must be positive; they are {noise}, {step} and {paths}.")
+    refuse_not_positive(noise=noise, step=step, paths=paths, longest=longest, compact=compact)
     generator = torch.Generator(device).manual_seed(seed)
-    x = torch.as_tensor(np.asarray(start), dtype=torch.float32, device=device).expand(paths, -1).clone()
+    begin = torch.as_tensor(np.asarray(start), dtype=torch.float32, device=device)[None]
+    refuse_outside(lambda _: region(begin).cpu(), np.asarray(start, float))
+    x = begin.expand(paths, -1).clone()
     number = torch.arange(paths, device=device)
     times = torch.full((paths,), float(longest), device=device)
     places = x.clone()
@@ -66,5 +71,9 @@ def simulate_exits_torch(
         places[number] = x
         left[number[done]] = True
         total += int(torch.where(done, when - (k - min(compact, k)), min(compact, k)).clamp_min(0).sum())
+        if not torch.isfinite(x).all():
+            raise InputError(
+                f"Within {k} steps a path was no longer finite: the drift is not, or the step {step:g} too long."
+            )
         x, number, when = x[~done], number[~done], when[~done]
     return Exits(times.cpu().double().numpy(), places.cpu().double().numpy(), int((~left).sum()), total)

@@ -8,7 +8,7 @@ import numpy as np
 
 from claimkit.errors import InputError
 
-from ..fields import difference, evaluate
+from ..fields import difference, evaluate, evaluate_region
 from .exits import Tables, half_points, scaled
 from .remaining import remaining_action
 
@@ -51,7 +51,7 @@ class PlaneWalker:
         points = half_points(problem.mesh)
         values = -remaining_action(problem, region) if score is None else np.asarray(score(points), float)
         values = np.where(np.isfinite(values), values, np.nanmax(np.where(np.isfinite(values), values, -np.inf)))
-        signed = np.asarray(region(points), float)
+        signed = evaluate_region(region, points)
         slope_y, slope_x = np.gradient(signed)
         across = (root[..., 0] * slope_x + root[..., 1] * slope_y) ** 2 + (root[..., 2] * slope_y) ** 2
         drift = drift.copy()

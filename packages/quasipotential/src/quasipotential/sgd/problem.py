@@ -47,6 +47,8 @@ def sgd_problem(
             are powers of the step instead of exponentials (``closed_forms.loss_dependent``), and a floor would invent noise.
     """
     grid = make_mesh(domain, mesh)
+    if not 0 <= floor < np.inf:
+        raise InputError(f"The floor is added to a covariance and must not be negative; it is {floor}.")
 
     def field(points):
         flat = points.reshape(-1, 2)
@@ -70,6 +72,7 @@ def sgd_problem(
     nx, ny = (2 * n - 1 for n in grid.shape)
     points = Mesh(grid.domain, (nx, ny)).points
     table = field(points)
+    grid.refuse_infinite(table, "gradients' mean or covariance")
     spread = table[..., 2] + table[..., 5] - 2 * floor
     if spread.min() < 1e-9 * spread.max():
         x, y = points[np.unravel_index(spread.argmin(), spread.shape)]

@@ -1,6 +1,7 @@
 """Mini-batch SGD itself, in replicas: where it stays, and when it leaves."""
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -96,13 +97,23 @@ def run_sgd(
     count = len(replicas.theta)
     counts = np.zeros((count, 0))
     for k in range(1, steps + 1):
-        replicas.advance()
+        with np.errstate(over="ignore", invalid="ignore"):
+            replicas.advance()
         if label is not None and k > burn and k % every == 0:
             which = np.asarray(label(replicas.theta))
+            if which.min() < 0:
+                raise InputError("The label's function must return integers from 0.")
             wider = int(which.max()) + 1 - counts.shape[1]
             if wider > 0:
                 counts = np.pad(counts, ((0, 0), (0, wider)))
             counts[np.arange(count), which] += 1
+    lost = int((~np.isfinite(replicas.theta).all(1)).sum())
+    if lost:
+        warnings.warn(
+            f"{lost} of {count} replicas of SGD diverged: a step of {step:g} is too long there.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     return replicas.theta, counts / np.maximum(counts.sum(1, keepdims=True), 1)
 
 
@@ -120,8 +131,11 @@ class SgdExits:
 
     @property
     def mean(self) -> float:
-        """Mean number of steps: where some had not left, steps of all over number of exits, as for exponential times."""
-        return float(self.steps.sum() / max(self.left.sum(), 1))
+        """Mean number of steps: where some had not left, steps of all over number of exits, as for exponential times.
+
+        Infinite where none left: the steps say no more than that the mean is larger.
+        """
+        return float(self.steps.sum() / self.left.sum()) if self.left.any() else math.inf
 
     @property
     def standard_error(self) -> float:

@@ -12,6 +12,7 @@ from claimkit.errors import InputError
 
 from ..fields import Field
 from ..marching.front import ACCEPTED_COUNT, SINGLES, STOPPED, STOPS
+from ..marching.mesh import counts, pairs
 from .kernels.march import EDGES, TRIANGLES
 from .kernels.sweep import sweep
 from .mesh import Box
@@ -64,17 +65,16 @@ def solve_3d(
     >>> bool(abs(well((0.5, 0, 0)) - 0.25) < 0.01)  # twice the energy x^2 / 2
     True
     """
-    shape = (int(mesh),) * 3 if isinstance(mesh, int | np.integer) else tuple(int(n) for n in mesh)
-    box = Box(tuple((float(low), float(high)) for low, high in domain), shape)  # pyright: ignore[reportArgumentType]
+    box = Box(pairs(domain, 3), counts(mesh, 3))  # pyright: ignore[reportArgumentType]
     if not callable(drift):
         raise InputError("In space the drift must be a function of points (..., 3), no table.")
     if stop not in ("boundary", "never"):
         raise InputError(f"stop must be 'boundary' or 'never'; it is {stop!r}.")
-    reach = guideline_radius(max(shape)) if radius is None else radius
+    reach = guideline_radius(max(box.shape)) if radius is None else radius
     if not 1 <= reach <= 30 or reach != int(reach):
         raise InputError(f"The update radius must be 1 to 30 mesh points, an integer; it is {radius}.")
-    if math.isnan(level):
-        raise InputError("The level is not a number; give the value above which nothing is to be computed.")
+    if not level > 0:
+        raise InputError(f"The level is not a number above the attractor's value 0, but {level}.")
     began = time.perf_counter()
     noise, d = read_noise(box, diffusion)
     local = linearise(box, drift, d, attractor)

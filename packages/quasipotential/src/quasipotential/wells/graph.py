@@ -13,6 +13,7 @@ import numpy as np
 
 from claimkit.errors import InputError
 
+from ..fields import refuse_not_positive
 from ..plane.cycles.orbit import LimitCycle
 from ..plane.cycles.tube import Tube
 from ..plane.solution import Solution
@@ -59,6 +60,7 @@ class Wells:
 
     def masses(self, noise: float) -> np.ndarray:
         """Stationary mass of each basin to exponential order, ``exp(-(W - min W) / eps)`` normalised."""
+        refuse_not_positive(noise=noise)
         weights = np.exp(-(self.levels - self.levels.min()) / noise)
         return weights / weights.sum()
 

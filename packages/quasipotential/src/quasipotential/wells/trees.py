@@ -10,6 +10,10 @@ from dataclasses import dataclass
 import networkx as nx
 import numpy as np
 
+from claimkit.errors import InputError
+
+from ..fields import refuse_not_positive
+
 
 @dataclass(frozen=True)
 class Cycle:
@@ -26,6 +30,26 @@ class Cycle:
     target: int | None
 
 
+def refuse_bad(costs: np.ndarray) -> np.ndarray:
+    """Costs ``(l, l)``, given back; the diagonal is not looked at.
+
+    Raises:
+        InputError: for another shape, a cost that is negative or not a number, and wells from which no way leads to a
+            common one, so that no stationary mass is defined.
+    """
+    table = np.asarray(costs, float)
+    if table.ndim != 2 or table.shape[0] != table.shape[1] or not len(table):
+        raise InputError(f"The costs must be a square table, a row a well; the shape is {table.shape}.")
+    others = ~np.eye(len(table), dtype=bool)
+    if not (table[others] >= 0).all():
+        raise InputError("Costs of going from well to well must be numbers from 0, infinite where there is no way.")
+    ways = nx.from_numpy_array(np.isfinite(table) & others, create_using=nx.DiGraph)
+    ends = [c for c in nx.strongly_connected_components(ways) if not any(j not in c for i in c for j in ways[i])]
+    if len(ends) > 1:
+        raise InputError(f"No way leads from the wells {sorted(ends[0])} to {sorted(ends[1])} or back; give all saddles.")
+    return costs
+
+
 def tree_levels(costs: np.ndarray) -> np.ndarray:
     """W of every well by Edmonds' minimum arborescence (arrows reversed), ``(l,)``; infinite where no in-tree exists.
 
@@ -35,7 +59,7 @@ def tree_levels(costs: np.ndarray) -> np.ndarray:
     >>> tree_levels(np.array([[0.0, 1.0], [3.0, 0.0]])).tolist()
     [3.0, 1.0]
     """
-    count = len(costs)
+    count = len(refuse_bad(costs))
     levels = np.full(count, np.inf)
     for root in range(count):
         graph = nx.DiGraph()
@@ -77,7 +101,8 @@ def log_stationary(costs: np.ndarray, noise: float) -> np.ndarray:
     Elimination of states without subtractions (Grassmann, Taksar and Heyman) on logarithms: no overflow and full
     relative accuracy however small the noise.
     """
-    count = len(costs)
+    refuse_not_positive(noise=noise)
+    count = len(refuse_bad(costs))
     rates = -np.asarray(costs, float) / noise
     np.fill_diagonal(rates, -np.inf)
     for n in range(count - 1, 0, -1):
@@ -104,7 +129,7 @@ def cycle_hierarchy(costs: np.ndarray) -> list[Cycle]:
     Returns:
         All cycles, single wells first, the whole set last.
     """
-    count = len(costs)
+    count = len(refuse_bad(costs))
     cycles: list[Cycle] = []
     sets = [frozenset([i]) for i in range(count)]
     # cheapest cost of leaving a set towards a given well, relative to being in its equilibrium

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from securegbm.align.intersection import POINT, Masker, OwnIds
 from securegbm.errors import ProtocolError, SecureGBMError
-from securegbm.wire.channel import Channel, Conversation
+from securegbm.wire.channel import LEAVES, Channel, Conversation
 from securegbm.wire.messages import Endpoint, Kind, Log, Message, new_run
 from securegbm.wire.schema import REQUESTS, check
 
@@ -63,6 +63,14 @@ class AlignParty:
     def oversized(self) -> bytes:
         """The answer to a longer one."""
         return self._refuse(bytes(16), f"more than {self._most} ids were sent; the feature party accepts no more")
+
+    def in_session(self) -> bool:
+        """Whether the second question is still to come."""
+        return bool(self._theirs) and self.common is None
+
+    def farewell(self) -> bytes:
+        """The answer to everything once this party is interrupted."""
+        return self._endpoint.encode(Message(Kind.ABORT, bytes(16), fields={"reason": LEAVES, "lost": False}))
 
     def _refuse(self, session: bytes, reason: str) -> bytes:
         self._tell(reason)

@@ -43,13 +43,10 @@ def align_tables(
             made.append(AlignParty(ids, secret, round_to, most, log, tell))
             return made[0]
 
-        server = link.serve(make, tell)
-        print(f"waiting for party-a on port {server.port}", flush=True)
-        try:
+        with link.serve(make, tell) as server:
+            print(f"waiting for party-a on port {server.port}", flush=True)
             made[0].done.wait()
             time.sleep(1.0)  # let the last answer go out, and be asked for again if it was lost
-        finally:
-            server.stop()
         common = made[0].common
     common = sorted(common, key=ids.__getitem__)  # by id: the order is the same after an alignment with a third party
     write_atomic(out, frame.iloc[common].to_csv(index=False))

@@ -251,7 +251,8 @@ class ProtocolOptions:
         privacy_bits: Fractional bits of the gradients that are sent; 23 is lossless.
         encryption: Strength; the feature party must agree to toy and none.
         merge_replies: Fewer bytes, more work for the feature party.
-        spot_checks: Cells that the feature party opens after each of its splits; it must grant them (`--open-cells`).
+        spot_checks: Cells that the feature party opens after each of its splits; it must grant them (`--open-cells`). A
+            split that sends a share q of its rows wrongly is found with probability 1 - (1 - q)^n.
     """
 
     row_fraction: float = 1.0

@@ -17,6 +17,7 @@ from securegbm.state.registry import Registry
 from securegbm.state.store import TreeStore, dump_json, read_json, write_atomically
 from securegbm.tables.binning import BinConfig, ColumnBins
 from securegbm.tables.table import Table
+from securegbm.wire.channel import LEAVES
 from securegbm.wire.messages import Endpoint, Kind, Log, Message, digest_of, peek
 from securegbm.wire.schema import REQUESTS, check
 
@@ -117,6 +118,14 @@ class FeatureParty:
         reason = "a message is longer than what was agreed needs"
         self._tell(reason)
         return self._refusal(bytes(16), reason, lost=False)
+
+    def in_session(self) -> bool:
+        """Whether a run is being trained."""
+        return self._run is not None and self._session is not None and self.store(self._session).finished is None
+
+    def farewell(self) -> bytes:
+        """The answer to everything once this party is interrupted."""
+        return self._refusal(self._session or bytes(16), LEAVES, lost=False)
 
     def _abort(self, session: bytes, reason: str, lost: bool) -> bytes:
         self.close()

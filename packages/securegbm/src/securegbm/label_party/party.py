@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from securegbm.config import TrainConfig
-from securegbm.errors import SecureGBMError, SessionLostError, UnreachableError
+from securegbm.errors import PeerError, SecureGBMError, SessionLostError
 from securegbm.label_party.columns import OwnColumns
 from securegbm.label_party.partners import AllPartners
 from securegbm.label_party.sampling import draw_rows, held_out
@@ -167,9 +167,9 @@ class LabelParty:
                     greetings, committed = 0, len(self._store.records)
                 if greetings >= MAX_GREETINGS:
                     raise
-            except UnreachableError:
-                session.abort("another party cannot be reached; the run goes on when the label party starts it again")
-                raise  # its name and address are not the other partners' business
+            except PeerError:
+                session.abort("another party left or cannot be reached; the run goes on when the label party starts again")
+                raise  # its name, its address and what it said are not the other partners' business
             except SecureGBMError as error:
                 session.abort(str(error))
                 raise

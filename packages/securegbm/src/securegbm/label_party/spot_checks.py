@@ -1,5 +1,6 @@
 """The label party's spot checks: some rows of a split are opened and held against the table committed to."""
 
+import math
 import secrets
 from dataclasses import dataclass
 
@@ -14,13 +15,32 @@ from securegbm.wire.channel import Conversation
 from securegbm.wire.messages import Kind
 
 
+def chance_found(rows: int, wrong: int, count: int) -> float:
+    """Probability that one split's spot checks find a lie: 1 - C(rows - wrong, count) / C(rows, count).
+
+    It is at least 1 - (1 - wrong / rows)^count. Splits are drawn independently: a lie in several is missed with the product.
+
+    Args:
+        rows: Rows of the node.
+        wrong: Those that the split sends the other way than the committed table does.
+        count: Rows opened, drawn without replacement after the split was answered; `rows` where it is larger.
+
+    Returns:
+        0 where no row goes the other way; 1 where more rows are opened than go the right way.
+
+    >>> [round(chance_found(1000, wrong, 4), 3) for wrong in (10, 100, 500)]
+    [0.039, 0.344, 0.938]
+    """
+    return 1.0 - math.prod((rows - wrong - i) / (rows - i) for i in range(min(count, rows - wrong + 1)))
+
+
 @dataclass(frozen=True)
 class SpotChecks:
-    """Opens `count` random rows after each split of the feature party.
+    """Opens `count` random rows after each split of the feature party; `chance_found` says what they find.
 
     Args:
         root: The commitment of its greeting.
-        count: Rows opened per split.
+        count: Rows opened per split; all rows of a node that has fewer.
         n_rows: Rows of the table.
         layouts: Its columns.
     """

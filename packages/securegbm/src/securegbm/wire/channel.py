@@ -34,6 +34,18 @@ class Party(Protocol):
         """The answer to a longer one."""
         ...
 
+    def in_session(self) -> bool:
+        """Whether the other party is about to ask again."""
+        ...
+
+    def farewell(self) -> bytes:
+        """The answer to everything once this party is interrupted."""
+        ...
+
+
+LEAVES = "it was interrupted there; start both parties again, and a training goes on after its last whole tree"
+"""What a feature party that is interrupted says."""
+
 
 @dataclass
 class LocalChannel:

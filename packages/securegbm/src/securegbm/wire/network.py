@@ -30,6 +30,8 @@ _OPTIONS = [
 ]
 FIRST_BYTES, SLOWEST = 30.0, 32_768
 """A message that is being sent must not fall behind 30 seconds + its bytes at 32 KiB a second."""
+FAREWELL = 5.0
+"""Seconds for which a feature party that is interrupted waits for its partner's next call, to answer that it leaves."""
 _LOOPBACK = ("127.0.0.1:", "localhost:", "[::1]:")
 
 
@@ -106,7 +108,10 @@ class _Reading:
 
 
 class Server:
-    """Serves a feature party.
+    """Serves a feature party; a context that stops when it ends.
+
+    Ctrl-C is told to the partner, who would wait for a restart otherwise. SIGTERM is not: it comes from what restarts
+    this process (a supervisor, a container's host), and the partner waits for that.
 
     Args:
         party: Who answers.
@@ -128,7 +133,9 @@ class Server:
         self._party, self._tell = party, tell
         self._pinned = fingerprint(identity.peer) if identity else None
         self._reading: set[_Reading] = set()
+        self._calls: set[grpc.ServicerContext] = set()
         self._lock, self._stopped = threading.Lock(), threading.Event()
+        self._leaving, self._told = threading.Event(), threading.Event()
         handler = grpc.method_handlers_generic_handler(
             SERVICE, {METHOD: grpc.stream_stream_rpc_method_handler(self._exchange)}
         )
@@ -160,6 +167,19 @@ class Server:
             if not shown or fingerprint(shown) != self._pinned:
                 self._tell("a caller showed a certificate that is not the pinned one and was turned away")
                 context.abort(grpc.StatusCode.UNAUTHENTICATED, "this certificate is not the pinned one")
+        with self._lock:
+            self._calls.add(context)
+        try:
+            if not self._leaving.is_set():
+                yield from self._answer(chunks, context)
+            else:
+                yield from to_chunks(self._party.farewell())
+                self._told.set()
+        finally:
+            with self._lock:
+                self._calls.discard(context)
+
+    def _answer(self, chunks: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         reading = _Reading(context)
         with self._lock:  # the label party waits for every answer: of two unfinished calls the older one is dead
             older, self._reading = self._reading, {reading}
@@ -185,10 +205,31 @@ class Server:
         """Serve until stopped."""
         self._server.wait_for_termination()
 
+    def leave(self) -> None:
+        """Answer open calls with the party's farewell, or the next one where a run is open; `FAREWELL` seconds at most."""
+        self._leaving.set()
+        with self._lock:
+            calls = list(self._calls)
+        for call in calls:
+            call.cancel()  # whose sender asks again
+        if calls or self._party.in_session():
+            self._told.wait(FAREWELL)
+        self._server.stop(1.0).wait()
+
     def stop(self) -> None:
         """End at once."""
         self._stopped.set()
         self._server.stop(None).wait()
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is KeyboardInterrupt:
+                self.leave()
+        finally:
+            self.stop()
 
 
 class NetworkChannel:

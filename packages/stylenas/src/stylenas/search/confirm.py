@@ -17,7 +17,7 @@ from stylenas.search.definition import Search
 from stylenas.space import checked_terms
 from stylenas.trials.ledger import Ledger
 
-KEY = "confirmed:"
+KEY, TRIED = "confirmed:", "tried to confirm:"
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ def confirm(
 ) -> dict[str, list[Mapping[str, float]]]:
     """Evaluate the best genomes of a search again, and keep what comes out in its study.
 
+    An evaluation that raises what the search catches, or that ended ``max_attempts`` times with its process, has failed: its
+    terms are NaN.
+
     Args:
         search: What was searched.
         ledger: Its study.
@@ -56,9 +59,9 @@ def confirm(
 
     Raises:
         InputError: A space without ``confirm(genome, seed)``, several objectives, or nothing evaluated yet.
+        RuntimeError: Every one of them failed.
     """
-    again = getattr(search.space, "confirm", None)
-    if again is None:
+    if getattr(search.space, "confirm", None) is None:
         raise InputError(f"the space {search.space.name!r} has no confirm(genome, seed): nothing can be evaluated again")
     if len(search.objectives) != 1:
         raise InputError("--confirm ranks by one objective: search with one, or confirm what export gives")
@@ -70,13 +73,37 @@ def confirm(
     for seed in range(1, wanted.seeds + 1):
         for genome in best:
             if seed not in kept.get(genome, {}):
-                terms = checked_terms(search.space, genome, again(genome, seed))
+                terms = _again(search, ledger, genome, seed)
                 ledger.study.set_user_attr(f"{KEY}{genome}:{seed}", terms)
                 kept.setdefault(genome, {})[seed] = terms
             done += 1
             if watch:
                 watch(done)
-    return {g: [kept[g][seed] for seed in range(1, wanted.seeds + 1)] for g in best}
+    rows = {g: [kept[g][seed] for seed in range(1, wanted.seeds + 1)] for g in best}
+    if not any(math.isfinite(search.objectives[0].of(terms)) for seeds in rows.values() for terms in seeds):
+        raise RuntimeError(
+            f"all {wanted.seeds * len(best)} evaluations that should confirm failed: try one, confirm(genome, 1)"
+        )
+    return rows
+
+
+def _again(search: Search, ledger: Ledger, genome: str, seed: int) -> dict[str, float]:
+    """Terms of one more evaluation; each attempt is noted before it begins, for it may end with its process."""
+    key, failed = f"{TRIED}{genome}:{seed}", {n: math.nan for n, _ in search.objectives[0].weights}
+    tried = ledger.study.user_attrs.get(key, 0)
+    if tried >= search.max_attempts:
+        return failed
+    ledger.study.set_user_attr(key, tried + 1)
+    try:
+        given = search.space.confirm(genome, seed)  # pyright: ignore[reportAttributeAccessIssue] - not every space has it
+    except InputError:
+        raise
+    except search.catch:
+        return failed
+    except KeyboardInterrupt:
+        ledger.study.set_user_attr(key, tried)  # an interruption is no attempt
+        raise
+    return checked_terms(search.space, genome, given)
 
 
 def confirmed(attributes: Mapping[str, object]) -> dict[str, dict[int, Mapping[str, float]]]:

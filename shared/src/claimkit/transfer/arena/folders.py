@@ -4,9 +4,11 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +30,8 @@ class FolderSet:
         digest: sha256 over the names and digests of the pictures of its classes, in sorted order.
         without: Folders in it that are no class.
         parts: Folders in it that each hold all classes; the set itself when there is one part without a name.
+        learnt: Of so many classes a source trained here has seen pictures; targets have the others.
+        side: Height and width of its pictures, where they all have one.
     """
 
     folder: str
@@ -36,6 +40,8 @@ class FolderSet:
     digest: str
     without: tuple[str, ...] = ()
     parts: tuple[str, ...] = ("",)
+    learnt: int = 0
+    side: int = 0
 
     def find(self, assets: Assets) -> tuple[Path, tuple[str, ...]]:
         """The folder and the names of the classes, after every picture was compared with the digest.
@@ -45,24 +51,36 @@ class FolderSet:
             InputError: Another set than the one that was recorded.
         """
         folder = assets.find(self.folder)
-        places = [folder / part for part in self.parts]
-        names = sorted({p.name for place in places if place.is_dir() for p in place.iterdir() if p.is_dir()})
-        names = [n for n in names if n not in self.without]
-        inside = [p for place in places for n in names for p in (place / n).rglob("*")]
-        files = sorted(p for p in inside if p.suffix.lower() in SUFFIXES)
-        lines = [f"{p.relative_to(folder).as_posix()} {sha256(p)}\n" for p in files]
-        found = hashlib.sha256("".join(lines).encode()).hexdigest()
-        if (len(names), len(files), found) != (self.classes, self.images, self.digest):
+        names, files, found = _content(folder, self.parts, self.without, assets.used[self.folder])
+        if (len(names), files, found) != (self.classes, self.images, self.digest):
             raise InputError(
-                f"{folder} holds {len(files)} pictures of {len(names)} classes with digest {found[:12]}..., expected "
+                f"{folder} holds {files} pictures of {len(names)} classes with digest {found[:12]}..., expected "
                 f"{self.images} of {self.classes} with {self.digest[:12]}...: get the set again, as its makers give it"
             )
-        return folder, tuple(names)
+        return folder, names
+
+    def halves(self, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The classes of a source trained here, and those of targets; drawn once and for all from the sorted names."""
+        order = np.random.default_rng(0).permutation(sorted(names))
+        return tuple(sorted(map(str, order[: self.learnt]))), tuple(sorted(map(str, order[self.learnt :])))
 
     def read(self, folder: Path, size: int, classes: Sequence[str]) -> Images:
         """The pictures of some classes in a folder that was found, ``(n, 3, size, size)``."""
         read = [from_folder(folder / part, size, only=classes) for part in self.parts]
         return Images(torch.cat([r.x for r in read]), torch.cat([r.y for r in read]), read[0].classes, self.folder)
+
+
+@lru_cache
+def _content(
+    folder: Path, parts: tuple[str, ...], without: tuple[str, ...], _state: str
+) -> tuple[tuple[str, ...], int, str]:
+    """Names of the classes, number of the pictures, and their digest; a folder is read once while its state is the same."""
+    places = [folder / part for part in parts]
+    names = {p.name for place in places if place.is_dir() for p in place.iterdir() if p.is_dir()}.difference(without)
+    inside = [p for place in places for n in names for p in (place / n).rglob("*")]
+    files = sorted(p for p in inside if p.suffix.lower() in SUFFIXES)
+    lines = [f"{p.relative_to(folder).as_posix()} {sha256(p)}\n" for p in files]
+    return tuple(sorted(names)), len(files), hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 SETS = {
@@ -76,8 +94,16 @@ SETS = {
     "flowers12": FolderSet(
         "flowers", 12, 960, "fe4ee8d62ef55497c2a3fd9a6c75b70db5cd89949f09da920ee1152ea9014a58", parts=("train", "test")
     ),
+    "tiny-imagenet": FolderSet(
+        "tiny-imagenet-200/train",
+        200,
+        100_000,
+        "42bde3a2ae43391cd774f385da6d0864e7d3f9124aee21779c2476278feace6a",
+        learnt=100,
+        side=64,
+    ),
 }
-"""Caltech-101 without its background, and twelve Oxford flowers of 80 pictures each."""
+"""Caltech-101 without its background, twelve Oxford flowers of 80 pictures each, and Tiny ImageNet's training pictures."""
 
 
 def above(network: nn.Module, stages: int, images: Images, view: View, rows: int = 64) -> tuple[nn.Module, Images]:

@@ -21,7 +21,7 @@ class Target:
     """A task, and how every arm of it is trained.
 
     Attributes:
-        name: ``strokes``, ``caltech101`` or ``flowers12``.
+        name: ``strokes``, ``caltech101``, ``flowers12`` or ``tiny-imagenet``.
         steps: Of fine-tuning.
         learning_rate: The one that the search found for plain L2.
         rates: Those that were tried.
@@ -32,7 +32,8 @@ class Target:
         size: Height and width of the input.
         feature_scale: Factor of the weights on feature maps.
         clip: Largest norm of the gradient of a step; any when None.
-        network: Trained on ImageNet, where a seed starts that sees pictures: ``squeezenet1_1`` or ``mobilenet_v2``.
+        network: Where a seed starts that sees pictures: ``squeezenet1_1`` or ``mobilenet_v2``, trained on ImageNet, or
+            ``small-resnet``, trained on the half of Tiny ImageNet's classes that no target has.
         stem: Its first stages that stay as they are in every arm, computed once an image and without augmentation.
     """
 
@@ -61,12 +62,14 @@ class Target:
         source = measured_again(source, view.test(split.train.x))
         augment = self.name != "strokes" and not self.stem
         settings = FineTuning(self.steps, self.batch, self.learning_rate, augment=augment, seed=job.seed, clip=self.clip)
-        return Ring(self.name, source, split, view, settings, self.rates, job.device, self.feature_scale)
+        several = f"{self.name}, {self.per_class} a class" if self.network == "small-resnet" else self.name
+        return Ring(several, source, split, view, settings, self.rates, job.device, self.feature_scale)
 
     def _pictures(self, job: Job) -> tuple[Images, View, nn.Module]:
         folder, names = SETS[self.name].find(job.assets)
-        drawn = sorted(map(str, np.random.default_rng(job.seed).permutation(names)[: self.classes]))
-        weights = job.assets.find(f"weights/{self.network}_imagenet.pt")
+        learnt, others = SETS[self.name].halves(names)
+        drawn = sorted(map(str, np.random.default_rng(job.seed).permutation(others)[: self.classes]))
+        weights = job.assets.find(f"weights/{self.network}_{self.name if learnt else 'imagenet'}.pt")
         return _pictures(self.name, folder, tuple(drawn), self.size, self.network, weights, self.stem)
 
 
@@ -75,7 +78,7 @@ def _pictures(
     name: str, folder: Path, classes: tuple[str, ...], size: int, network: str, weights: Path, stem: int
 ) -> tuple[Images, View, nn.Module]:
     """What is the same for all seeds of equal classes: images or their maps, how they are seen, and the source."""
-    images = SETS[name].read(folder, size * 9 // 8, classes)
+    images = SETS[name].read(folder, SETS[name].side or size * 9 // 8, classes)
     half = (0.5, 0.5, 0.5)
     view = View(size, mean=half, std=half) if network == "mobilenet_v2" else View(size)
     source = create(network, weights)
@@ -92,3 +95,5 @@ PICTURES = Target("", 80, 0.016, (0.008, 0.016, 0.032), per_class=15, size=112, 
 FLOWERS = replace(PICTURES, name="flowers12", classes=12, most=65)
 CALTECH = replace(PICTURES, name="caltech101", classes=20, most=40)
 """15 images a class; all the others of the flowers validate and test, and of Caltech-101's large classes 40."""
+HALF = Target("tiny-imagenet", 160, 0.06, (0.06, 0.12), 20, 30, 200, 16, 64, 0.1, 1.0, "small-resnet", stem=3)
+"""Twenty classes of Tiny ImageNet, from a source that has learnt a hundred others; its last two blocks and head learn."""

@@ -4,6 +4,7 @@ Omega' = sum_layers 1/2 sum_{b,c} v_c || FM_c(x_b; w) - FM_c(x_b; w_s) ||_2^2 / 
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from claimkit.errors import InputError
+from claimkit.errors import InputError, one_of
 from claimkit.training import parallel
 from claimkit.transfer.maps.axes import channel_axes, check
 from claimkit.transfer.maps.cache import FeatureCache
@@ -55,8 +56,10 @@ class FeatureMaps(Regularizer):
         cache: FeatureCache | None = None,
         axis: int | None = None,
     ) -> None:
-        if alpha < 0:
-            raise InputError(f"alpha = {alpha}: expected zero or more")
+        if not 0 <= alpha < math.inf:
+            raise InputError(f"alpha = {alpha}: expected a number of zero or more")
+        one_of("reduction", reduction, ("sum", "mean"))
+        one_of("student_bn", student_bn, ("train", "eval"))
         if isinstance(source, nn.Module):
             if layers is not None:
                 find(unwrapped(source), layers)
@@ -71,6 +74,7 @@ class FeatureMaps(Regularizer):
         self.axes: tuple[int, ...] | None = None
         self._taps: Taps | None = None
         self._switch: Any = None
+        self._written: int | None = None
 
     @property
     def source(self) -> nn.Module:
@@ -95,17 +99,15 @@ class FeatureMaps(Regularizer):
             rows: Numbers of the images, ``(batch,)``, for the cache.
 
         Raises:
-            InputError: Maps that differ in shape, or a layer whose channels or gradients cannot be told.
+            InputError: Maps that differ in shape, a layer whose channels or gradients cannot be told, or a cache of a
+                teacher that moves.
         """
         taps = self._watched(model, x)
         student = taps.take() if taps.saw(x) else None
         if student is None:
             with buffers_kept(taps.model):
                 student = taps.run(x)
-        if self.cache is not None and rows is not None:
-            source = self.cache.get(rows, lambda: self.features(x))
-        else:
-            source = self.features(x)
+        source = self.features(x) if self.cache is None or rows is None else self._remembered(self.cache, x, rows)
         if len(source) != len(student):
             raise InputError(f"the source gives {len(source)} feature maps for {len(student)} layers: expected one each")
         axes, weights = self._axes(taps, x, student), self.weights or [None] * len(student)
@@ -122,6 +124,16 @@ class FeatureMaps(Regularizer):
         chosen = self.teacher.choose(x, self.layers)
         self.layers = self.layers or chosen
         return self.teacher(x, self.source_dtype)
+
+    def _remembered(self, cache: FeatureCache, x: Any, rows: Tensor) -> list[Tensor]:
+        written = self.teacher.written if isinstance(self.teacher, Teacher) else 0
+        if self._written not in (None, written):
+            raise InputError(
+                "the teacher has changed since its features were remembered: leave out cache, or take a copy of it"
+            )
+        found = cache.get(rows, lambda: self.features(x))
+        self._written = written
+        return found
 
     def cache_bytes(self, n: int, x: Tensor, dtype: torch.dtype = torch.float32) -> int:
         """Memory that a cache of ``n`` images like ``x`` would take, in bytes."""

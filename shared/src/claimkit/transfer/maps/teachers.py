@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from claimkit.transfer.maps.features import Taps, still, unwrapped
+from claimkit.transfer.maps.features import Taps, still, unwrapped, version
 from claimkit.transfer.maps.layers import find, layers_for
 
 
@@ -37,6 +37,11 @@ class Teacher:
         self.network, self.within = unwrapped(network), within
         self.layers = None if layers is None else tuple(layers)
         self._taps: Taps | None = None
+
+    @property
+    def written(self) -> int:
+        """How often its parameters were written to; 0 where a context switches off parts of it, which may be trained."""
+        return sum(map(version, self.network.parameters())) if self.within is nullcontext else 0
 
     def choose(self, x: Any, layers: Sequence[str] | None = None) -> tuple[str, ...]:
         """Fix the names of the layers, if none were given: the student's, or those of ``layers_for``."""

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from claimkit.claims import Claim, Values, Verdict
 from claimkit.experiment import Experiment, Job
 from claimkit.statistics import paired_difference
-from claimkit.style.images import write_image
 from claimkit.style.metrics import ssim_edge
 from claimkit.training.crops import Crops
 from photonet.claims import drawing
@@ -85,13 +84,7 @@ def trained(s: Ablation, job: Job) -> dict[str, PhotoNet]:
     names = {variant(n).bits: n for n in reversed(REMOVED) if n != "one transfer"}
     decoders = {n: inherited(net.decoder, Architecture(b)) for b, n in names.items()}
     with tempfile.TemporaryDirectory() as folder:
-        pictures = []
-        for i, picture in enumerate(training_photographs(s, job)):
-            if isinstance(picture, Path):
-                pictures.append(picture)
-            else:
-                pictures.append(Path(folder) / f"{i}.png")
-                write_image(pictures[-1], picture)
+        pictures = training_photographs(s, job, Path(folder))
         settings = TrainingSettings(
             steps=s.steps,
             batch=s.batch,

@@ -211,12 +211,12 @@ EXPERIMENTS = [
             f"intervals of paired differences, and its Gram distance is at most {STYLE:.0%} above theirs by the end of the "
             "interval. Direction: edges and halo alone. Control: all ten bring style against none, 95 % interval.",
             tolerance="Intervals by bootstrap over pairs. Power: in N17 single transfers changed SSIM of edges by 0.001 to "
-            "0.026 with a spread between pairs of about as much; 4 pairs at small see some 0.03, 37 at full 0.01.",
+            "0.026 with a spread between pairs of about as much; 4 pairs at small see some 0.03, 27 at full 0.01.",
         ),
         {
             "smoke": Chosen(contents=2, styles=2, longest=64, screened=1, kept=2, sides=(32, 48, 64)),
             "small": Chosen(),
-            "full": Chosen(development=True, judge="vgg19", screened=4, sides=(128, 192, 256)),
+            "full": Chosen(development=True, judge="vgg19", screened=8, sides=(192, 512, 512)),
         },
         measure,
         judge_chosen,

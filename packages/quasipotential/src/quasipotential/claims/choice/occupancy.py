@@ -13,7 +13,8 @@ from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting
 from quasipotential.closed_forms import separable, stationary_density_1d
-from quasipotential.rates.exits import simulate_occupancy, tabulate
+from quasipotential.rates.exits import tabulate
+from quasipotential.rates.occupancy import simulate_occupancy
 from quasipotential.systems import two_wells
 from quasipotential.wells.graph import find_wells
 

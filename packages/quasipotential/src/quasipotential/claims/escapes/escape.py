@@ -15,7 +15,8 @@ from quasipotential import plotting
 from quasipotential.claims.theory import random_spd
 from quasipotential.closed_forms import stationary_covariance
 from quasipotential.plane.solver import solve
-from quasipotential.rates.exits import exit_slope, simulate_exits, tabulate
+from quasipotential.rates.exits import simulate_exits, tabulate
+from quasipotential.rates.occupancy import exit_slope
 from quasipotential.rates.pde import mean_exit_time
 from quasipotential.systems import two_wells
 

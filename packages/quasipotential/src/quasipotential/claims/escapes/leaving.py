@@ -147,7 +147,7 @@ EXPERIMENTS = [
         ),
         {
             "smoke": Leaving(0.2, (1, 2), (2, 3), 50, 2000, seeds=1),
-            "small": Leaving(seeds=1),
+            "small": Leaving(seeds=1, threads=1),
             "full": Leaving(0.1, (2, 3), (3, 4, 5), 400, 300_000, seeds=2),
         },
         measure,

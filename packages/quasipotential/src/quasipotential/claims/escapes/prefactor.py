@@ -144,7 +144,7 @@ EXPERIMENTS = [
         tolerance="The next term is of relative order eps, 0.036 at 14; 1.0117 and 1.00 at 8 and 15 were seen on "
         "another field while building. None of these six was looked at, but for the sizes of four corrections"
         " (0, 0, -0.7, 2.3 with rotations like these), which the control needs.",
-        times=Times((7, 10, 14), 449, 401, 1.0, seeds=1),
+        times=Times((7, 10, 14), 449, 401, 1.0, seeds=1, threads=1),
     ),
     rates(
         "Q17b",
@@ -155,6 +155,6 @@ EXPERIMENTS = [
         "which the extrapolation from 10 took for a limit; at 14 these are exp(-14) of the others, here at 1.1 exp(-17) and "
         "less. The next term of the gradient, whose prefactor is beyond doubt, was 0.033 there and should be 0.023 at 20. "
         "The fields are not new: this asks for the limit that Q17 could not see, not for others.",
-        times=Times(seeds=1),
+        times=Times(seeds=1, threads=1),
     ),
 ]
