@@ -34,7 +34,7 @@ def browser(width):
         window = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         try:
             page = window.new_page(viewport={"width": width, "height": 900})
-            page.set_default_timeout(60_000)
+            page.set_default_timeout(600_000)
             errors = []
             page.on("pageerror", lambda e: errors.append(str(e)))
             yield page
@@ -50,7 +50,7 @@ def closing_down(server):
         yield
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(300)
 
 
 @widths

@@ -114,7 +114,7 @@ def test_output_that_nobody_reads_is_no_error(unbuffered):
     assert process.stdout is not None
     assert process.stdout.readline() == b"a line\n"
     process.stdout.close()
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=600)[1]
     assert said == b""
     assert process.returncode == 141
 
@@ -139,12 +139,12 @@ def write():
     "Write for long."
     with atomic_path("result.txt") as temporary:
         temporary.write_text("half")
-        other = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        other = multiprocessing.get_context("fork").Process(target=time.sleep, args=(900,))
         other.start()
         other.terminate()
         other.join()
         print("child", other.exitcode, flush=True)
-        time.sleep(60)
+        time.sleep(900)
 
 cli.run_verbs({"write": write}, "toy", "A toy.", ["write"])
 """
@@ -157,7 +157,7 @@ def test_told_to_end_it_leaves_nothing_half_written(tmp_path):
     assert process.stdout.readline() == "child -15\n"
     assert [p.suffix for p in tmp_path.iterdir()] == [".txt"]
     process.terminate()
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=600)[1]
     assert said == "toy: interrupted; what was finished is kept, nothing half written is left\n"
     assert process.returncode == 143 and not list(tmp_path.iterdir())
 

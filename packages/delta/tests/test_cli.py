@@ -134,7 +134,7 @@ def test_an_interrupted_run_goes_on(images):
             assert running.poll() is None, running.stderr.read()
             time.sleep(0.1)
         running.send_signal(signal.SIGINT)
-        errors = running.communicate(timeout=60)[1]
+        errors = running.communicate(timeout=600)[1]
     finally:
         running.kill()
     assert running.returncode == 130 and "interrupted" in errors

@@ -63,7 +63,7 @@ def worker(file, out, rank):
 def test_two_processes_are_one(tmp_path):
     command = [sys.executable, __file__, str(tmp_path / "meet"), str(tmp_path / "out")]
     processes = [subprocess.Popen([*command, str(rank)]) for rank in range(2)]
-    assert [p.wait(timeout=120) for p in processes] == [0, 0]
+    assert [p.wait(timeout=600) for p in processes] == [0, 0]
     inner = network()
     expected, table = train(inner, inner, *data())
     assert table[:, 1].max() == 1

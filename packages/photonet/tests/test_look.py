@@ -142,7 +142,7 @@ def test_make_and_apply(tmp_path, monkeypatch, capsys):
 def test_a_kept_style_is_used_as_it_was_made(made, tmp_path, monkeypatch, capsys):
     """Its transform and its bound on gain are kept with it; its strength is not, which is said."""
     monkeypatch.chdir(tmp_path)
-    write_image(Path("c.png"), photograph("coffee", 64) * 0.3 + 0.3)
+    write_image(Path("c.png"), photograph("coffee", 96) * 0.3 + 0.3)
     write_image(Path("s.png"), photograph("rocket", 64))
     assert (
         testing.call(main, "look", "make", "c.png", "s.png", "--out", "dusk", "--entries", "5", "--alpha", "0.5", *made) == 0
@@ -153,7 +153,7 @@ def test_a_kept_style_is_used_as_it_was_made(made, tmp_path, monkeypatch, capsys
     for name, words in (("asked", made), ("plain", made[:2] if made[0] == "--network" else ())):
         assert testing.call(main, "transfer", "c.png", "s.png", "--out", f"{name}.png", *words) == 0
     kept, asked, plain = (read_image(Path(f"{n}.png")) for n in ("kept", "asked", "plain"))
-    assert torch.equal(kept, asked) and not torch.equal(kept, plain)
+    assert (kept - asked).abs().max() < 1.5 / 255 and (kept - plain).abs().max() > 5 / 255, "but for rounding to 8 bits"
 
 
 @pytest.mark.skipif("lut3d" not in av.filter.filters_available, reason="this FFmpeg has no lut3d")

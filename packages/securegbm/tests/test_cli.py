@@ -242,7 +242,7 @@ def test_common_verbs(capsys, tmp_path, monkeypatch):
 
 def test_the_demo_draws_its_picture(tmp_path):
     command = [*SECUREGBM, "demo", "--trees", "1", "--workers", "0", "--out", "demo.png"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     assert "SecureGBM" in done.stdout
     assert (tmp_path / "demo.png").read_bytes()[:4] == b"\x89PNG"

@@ -81,7 +81,7 @@ def test_the_feature_party_dies_at_every_message(undisturbed, tmp_path):
     keeper.start()
     try:
         label = start("label", tmp_path, port)
-        label.wait(timeout=400)
+        label.wait(timeout=1200)
     finally:
         stopped.set()
         running[0].kill()
@@ -101,7 +101,7 @@ def test_the_label_party_dies_at_every_message(undisturbed, tmp_path):
         codes = []
         while not codes or codes[-1] == -9:
             label = start("label", tmp_path, port)
-            codes.append(label.wait(timeout=120))
+            codes.append(label.wait(timeout=600))
     finally:
         server.stop()
     assert codes == [-9] * len(EVERY) + [0], (tmp_path / "label.log").read_text()

@@ -23,7 +23,7 @@ from securegbm.wire.messages import Kind, new_run
 from securegbm.wire.network import NetworkChannel, Server
 
 SECUREGBM = [sys.executable, "-c", "from securegbm.cli import main; main()"]
-FOREVER = 1000.0
+FOREVER = 300.0
 """Seconds that no test waits: one that did would be noticed."""
 
 

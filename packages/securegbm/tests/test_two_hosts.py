@@ -11,7 +11,7 @@ from securegbm.cli import main
 
 SCRIPT = """
 set -e
-unshare --net sleep 120 & other=$!
+unshare --net sleep 900 & other=$!
 until [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
 there="nsenter --target $other --net"
 ip link add name wire-a type veth peer name wire-b netns $other
@@ -32,7 +32,7 @@ def hosts(folder, program):
     own = ["--user", "--map-root-user", "--net", "--pid", "--mount-proc", "--fork", "--kill-child"]
     command = ["unshare", *own, "bash", "-c", SCRIPT]
     return subprocess.run(command, cwd=folder, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SECUREGBM": program},
-                          capture_output=True, text=True, timeout=110)  # fmt: skip
+                          capture_output=True, text=True, timeout=800)  # fmt: skip
 
 
 def test_two_network_namespaces_train_and_predict(problem, tmp_path, monkeypatch):

@@ -121,7 +121,7 @@ def test_the_claim_of_a_dead_process_whose_parent_has_not_looked_is_lost_too(tmp
     a.claim("01", params("01"), {}, 5)
     assert b.read().kinds == ["running"]
     dead.kill()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -137,19 +137,21 @@ def test_a_process_that_took_over_the_number_of_a_dead_one_is_not_taken_for_it(t
 
 
 def test_the_claim_of_another_machine_is_lost_when_it_falls_silent(tmp_path, monkeypatch):
-    monkeypatch.setattr(ledger, "GRACE_SECONDS", 0.6)
+    monkeypatch.setattr(ledger, "GRACE_SECONDS", 3.0)  # a busy machine may hold a heartbeat up
     monkeypatch.setattr(ledger, "BEAT_SECONDS", 0.1)
     a, b = ledgers(tmp_path / "j")
     a._owner = a._owner | {"host": "elsewhere"}
     trial = a.claim("01", params("01"), {}, 5)
     with a.heartbeat(trial):
-        until = time.monotonic() + 1.2
+        until = time.monotonic() + 3.6
         while time.monotonic() < until:
             assert b.read().kinds == ["running"]
             time.sleep(0.05)
     assert b.read().kinds == ["running"]
-    time.sleep(0.8)
-    assert b.read().kinds == ["lost"]
+    until = time.monotonic() + 60
+    while b.read().kinds != ["lost"]:
+        assert time.monotonic() < until
+        time.sleep(0.1)
     a.finish(trial, {"x": 1.0}, [1.0])  # it was alive after all: too late, and no error
     assert b.read().kinds == ["lost"]
 
@@ -200,7 +202,7 @@ def test_a_killed_search_goes_on_where_it_was(workers, slow, tmp_path, monkeypat
     before = state_of("stylenas.journal")
     done = {t.user_attrs["genome"]: t.values for t in before.of("evaluated")}
     assert 1 <= len(done) < 25
-    assert subprocess.run(command, stdout=subprocess.DEVNULL, timeout=100, check=False).returncode == 0
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, timeout=600, check=False).returncode == 0
     after = state_of("stylenas.journal")
     kept = {t.user_attrs["genome"]: t.values for t in after.of("evaluated")}
     assert after.done == len(kept) == 25 and not after.of("running")

@@ -17,8 +17,9 @@ from photonet.colour.found import RegionExecutor
 from photonet.colour.local import LocalExecutor
 from photonet.colour.matched import MatchedExecutor
 from photonet.colour.methods import COLOURS, ColourExecutor, has_matrix
+from photonet.execution.carried import CarriedExecutor
 from photonet.execution.executor import Executor
-from photonet.execution.style import OWN, Style, checked_maker, digest
+from photonet.execution.style import OWN, Made, Style, checked_maker, digest
 from photonet.execution.walk import Smooth
 from photonet.look import Table
 from photonet.network.auto_encoder import PhotoNet
@@ -29,6 +30,8 @@ from photonet.weights import load_network, load_networks
 Picture: TypeAlias = Tensor | Path | str
 METHOD = "matched"
 """What is used without being asked."""
+ADDING = "graded"
+"""The network whose change ``local`` adds to the matrix: that of the transfer in the loop of its training (claim N21)."""
 GAIN = 5.0
 """Most by which a matrix of colours stretches a difference: a step of 8 bits, or the noise of a JPEG, then stays below what
 the eye takes for a band or for grain. Of 47 pairs of photographs 38 ask for less."""
@@ -50,6 +53,8 @@ class PhotoStylizer:
             a network no bound, when None.
         device: ``auto``, ``cpu``, ``cuda`` ...
         pixels: Larger pictures pass a network in bands of about so many pixels; the result does not depend on it.
+        network_size: A network sees a copy of larger pictures of so many pixels squared, and its change is carried to their
+            own size (:mod:`photonet.execution.carried`); all of them when 0.
 
     Attributes:
         executor: What runs the network or the method.
@@ -66,50 +71,57 @@ class PhotoStylizer:
         max_gain: float | None = None,
         device: str = "auto",
         pixels: int = 1 << 21,
+        network_size: int = 0,
     ) -> None:
         self.device = run.choose_device(device)
         if pixels < 1:
             raise InputError(f"pixels = {pixels}: expected at least 1")
-        asked = network is not None or model is not None or transform is not None
+        asked = network is not None or model is not None or transform is not None or bool(network_size)
         method = method or ("network" if asked else METHOD)
-        self.executor: Executor | ColourExecutor | RegionExecutor | LocalExecutor | MatchedExecutor
-        self._transform, self._gain = "", max_gain
+        self.executor: Executor | CarriedExecutor | ColourExecutor | RegionExecutor | LocalExecutor | MatchedExecutor
         if method == "network":
             asked_for = "ot" if transform is None else transform
             known = [n for n, t in TRANSFORMS.items() if asked_for in (n, t)]
-            self._transform = known[0] if known else OWN
+            self._made = Made(known[0] if known else OWN, max_gain, network_size)
             loaded = network if isinstance(network, PhotoNet) else load_network(network, model)
             loaded = loaded.requires_grad_(False).to(torch.device(self.device))
-            self.executor = Executor(loaded, asked_for, pixels=pixels, max_gain=max_gain)
+            executor = Executor(loaded, asked_for, pixels=pixels, max_gain=max_gain)
+            self.executor = CarriedExecutor(executor, network_size) if network_size else executor
             return
         if asked:
-            raise InputError(f"the method {method!r} knows no network, model or transform of features: leave them out")
+            raise InputError(
+                f"the method {method!r} knows no network, its size, model or transform of features: leave them out"
+            )
         gain = GAIN if max_gain is None else max_gain
         if method == "regions":
             self.executor = RegionExecutor(load_network().encoder, gain)
         elif method == "matched":
             self.executor = MatchedExecutor(load_network().encoder, gain)
         elif method == "local":
-            self.executor = LocalExecutor(load_network(), gain)
+            self.executor = LocalExecutor(load_network(ADDING), gain)
         else:
             gain = gain if has_matrix(method) else max_gain
             self.executor = ColourExecutor(method, gain)
-        self._gain = gain
+        self._made = Made(max_gain=gain)
 
     @classmethod
     def of_style(cls, style: Style, model: Path | None = None, device: str = "auto") -> "PhotoStylizer":
-        """The method, or the network of ``model``, that looked at a style, with its transform and its bound on gain.
+        """The method, or the network of ``model``, that looked at a style, and as it was made then.
 
         Raises:
             InputError: It is none of them, or the transform has no name.
         """
         if style.network.startswith(COLOURS):
-            return cls(method=style.network.removeprefix(COLOURS), max_gain=style.max_gain, device=device)
-        if style.transform == OWN:
+            return cls(method=style.network.removeprefix(COLOURS), max_gain=style.made.max_gain, device=device)
+        made = style.made
+        if made.transform == OWN:
             raise InputError(f"the style {style.name!r} was prepared for {OWN}: give it with the network")
         for network in load_networks(model).values():
             if digest(network) == style.network:
-                return cls(network, transform=style.transform or None, max_gain=style.max_gain, device=device)
+                return cls(
+                    network, transform=made.transform or None, max_gain=made.max_gain, network_size=made.network_size,
+                    device=device,
+                )  # fmt: skip
         raise InputError(f"the style {style.name!r} was made by a network that is not here: give its --model")
 
     @overload
@@ -151,7 +163,7 @@ class PhotoStylizer:
         if masks is not None:
             masks = checked(masks, image.shape[-2], image.shape[-1], "style")
         found = self.executor.prepare(self._padded(image), self._padded_masks(masks), name or "style")
-        return replace(found, transform=self._transform, max_gain=self._gain)
+        return replace(found, made=self._made)
 
     def stylize(
         self,

@@ -13,7 +13,6 @@ What it costs hardly depends on the picture's size, and flat places, whose colou
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from claimkit.style.padding import crop, pad_to_multiple
 from claimkit.style.transforms import Statistics
@@ -22,14 +21,13 @@ from photonet.execution.executor import Executor
 from photonet.execution.style import Style, checked_style
 from photonet.execution.walk import Smooth
 from photonet.network.auto_encoder import MULTIPLE, PhotoNet
-from photonet.regions.guided_filter import local_maps
+from photonet.regions.guided_filter import carried, local_maps, shrunk
 
 SIDE = 144  # longer side in pixels of the copy that the network sees
 WINDOWS = 64  # the longer side is so many times a window's radius
 FLAT = 1e-3  # variance of colours, squared units of [0, 1], below which a window says nothing
 LOST = 0.015  # of the SSIM of edges: what the network may take from the drawing that the matrix keeps
 TRIES = 6  # of a strength; after them the matrix stays alone
-BAND = 1 << 18  # pixels that are worked on at once
 
 
 class LocalExecutor:
@@ -80,7 +78,9 @@ class LocalExecutor:
         strength = _strength(small[0], change, _small(content)[0])
         if smooth is not None:
             strength = float(smooth("strength", Statistics(torch.tensor([[strength]]), torch.zeros(1, 1, 1))).mean)
-        result = _carried(coloured[0], strength * torch.cat([maps.flatten(0, 1), shifts]))
+        result = carried(coloured[0], strength * torch.cat([maps.flatten(0, 1), shifts]))
+        if masks is not None:  # what no region covers stays; there the network would give it back almost
+            result = torch.lerp(coloured[0], result, masks.cpu().sum(0).clamp_max(1).to(result))
         return torch.lerp(content, result[None], alpha)
 
 
@@ -97,30 +97,9 @@ def _strength(small: Float[Tensor, "3 h w"], change: Float[Tensor, "3 h w"], con
     return 0.0
 
 
-def _carried(picture: Float[Tensor, "3 H W"], maps: Float[Tensor, "12 h w"]) -> Float[Tensor, "3 H W"]:
-    """The picture and its change by maps that were found on a small copy, interpolated; band by band, to save memory."""
-    height, width = picture.shape[1:]
-    rows = max(1, BAND // width)
-    across = (torch.arange(width) + 0.5) * 2 / width - 1
-    result = picture.clone()
-    for top in range(0, height, rows):
-        part, changed = picture[:, top : top + rows], result[:, top : top + rows]
-        down = (torch.arange(top, top + part.shape[1]) + 0.5) * 2 / height - 1
-        grid = torch.stack(torch.broadcast_tensors(across[None], down[:, None]), -1)[None]
-        here = F.grid_sample(maps[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
-        changed += here[9:]
-        for i in range(3):
-            changed.addcmul_(here[3 * i : 3 * i + 3], part[i])
-    return result
-
-
 def _small(picture: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 c y x"]:
     """At most :data:`SIDE` pixels on the longer side."""
-    scale = SIDE / max(picture.shape[-2:])
-    if scale >= 1:
-        return picture
-    size = [max(min(n, 8), round(n * scale)) for n in picture.shape[-2:]]
-    return F.interpolate(picture, size=size, mode="bilinear", antialias=True)
+    return shrunk(picture, SIDE / max(picture.shape[-2:]))
 
 
 def _padded(picture: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 c y x"]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,6 +21,21 @@ OWN = "a transform of one's own"
 
 
 @dataclass(frozen=True)
+class Made:
+    """How whoever looked at a style makes pictures; as nothing was said where an earlier version kept the style.
+
+    Attributes:
+        transform: Name of the transform of features, :data:`OWN` of one that has no name here; empty without a network.
+        max_gain: By how much a difference may grow.
+        network_size: What a network sees of larger pictures.
+    """
+
+    transform: str = ""
+    max_gain: float | None = None
+    network_size: int = 0
+
+
+@dataclass(frozen=True)
 class Style:
     """What the style is at every transfer of a network, region by region.
 
@@ -28,16 +43,13 @@ class Style:
         points: By the transfer's name, one entry a region; one where there are no regions.
         network: Digest of the network, or name of the method of colours, that looked at it.
         name: For file names and messages.
-        transform: Name of the transform of features that it was looked at for, :data:`OWN` of one that has no name here;
-            empty where there is none, or where an earlier version kept the style.
-        max_gain: By how much whoever looked at it lets a difference grow.
+        made: With what it is used unless somebody says otherwise.
     """
 
     points: Mapping[str, tuple[Point, ...]]
     network: str
     name: str = "style"
-    transform: str = ""
-    max_gain: float | None = None
+    made: Made = Made()
 
     @property
     def regions(self) -> int:
@@ -55,9 +67,7 @@ class Style:
                     tensors |= {f"{name}:{i}:mean": point.mean, f"{name}:{i}:covariance": point.covariance}
                 else:
                     tensors[f"{name}:{i}:features"] = point
-        about = {"kind": "photonet", "network": self.network, "name": self.name, "transform": self.transform}
-        if self.max_gain is not None:
-            about["max_gain"] = repr(self.max_gain)
+        about = {"kind": "photonet", "network": self.network, "name": self.name, "made": json.dumps(asdict(self.made))}
         with atomic_path(path) as temporary:
             save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, temporary, about)
 
@@ -90,13 +100,12 @@ class Style:
                         continue
                     found.setdefault(name, {})[int(region)] = point
             styles = {n: tuple(r[i] for i in sorted(r)) for n, r in found.items()}
-            gain = float(about["max_gain"]) if "max_gain" in about else None
-            return cls(styles, about["network"], about["name"], about.get("transform", ""), gain)
+            return cls(styles, about["network"], about["name"], Made(**json.loads(about.get("made", "{}"))))
         except InputError:
             raise
         except FileNotFoundError as e:
             raise InputError(f"{path} does not exist: give a picture, or a file that Style.save wrote") from e
-        except (SafetensorError, KeyError, ValueError) as e:
+        except (SafetensorError, KeyError, ValueError, TypeError) as e:
             raise none from e
 
 

@@ -14,6 +14,7 @@ from claimkit.errors import InputError
 
 RADIUS = 35
 EPSILON = 1e-3
+BAND = 1 << 18  # pixels that maps are carried to at once
 
 
 def guided_filter(
@@ -49,6 +50,31 @@ def local_maps(
     a = (inverse(variance)[:, :, None] * covariance[None]).sum(1)
     b = mean - (a * mu[:, None]).sum(0)
     return _mean(a, radius), _mean(b, radius)
+
+
+def carried(picture: Float[Tensor, "3 H W"], maps: Float[Tensor, "12 h w"]) -> Float[Tensor, "3 H W"]:
+    """The picture and its change by maps that were found on a small copy, interpolated; band by band, to save memory."""
+    height, width = picture.shape[1:]
+    rows = max(1, BAND // width)
+    across = (torch.arange(width) + 0.5) * 2 / width - 1
+    result = picture.clone()
+    for top in range(0, height, rows):
+        part, changed = picture[:, top : top + rows], result[:, top : top + rows]
+        down = (torch.arange(top, top + part.shape[1]) + 0.5) * 2 / height - 1
+        grid = torch.stack(torch.broadcast_tensors(across[None], down[:, None]), -1)[None]
+        here = F.grid_sample(maps[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+        changed += here[9:]
+        for i in range(3):
+            changed.addcmul_(here[3 * i : 3 * i + 3], part[i])
+    return result
+
+
+def shrunk(picture: Float[Tensor, "1 c h w"], scale: float) -> Float[Tensor, "1 c y x"]:
+    """A smaller copy, of 8 pixels a side where the picture has them; the picture itself where the scale is not below 1."""
+    if scale >= 1:
+        return picture
+    size = [max(min(n, 8), round(n * scale)) for n in picture.shape[-2:]]
+    return F.interpolate(picture, size=size, mode="bilinear", antialias=True)
 
 
 def inverse(matrices: Float[Tensor, "3 3 *at"]) -> Float[Tensor, "3 3 *at"]:
