@@ -21,6 +21,11 @@ from claimkit.runner import reproduce
 RNG = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def same_numbers():
+    RNG.bit_generator.state = np.random.default_rng(0).bit_generator.state
+
+
 @pytest.mark.slow
 def test_every_claim_runs_at_smoke(tmp_path):
     outcomes = {o.claim: o for o in reproduce("avcurriculum", preset="smoke", out=tmp_path)}

@@ -11,6 +11,11 @@ from claimkit.errors import InputError
 RNG = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def same_numbers():
+    RNG.bit_generator.state = np.random.default_rng(0).bit_generator.state
+
+
 def test_consensus_map_and_ciou_by_hand():
     g = metrics.consensus_map([[[0, 0, 2, 2]], [[1, 0, 3, 2]]], 4, 4)
     assert g.tolist() == [[0.5, 1, 0.5, 0]] * 2 + [[0.0] * 4] * 2

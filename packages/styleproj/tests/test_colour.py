@@ -7,7 +7,8 @@ import torch
 
 from claimkit.style.transforms import Statistics
 from styleproj import Stylizer, cli
-from styleproj.pictures.colour import repaint, soft_clip
+from styleproj.claims.common import BENT, CutFirst
+from styleproj.pictures.colour import LIMIT, MAX_GAIN, SOFT_CLIP, repaint, soft_clip
 
 
 @pytest.mark.parametrize("width", [0.01, 0.1, 0.2, 0.5])
@@ -50,6 +51,30 @@ def test_each_region_has_ends_of_its_own():
     alone = repaint(picture[:, :, :8], [(None, colours)], 1.0, 3.0, 0.2)
     torch.testing.assert_close(whole[:, :, :8], alone, atol=1e-5, rtol=0)
     assert torch.equal(whole[:, :, 8:], picture[:, :, 8:])
+
+
+def test_a_few_pixels_far_outside_do_not_decide_how_much_all_are_bent():
+    picture = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    picture[:, 0, 0], picture[:, 0, 1] = 4.0, -3.0
+    own = Statistics.of(picture[None])
+    near = picture.clamp(-0.1, 1.1)
+    torch.testing.assert_close(repaint(picture, [(None, own)], 1.0, 1.3, 0.2, 0.1), soft_clip(near, 0.2), atol=1e-5, rtol=0)
+    assert repaint(picture, [(None, own)], 1.0, 1.3, 0.0).aminmax() == (0, 1)
+
+
+def test_what_is_decoded_is_cut_after_its_colours_are_mapped(network):
+    x, s = torch.rand(2, 3, 32, 40, generator=torch.Generator().manual_seed(1))
+    network.decoder.conv1_1.weight.data.mul_(40)
+    stylizer = Stylizer(network, palette=False, device="cpu")
+    prepared = stylizer.prepare(s)
+    decoded = stylizer.decode([stylizer._transform(f, [(None, prepared)], i, 1.0) for i, f in enumerate(stylizer.encode(x))])
+    assert decoded.min() < -0.2
+    assert decoded.max() > 1.2
+    assert torch.equal(stylizer.stylize(x, s), decoded.clamp(0, 1))
+    wanted = repaint(decoded, [(None, prepared.colours)], 1.0, MAX_GAIN, SOFT_CLIP, LIMIT)
+    torch.testing.assert_close(Stylizer(network, device="cpu").stylize(x, s), wanted)
+    first = repaint(decoded.clamp(0, 1), [(None, prepared.colours)], 1.0, 1.3, 0.2, float("inf"))
+    torch.testing.assert_close(CutFirst(network, **BENT, device="cpu").stylize(x, s), first)
 
 
 def test_without_strength_nothing_is_bent():

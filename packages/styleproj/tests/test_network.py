@@ -92,7 +92,7 @@ def test_what_is_no_network_is_refused(tmp_path, content):
 
 def test_the_shipped_network_is_small_and_gives_back_what_it_is_shown():
     assert sum(weights_file(name).stat().st_size for name in NAMES) < 5e6
-    assert shipped() == weights_file("paint")
+    assert shipped() == weights_file("brush")
     net = load_network()
     image = torch.from_numpy(data.astronaut()[:256, :256].copy()).permute(2, 0, 1)[None] / 255
     with torch.inference_mode():

@@ -20,11 +20,10 @@ import numpy as np
 from claimkit.assets import Assets
 from claimkit.experiment import Job
 from claimkit.statistics import group_means, mean_interval
-from styleproj.claims.common import CUT, held_out
+from styleproj.claims.common import BENT, CUT, CutFirst, held_out
 from styleproj.claims.peer import CLIPPED, EDGES, FOREIGN, MARGIN, PEER, WEAVE, beside
 from styleproj.claims.weights import MEASURES, below, table
 from styleproj.networks.weights import load_network
-from styleproj.pictures.stylizer import Stylizer
 
 CANDIDATE, BEFORE, SIDE = "candidate", "joint", 512
 
@@ -42,7 +41,10 @@ def main() -> None:
     chosen = [contents[i] for i in np.random.default_rng(0).permutation(len(contents))[:32]]
     paintings = held_out("paintings", job)
     pairs = [(content, folder / paintings[i % len(paintings)]) for i, content in enumerate(chosen)]
-    makers = {CANDIDATE: Stylizer(load_network(given.candidate)), BEFORE: Stylizer(load_network(Path("joint")), **CUT)}
+    makers = {
+        CANDIDATE: CutFirst(load_network(given.candidate), **BENT),
+        BEFORE: CutFirst(load_network(Path("joint")), **CUT),
+    }
     values = beside(makers, pairs, SIDE, job)
     rows, styles = table([values]), values["styles"]
     now, before = rows[CANDIDATE], rows[BEFORE]

@@ -13,10 +13,9 @@ import numpy as np
 from claimkit.assets import Assets
 from claimkit.experiment import Job
 from claimkit.files import write_atomic
-from styleproj.claims.common import held_out
+from styleproj.claims.common import BENT, CutFirst, held_out
 from styleproj.claims.peer import beside
 from styleproj.networks.weights import load_network
-from styleproj.pictures.stylizer import Stylizer
 
 VARIANTS = [("deep", 1.0, 0.0), ("deep", 1.6, 0.0), ("deep", 1.6, 0.2), ("deep", 1.3, 0.2), ("paint", 1.3, 0.2)]
 PAIRS, SIDE = 24, 512
@@ -32,8 +31,8 @@ if __name__ == "__main__":
     contents, paintings = sorted((folder / "pairs").glob("*_content.jpg")), held_out("paintings", job)
     chosen = [contents[i] for i in np.random.default_rng(5).permutation(len(contents))[:PAIRS]]
     pairs = [(content, folder / paintings[i % len(paintings)]) for i, content in enumerate(chosen)]
-    makers = {f"{n}, {g:g}, {w:g}": Stylizer(load_network(Path(n)), max_gain=g, soft_clip=w) for n, g, w in VARIANTS}
-    makers |= {file.stem: Stylizer(load_network(file)) for file in given.networks}
+    makers = {f"{n}, {g:g}, {w:g}": CutFirst(load_network(Path(n)), max_gain=g, soft_clip=w) for n, g, w in VARIANTS}
+    makers |= {file.stem: CutFirst(load_network(file), **BENT) for file in given.networks}
     rows = beside(makers, pairs, SIDE, job)["measures"]
     means = {name: {m: round(float(np.mean(v)), 4) for m, v in row.items()} for name, row in rows.items()}
     write_atomic(given.out, json.dumps(means, indent=1) + "\n")

@@ -17,10 +17,9 @@ from claimkit.claims import Values, Verdict
 from claimkit.experiment import Job
 from claimkit.statistics import group_means, mean_interval, non_inferiority
 from claimkit.style.images import fit, read_image
-from styleproj.claims.common import CUT, held_out
+from styleproj.claims.common import CUT, CutFirst, held_out
 from styleproj.claims.weights import BEFORE, COLOURS, JOINT, NOW, Weights, compared, table
 from styleproj.networks.weights import load_network, weights_file
-from styleproj.pictures.stylizer import Stylizer
 from styleproj.samples import CONTENTS, STYLES, photograph
 
 CONTENT, EDGES, COLOUR, WEAVE = 0.02, 0.02, 0.005, 1.2
@@ -51,9 +50,9 @@ def measure(s: Look, job: Job) -> Values:
     """Each measure of each variant, one a pair."""
     now, before = load_network(s.candidate), load_network(weights_file("slim"))
     makers = {
-        NOW: Stylizer(now, transform="ot-projection", **CUT, device=job.device),
-        BEFORE: Stylizer(before, transform="projection", **CUT, device=job.device),
-        JOINT: Stylizer(before, transform="ot-projection", **CUT, device=job.device),
+        NOW: CutFirst(now, transform="ot-projection", **CUT, device=job.device),
+        BEFORE: CutFirst(before, transform="projection", **CUT, device=job.device),
+        JOINT: CutFirst(before, transform="ot-projection", **CUT, device=job.device),
     }
     return compared(s, job, makers, [(style, x, y) for _, style, x, y in pictures(s, job)])
 

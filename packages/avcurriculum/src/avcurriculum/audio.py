@@ -158,7 +158,7 @@ def load(path: AnyPath) -> NDArray[np.float32]:
         with soundfile.SoundFile(path) as file, warnings.catch_warnings():  # opened here: a broken one is closed, too
             warnings.simplefilter("ignore")  # that what librosa would read other files with is deprecated
             return librosa.load(file, sr=RATE, mono=True)[0]
-    except (soundfile.LibsndfileError, OSError) as e:
+    except (soundfile.LibsndfileError, librosa.ParameterError, OSError) as e:  # librosa's: samples that are not finite
         raise InputError(f"{path} is not a sound file that can be read: {e}") from e
 
 
@@ -180,8 +180,10 @@ def audible(wave: NDArray[np.float32], what: str) -> NDArray[np.float32]:
     """The wave, unless it is silent.
 
     Raises:
-        InputError: Silent.
+        InputError: Silent, or not finite.
     """
+    if not np.isfinite(wave).all():
+        raise InputError(f"{what} has samples that are not finite: the file is broken")
     if rms(wave) < SILENCE:
         raise InputError(f"{what} is silent: there is no sound to look for")
     return wave

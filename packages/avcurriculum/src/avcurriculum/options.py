@@ -41,8 +41,12 @@ class ComposeOptions:
 
     def check(self) -> None:
         """Refuse what cannot be composed (here, not where it is made: the command line would wrap the sentence)."""
-        if self.number < 1:
-            raise InputError(f"number = {self.number}: expected at least one scene")
+        if self.number < 1 or self.seed < 0:
+            raise InputError(
+                f"number = {self.number}, seed = {self.seed}: expected at least one scene, and no negative seed"
+            )
+        if self.look == "film" and self.offscreen:
+            raise InputError("scenes that look like films have off-screen sounds at random: leave out --offscreen")
 
 
 @dataclass(frozen=True)
@@ -145,11 +149,15 @@ class EvalOptions:
     """Write the numbers here too."""
 
     def check(self) -> None:
-        """Refuse options that what is measured would not heed."""
+        """Refuse options that what is measured would not heed, and numbers out of range."""
+        if self.scenes < 1 or self.seed < 0:
+            raise InputError(f"scenes = {self.scenes}, seed = {self.seed}: expected at least one, and no negative seed")
         if self.annotations is None and (self.clips or self.negatives or self.prior):
             raise InputError("--clips, --negatives and --prior are of annotated data: give --annotations, too")
         if self.separator is not None and self.prior:
             raise InputError("a prior of things is of a localiser's maps: leave out --prior, or --separator")
+        if self.separator is not None and self.negatives is not None:
+            raise InputError("no sound of a negative is seen, and none is separated: leave out --negatives, or --separator")
 
 
 @dataclass(frozen=True)

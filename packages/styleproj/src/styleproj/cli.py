@@ -41,7 +41,7 @@ def stylize(
     ties: Ties = "average",
     transform: Transform = "ot-projection",
     palette: bool = True,
-    max_gain: float = 1.3,
+    max_gain: float = 1.15,
     soft_clip: float = 0.2,
     stroke: float | None = None,
     keep_detail: float = 0.0,
@@ -122,7 +122,7 @@ def video(
     ties: Ties = "average",
     transform: Transform = "ot-projection",
     palette: bool = True,
-    max_gain: float = 1.3,
+    max_gain: float = 1.15,
     soft_clip: float = 0.2,
     steady: bool = False,
     model: Path | None = None,
@@ -258,12 +258,12 @@ def export(
     out: tyro.conf.Positional[Path],
     size: tuple[int, int] = (512, 512),
     style_size: tuple[int, int] = (512, 512),
-    model: Path = Path("slim"),
+    model: Path | None = None,
+    transform: Literal["ot-projection", "projection"] = "ot-projection",
 ) -> None:
-    """Write the network for other runtimes: styleproj export styleproj.onnx. Needs styleproj[export] for ONNX.
+    """Write what stylize does for other runtimes: styleproj export styleproj.onnx. Needs styleproj[export] for ONNX.
 
-    The graph takes two pictures of these sizes, (1, 3, height, width) in [0, 1], and a strength, and gives the result
-    by the projection alone: no joint moments before it, no map of colours after decoding.
+    The graph takes two pictures of these sizes, (1, 3, height, width) in [0, 1], and a strength, and gives the picture.
 
     Example: styleproj export styleproj.onnx
 
@@ -271,12 +271,13 @@ def export(
         out: File: .onnx, or .pt2 for torch.export.
         size: Width and height of content and result in pixels, multiples of 8.
         style_size: Width and height of the style picture.
-        model: A network that styleproj train wrote; slim, trained for the projection alone, when not given.
+        model: A network that styleproj train wrote; the one that comes with the package when not given.
+        transform: How features take the style: projection for a network that styleproj train wrote.
     """
     from styleproj.networks.export import export as write
     from styleproj.networks.weights import load_network
 
-    print(write(load_network(model), out, (size[1], size[0]), (style_size[1], style_size[0])))
+    print(write(load_network(model), out, (size[1], size[0]), (style_size[1], style_size[0]), transform))
 
 
 def bench(size: int = 512, rounds: int = 5, device: str = "auto") -> None:

@@ -28,7 +28,7 @@ class ClipInfo:
         width: In pixels, as shown.
         height: As shown.
         rate: Frames a second in the mean.
-        seconds: How long it is; 0 where it does not say.
+        seconds: When its picture ends, by the times of the file: a picture may begin late. 0 where it does not say.
         frames: Their number where it says it.
         aspect: Width of a pixel over its height, as shown.
         colour: Of its first frame.
@@ -62,7 +62,10 @@ def clip_info(path: AnyPath) -> ClipInfo:
         width, height = decoded.width, decoded.height
         if turns_of(decoded)[0] % 2:
             width, height, aspect = height, width, 1 / aspect
-        seconds = float(stream.duration * stream.time_base) if stream.duration else float(container.duration or 0) / 1e6
+        if stream.duration:
+            seconds = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+        else:
+            seconds = ((container.start_time or 0) + container.duration) / 1e6 if container.duration else 0.0
         rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
         count, sounds = stream.frames or None, len(container.streams.audio)
         return ClipInfo(path, width, height, rate, seconds, count, aspect, colour_of(decoded), sounds)

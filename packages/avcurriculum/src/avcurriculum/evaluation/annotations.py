@@ -8,7 +8,7 @@ import csv
 import json
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -92,6 +92,8 @@ def flickr_xml(folder: Path, names: Sequence[str] | None = None) -> Read:
         boxes = [box for b in found if (box := _flickr_box(b)) is not None]
         if len(boxes) < len(found):
             skipped.append(f"{path.name}: {len(found) - len(boxes)} of {len(found)} boxes are no boxes and are left out")
+        if flat := sum(not _whole(b).all() for b in boxes):
+            skipped.append(f"{path.name}: {flat} of {len(found)} boxes have no area inside the picture and light nothing")
         if boxes:
             out.append(Annotated(path.stem, tuple(boxes), agree=2))
         elif not found:
@@ -127,7 +129,7 @@ def dsol_json(path: Path) -> Read:
 
     def entry(item: Any) -> tuple[Annotated, int]:
         name, value = item
-        corner = np.array([b["normbox"] for b in value["bbox"]], float).reshape(-1, 4)
+        corner = _table(b["normbox"] for b in value["bbox"])
         far = corner[:, :2] + corner[:, 2:]
         pixels = corner[:, :2] * SIDE + corner[:, 2:] * SIDE  # the reference adds pixels: the same one must be cut off
         far += 1e-12 * np.sign(np.floor(pixels) - np.floor(far * SIDE))
@@ -169,15 +171,20 @@ def negatives_csv(path: Path) -> list[Annotated]:
     """Extended sets (SLAVC): lines ``video,audio,label``; those marked non-sounding show one clip with another's sound.
 
     Raises:
-        InputError: Not such a file.
+        InputError: Not such a file, or no pair in it is marked non-sounding.
     """
-    with path.open(encoding="utf-8", newline="") as f:
-        rows = list(csv.reader(f))
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: give the list of an extended set")
+    with path.open(encoding="utf-8-sig", newline="") as f:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(f) if row]
     wrong = next((r for r in rows if len(r) != 3), None)
     if wrong is not None or not rows:
         raise InputError(f"{path} is no list of video,audio,label: {wrong or 'it is empty'}")
     none = (np.zeros((0, 4)),)
-    return [Annotated(v, none, sound=a, negative=True) for v, a, label in rows if label == "non-sounding"]
+    out = [Annotated(v, none, sound=a, negative=True) for v, a, label in rows if label == "non-sounding"]
+    if not out:
+        raise InputError(f"{path} marks none of its {len(rows)} pairs non-sounding: it is not the list of an extended set")
+    return out
 
 
 def read(path: Path, kind: Kind) -> Read:
@@ -227,14 +234,22 @@ def _flickr_box(element: ElementTree.Element) -> Float[NDArray, "1 4"] | None:
         values = [float(child.text or "") for child in list(element)[1:5]]
     except ValueError:
         return None
-    return np.array([values]) / FLICKR_SIDE if len(values) == 4 else None
+    return np.array([values]) / FLICKR_SIDE if len(values) == 4 and np.isfinite(values).all() else None
 
 
 def _boxes(values: Any) -> tuple[Float[NDArray, "boxes 4"], int]:
     """Boxes clamped to the picture, and how many had no area in it."""
-    boxes = np.array([list(map(float, b)) for b in values], float).reshape(-1, 4)
+    boxes = _table(values)
     kept = _whole(boxes)
     return boxes[kept].clip(0, 1), int((~kept).sum())
+
+
+def _table(values: Iterable[Iterable[float]]) -> Float[NDArray, "boxes 4"]:
+    """Four numbers a box; a fifth one, such as a score, makes the entry malformed."""
+    rows = [list(map(float, b)) for b in values]
+    if wrong := [r for r in rows if len(r) != 4]:
+        raise ValueError(f"a box has four numbers, not {len(wrong[0])}")
+    return np.array(rows, float).reshape(-1, 4)
 
 
 def _whole(boxes: Float[NDArray, "boxes 4"]) -> NDArray[np.bool_]:

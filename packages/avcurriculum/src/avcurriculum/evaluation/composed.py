@@ -59,8 +59,9 @@ def pair_hits(model: AVNet, pool: Pool, k: int) -> NDArray[np.float64]:
 
 
 def pair_accuracy(model: AVNet, pool: Pool, k: int) -> float:
-    """Mean of :func:`pair_hits`."""
-    return float(pair_hits(model, pool, k).mean())
+    """Mean of :func:`pair_hits`; nan where no two scenes are without a common class."""
+    hits = pair_hits(model, pool, k)
+    return float(hits.mean()) if hits.size else float("nan")
 
 
 @torch.inference_mode()

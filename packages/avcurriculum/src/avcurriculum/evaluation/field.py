@@ -113,6 +113,7 @@ def measure(net: AVNet, samples: Iterable[Sample], seed: int = 0, prior: float =
     sweep = {
         cut: metrics.threshold_sweep((_map(x, x.heard)[0] for x in boxed), map(_truth, boxed), cut)
         for cut in ("fixed", "max")
+        if boxed
     }
     return Scores(table, _listening(net, looked, median, seed), sweep, rows, paired)
 
@@ -184,11 +185,12 @@ def _others(positive: Sequence[_Looked]) -> list[Tensor | None]:
     n = len(positive)
     for i, x in enumerate(positive):
         ahead = (positive[(i + step) % n] for step in range(1, n))
-        out.append(next((y.heard for y in ahead if _foreign(x.entry, y.entry)), None))
+        out.append(next((y.heard for y in ahead if foreign(x.entry, y.entry)), None))
     return out
 
 
-def _foreign(a: Annotated, b: Annotated) -> bool:
+def foreign(a: Annotated, b: Annotated) -> bool:
+    """Whether two entries share neither a class nor a picture."""
     same = bool(set(a.classes) & set(b.classes)) or bool(a.group and a.group == b.group)
     return not same and a.name != b.name
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from avcurriculum.evaluation.field import Sample
+from avcurriculum.evaluation.field import Sample, foreign
 from avcurriculum.metrics import audible_mean, bss_eval, si_sdr
 from avcurriculum.network.model import AVNet
 from avcurriculum.scenes.packs import Pack
@@ -40,7 +40,7 @@ def pack_mixes(net: AVNet, pack: Pack, shown: Pool, number: int, seed: int) -> I
 
 
 def mixes_of(net: AVNet, samples: Iterable[Sample]) -> Iterator[TwoSounds]:
-    """Each annotated clip with the next one that shares no class with it.
+    """Each annotated clip with the next one that shares no class, and no picture, with it.
 
     Raises:
         InputError: No two clips without a common class.
@@ -48,7 +48,7 @@ def mixes_of(net: AVNet, samples: Iterable[Sample]) -> Iterator[TwoSounds]:
     left: list[Sample] = []
     found = False
     for sample in samples:
-        mate = next((i for i, s in enumerate(left) if not set(s.entry.classes) & set(sample.entry.classes)), None)
+        mate = next((i for i, s in enumerate(left) if foreign(s.entry, sample.entry)), None)
         if mate is None:
             left.append(sample)
             continue

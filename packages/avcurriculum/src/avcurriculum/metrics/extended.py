@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike, NDArray
 
-from avcurriculum.metrics.localization import AUC_THRESHOLDS
+from avcurriculum.metrics.localization import AUC_THRESHOLDS, finite
 from claimkit.errors import InputError
 
 
@@ -106,7 +106,7 @@ def universal_threshold(negatives: Iterable[Float[NDArray, "h w"]], quantile: fl
 
 def lit_area(map_: Float[NDArray, "height width"], threshold: float) -> float:
     """pIA: share of a picture that is above a threshold; 0 is right for a negative."""
-    return float((np.asarray(map_) > threshold).mean())
+    return float((finite(map_, "a value of the map") > threshold).mean())
 
 
 def area_score(areas: Sequence[float]) -> float:

@@ -21,6 +21,18 @@ AUC_THRESHOLDS = 0.05 * np.arange(21)
 """As the references compute them: 0.05 i in floating point, so that a score on the grid falls to the same side."""
 
 
+def finite(values: ArrayLike, what: str) -> NDArray[np.float64]:
+    """The values in double precision.
+
+    Raises:
+        InputError: One is not finite: every comparison with it is false, and it would count as dark, or as missed.
+    """
+    out = np.asarray(values, float)
+    if not np.isfinite(out).all():
+        raise InputError(f"{what} is not finite: nothing can be measured by it")
+    return out
+
+
 def box_mask(boxes: ArrayLike, height: int, width: int) -> Bool[NDArray, "height width"]:
     """Union of boxes ``[x0, y0, x1, y1)`` in pixels, ``(n, 4)``, as a mask; corners are cut off to whole pixels.
 
@@ -31,7 +43,7 @@ def box_mask(boxes: ArrayLike, height: int, width: int) -> Bool[NDArray, "height
     2
     """
     mask = np.zeros((height, width), bool)
-    for x0, y0, x1, y1 in np.asarray(boxes).reshape(-1, 4).clip(0, max(height, width)).astype(int):
+    for x0, y0, x1, y1 in finite(boxes, "a box").reshape(-1, 4).clip(0, max(height, width)).astype(int):
         mask[y0:y1, x0:x1] = True
     return mask
 
@@ -63,7 +75,7 @@ def binarize(map_: Float[NDArray, "height width"], cut: Cut = "fixed", threshold
     >>> int(binarize(plateau, "median").sum()), int(binarize(plateau, "strict median").sum())
     (3, 1)
     """
-    m = np.asarray(map_, float)
+    m = finite(map_, "a value of the map")
     low, high = m.min(), m.max()
     if high <= low:
         return np.ones(m.shape, bool)
@@ -96,7 +108,10 @@ def iou(predicted: Bool[NDArray, "height width"], truth: Bool[NDArray, "height w
 
 def success_rate(scores: ArrayLike, threshold: float = 0.5) -> float:
     """Share of samples that reach the threshold: cIoU@0.5, IoU@0.3 ..."""
-    return float((np.asarray(scores, float) >= threshold).mean())
+    reached = finite(scores, "a score") >= threshold
+    if not reached.size:
+        raise InputError("no scores: a share of none is not defined")
+    return float(reached.mean())
 
 
 def auc(scores: ArrayLike) -> float:
@@ -119,6 +134,8 @@ def threshold_sweep(
     """
     thresholds = [round(i / (steps + 1), 6) for i in range(1, steps + 1)]
     scores = [[consensus_iou(binarize(m, cut, t), g) for t in thresholds] for m, g in zip(maps, truths, strict=True)]
+    if not scores:
+        raise InputError("no maps: a sweep of none is not defined")
     return {t: (float(np.mean(s)), success_rate(s)) for t, s in zip(thresholds, np.transpose(scores), strict=True)}
 
 
@@ -139,7 +156,7 @@ def interactive_auc(scores: Mapping[str, Sequence[float]]) -> float:
 
 def pointing_hit(map_: Float[NDArray, "height width"], truth: Bool[NDArray, "height width"]) -> float:
     """Pointing game: share of the map's maxima that lie in the truth (0 or 1 where there is one maximum)."""
-    m = np.asarray(map_, float)
+    m = finite(map_, "a value of the map")
     return float(np.asarray(truth, bool)[m >= m.max()].mean())
 
 
@@ -161,4 +178,4 @@ def class_aware_ciou(
 
 def no_sounding_area(maps: Sequence[Float[NDArray, "h w"]], threshold: float = 0.2) -> float:
     """NSA as in DSOL: share of pixels at most ``threshold`` in the maps of silent classes; 1 is best."""
-    return float(np.mean([(np.asarray(m) <= threshold).mean() for m in maps]))
+    return float(np.mean([(finite(m, "a value of the map") <= threshold).mean() for m in maps]))

@@ -38,6 +38,7 @@ def bss_eval(
     reference, estimate = np.asarray(reference, float), np.asarray(estimate, float)
     if reference.shape != estimate.shape or reference.ndim != 2:
         raise InputError(f"references {reference.shape}, estimates {estimate.shape}: expected one (sources, samples) shape")
+    _check_finite(reference, estimate)
     out = np.full((3, len(reference)), np.nan)
     audible = (np.abs(reference).sum(1) > SILENT) & (np.abs(estimate).sum(1) > SILENT)
     if audible.any():
@@ -67,6 +68,7 @@ def si_sdr(
     20.0
     """
     s, e = np.asarray(reference, float), np.asarray(estimate, float)
+    _check_finite(s, e)
     power = (s**2).sum(-1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         target = (e * s).sum(-1, keepdims=True) / power * s
@@ -74,6 +76,12 @@ def si_sdr(
         out = 10 * np.log10(ratio)
     silent = (np.abs(s).sum(-1) <= SILENT) | (np.abs(e).sum(-1) <= SILENT)
     return np.where(silent, np.nan, out)
+
+
+def _check_finite(*waves: NDArray[np.float64]) -> None:
+    """Refuse what would be taken for silence, and left out of a mean."""
+    if not all(np.isfinite(w).all() for w in waves):
+        raise InputError("a reference or an estimate is not finite: nothing can be measured by it")
 
 
 def audible_mean(decibels: Float[NDArray, "..."]) -> float:

@@ -122,16 +122,27 @@ def read_manifest(folder: Path) -> list[dict[str, str]]:
     path = folder / "manifest.csv"
     if not path.is_file():
         raise InputError(f"{folder} holds no manifest.csv: a pack is a folder with one, see avcurriculum.scenes.packs")
-    with path.open(encoding="utf-8", newline="") as f:
+    with path.open(encoding="utf-8-sig", newline="") as f:
         rows = list(csv.DictReader(f))
     if missing := {"kind", "path", "cls", "split"} - set(rows[0] if rows else ()):
         raise InputError(f"{path} lacks the column(s) {', '.join(sorted(missing))}: expected kind, path, cls, split")
     for number, row in enumerate(rows, 2):
         if row["kind"] not in KINDS or row["split"] not in get_args(Split):
             raise InputError(f"{path}, line {number}: kind {row['kind']!r} or split {row['split']!r} is unknown")
+        if not all(row[column] for column in ("path", "cls")):
+            raise InputError(f"{path}, line {number}: path {row['path']!r}, cls {row['cls']!r}: both are needed")
+        if not _is_time(row.get("loud_start_s") or "0"):
+            raise InputError(f"{path}, line {number}: loud_start_s {row['loud_start_s']!r} is no number of seconds")
         if not (folder / row["path"]).is_file():
             raise InputError(f"{path}, line {number}: the file {row['path']} is not there: restore it or remove the row")
     return rows
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return 0 <= float(text) < np.inf
+    except ValueError:
+        return False
 
 
 def digest(folder: Path) -> str:

@@ -75,10 +75,13 @@ def heard_centers(
 
 @torch.no_grad()
 def clip_centers(net: AVNet, wave: NDArray[np.float32], k: int) -> Float[Tensor, "k dim"]:
-    """Centres of K sounds in a whole clip: every two seconds that are not silent, at most 64 of them, clustered together."""
+    """Centres of K sounds in a whole clip: every two seconds that are not silent, at most 64 of them, clustered together.
+
+    They begin every second, and the last ones end with the clip.
+    """
     padded = np.pad(wave, (0, max(SAMPLES - wave.size, 0)))
-    cuts = np.lib.stride_tricks.sliding_window_view(padded, SAMPLES)[:: SAMPLES // 2]
-    loud = [c for c in cuts if audio.rms(c) >= audio.SILENCE]
+    starts = sorted({*range(0, padded.size - SAMPLES + 1, SAMPLES // 2), padded.size - SAMPLES})
+    loud = [c for c in (padded[i : i + SAMPLES] for i in starts) if audio.rms(c) >= audio.SILENCE]
     chosen = np.linspace(0, len(loud) - 1, min(len(loud), 64)).round().astype(int)
     some = np.stack([loudness(loud[i], 0.1 * k**0.5) for i in chosen])
     positions = net.embed_audio(audio.log_mel(torch.from_numpy(some), net.mel)).flatten(0, 2)[None]

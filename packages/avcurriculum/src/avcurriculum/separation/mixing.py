@@ -34,8 +34,14 @@ Conditions = Callable[[Sequence[Mix], Tensor], Float[Tensor, "mixes 2 condition"
 
 
 def draw_mix(pack: Pack, shown: Pool, rng: np.random.Generator) -> Mix:
-    """Two different classes, a sound of each with a gain within 3 dB, and a scene of one source that shows each."""
+    """Two different classes, a sound of each with a gain within 3 dB, and a scene of one source that shows each.
+
+    Raises:
+        InputError: Less than two classes are shown.
+    """
     things = np.array([c[0] for c in shown.classes])
+    if len(np.unique(things)) < 2:
+        raise InputError(f"{len(shown)} scenes show one class: a mix needs things of two, from more scenes or a larger pack")
     a, b = rng.permutation(np.unique(things))[:2].tolist()
     pictures = [int(rng.choice(np.flatnonzero(things == c))) for c in (a, b)]
     sounds = [int(rng.integers(len(pack.sounds[pack.classes[c]]))) for c in (a, b)]

@@ -28,8 +28,9 @@ class Training:
 
     ``scale`` is the loss's gamma (infonce) or margin. The reference is contrastive with margin 5, rate 1e-4, decay 1e-4.
     ``augment`` changes pictures and log-mel at every step (not the features of frozen backbones). ``keep_best`` leaves the
-    model at the step with the best validation instead of the last one. ``bf16`` lets the backbones compute in bfloat16, with
-    channels last: a step takes 0.6 of the time on processors with AVX512-BF16, and results differ as by another seed.
+    model at the step with the best validation (that is finite) instead of the last one. ``bf16`` lets the backbones compute
+    in bfloat16, with channels last: a step takes 0.6 of the time on processors with AVX512-BF16, and results differ as by
+    another seed.
     """
 
     batch: int = 64
@@ -47,10 +48,15 @@ class Training:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
-        if self.batch < 2 or self.learning_rate <= 0 or self.warmup < 0 or self.validate_every < 1:
+        if self.batch < 2 or self.warmup < 0 or self.validate_every < 1 or self.seed < 0:
             raise InputError(
-                f"batch = {self.batch}, learning_rate = {self.learning_rate}, warmup = {self.warmup}, validate_every = "
-                f"{self.validate_every}: expected batch >= 2, a positive rate, warmup >= 0, validate_every >= 1"
+                f"batch = {self.batch}, warmup = {self.warmup}, validate_every = {self.validate_every}, seed = {self.seed}: "
+                "expected batch >= 2, validate_every >= 1, and no negative number"
+            )
+        if not (0 < self.learning_rate < math.inf and 0 < self.scale < math.inf):
+            raise InputError(
+                f"learning_rate = {self.learning_rate}, scale = {self.scale}: expected positive numbers; a negative scale "
+                "draws apart what belongs together"
             )
 
 
@@ -136,7 +142,8 @@ class Trainer:
                 self.model.eval()
                 score = self.validate(self.model)
                 self.history.validation.append((self.step, round(self.seconds, 2), score))
-                if self.settings.keep_best and (self.best is None or score > self.best[0]):
+                better = math.isfinite(score) and (self.best is None or score > self.best[0])
+                if self.settings.keep_best and better:
                     self.best = score, self.step, {k: v.detach().clone() for k, v in self.model.state_dict().items()}
             yield loss
         if self.best is not None:
@@ -226,9 +233,15 @@ def train(
 
 
 def save_model(model: AVNet, path: Path, half: bool = False, notes: Mapping[str, Any] | None = None) -> None:
-    """Write weights with their architecture; frozen backbones are left out, since they are loaded by path."""
+    """Write weights with their architecture; frozen backbones are left out, since they are loaded by path.
+
+    Raises:
+        InputError: Weights are not finite.
+    """
     keep = {k: v for k, v in model.state_dict().items() if model.architecture.backbone != "pretrained" or "projection" in k}
     weights = {k: v.half() if half and v.is_floating_point() else v for k, v in keep.items()}
+    if broken := [k for k, v in weights.items() if v.is_floating_point() and not v.isfinite().all()]:
+        raise InputError(f"weights that are not finite, first {broken[0]}: training has diverged, lower the learning rate")
     with atomic_path(path) as temporary:
         state = {"architecture": asdict(model.architecture), "weights": weights, "offscreen": list(model.offscreen)}
         torch.save(state | {"notes": dict(notes or {})}, temporary)

@@ -5,6 +5,8 @@ import json
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from avcurriculum.evaluation import annotations as readers
 from avcurriculum.evaluation import field
 from avcurriculum.evaluation.clips import read_samples
@@ -41,7 +43,7 @@ def evaluate_scenes(net: AVNet, job: EvalOptions) -> None:
     material = read_pack(job.pack, job.split)
     solo = solo_sounds(composer_of(material, 1, net, job.seed), net)
     table: dict[str, dict[str, float]] = {}
-    for k in (1, 2, 3):
+    for k in range(1, min(3, len(material.classes)) + 1):
         pool = fill(composer_of(material, k, net, job.seed), job.scenes, net)
         query, scene = solo_queries(net, pool, solo, k), scene_scores(net, pool, k)
         table[f"{k} source(s)"] = {
@@ -54,6 +56,8 @@ def evaluate_scenes(net: AVNet, job: EvalOptions) -> None:
             **{f"AUC {cut}": auc(v) for cut, v in scene.items()},
         }
     _print_table(table)
+    if any(np.isnan(row["pair accuracy"]) for row in table.values()):
+        print("pair accuracy is nan where no two of the scenes are without a common class: ask for more, or a larger pack")
     _write(table, job.json)
 
 

@@ -30,8 +30,9 @@ from claimkit.files import write_atomic
 def demo(out: Path, sources: int, steps: int, seed: int) -> None:
     """Draw what small networks make of a new generated scene: those that the package carries, or ones trained here."""
     run.picture(out)
-    if not 2 <= sources <= 3 or 0 < steps < 3 or steps < 0:
-        raise InputError(f"sources = {sources}, steps = {steps}: the demo needs 2 or 3 sources, and 0 or at least 3 steps")
+    if not 2 <= sources <= 3 or 0 < steps < 3 or steps < 0 or seed < 0:
+        what = f"sources = {sources}, steps = {steps}, seed = {seed}"
+        raise InputError(f"{what}: the demo needs 2 or 3 sources, 0 or at least 3 steps, and no negative seed")
     run.limit_threads(1)
     net, separator = (
         demo_networks(steps, seed)
@@ -76,10 +77,10 @@ def compose(job: ComposeOptions, out: Path) -> None:
     """Write scenes and their answers."""
     job.check()
     material = read_pack(job.pack, job.split)
-    level = Level(job.sources, job.distractors, job.offscreen)
-    composer = Composer(material, level, job.canvas, job.seed)
     if job.look == "film":
         composer = FilmComposer(material, job.sources, job.canvas, job.seed)
+    else:
+        composer = Composer(material, Level(job.sources, job.distractors, job.offscreen), job.canvas, job.seed)
     table = []
     for i in run.progress(range(job.number), "compose", unit="scene"):
         scene, name = composer.scene(i), f"scene-{i:04d}"

@@ -37,6 +37,8 @@ class _Material(NamedTuple):
     shown: Pool
     checks: dict[int, Pool]
     """Scenes by number of sounds that "not in the picture" is calibrated on; not trained on."""
+    asked: int
+    """Sounds that are looked for in the scenes to validate on."""
 
 
 def train(job: TrainOptions, out: Path, resume: bool) -> None:
@@ -60,7 +62,7 @@ def train(job: TrainOptions, out: Path, resume: bool) -> None:
     if job.videos is not None:
         material = _filmed(job, net, frozen, settings, material)
     val, hardest = material.val, max(material.pools)
-    validate = None if val is None else lambda m: pair_accuracy(m, val, hardest)
+    validate = None if val is None else lambda m: pair_accuracy(m, val, material.asked)
     bare = net.without_backbones() if frozen else net
     trainer = Trainer(bare, material.pools, make(job.order, job.steps, hardest, job.patience), settings, validate)
     if resume:
@@ -83,7 +85,7 @@ def train(job: TrainOptions, out: Path, resume: bool) -> None:
         print(verdict(trainer.history, len(disjoint_partners(val))))
         for k, share in calibrate(bare, {k: v for k, v in material.checks.items() if len(v)}).items():
             limit = f"{k} sound(s): beyond {bare.offscreen[k - 1]:.3f} is not in the picture"
-            print(f"{limit}, which finds {share:.0%} of absent ones")
+            print(f"{limit}, which finds {share:.0%} of absent ones" if share == share else f"{limit}, untested")
         net.offscreen = bare.offscreen
     notes = {"order": job.order, "steps": trainer.best[1] if trainer.best else trainer.step, "seed": settings.seed}
     save_model(net, out / "model.pt", notes=notes)
@@ -125,11 +127,13 @@ def _composed(job: TrainOptions, net: AVNet, frozen: bool, seed: int) -> _Materi
     composers = {k: composer_of(pack, k, net, seed, job.look) for k in numbers}
     shown = {k: fill(composer, job.scenes, net, frozen) for k, composer in composers.items() if k == 1 or not job.fresh}
     if job.videos is not None:
-        return _Material(shown, None, pack, shown[1], {})
+        return _Material(shown, None, pack, shown[1], {}, 1)
     held_out, number = read_pack(job.pack, "val"), min(120, 2 * job.scenes)
     checks = {k: fill(composer_of(held_out, k, net, seed + 1, job.look), number, net, frozen) for k in numbers}
     pools = {k: Stream(composer) for k, composer in composers.items()} if job.fresh else shown
-    return _Material(pools, checks[max(checks)], pack, shown[1], checks)
+    told_apart = [k for k in numbers if disjoint_partners(checks[k])]  # three sources of five classes always share one
+    asked = max(told_apart, default=max(checks))
+    return _Material(pools, checks[asked], pack, shown[1], checks, asked)
 
 
 def _filmed(job: TrainOptions, net: AVNet, frozen: bool, settings: Training, composed: _Material) -> _Material:
@@ -149,7 +153,7 @@ def _filmed(job: TrainOptions, net: AVNet, frozen: bool, settings: Training, com
     print(f"scenes by estimated number of sources: { ({k: len(p) for k, p in pools.items()}) }{left}")
     pack, shown = videos.sounding_videos(scenes, level == 1) if job.separator_steps else (composed.pack, composed.shown)
     checks = {} if val is None else {1: val}
-    return _Material(pools, val, pack, shown, checks)
+    return _Material(pools, val, pack, shown, checks, max(pools))
 
 
 def _train_separator(net: AVNet, material: _Material, job: TrainOptions, seed: int, out: Path, resume: bool) -> None:

@@ -105,7 +105,7 @@ def localize_clip(clip: Clip, model: AVNet, sounds: int = 1, every: float = 0.25
     Raises:
         InputError: The clip is silent, or numbers out of range.
     """
-    if sounds < 1 or not every > 0 or not 0 <= prior <= 1:
+    if sounds < 1 or not 0 < every < np.inf or not 0 <= prior <= 1:
         raise InputError(
             f"sounds = {sounds}, every = {every}, prior = {prior}: expected at least one sound, a positive time and a share"
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 
@@ -43,13 +44,15 @@ def read_clip(path: AnyPath) -> Clip:
     """Facts and sound of a video; both a picture and a sound track are needed.
 
     Raises:
-        InputError: Not a video, no picture, or no sound.
+        InputError: Not a video, no picture, or no sound, or one that is not finite.
     """
     path = Path(path)
     info = clips.clip_info(path)
     if not info.sounds:
         raise InputError(f"{path} has no sound: a video with picture and sound is needed")
     sound = clips.read_sound(path, RATE)
+    if not np.isfinite(sound).all():
+        raise InputError(f"{path} has a sound that is not finite: the file is broken")
     return Clip(path, info.width, info.height, info.rate, info.seconds or sound.size / RATE, sound)
 
 

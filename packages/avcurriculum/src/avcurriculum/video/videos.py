@@ -59,7 +59,8 @@ def video_scenes(paths: Sequence[Path], model: AVNet, backbones: bool = False) -
     for number, path in enumerate(run.progress(paths, "videos", unit="video")):
         try:
             clip = read_clip(path)
-            starts = range(0, clip.sound.size - SAMPLES + 1, SAMPLES)
+            shown = clip.sound[: round(clip.seconds * audio.RATE)]  # a sound may go on when the picture has ended
+            starts = range(0, shown.size - SAMPLES + 1, SAMPLES)
             moments = [s / audio.RATE + SECONDS / 2 for s in starts]
             frames = [square(f, model.architecture.canvas) for f in sample_frames(path, moments)]
         except InputError as e:

@@ -1,14 +1,15 @@
 """What the measurements have in common: networks, and pairs of a content and a style picture."""
 
-import csv
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 from torch import Tensor
 
 from claimkit.experiment import Job, Settings
 from claimkit.files import sha256
+from claimkit.photographs import held_out
 from claimkit.style.encoders import load_vgg19, read_state
 from claimkit.style.images import read_image
 from styleproj.networks.network import Decoder, StyleNetwork
@@ -47,13 +48,32 @@ def network(encoder: Encoder, job: Job) -> StyleNetwork:
     return StyleNetwork(vgg, decoder).eval().requires_grad_(False).to(job.device)
 
 
-CUT: dict[str, float] = {"max_gain": 1.0, "soft_clip": 0.0}
+class CutFirst(Stylizer):
+    """As pictures were made before claim P18: what is decoded is cut to [0, 1] before its colours are mapped."""
+
+    limit = float("inf")
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """The picture of features, cut off."""
+        return super().decode(features).clamp(0, 1)
+
+
+class Colours(TypedDict):
+    """Settings of a :class:`Stylizer` for its map of colours."""
+
+    max_gain: float
+    soft_clip: float
+
+
+CUT: Colours = {"max_gain": 1.0, "soft_clip": 0.0}
 """The map of colours as it was before claim P16: no difference grows, and what leaves the range is cut off."""
+BENT: Colours = {"max_gain": 1.3, "soft_clip": 0.2}
+"""That of claims P16 and P17."""
 
 
 def as_in_the_paper(net: StyleNetwork, job: Job, tile: int = 1024) -> Stylizer:
     """Pictures by the projection alone, as the tool made them before claim P12; their colours are mapped without a bound."""
-    return Stylizer(net, transform="projection", max_gain=float("inf"), soft_clip=0.0, device=job.device, tile=tile)
+    return CutFirst(net, transform="projection", max_gain=float("inf"), soft_clip=0.0, device=job.device, tile=tile)
 
 
 def pairs(s: Pairs, job: Job) -> list[tuple[str, Tensor, Tensor]]:
@@ -78,9 +98,3 @@ def pairs(s: Pairs, job: Job) -> list[tuple[str, Tensor, Tensor]]:
 
 def _prepared(image: Tensor, s: Pairs, job: Job) -> Tensor:
     return square(image, s.side)[None].to(job.device)
-
-
-def held_out(kind: str, job: Job) -> list[str]:
-    """Pictures of the development data that nothing is trained on, as names such as ``photos/a.jpg``."""
-    with job.assets.find(f"images/{kind}.csv").open(encoding="utf-8", newline="") as f:
-        return sorted(row["file"] for row in csv.DictReader(f) if row["split"] == "eval")

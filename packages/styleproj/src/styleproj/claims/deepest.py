@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job
 from claimkit.statistics import group_means, mean_interval, power
-from styleproj.claims.common import CUT
+from styleproj.claims.common import CUT, CutFirst
 from styleproj.claims.weights import (
     AGAIN,
     BEFORE,
@@ -26,7 +26,6 @@ from styleproj.claims.weights import (
     table,
 )
 from styleproj.networks.network import StyleNetwork
-from styleproj.pictures.stylizer import Stylizer
 
 SEEN = 32
 """Photographs that claim P12 looked at: the first of the permutation by the seed."""
@@ -43,7 +42,7 @@ class Deepest(Weights):
 def measure(s: Deepest, job: Job) -> Values:
     """Each measure of each variant, one a pair; and how much of the decoder's first convolution is above zero."""
     now, before, again = (noted(name, job) for name in ("deep", "joint", "joint"))
-    makers = {name: Stylizer(n, **CUT, device=job.device) for name, n in ((NOW, now), (BEFORE, before), (AGAIN, again))}
+    makers = {name: CutFirst(n, **CUT, device=job.device) for name, n in ((NOW, now), (BEFORE, before), (AGAIN, again))}
     pairs = pictures(s, job, SEEN if s.development else 0)
     with torch.inference_mode():
         alive = {

@@ -17,9 +17,8 @@ from claimkit.style.encoders import LevelEncoder, load_vgg19
 from claimkit.style.metrics import gram_distance, mean_std_distance, ssim_edge
 from claimkit.style.transforms import Statistics, ot_map
 from styleproj import plots
-from styleproj.claims.common import Pairs, network, pairs
+from styleproj.claims.common import CutFirst, Pairs, network, pairs
 from styleproj.operator.transforms import FeatureTransform
-from styleproj.pictures.stylizer import Stylizer
 
 VARIANTS: dict[str, tuple[FeatureTransform, float]] = {
     "projection": ("projection", float("inf")),
@@ -53,7 +52,7 @@ def measure(s: Defaults, job: Job) -> Values:
     net = network(s.encoder, job)
     judge_by = load_vgg19(job.assets.find("weights/vgg19_imagenet_conv3_4.pt"), 3) if s.teacher else net.encoder
     makers = {
-        name: Stylizer(net, transform=transform, max_gain=gain, soft_clip=0.0, device=job.device)
+        name: CutFirst(net, transform=transform, max_gain=gain, soft_clip=0.0, device=job.device)
         for name, (transform, gain) in VARIANTS.items()
     }
     found: dict[str, dict[str, list[float]]] = {n: {m: [] for m in MEASURES} for n in (*VARIANTS, COLOURS_ALONE)}

@@ -18,7 +18,7 @@ from claimkit.style.looks import Judge, content_distance, style_distance, style_
 from claimkit.style.metrics import ssim_edge
 from claimkit.style.transforms import Statistics, ot_map
 from styleproj import plots
-from styleproj.claims.common import CUT, Pairs, held_out
+from styleproj.claims.common import CUT, CutFirst, Pairs, held_out
 from styleproj.claims.defaults import foreign
 from styleproj.networks.network import StyleNetwork
 from styleproj.networks.weights import load_network, weights_file
@@ -68,10 +68,10 @@ def measure(s: Weights, job: Job) -> Values:
     """Each measure of each variant, one a pair."""
     now, before, again = (noted(name, job) for name in ("joint", "slim", "slim"))
     makers = {
-        NOW: Stylizer(now, transform="ot-projection", **CUT, device=job.device),
-        BEFORE: Stylizer(before, transform="projection", max_gain=float("inf"), soft_clip=0.0, device=job.device),
-        AGAIN: Stylizer(again, transform="projection", max_gain=float("inf"), soft_clip=0.0, device=job.device),
-        JOINT: Stylizer(before, transform="ot-projection", **CUT, device=job.device),
+        NOW: CutFirst(now, transform="ot-projection", **CUT, device=job.device),
+        BEFORE: CutFirst(before, transform="projection", max_gain=float("inf"), soft_clip=0.0, device=job.device),
+        AGAIN: CutFirst(again, transform="projection", max_gain=float("inf"), soft_clip=0.0, device=job.device),
+        JOINT: CutFirst(before, transform="ot-projection", **CUT, device=job.device),
     }
     return compared(s, job, makers, pictures(s, job))
 

@@ -52,15 +52,15 @@ def encode(network: StyleNetwork, image: Tensor, tile: int) -> Features:
 
 
 def decode(network: StyleNetwork, features: Features, tile: int) -> Tensor:
-    """The picture of features, ``(3, height, width)``, clamped to [0, 1]; arguments as in :func:`encode`."""
+    """The picture of features, ``(3, height, width)``, about [0, 1], not clamped; arguments as in :func:`encode`."""
     strides = [2 ** (level - 1) for level in network.levels]
     size = torch.Size(n * strides[-1] for n in features[-1].shape[-2:])
     if max(size) <= tile:
-        return network.decode(features)[0].clamp(0, 1)
+        return network.decode(features)[0]
     whole = features[0].new_empty(3, *size)
     for core, cut, inner in _pieces(size, tile, reach(network)):
         part = tuple(f[:, :, *_shrink(cut, stride)] for f, stride in zip(features, strides, strict=True))
-        whole[:, *core] = network.decode(part)[0][:, *inner].clamp(0, 1)
+        whole[:, *core] = network.decode(part)[0][:, *inner]
     return whole
 
 

@@ -12,17 +12,17 @@ from claimkit.files import atomic_path
 from claimkit.style.encoders import LevelEncoder
 from styleproj.networks.network import Decoder, StyleNetwork
 
-NAMES = ("paint", "joint", "deep", "slim")
+NAMES = ("brush", "paint", "joint", "deep", "slim")
 
 
 def weights_file(name: str) -> Path:
-    """A file of the package: ``paint``, the default; ``joint`` and ``slim``, defaults before; ``deep``, see the card."""
+    """A file of the package: ``brush``, the default; before it ``paint``, ``joint``, ``slim``; ``deep``, see the card."""
     return Path(str(importlib.resources.files("styleproj"))) / "data" / f"{name}.safetensors"
 
 
 def shipped() -> Path:
     """The file of the default network."""
-    return weights_file("paint")
+    return weights_file("brush")
 
 
 def save_network(network: StyleNetwork, path: Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -43,7 +43,7 @@ def save_network(network: StyleNetwork, path: Path, metadata: Mapping[str, str] 
 
 
 def load_network(path: Path | None = None) -> StyleNetwork:
-    """The network of a file, or of a name in :data:`NAMES`, by default ``paint``; float32, frozen, in evaluation mode.
+    """The network of a file, or of a name in :data:`NAMES`, by default ``brush``; float32, frozen, in evaluation mode.
 
     Raises:
         InputError: The file is none that :func:`save_network` wrote.

@@ -10,10 +10,12 @@ from styleproj.operator.transforms import bounded
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the brightness of a picture (ITU-R BT.601)."""
-MAX_GAIN = 1.3
+MAX_GAIN = 1.15
 """Most that the map of colours enlarges a difference of colours, where nobody says otherwise."""
 SOFT_CLIP = 0.2
 """Width of what is bent at either end of the range, where nobody says otherwise."""
+LIMIT = 0.02
+"""How far outside the range the map of colours lets a value lie before the ends are bent: the farthest decides how much."""
 UNCLIPPED, NARROWEST = 1 / 255, 0.01
 """Distance from an end of the range at which a value is not an end in eight bits, and the least width that is bent."""
 
@@ -43,7 +45,12 @@ def coral(style: Tensor, content: Tensor) -> Tensor:
 
 
 def repaint(
-    result: Tensor, parts: Sequence[tuple[Tensor | None, Statistics]], alpha: float, max_gain: float, width: float = 0.0
+    result: Tensor,
+    parts: Sequence[tuple[Tensor | None, Statistics]],
+    alpha: float,
+    max_gain: float,
+    width: float = 0.0,
+    limit: float = LIMIT,
 ) -> Tensor:
     """Give each part of a picture the mean and covariance of its style's colours, as far as strength and gain let it.
 
@@ -53,6 +60,7 @@ def repaint(
         alpha: Strength in [0, 1].
         max_gain: Most that a difference of colours is enlarged.
         width: Of what is bent at either end of the range at full strength, see :func:`soft_clip`.
+        limit: How far outside [0, 1] a mapped value may lie before it is bent.
     """
     for where, colours in parts:
         if where is not None and not where.any():
@@ -60,7 +68,7 @@ def repaint(
         here = None if where is None else where.to(result)
         wanted = Statistics(colours.mean.to(result.device), colours.covariance.to(result.device))
         own = Statistics.of(result[None], here)
-        painted = bounded(ot_map(own, wanted), own.mean, max_gain).blend(alpha)(result[None])[0]
+        painted = bounded(ot_map(own, wanted), own.mean, max_gain).blend(alpha)(result[None])[0].clamp(-limit, 1 + limit)
         if here is None:
             result = soft_clip(painted, alpha * width)
         else:
@@ -84,10 +92,15 @@ def soft_clip(image: Tensor, width: float, ends: tuple[Tensor, Tensor] | None = 
     if width < NARROWEST:
         return image.clamp(0, 1)
     low, high = ends if ends is not None else (image.amin((-2, -1), keepdim=True), image.amax((-2, -1), keepdim=True))
+    return bent_ends(image, low, high, width)
+
+
+def bent_ends(image: Tensor, low: Tensor, high: Tensor, width: float | Tensor) -> Tensor:
+    """The curve of :func:`soft_clip` for channels that reach from ``low`` to ``high``."""
     return 1 - _bent(1 - _bent(image, high, width), 1 - low, width).clamp(0, 1)
 
 
-def _bent(x: Tensor, farthest: Tensor, width: float) -> Tensor:
+def _bent(x: Tensor, farthest: Tensor, width: float | Tensor) -> Tensor:
     """The upper end of the range bent."""
     inside, start = width - UNCLIPPED, 1 - width
     over = (x - start).clamp_min(0)

@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from claimkit.style.padding import crop
 from claimkit.style.transforms import Affine, Statistics, checked_strength, ot_map
-from styleproj.networks import tiles
 from styleproj.operator.sorted_style import SortedStyle
 from styleproj.operator.transforms import AFFINE, bounded
 from styleproj.pictures.colour import soft_clip
@@ -81,14 +80,14 @@ class Steady:
         self._look(frame)
         stylizer = self.stylizer
         features = [self._moved(x, level) for level, x in enumerate(stylizer.encode(frame))]
-        result = crop(tiles.decode(stylizer.network, tuple(features), stylizer.tile)[None], *frame.shape[-2:])
+        result = crop(stylizer.decode(features)[None], *frame.shape[-2:])
         if stylizer.palette:
             own, wanted = self._statistics("colours", Statistics.of(result)), _at(self.style.colours, result)
             fit = bounded(ot_map(own, wanted), own.mean, stylizer.max_gain).blend(self.alpha)
-            result = fit(result)
+            result = fit(result).clamp(-stylizer.limit, 1 + stylizer.limit)
             ends = self._running("ends", result.amin((-2, -1), keepdim=True), result.amax((-2, -1), keepdim=True))
             result = soft_clip(result, self.alpha * stylizer.soft_clip, (ends[0], ends[1]))
-        return self._averaged(frame.cpu(), result[0].cpu())
+        return self._averaged(frame.cpu(), result[0].clamp(0, 1).cpu())
 
     def _moved(self, x: Tensor, level: int) -> Tensor:
         """Features of one level by the map of now."""

@@ -20,7 +20,7 @@ from styleproj.operator.projection import Ties
 from styleproj.operator.sorted_style import SortedStyle
 from styleproj.operator.transforms import FeatureTransform, checked_transform, transform
 from styleproj.pictures.canvas import Canvas, checked_detail, detail
-from styleproj.pictures.colour import MAX_GAIN, NARROWEST, SOFT_CLIP, coral, keep_chroma, repaint
+from styleproj.pictures.colour import LIMIT, MAX_GAIN, NARROWEST, SOFT_CLIP, coral, keep_chroma, repaint
 from styleproj.pictures.parts import Part, at_level, parts_of
 from styleproj.pictures.style import Style, digest, picture_digest
 
@@ -51,7 +51,10 @@ class Stylizer:
     Attributes:
         network: The network, frozen.
         device: Where it works.
+        limit: How far outside [0, 1] the map of colours lets a value lie before the ends of the range are bent.
     """
+
+    limit: float = LIMIT
 
     def __init__(
         self,
@@ -219,15 +222,15 @@ class Stylizer:
         preserve_color: PreserveColor | None, mask: Tensor | None, keep_detail: float,
     ) -> Tensor:  # fmt: skip
         """The picture of transformed features, in the colours and within the mask that were asked for."""
-        result = tiles.decode(self.network, tuple(features), self.tile)
+        result = self.decode(features)
         padded = [n + -n % self.network.multiple for n in canvas.image.shape[-2:]]
         if list(result.shape[-2:]) != padded:
             result = resize(result, *padded)  # a quick one
         result = crop(result[None], *canvas.image.shape[-2:])[0]
         if self.palette and preserve_color is None:
             colours = [(where, style.colours) for where, style in parts]
-            result = repaint(result, colours, alpha, self.max_gain, self.soft_clip)
-        image, result = canvas.content, canvas.back(result, keep_detail)
+            result = repaint(result, colours, alpha, self.max_gain, self.soft_clip, self.limit)
+        image, result = canvas.content, canvas.back(result.clamp(0, 1), keep_detail)
         if preserve_color == "luminance":
             result = keep_chroma(result, image.to(result.device))
         if mask is not None:
@@ -262,6 +265,10 @@ class Stylizer:
         """Features of a picture ``(3, height, width)``, mirrored on to a multiple of the network's stride."""
         padded = pad_to_multiple(image[None].to(self.device), self.network.multiple)[0]
         return tiles.encode(self.network, padded, self.tile)
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        """The picture of features, ``(3, height, width)``, about [0, 1]: its colours are still to be mapped."""
+        return tiles.decode(self.network, tuple(features), self.tile)
 
     def _repainted(self, style: Picture | Style, image: Tensor) -> Tensor:
         if isinstance(style, Style) or (isinstance(style, str | Path) and Path(style).suffix == ".style"):

@@ -66,7 +66,7 @@ class Adaptation:
 
 
 def as_made(network: StyleNetwork, content: Tensor, style: Tensor, max_gain: float, width: float) -> tuple[Tensor, Tensor]:
-    """A batch of pictures as ``Stylizer(max_gain=max_gain, soft_clip=width)`` makes them, not clamped.
+    """A batch of pictures as ``Stylizer(max_gain=max_gain, soft_clip=width)`` makes them, not clamped and without its limit.
 
     The first photograph, only encoded and decoded, is the second thing returned. Gradients reach the decoder alone; the map
     of colours is taken as given.
