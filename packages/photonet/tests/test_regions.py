@@ -13,7 +13,8 @@ from claimkit import testing
 from claimkit.errors import InputError
 from claimkit.style.images import read_image, write_image
 from photonet.cli import main
-from photonet.regions.labels import NOWHERE, feathered, from_labels, read_segmentations
+from photonet.regions import read_segmentations
+from photonet.regions.labels import NOWHERE, feathered, from_labels
 from photonet.samples import photograph
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from claimkit.errors import InputError
+from claimkit.experiment import Job
 
 PHOTOGRAPHS = ("china", "flower", "astronaut", "chelsea", "coffee", "rocket", "motorcycle", "retina", "hubble", "ihc")
 _SCIKIT_IMAGE = {"ihc": "immunohistochemistry", "hubble": "hubble_deep_field", "motorcycle": "stereo_motorcycle"}
@@ -36,3 +37,12 @@ def part_of(data: Path, kind: str, part: str = "train") -> list[Path]:
     """Files of the development data's ``photos`` or ``paintings`` that are in a part of them, ``train`` or ``eval``."""
     with (data / "images" / f"{kind}.csv").open(encoding="utf-8", newline="") as f:
         return [data / "images" / row["file"] for row in csv.DictReader(f) if row["split"] == part]
+
+
+def held_out(kind: str, job: Job) -> list[str]:
+    """Pictures of the development data that nothing is trained on, as names such as ``photos/a.jpg``; for claims.
+
+    Unlike :func:`part_of` it notes the list among the data that were used.
+    """
+    with job.assets.find(f"images/{kind}.csv").open(encoding="utf-8", newline="") as f:
+        return sorted(row["file"] for row in csv.DictReader(f) if row["split"] == "eval")

@@ -27,7 +27,7 @@ THREADS = min(4, os.cpu_count() or 1)
 """Of a decoder and of an encoder: each thread holds frames of its own, so that many cores would need much more memory."""
 
 LARGE = 4_200_000
-"""Pixels of frames that are decoded one after the other, by threads that share them: 100 MB less at 4K on two cores."""
+"""Pixels of frames that are decoded one after the other, by threads that share them: 50 MB less at 4K on two cores."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from claimkit.experiment import Job, Settings
 from claimkit.files import sha256
+from claimkit.photographs import held_out
 from claimkit.style.encoders import load_vgg19
 from claimkit.style.images import fit, read_image, write_image
 from claimkit.style.metrics import gram_distance
@@ -92,12 +93,6 @@ def training_photographs(s: Pairs, job: Job, folder: Path) -> list[Path]:
     for file in files:
         write_image(file, photograph(file.stem))
     return files
-
-
-def held_out(kind: str, job: Job) -> list[str]:
-    """Pictures of the development data that nothing is trained on, as names such as ``photos/a.jpg``."""
-    with job.assets.find(f"images/{kind}.csv").open(encoding="utf-8", newline="") as f:
-        return sorted(row["file"] for row in csv.DictReader(f) if row["split"] == "eval")
 
 
 def _product(contents: tuple[str, ...], styles: tuple[str, ...], s: Pairs, job: Job) -> list[Pair]:

@@ -1,6 +1,5 @@
 """What the measurements have in common: networks, and pairs of a content and a style picture."""
 
-import csv
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from claimkit.experiment import Job, Settings
 from claimkit.files import sha256
+from claimkit.photographs import held_out
 from claimkit.style.encoders import load_vgg19, read_state
 from claimkit.style.images import read_image
 from styleproj.networks.network import Decoder, StyleNetwork
@@ -98,9 +98,3 @@ def pairs(s: Pairs, job: Job) -> list[tuple[str, Tensor, Tensor]]:
 
 def _prepared(image: Tensor, s: Pairs, job: Job) -> Tensor:
     return square(image, s.side)[None].to(job.device)
-
-
-def held_out(kind: str, job: Job) -> list[str]:
-    """Pictures of the development data that nothing is trained on, as names such as ``photos/a.jpg``."""
-    with job.assets.find(f"images/{kind}.csv").open(encoding="utf-8", newline="") as f:
-        return sorted(row["file"] for row in csv.DictReader(f) if row["split"] == "eval")

@@ -1,0 +1,1 @@
+from .labels import read_segmentations as read_segmentations
