@@ -199,3 +199,5 @@ def test_a_large_penalty_in_half_precision_does_not_turn_the_step_around(dtype, 
         else:
             d = project([g], [r])[0][0]
         assert float(d.double() @ g.double()) >= 0.99 * float(g.double() @ g.double())
+        kept = project([g], [r], out="regularizer")[0][0]
+        assert float(kept.double() @ g.double()) >= -0.01 * float(g.double() @ g.double())

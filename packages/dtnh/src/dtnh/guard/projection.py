@@ -86,8 +86,11 @@ def project(
         info = measure(g, r, chosen)
         d = [torch.zeros_like(a) if b is None else b.clone() for a, b in zip(g, r, strict=True)]
         for b, coef in zip(chosen, info.coef, strict=True):
-            for i in b:
-                d[i].copy_(_plus(d[i], g[i], coef))
+            if _half(g):
+                for i in b:
+                    d[i].copy_(_plus(d[i], g[i], coef))
+            elif b:
+                foreach._foreach_add_([d[i] for i in b], foreach._foreach_mul([g[i] for i in b], coef))
         return d, info
 
 
@@ -95,10 +98,8 @@ def project(
 def project_(g: Sequence[Tensor], r: Sequence[Tensor | None], groups: Sequence[Sequence[int]]) -> Info:
     """The same in the memory of ``g``, which becomes ``d``: ``(1 + coef) g + r`` in each group, ``g + r`` elsewhere."""
     info = measure(g, r, groups)
-    half = any(a.dtype != torch.promote_types(a.dtype, torch.float32) for a in g)
-    if half or (
-        g and g[0].device.type == "cpu"
-    ):  # there foreach is a loop, and one tensor after the other stays in the cache
+    half = _half(g)
+    if half or (g and g[0].device.type == "cpu"):  # foreach is a loop there, and tensor by tensor stays in the cache
         factors = {i: 1 + coef for b, coef in zip(groups, info.coef, strict=True) for i in b}
         for i, (a, t) in enumerate(zip(g, r, strict=True)):
             if i in factors and t is not None and half:
@@ -128,6 +129,10 @@ def measure(g: Sequence[Tensor], r: Sequence[Tensor | None], groups: Sequence[Se
     coef = torch.where(conflict, -dot / gg, 0.0)
     norms, size = gg.sqrt() * rr.sqrt(), gg.sqrt()
     return Info(torch.where(norms > 0, dot / norms, 0.0), conflict, coef, size, rr.sqrt(), coef * size)
+
+
+def _half(g: Sequence[Tensor]) -> bool:
+    return any(a.dtype != torch.promote_types(a.dtype, torch.float32) for a in g)
 
 
 def _plus(r: Tensor, g: Tensor, factor: Tensor) -> Tensor:
