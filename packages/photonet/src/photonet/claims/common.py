@@ -13,7 +13,7 @@ from torch import Tensor
 
 from claimkit.experiment import Job, Settings
 from claimkit.files import sha256
-from claimkit.photographs import held_out
+from claimkit.photographs import held_out as held_out
 from claimkit.style.encoders import load_vgg19
 from claimkit.style.images import fit, read_image, write_image
 from claimkit.style.metrics import gram_distance

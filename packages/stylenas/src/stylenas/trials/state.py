@@ -27,7 +27,7 @@ class Settled:
 
     number: int = 0
     counts: Counter[Kind] = field(default_factory=Counter)
-    known: Mapping[str, FrozenTrial] = field(default_factory=dict)
+    known: dict[str, FrozenTrial] = field(default_factory=dict)
     lost: Sequence[FrozenTrial] = ()
 
 
@@ -102,5 +102,5 @@ class State:
             if k in ("evaluated", "failed"):
                 known.setdefault(t.user_attrs["genome"], t)
         lost = [*old.lost, *(t for t, k in finished if k == "lost")]
-        counts = old.counts + Counter(k for _, k in finished)
+        counts = old.counts + Counter[Kind](k for _, k in finished)
         return State(self.trials, Settled(old.number + len(finished), counts, known, lost))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from claimkit.experiment import Job, Settings
 from claimkit.files import sha256
-from claimkit.photographs import held_out
+from claimkit.photographs import held_out as held_out
 from claimkit.style.encoders import load_vgg19, read_state
 from claimkit.style.images import read_image
 from styleproj.networks.network import Decoder, StyleNetwork
