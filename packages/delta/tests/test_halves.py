@@ -36,9 +36,9 @@ def test_training_taken_up_again_gives_the_same_weights_and_ends_at_a_rate_of_ze
     images = from_arrays(torch.randint(0, 256, (16, 3, 64, 64), dtype=torch.uint8), torch.arange(16) % 4)
     whole, first, second = (source.Training(images) for _ in range(3))
     rates = []
+    whole.optimizer.register_step_pre_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"]))
     for _ in range(source.EPOCHS):
         whole.advance()
-        rates.append(whole.optimizer.param_groups[0]["lr"])
     assert rates[-1] < 0.1 * max(rates)
     first.advance()
     first.save(tmp_path / "checkpoint.pt")
