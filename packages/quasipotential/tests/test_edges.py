@@ -84,6 +84,10 @@ def test_a_region_elsewhere_has_no_barrier(solved):
         solved.barrier(lambda p: np.linalg.norm(p - 0.6, axis=-1) - 0.2)
     with pytest.raises(InputError, match="does not hold the attractor"):
         solved.barrier(solved.mesh.points[..., 0] > 0.3)
+    with pytest.raises(InputError, match="not reached"):  # it holds the attractor, and no point of the mesh
+        qp.solve(lambda p: 0.03 - p, (0.03, 0.03), BOX, 33, stop="never").barrier(
+            lambda p: np.linalg.norm(p - 0.03, axis=-1) - 0.02
+        )
     with pytest.raises(InputError, match="shape of values"):
         solved.barrier(np.ones((3, 3), bool))
 

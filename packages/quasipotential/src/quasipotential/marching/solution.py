@@ -121,8 +121,9 @@ class Values(ABC):
         signed = evaluate_region(region, points) if callable(region) else np.where(np.asarray(region, bool), -1.0, 1.0)
         if signed.shape != self.values.shape:
             raise InputError(f"The region's mask must have the shape of values, {self.values.shape}; it has {signed.shape}.")
-        centers = [mesh.wrap(local.nearest(np.zeros(len(mesh.shape)))) for _, local in self.starts]
-        if not any(mesh.read(signed[..., None], center)[0] < 0 for center in centers):
+        centers = np.stack([mesh.wrap(local.nearest(np.zeros(len(mesh.shape)))) for _, local in self.starts])
+        there = evaluate_region(region, centers) if callable(region) else mesh.read(signed[..., None], centers)
+        if not (there < 0).any():
             raise InputError(
                 f"The region does not hold the attractor {named(centers[0])}; its function must be negative there, and a "
                 "mask true."
