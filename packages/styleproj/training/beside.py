@@ -28,6 +28,15 @@ from styleproj.networks.weights import load_network
 CANDIDATE, BEFORE, SIDE = "candidate", "joint", 512
 
 
+def pairs_of_the_rules(job: Job) -> list[tuple[Path, Path]]:
+    """Content and painting of the 32 pairs that the rules judge by."""
+    folder = job.assets.find("images/photos").parent
+    contents = sorted((folder / "pairs").glob("*_content.jpg"))
+    chosen = [contents[i] for i in np.random.default_rng(0).permutation(len(contents))[:32]]
+    paintings = held_out("paintings", job)
+    return [(content, folder / paintings[i % len(paintings)]) for i, content in enumerate(chosen)]
+
+
 def main() -> None:
     """Measure, judge and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -36,16 +45,11 @@ def main() -> None:
     parser.add_argument("--wide", action="store_true", help="judge by the second rule")
     given = parser.parse_args()
     job = Job(seed=0, assets=Assets(given.data))
-    folder = job.assets.find("images/photos").parent
-    contents = sorted((folder / "pairs").glob("*_content.jpg"))
-    chosen = [contents[i] for i in np.random.default_rng(0).permutation(len(contents))[:32]]
-    paintings = held_out("paintings", job)
-    pairs = [(content, folder / paintings[i % len(paintings)]) for i, content in enumerate(chosen)]
     makers = {
         CANDIDATE: CutFirst(load_network(given.candidate), **BENT),
         BEFORE: CutFirst(load_network(Path("joint")), **CUT),
     }
-    values = beside(makers, pairs, SIDE, job)
+    values = beside(makers, pairs_of_the_rules(job), SIDE, job)
     rows, styles = table([values]), values["styles"]
     now, before = rows[CANDIDATE], rows[BEFORE]
     against = {m: mean_interval(group_means(now[m] / before[m] - 1, styles), m) for m in ("style", "Gram", "content")}

@@ -19,14 +19,14 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
+from beside import pairs_of_the_rules
 
 from claimkit.assets import Assets
 from claimkit.claims import Values
 from claimkit.experiment import Job
 from claimkit.files import write_atomic
 from claimkit.statistics import group_means, mean_interval
-from styleproj.claims.common import BENT, CutFirst, held_out
+from styleproj.claims.common import BENT, CutFirst
 from styleproj.claims.peer import CLIPPED, PEER, WEAVE, beside
 from styleproj.claims.weights import COLOURS, MEASURES, below, table
 from styleproj.networks.network import StyleNetwork
@@ -85,12 +85,7 @@ if __name__ == "__main__":
     parser.add_argument("networks", nargs="+")
     given = parser.parse_args()
     job = Job(seed=0, assets=Assets(given.data))
-    folder = job.assets.find("images/photos").parent
-    contents = sorted((folder / "pairs").glob("*_content.jpg"))
-    chosen = [contents[i] for i in np.random.default_rng(0).permutation(len(contents))[:32]]
-    paintings = held_out("paintings", job)
-    pairs = [(content, folder / paintings[i % len(paintings)]) for i, content in enumerate(chosen)]
     makers = {n: maker(n) for n in (BEFORE, *given.networks)}
-    result = verdicts(beside(makers, pairs, SIDE, job), given.networks)
+    result = verdicts(beside(makers, pairs_of_the_rules(job), SIDE, job), given.networks)
     write_atomic(given.out, json.dumps(result, indent=1) + "\n")
     print(result["taken"])
