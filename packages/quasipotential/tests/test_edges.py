@@ -310,3 +310,26 @@ def test_region_and_drift_may_be_torch():
     disc = qp.torch_field(lambda x: torch.linalg.norm(x, dim=-1) - 0.5)
     solved = qp.solve(qp.torch_field(lambda x: -x), (0, 0), BOX, 33, stop="never")
     assert solved.barrier(disc).value == pytest.approx(0.25, abs=1e-3)
+
+
+def test_closed_forms_want_a_long_run_and_positive_numbers():
+    one, saddle = np.eye(2), np.diag([1.0, -0.5])
+    assert qp.closed_forms.stationary_covariance(np.diag([2.0, 0.5]), one) == pytest.approx(np.diag([0.25, 1.0]))
+    for ask in (
+        lambda: qp.closed_forms.stationary_covariance(saddle, one),
+        lambda: qp.local.lyapunov_covariance(-saddle, one),
+        lambda: qp.local.lyapunov_covariance(np.array([[0.0, 1.0], [-1.0, 0.0]]), one),
+    ):
+        with pytest.raises(InputError, match="does not settle"):
+            ask()
+    for step, batch in ((0.1, 0), (0.1, -4), (-0.1, 4)):
+        with pytest.raises(InputError, match="must be a positive number"):
+            qp.closed_forms.discrete_covariance(one, one, step, batch)
+    density = lambda noise, points: qp.closed_forms.stationary_density_1d(lambda x: x, np.ones_like, noise, points)  # noqa: E731
+    x = np.linspace(-3.0, 3.0, 201)
+    assert density(0.5, x)[100] == pytest.approx(1 / math.sqrt(2 * math.pi * 0.25), rel=1e-6)
+    for noise in (0.0, -0.5, math.nan):
+        with pytest.raises(InputError, match="noise must be a positive number"):
+            density(noise, x)
+    with pytest.raises(InputError, match="that increase"):
+        density(0.5, x[::-1])

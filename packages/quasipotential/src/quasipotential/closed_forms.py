@@ -13,6 +13,9 @@ import numpy as np
 
 from claimkit.errors import InputError
 
+from .fields import refuse_not_positive
+from .plane.local import lyapunov_covariance
+
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 
@@ -58,11 +61,12 @@ def quadratic(hessian: np.ndarray, diffusion: np.ndarray) -> ClosedForm:
 
 
 def stationary_covariance(hessian: np.ndarray, diffusion: np.ndarray) -> np.ndarray:
-    """Q of ``A Q + Q A = D``: covariance over eps of ``dX = -A X dt + sqrt(eps) sigma dW`` in the long run."""
-    from scipy.linalg import solve_continuous_lyapunov
+    """Q of ``A Q + Q A = D``: covariance over eps of ``dX = -A X dt + sqrt(eps) sigma dW`` in the long run.
 
-    q = solve_continuous_lyapunov(np.asarray(hessian, float), np.asarray(diffusion, float))
-    return 0.5 * (q + q.T)
+    Raises:
+        InputError: unless all eigenvalues of A have positive real parts: else there is no long run.
+    """
+    return lyapunov_covariance(-np.asarray(hessian, float), diffusion)
 
 
 def discrete_covariance(
@@ -84,10 +88,12 @@ def discrete_covariance(
         momentum: mu.
 
     Raises:
-        InputError: when the step is so large that the iteration diverges, or the momentum is not in [0, 1).
+        InputError: when the step is so large that the iteration diverges, step or batch is not positive, or the momentum is
+            not in [0, 1).
     """
     from scipy.linalg import solve_discrete_lyapunov
 
+    refuse_not_positive(step=step, batch=batch)
     if not 0 <= momentum < 1:
         raise InputError(f"The momentum must lie in [0, 1); it is {momentum}.")
     a, one = np.asarray(hessian, float), np.eye(len(hessian))
@@ -212,10 +218,16 @@ def stationary_density_1d(slope: Callable, diffusion: Callable, noise: float, po
         slope: f'.
         diffusion: D.
         noise: eps.
-        points: ``(n,)``, covering the mass.
+        points: ``(n,)``, increasing, covering the mass.
+
+    Raises:
+        InputError: for a noise that is not positive, or points that do not increase.
     """
+    refuse_not_positive(noise=noise)
     points = np.asarray(points, float)
     steps = np.diff(points)
+    if points.ndim != 1 or len(points) < 2 or not (steps > 0).all():
+        raise InputError(f"The points must be two or more that increase, (n,); the shape is {points.shape}.")
     nodes = points[:-1, None] + steps[:, None] * (0.5 + 0.5 * _NODES[None, :])
     rise = 0.5 * steps * ((slope(nodes) / diffusion(nodes)) @ _WEIGHTS)
     exponent = -2 / noise * np.concatenate([[0.0], np.cumsum(rise)])

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial import polynomial as poly
 
+from claimkit.errors import InputError
+
 
 def lyapunov_covariance(jacobian: np.ndarray, diffusion: np.ndarray) -> np.ndarray:
     r"""Covariance :math:`Q = \lim \mathrm{Cov}(X)/\epsilon` of the linearised process, ``J Q + Q J^T = -D``.
@@ -21,7 +23,20 @@ def lyapunov_covariance(jacobian: np.ndarray, diffusion: np.ndarray) -> np.ndarr
     Args:
         jacobian: of the drift, ``(d, d)``, all eigenvalues with negative real part.
         diffusion: ``(d, d)``, symmetric positive definite.
+
+    Raises:
+        InputError: for a Jacobian that is not stable: the process has no covariance in the long run then.
     """
+    growth = np.linalg.eigvals(np.asarray(jacobian, float)).real.max()
+    if not growth < 0:
+        raise InputError(
+            f"The linearised process does not settle: an eigenvalue of its Jacobian has real part {growth:.3g}."
+        )
+    return _lyapunov(jacobian, diffusion)
+
+
+def _lyapunov(jacobian, diffusion):
+    """The same for any Jacobian: what a poor fit gives is for the residual to judge."""
     from scipy.linalg import solve_continuous_lyapunov
 
     q = solve_continuous_lyapunov(np.asarray(jacobian, float), -np.asarray(diffusion, float))
@@ -124,7 +139,7 @@ def expand(center: np.ndarray, scale: float, drift: list[np.ndarray], diffusion:
     diffusion = [c / scale**2 for c in diffusion]
     jacobian = np.array([[c[1, 0], c[0, 1]] for c in drift])
     d0 = np.array([[diffusion[0][0, 0], diffusion[1][0, 0]], [diffusion[1][0, 0], diffusion[2][0, 0]]])
-    q = np.linalg.inv(lyapunov_covariance(jacobian, d0))
+    q = np.linalg.inv(_lyapunov(jacobian, d0))
     u = np.zeros((size, size))
     u[2, 0], u[1, 1], u[0, 2] = 0.5 * q[0, 0], q[0, 1], 0.5 * q[1, 1]
     flow = d0 @ q + jacobian
