@@ -1,4 +1,4 @@
-"""C13 to C15: every arm runs; the training of their source can be taken up again and gives the same weights."""
+"""C13 to C16: every arm runs; the training of their source can be taken up again and gives the same weights."""
 
 import importlib.util
 from pathlib import Path
@@ -20,6 +20,23 @@ def test_every_arm_runs(monkeypatch):
     assert {r[1] for r in runs} == {"scratch", "frozen", "l2", "probe", "l2sp", "fm", "delta"} and not any(
         r[6] for r in runs
     )
+
+
+def test_features_that_are_held_are_told_from_features_that_move(monkeypatch):
+    """C16 fails where held features learn more than frozen ones, and where plain L2 learns no more."""
+    monkeypatch.setattr(strokes, "source", lambda: reinitialise(SmallCNN(1, (8, 16), 40), 0).eval())
+    runs = halves.measure_held(halves.HELD["smoke"], Job(0))["runs"]
+    assert [r[1] for r in runs] == ["frozen", "l2", "fm", "delta"]
+
+    def kind(l2, fm, delta, seeds=3):
+        rows = [["t", m, 0.1, 0.5, 0.5, x, 0] for m, x in (("frozen", 1.0), ("l2", l2), ("fm", fm), ("delta", delta))]
+        noisy = [[[*r[:5], r[5] + 0.001 * k * (r[1] != "frozen"), 0] for r in rows] for k in range(seeds)]
+        return halves.judge_held([{"runs": runs} for runs in noisy]).kind
+
+    assert kind(0.45, 0.99, 1.02) == "reproduced"
+    for losses in ((0.8, 0.99, 1.02), (0.45, 0.8, 1.02), (0.45, 0.99, 0.8), (0.45, 1.3, 1.02), (0.45, 0.99, 1.3)):
+        assert kind(*losses) == "not reproduced"
+    assert kind(0.45, 0.99, 1.02, seeds=1) == "not run"
 
 
 @pytest.fixture
