@@ -116,19 +116,8 @@ def test_compare_chooses_on_validation_and_resumes(images, capsys):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_an_interrupted_run_goes_on(images):
-    command = [
-        sys.executable,
-        "-c",
-        "from delta.cli import main; main()",
-        "train",
-        *images,
-        "--penalty",
-        "l2",
-        "--batch",
-        "8",
-    ]
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a run in the background would not hear the signal
-    running = subprocess.Popen([*command, "--steps", "100000"], stderr=subprocess.PIPE, text=True, preexec_fn=heard)
+    command = testing.own_process("delta", "train", *images, "--penalty", "l2", "--batch", "8")
+    running = subprocess.Popen([*command, "--steps", "100000"], stderr=subprocess.PIPE, text=True)
     try:
         while not Path("delta-run/checkpoint.pt").exists():
             assert running.poll() is None, running.stderr.read()

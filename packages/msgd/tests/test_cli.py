@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -63,23 +62,12 @@ def test_train_then_resume(capsys):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_interrupting_loses_at_most_one_checkpoint_interval():
-    command = [
-        sys.executable,
-        "-c",
-        "from msgd.cli import main; main()",
-        "train",
-        "--steps",
-        "1000000",
-        "--checkpoint-every",
-        "10",
-    ]
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a run in the background would not hear the signal
+    command = testing.own_process("msgd", "train", "--steps", "1000000", "--checkpoint-every", "10")
     running = subprocess.Popen(
         [*command, "--evaluate-every", "50"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=heard,
     )
     assert running.stdout is not None
     for line in running.stdout:

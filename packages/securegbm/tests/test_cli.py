@@ -10,12 +10,12 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from functools import partial
 
 import lightgbm
 import numpy as np
 import pytest
 
+from claimkit.testing import own_process
 from claimkit.testing.ports import free_port
 from securegbm.cli import main
 
@@ -136,11 +136,10 @@ def check_runs(folder, train, feature_party, capsys):
 def check_scoring(folder, feature_party, values, predicted):
     """`securegbm party-a serve` as its own process: scores, refusals, a feature party that is gone, Ctrl-C."""
     counters = f"127.0.0.1:{free_port()}"
-    command = [*SECUREGBM, "party-a", "serve", "--listen", "127.0.0.1:0", "--address", feature_party, "--patience", "2",
-               "--metrics", counters]  # fmt: skip
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a run in the background would not hear the signal
+    command = own_process("securegbm", "party-a", "serve", "--listen", "127.0.0.1:0", "--address", feature_party,
+                          "--patience", "2", "--metrics", counters)  # fmt: skip
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, cwd=folder, preexec_fn=heard, **pipes)
+    process = subprocess.Popen(command, cwd=folder, **pipes)
     try:
         address = process.stdout.readline().split()[-1]
         rows = [

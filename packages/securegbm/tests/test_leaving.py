@@ -2,15 +2,14 @@
 
 import signal
 import subprocess
-import sys
 import threading
-from functools import partial
 
 import pandas
 import pytest
 from conftest import make_columns
 
 from claimkit.cli import Terminated
+from claimkit.testing import own_process
 from securegbm.align.party import AlignParty
 from securegbm.errors import PeerError
 from securegbm.feature_party.party import FeatureParty
@@ -22,7 +21,6 @@ from securegbm.wire.channel import Conversation, LocalChannel
 from securegbm.wire.messages import Kind, new_run
 from securegbm.wire.network import NetworkChannel, Server
 
-SECUREGBM = [sys.executable, "-c", "from securegbm.cli import main; main()"]
 FOREVER = 300.0
 """Seconds that no test waits: one that did would be noticed."""
 
@@ -104,11 +102,10 @@ def test_a_feature_party_waits_for_nobody_after_a_run(quick):
 def test_ctrl_c_at_one_of_three_processes_ends_the_run_in_a_sentence_at_both_others(tmp_path):
     values, labels, _ = make_columns(300, 3)
     frame = pandas.DataFrame(values, columns=list("abcdefgh")).assign(id=[f"c{i}" for i in range(300)], label=labels)
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a run in the background would not hear the signal
     pipes, started = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}, []
 
     def start(*words):
-        process = subprocess.Popen([*SECUREGBM, *words, "--insecure-loopback"], cwd=tmp_path, preexec_fn=heard, **pipes)
+        process = subprocess.Popen(own_process("securegbm", *words, "--insecure-loopback"), cwd=tmp_path, **pipes)
         started.append(process)
         return process
 
@@ -117,7 +114,9 @@ def test_ctrl_c_at_one_of_three_processes_ends_the_run_in_a_sentence_at_both_oth
         frame[["id", *columns]].to_csv(tmp_path / f"{name}.csv", index=False)
     try:
         b, c = (start("party-b", "serve", *serve, f"{name}.csv", "--state", f"party-{name}") for name in "bc")
-        ways = [f"127.0.0.1:{party.stdout.readline().split()[-1]}" for party in (b, c)]
+        lines = [party.stdout.readline() for party in (b, c)]
+        assert all(lines), [party.communicate()[1] for party, line in zip((b, c), lines, strict=True) if not line]
+        ways = [f"127.0.0.1:{line.split()[-1]}" for line in lines]
         train = ["party-a", "train", "--data", "a.csv", "--encryption", "none", "--trees", "10000"]
         a = start(*train, "--patience", str(FOREVER), "--address", ways[0], "--more", f"party-c={ways[1]}")
         while not a.stdout.readline().startswith("tree    2"):

@@ -38,6 +38,16 @@ def call(main: Main, *argv: object) -> int:
     return 0
 
 
+def own_process(package: str, *words: str) -> list[str]:
+    """The command line of a package as a process of its own that hears Ctrl-C.
+
+    A shell that runs the tests in the background has its children ignore SIGINT, so the process itself takes it up again.
+    ``preexec_fn`` would do it between fork and exec, where the threads of gRPC and torch in the parent can hang or end it.
+    """
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    return [sys.executable, "-c", f"{heard}; from {package}.cli import main; main()", *words]
+
+
 def help_text(package: str, *without: str) -> str:
     """What ``<package> --help`` prints in a process of its own, which must not import the modules of ``without``.
 
