@@ -62,6 +62,15 @@ def test_a_training_that_diverges_says_so(tmp_path):
         loop.run(lambda _: {"total": module(torch.ones(1)).sum() * float("nan")})
 
 
+def test_a_part_of_the_module_learns_at_its_share_of_the_rate(tmp_path):
+    module = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+    before = [p.detach().clone() for p in module.parameters()]
+    loop = Loop(module, tmp_path, steps=1, average=0.0, sample_every=0, shares={"0": 0.25})
+    loop.run(lambda _: {"total": module(torch.ones(1)).sum()})
+    moved = [(p - b).abs().item() for p, b in zip(module.parameters(), before, strict=True)]
+    assert moved == pytest.approx([0.25e-5, 0.25e-5, 1e-5, 1e-5], rel=0.02)  # Adam's first step is the rate, a hundredth of it
+
+
 def test_the_average_is_what_the_module_ends_with(tmp_path):
     module = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(module.weight)

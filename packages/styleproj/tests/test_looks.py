@@ -1,10 +1,17 @@
 """Measures of training with known values, and a loop that makes pictures as the stylizer makes them."""
 
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from claimkit.style.images import write_image
 from claimkit.style.looks import Judge
+from claimkit.style.transforms import Statistics, ot_map
+from styleproj.operator.projection import project
+from styleproj.pictures.colour import LIMIT
 from styleproj.pictures.stylizer import Stylizer
 from styleproj.samples import photograph, square
 from styleproj.training import looks
@@ -40,12 +47,41 @@ def test_a_colour_that_the_style_has_is_not_foreign():
 
 def test_the_loop_makes_what_the_stylizer_makes(network):
     content, style = torch.rand(2, 3, 32, 40), torch.rand(2, 3, 40, 48)
-    made, same = as_made(network, content, style, 1.1, 0.2)
+    made, same = as_made(network, content, style, 1.1, 0.2, LIMIT)
     stylizer = Stylizer(network, transform="ot-projection", max_gain=1.1)
     for x, s, y in zip(content, style, made, strict=True):
         torch.testing.assert_close(y.clamp(0, 1), stylizer.stylize(x, s), atol=0.05, rtol=0)  # bfloat16 in the loop
         assert (y.clamp(0, 1) - stylizer.stylize(x, s)).abs().mean() < 0.01
     torch.testing.assert_close(same, network.decode(network.encode(content[:1])), atol=0.05, rtol=0)
+
+
+def test_an_encoder_that_is_not_frozen_gets_gradients_and_nothing_else_changes(network):
+    content, style = torch.rand(2, 3, 32, 40), torch.rand(2, 3, 40, 48)
+    frozen = as_made(network, content, style, 1.15, 0.2, LIMIT)
+    network.requires_grad_(True)
+    made, same = as_made(network, content, style, 1.15, 0.2, LIMIT)
+    assert torch.equal(made, frozen[0]) and torch.equal(same, frozen[1])
+    for part in (made.sum(), same.sum()):
+        found = torch.autograd.grad(part, list(network.encoder.parameters()), retain_graph=True)
+        assert all(g.isfinite().all() and g.abs().sum() > 0 for g in found)
+
+
+def test_the_projection_lets_gradients_through_as_its_map_to_the_content_and_exactly_to_the_style():
+    """Features that are the picture, and an encoder and a decoder that only scale: the gradient in closed form."""
+    content, style = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16)
+    scale = torch.ones(2, requires_grad=True)  # of the content's features, of the style's
+    seen = iter(scale)
+    net = SimpleNamespace(encode=lambda image: (image * next(seen),), decode=lambda features: features[0])
+    made, _ = as_made(net, content, style, math.inf, 0.0, math.inf)
+    weights = torch.rand_like(made)
+    own, wanted = Statistics.of(content), Statistics.of(style)
+    matrix = ot_map(own, wanted).matrix
+    carried = torch.einsum("bij,bjhw->bihw", matrix.float(), content)
+    values = project(ot_map(own, wanted)(content), style, ties="average")
+    painted = ot_map(Statistics.of(values), wanted).matrix.float()  # the map of colours after decoding
+    expected = [(weights * torch.einsum("bij,bjhw->bihw", painted, x)).sum() for x in (carried, values)]
+    (found,) = torch.autograd.grad((weights * made).sum(), scale)
+    torch.testing.assert_close(found, torch.stack(expected), rtol=0.02, atol=0.02)
 
 
 def test_adapting_changes_the_decoder_alone_and_goes_on(network, vgg, tmp_path):
@@ -59,3 +95,6 @@ def test_adapting_changes_the_decoder_alone_and_goes_on(network, vgg, tmp_path):
     assert path.exists() and (tmp_path / "out" / "samples" / "0000002.png").exists()
     changed = {k.split(".")[0] for k, v in network.state_dict().items() if not torch.equal(v, before[k])}
     assert changed == {"decoder"}
+    adapt(network, Judge(vgg), files, files, tmp_path / "along", 1, replace(settings, encoder=0.1))
+    moved = {k: (v - before[k]).abs().max() for k, v in network.state_dict().items() if k.startswith("encoder")}
+    assert all(0 < m <= 1.1e-6 for m in moved.values())  # a step of Adam at a hundredth (its first) of a tenth of 1e-3

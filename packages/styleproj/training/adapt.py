@@ -1,7 +1,8 @@
 """Third stage of the shipped weights: python training/adapt.py DATA OUT [--steps N] [--resume] [--network FILE] [--style W].
 
 Goes on from the network of the first two stages, FILE, with losses on the original VGG-19 to conv3_4. Every weight of
-a loss is an option as --style is.
+a loss is an option as --style is. The paintings of training/paintings.csv were added with --paintings, and photographs of
+Caltech-101 with --photographs; neither comes with the package.
 """
 
 import argparse
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch
 
 from claimkit.photographs import part_of
+from claimkit.style.images import image_files
 from claimkit.style.looks import Judge
 from styleproj.networks.weights import load_network, weights_file
 from styleproj.training.adaptation import Adaptation, adapt
@@ -22,13 +24,16 @@ if __name__ == "__main__":
     parser.add_argument("--network", type=Path, default=weights_file("slim"))
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--revive", action="store_true", help="bring back a level that the decoder does not look at")
+    parser.add_argument("--paintings", type=Path, help="a folder with more of them")
+    parser.add_argument("--photographs", type=Path, help="a folder with more of them")
     weights = ("style", "gram", "content", "edges", "weave", "foreign", "outside", "identity")
-    others = ("learning_rate", "max_gain", "soft_clip")
+    others = ("learning_rate", "encoder", "max_gain", "soft_clip", "limit")
     for name in (*weights, *others):
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(Adaptation, name))
     given = parser.parse_args()
     judge = Judge(given.data / "weights" / "vgg19_imagenet_conv3_4.pt").to(memory_format=torch.channels_last)
-    photos, paintings = part_of(given.data, "photos"), part_of(given.data, "paintings")
+    photos = part_of(given.data, "photos") + (image_files(given.photographs) if given.photographs else [])
+    paintings = part_of(given.data, "paintings") + (image_files(given.paintings) if given.paintings else [])
     network = load_network(given.network)
     settings = Adaptation(**{name: getattr(given, name) for name in (*weights, *others)}, revive=given.revive)
     print(adapt(network, judge, photos, paintings, given.out, given.steps, settings, given.resume))

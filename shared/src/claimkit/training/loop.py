@@ -4,7 +4,8 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class Loop:
         sample_every: Steps between sample grids; 0 for none.
         checkpoint_every: Steps between checkpoints.
         identity: What a checkpoint must agree with to be gone on from.
+        shares: Learning rates of children of the module as shares of :attr:`learning_rate`; of those not named the whole.
     """
 
     module: nn.Module
@@ -42,11 +44,15 @@ class Loop:
     sample_every: int = 500
     checkpoint_every: int = 200
     identity: Mapping[str, Any] | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make optimiser and average."""
-        self.trained = [p for p in self.module.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(self.trained, lr=self.learning_rate, betas=(0.9, 0.99))
+        named = [(n, p) for n, p in self.module.named_parameters() if p.requires_grad]
+        self.trained = [p for _, p in named]
+        alike = groupby(named, key=lambda pair: self.shares.get(pair[0].split(".")[0], 1.0))
+        groups = [{"params": [p for _, p in pairs], "share": share} for share, pairs in alike]
+        self.optimizer = torch.optim.Adam(groups, lr=self.learning_rate, betas=(0.9, 0.99))
         self.averaged = [p.detach().clone() for p in self.trained]
         self.step = 0
         self.seconds = 0.0
@@ -76,7 +82,7 @@ class Loop:
             with tqdm(total=self.steps, initial=self.step, disable=None, desc="training") as bar:
                 while self.step < self.steps:
                     for group in self.optimizer.param_groups:
-                        group["lr"] = self._rate()
+                        group["lr"] = self._rate() * group.get("share", 1.0)
                     losses = step(self.step)
                     self.optimizer.zero_grad(set_to_none=True)
                     losses["total"].backward()

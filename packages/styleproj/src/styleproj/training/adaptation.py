@@ -1,5 +1,6 @@
 """Training a network further as pictures are made with it: its transform and the bounded map of colours are in the loop."""
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,7 +31,10 @@ class Adaptation:
         batch: Pictures a step, each of its own photograph and painting.
         crop: Side of the crops in pixels, a multiple of 16.
         learning_rate: Of Adam.
+        encoder: Learning rate of the encoder as a share of the decoder's; 0 leaves the encoder, and so every style that was
+            kept, as it is.
         max_gain: Bound of the map of colours.
+        limit: How far outside [0, 1] a mapped value may lie, as ``Stylizer.limit``.
         soft_clip: Width of what is bent at either end of the range, see :func:`styleproj.pictures.colour.soft_clip`.
         style: Weight of the distance of means and deviations.
         gram: Weight of the distance of Gram matrices.
@@ -49,7 +53,9 @@ class Adaptation:
     batch: int = 3
     crop: int = 192
     learning_rate: float = 1e-3
+    encoder: float = 0.0
     max_gain: float = 1.3
+    limit: float = math.inf
     soft_clip: float = 0.2
     style: float = 12.0
     gram: float = 8.0
@@ -65,25 +71,28 @@ class Adaptation:
     seed: int = 0
 
 
-def as_made(network: StyleNetwork, content: Tensor, style: Tensor, max_gain: float, width: float) -> tuple[Tensor, Tensor]:
-    """A batch of pictures as ``Stylizer(max_gain=max_gain, soft_clip=width)`` makes them, not clamped and without its limit.
+def as_made(
+    network: StyleNetwork, content: Tensor, style: Tensor, max_gain: float, width: float, limit: float = math.inf
+) -> tuple[Tensor, Tensor]:
+    """A batch of pictures as ``Stylizer(max_gain=max_gain, soft_clip=width)`` with that ``limit`` makes them, not clamped.
 
-    The first photograph, only encoded and decoded, is the second thing returned. Gradients reach the decoder alone; the map
-    of colours is taken as given.
+    The first photograph, only encoded and decoded, is the second thing returned. Gradients reach the decoder, and an encoder
+    that is not frozen: the projection's exactly to the style's features, which are its values, and, since ranks have none,
+    as if it were the affine map before it to the content's. The maps of features and of colours are taken as given.
     """
     fast = torch.autocast("cpu", torch.bfloat16)
-    with torch.no_grad():
-        with fast:
-            encoded = zip(network.encode(content), network.encode(style), strict=True)
-        features = []
-        for x, s in ((x.float(), s.float()) for x, s in encoded):
-            moved = ot_map(Statistics.of(x), Statistics.of(s))(x)
-            features.append(torch.cat([project(moved, s, ties="average"), x[:1]]))
+    with fast:
+        encoded = zip(network.encode(content), network.encode(style), strict=True)
+    features = []
+    for x, s in ((x.float(), s.float()) for x, s in encoded):
+        moved = ot_map(Statistics.of(x.detach()), Statistics.of(s.detach()))(x)
+        features.append(torch.cat([project(moved, s, ties="average", gradient="straight-through"), x[:1]]))
     with fast:
         *made, same = network.decode(tuple(features)).float().split(1)
     plain = torch.cat(made)
     own, wanted = Statistics.of(plain.detach()), Statistics.of(style)
-    return soft_clip(bounded(ot_map(own, wanted), own.mean, max_gain)(plain), width), same
+    mapped = bounded(ot_map(own, wanted), own.mean, max_gain)(plain).clamp(-limit, 1 + limit)
+    return soft_clip(mapped, width), same
 
 
 def adapt(
@@ -96,7 +105,7 @@ def adapt(
     settings: Adaptation,
     resume: bool = False,
 ) -> Path:
-    """Train the decoder; the encoder, and so every style that was kept, stays as it is.
+    """Train the decoder, and with :attr:`Adaptation.encoder` the encoder along with it.
 
     Every other step is judged at half the size, where larger shapes of the style are seen.
 
@@ -116,18 +125,19 @@ def adapt(
     seed_everything(settings.seed)
     kernels.warmup()
     network.to(memory_format=torch.channels_last)
-    network.encoder.eval().requires_grad_(False)
+    network.encoder.eval().requires_grad_(settings.encoder > 0)
     network.decoder.train().requires_grad_(True)
     photos, paintings = Crops(content, seed=settings.seed), Crops(style, seed=settings.seed + 1)
     if settings.revive and not resume and revive(network, photos.at(2**30).draw(16, settings.crop, 2.2)):
         print("the decoder's first convolution was dead and is fitted anew", flush=True)
     generator = paintings.generator
+    bounds = settings.max_gain, settings.soft_clip, settings.limit
 
     def step(i: int) -> dict[str, Tensor]:
         x = photos.at(i).draw(settings.batch, settings.crop, 2.2)
         s = _varied(paintings.at(i).draw(settings.batch, settings.crop, 2.2), generator)
         x, s = (t.contiguous(memory_format=torch.channels_last) for t in (x, s))
-        made, same = as_made(network, x, s, settings.max_gain, settings.soft_clip)
+        made, same = as_made(network, x, s, *bounds)
         made = made.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             seen = [F.avg_pool2d(t, 2) if i % 2 else _part(t, settings.crop // 2, i) for t in (made, s, x)]
@@ -151,13 +161,20 @@ def adapt(
     shown_styles = paintings.at(2**31).draw(4, settings.crop, 1.6)
 
     def sample() -> Tensor:
-        bounds = settings.max_gain, settings.soft_clip
         rows = [as_made(network, shown, s[None].expand_as(shown), *bounds)[0].clamp(0, 1) for s in shown_styles]
         left = torch.cat([torch.ones_like(shown[:1]), shown_styles])
         return torch.cat([torch.cat([a, *row], 2) for a, row in zip(left, [shown, *rows], strict=True)], 1)
 
-    rate = settings.learning_rate
-    loop = Loop(network.decoder, out, steps, rate, sample_every=400, checkpoint_every=100, identity=asdict(settings))
+    loop = Loop(
+        network,
+        out,
+        steps,
+        settings.learning_rate,
+        sample_every=400,
+        checkpoint_every=100,
+        identity=asdict(settings),
+        shares={"encoder": settings.encoder},
+    )
     loop.run(step, sample, resume)
     path = out / "network.safetensors"
     save_network(network, path, {"steps": str(steps), "seconds": f"{loop.seconds:.0f}"})
