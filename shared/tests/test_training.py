@@ -68,7 +68,7 @@ def test_a_part_of_the_module_learns_at_its_share_of_the_rate(tmp_path):
     loop = Loop(module, tmp_path, steps=1, average=0.0, sample_every=0, shares={"0": 0.25})
     loop.run(lambda _: {"total": module(torch.ones(1)).sum()})
     moved = [(p - b).abs().item() for p, b in zip(module.parameters(), before, strict=True)]
-    assert moved == pytest.approx([0.25e-5, 0.25e-5, 1e-5, 1e-5], rel=0.02)  # Adam's first step is the rate, a hundredth of it
+    assert moved == pytest.approx([0.25e-5, 0.25e-5, 1e-5, 1e-5], rel=0.02)  # a hundredth of the rate at first
 
 
 def test_the_average_is_what_the_module_ends_with(tmp_path):
