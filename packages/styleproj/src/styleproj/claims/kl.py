@@ -1,4 +1,4 @@
-"""P4: what the KL term of the loss does to the content, at an equal budget of training."""
+"""P4 and P20: what the KL term of the loss does to the content, at an equal budget of training and at equal style loss."""
 
 import tempfile
 from collections.abc import Sequence
@@ -41,25 +41,48 @@ class Ablation(Settings):
     pairs: Pairs = HELD_OUT_SMALL
 
 
+@dataclass(frozen=True)
+class Equal(Ablation):
+    """The training with the KL term, and trainings without it that differ in the weight of the style: a front."""
+
+    seeds: int = 6
+    weights: tuple[float, ...] = (10.0,)
+    styles: tuple[float, ...] = (2.0, 1.4, 1.0, 0.7)
+    """Weights of the style without the KL term; with it the default's."""
+
+
 def measure(s: Ablation, job: Job) -> Values:
     """Quantities of held-out pairs for every weight: name -> weights x pairs."""
+    found = _trained(s, job, [(TrainingSettings.style_weight, weight) for weight in s.weights])
+    return {"weights": list(s.weights), "quantities": found, "encoder": NAMES["slim"]}
+
+
+def measure_equal(s: Equal, job: Job) -> Values:
+    """The same for every weight of the style without the KL term, and last for the training with it."""
+    arms = [(weight, 0.0) for weight in s.styles] + [(TrainingSettings.style_weight, s.weights[-1])]
+    return {"styles": list(s.styles), "quantities": _trained(s, job, arms), "encoder": NAMES["slim"]}
+
+
+def _trained(s: Ablation, job: Job, arms: Sequence[tuple[float, float]]) -> dict[str, list[list[float]]]:
+    """Quantities of held-out pairs after training with each weight of the style and of the KL term."""
     found: dict[str, list[list[float]]] = {q: [] for q in QUANTITIES}
     with tempfile.TemporaryDirectory() as folder:
         content, style = _training_files(s, job, Path(folder))
-        for weight in s.weights:
+        for i, (style_weight, kl_weight) in enumerate(arms):
             net = network("slim", job)
             settings = TrainingSettings(
                 steps=s.steps,
                 batch=s.batch,
                 crop=s.crop,
-                kl_weight=weight,
+                style_weight=style_weight,
+                kl_weight=kl_weight,
                 style_crops=s.style_crops,
                 sample_every=0,
                 checkpoint_every=s.steps,
                 seed=job.seed,
             )
             run.seed_everything(job.seed)
-            train(net, [net.encoder], content, style, Path(folder) / f"run-{weight}", settings)
+            train(net, [net.encoder], content, style, Path(folder) / f"run-{i}", settings)
             net.eval()
             rows: dict[str, list[float]] = {q: [] for q in QUANTITIES}
             with torch.inference_mode():
@@ -72,7 +95,7 @@ def measure(s: Ablation, job: Job) -> Values:
                     rows["style loss"].append(float(style_loss(moments(levels), moments(target))))
             for q in QUANTITIES:
                 found[q].append(rows[q])
-    return {"weights": list(s.weights), "quantities": found, "encoder": NAMES["slim"]}
+    return found
 
 
 def _training_files(s: Ablation, job: Job, folder: Path) -> tuple[list[Path], list[Path]]:

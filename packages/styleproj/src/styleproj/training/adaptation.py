@@ -77,16 +77,20 @@ def as_made(
     """A batch of pictures as ``Stylizer(max_gain=max_gain, soft_clip=width)`` with that ``limit`` makes them, not clamped.
 
     The first photograph, only encoded and decoded, is the second thing returned. Gradients reach the decoder, and an encoder
-    that is not frozen: the projection's exactly to the style's features, which are its values, and, since ranks have none,
-    as if it were the affine map before it to the content's. The maps of features and of colours are taken as given.
+    that is not frozen through the content's features: ranks have no gradient, so it is that of the features before the
+    projection with their mean and deviation held, which the projection replaces by the style's. The style's features and
+    the maps of features and of colours are taken as given.
     """
     fast = torch.autocast("cpu", torch.bfloat16)
     with fast:
-        encoded = zip(network.encode(content), network.encode(style), strict=True)
+        encoded = network.encode(content)
+        with torch.no_grad():
+            wanted_features = network.encode(style)
     features = []
-    for x, s in ((x.float(), s.float()) for x, s in encoded):
-        moved = ot_map(Statistics.of(x.detach()), Statistics.of(s.detach()))(x)
-        features.append(torch.cat([project(moved, s, ties="average", gradient="straight-through"), x[:1]]))
+    for x, s in ((x.float(), s.float()) for x, s in zip(encoded, wanted_features, strict=True)):
+        moved = ot_map(Statistics.of(x.detach()), Statistics.of(s))(x)
+        like = moved.detach().std((2, 3), keepdim=True) * F.instance_norm(moved)
+        features.append(torch.cat([project(moved.detach(), s, ties="average") + (like - like.detach()), x[:1]]))
     with fast:
         *made, same = network.decode(tuple(features)).float().split(1)
     plain = torch.cat(made)
