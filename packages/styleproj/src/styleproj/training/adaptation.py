@@ -85,9 +85,9 @@ def as_made(
     with fast:
         encoded = network.encode(content)
         with torch.no_grad():
-            wanted_features = network.encode(style)
+            styles = network.encode(style)
     features = []
-    for x, s in ((x.float(), s.float()) for x, s in zip(encoded, wanted_features, strict=True)):
+    for x, s in ((x.float(), s.float()) for x, s in zip(encoded, styles, strict=True)):
         moved = ot_map(Statistics.of(x.detach()), Statistics.of(s))(x)
         like = moved.detach().std((2, 3), keepdim=True) * F.instance_norm(moved)
         features.append(torch.cat([project(moved.detach(), s, ties="average") + (like - like.detach()), x[:1]]))
