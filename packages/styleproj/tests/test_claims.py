@@ -9,7 +9,7 @@ from styleproj.claims import EXPERIMENTS, fidelity, fronts, kl, pictures, speed
 from styleproj.operator.baselines import TRANSFORMS, adain_reference, efdm, histogram_matching
 from styleproj.operator.projection import project
 
-MINE = [f"P{i}" for i in range(1, 10)]
+MINE = [f"P{i}" for i in (*range(1, 10), 20)]
 
 
 @pytest.mark.slow
@@ -90,6 +90,51 @@ def test_the_kl_term_is_judged_on_the_term_and_on_edges(kl_change, edge_change, 
     rows = {q: [list(base), list(base + c + 0.01 * rng.standard_normal(8))] for q, c in changes.items()}
     values = [{"weights": [0.0, 10.0], "quantities": rows, "encoder": "made up"}] * 3
     assert kl.judge(values).kind == kind
+
+
+def trained_at(style_loss, kl_change, edge_change, bend=0.0, seeds=6):
+    """A front of four trainings on straight lines, but for the second, and one beside it; a little noise between seeds."""
+    rng = np.random.default_rng(0)
+    front = np.array([1.4, 1.5, 1.6, 1.7])
+    line = {"KL": 0.5 - 0.1 * front, "edges (SSIM)": 0.3 + 0.1 * front, "content loss": front, "style loss": front}
+    at = {"KL": 0.5 - 0.1 * style_loss + kl_change, "edges (SSIM)": 0.3 + 0.1 * style_loss + edge_change}
+    at |= {"content loss": 1.0, "style loss": style_loss}
+    line["KL"][1] -= bend
+    runs = []
+    for _ in range(seeds):
+        noise = {q: 1e-4 * rng.standard_normal((5, 1)) * (q in kl.ASKED) for q in line}
+        rows = {q: (np.append(x, at[q])[:, None] + noise[q] + [[-0.1, 0.1]]).tolist() for q, x in line.items()}
+        runs.append({"styles": [1.0, 0.5, 0.25, 0.12], "quantities": rows, "encoder": "made up"})
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("style_loss", "kl_change", "edge_change", "bend", "kind"),
+    [
+        (1.56, -0.02, 0.01, 0.0, "reproduced"),
+        (1.56, -0.02, -0.01, 0.0, "direction reproduced"),
+        (1.56, 0.0, 0.01, 0.0, "not reproduced"),
+        (1.56, 0.02, 0.01, 0.0, "not reproduced"),
+        (1.39, -0.02, 0.01, 0.0, "not run"),
+        (1.71, -0.02, 0.01, 0.0, "not run"),
+        (1.64, -0.02, 0.01, 0.012, "not run"),
+        (1.64, -0.02, 0.01, 0.009, "reproduced"),
+    ],
+)
+def test_the_kl_term_is_judged_at_equal_style_loss(style_loss, kl_change, edge_change, bend, kind):
+    verdict = kl.judge_equal(trained_at(style_loss, kl_change, edge_change, bend))
+    assert verdict.kind == kind, verdict.reason
+    if kind != "not run":
+        assert verdict.effect.value == pytest.approx(kl_change, abs=5e-4), "what the style loss alone gives is taken off"
+
+
+def test_a_style_loss_outside_the_front_is_counted_by_seeds():
+    runs = trained_at(1.5, 0.0, 0.0)
+    runs[2] = trained_at(1.8, 0.0, 0.0)[0]
+    assert "At 1 of 6 seeds" in kl.judge_equal(runs).reason
+    for run in (runs := trained_at(1.56, -0.02, 0.01)):
+        run["quantities"]["style loss"][1] = [1.3, 1.3]
+    assert kl.judge_equal(runs).kind == "not run", "the control has no neighbours"
 
 
 @pytest.mark.parametrize(

@@ -62,13 +62,19 @@ def sheet(rows: Mapping[str, Sequence[Tensor]], columns: Sequence[str], path: Pa
     save(canvas, path)
 
 
-def fronts(curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], path: Path, title: str) -> None:
+def fronts(
+    curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
+    path: Path,
+    title: str,
+    across: str = "content loss (relative)",
+    up: str = "style distance: ",
+) -> None:
     """Style distance against content loss, ``curves[metric][transform] = (content, style)``, one panel a metric."""
     canvas, axes = figure(1, len(curves))
     for axis, (metric, lines) in zip(axes, curves.items(), strict=True):
         for name, (content, style) in lines.items():
             axis.plot(content, style, "o-", ms=4, color=colour(name), label=name)
-        axis.set(xlabel="content loss (relative)", ylabel=f"style distance: {metric}")
+        axis.set(xlabel=across, ylabel=f"{up}{metric}")
     axes[0].legend(fontsize=8)
     canvas.suptitle(title, fontsize=9)
     save(canvas, path)
