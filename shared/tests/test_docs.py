@@ -42,6 +42,21 @@ def test_a_readme_leads_to_five_answers_within_sixty_lines(package):
         assert any(wanted in line for line in lines[:60]), wanted
 
 
+def words(page: str) -> int:
+    """How many words of a page are read: what a link or a picture points to, badges and comments are not."""
+    seen = re.sub(r"<!--.*?-->|!\[[^]]*\]\([^)]*\)", "", page, flags=re.S)
+    return len(re.findall(r"\w[^\s|]*", re.sub(r"\]\([^)]*\)", "]", seen)))
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)
+def test_each_answer_is_found_within_a_minute_of_reading(package):
+    readme, start = (package / "README.md").read_text("utf-8"), (DOCS / package.name / "index.md").read_text("utf-8")
+    for answer in ANSWERS:
+        way = readme[: readme.index("(#install)" if answer == "Install" else f"index.md#{anchor(answer)}")]
+        section = re.split(r"\n## ", start.split(f"\n## {answer}\n")[1])[0]
+        assert words(way) + words(section) <= 230, answer  # a minute
+
+
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)
 def test_a_quick_start_says_what_every_folder_holds(package):
     text = (DOCS / package.name / "index.md").read_text("utf-8")

@@ -5,6 +5,7 @@ import errno
 import os
 
 import numpy as np
+import pandas
 import pytest
 
 from securegbm.errors import ProtocolError, SecureGBMError
@@ -315,3 +316,41 @@ def test_logs_are_private_and_hold_no_payload_id_or_key(tables, quick, key, tmp_
 def test_constant_columns_are_named():
     table = Table.of([[1.0, 2.0, np.nan], [1.0, 3.0, np.nan]], ["a", "b", "c"])
     assert table.constant_columns() == ["a", "c"]
+
+
+@pytest.mark.parametrize("change", ["a category more", "columns in another order", "a column more"])
+def test_a_model_is_not_served_from_a_table_that_reads_otherwise(change, quick, key, tmp_path):
+    """A feature party that came back with this month's file answered with the numbers of other categories and columns."""
+    rng = np.random.default_rng(0)
+    kind, x, own = rng.choice(["a", "c"], 120), rng.normal(size=120), rng.normal(size=120)
+    frame = pandas.DataFrame({"id": map(str, range(120)), "kind": kind, "x": x})
+    frame.to_csv(tmp_path / "b.csv", index=False)
+    mine, policy = Table.of(own[:, None]), FeaturePolicy(allow_plain=True)
+
+    def party():
+        return FeatureParty(Table.read(tmp_path / "b.csv", "id")[0], policy, key, tmp_path / "state")
+
+    label = LabelParty(mine, 2.0 * (kind == "c") + x > 1, quick(), LocalChannel(party()), key=key)
+    half = label.train()
+    before = Predictor(half, LocalChannel(party()), key).scores(mine)
+    frame["kind"] = np.where(np.arange(120) == 0, "b", kind)
+    new = {"a category more": frame, "columns in another order": frame[["id", "x", "kind"]],
+           "a column more": frame.assign(more=own)}[change]  # fmt: skip
+    new.to_csv(tmp_path / "b.csv", index=False)
+    with pytest.raises(SecureGBMError, match="other columns than the model was trained on, or other categories"):
+        Predictor(half, LocalChannel(party()), key).scores(mine)
+    frame.assign(kind=kind).to_csv(tmp_path / "b.csv", index=False)
+    assert np.array_equal(Predictor(half, LocalChannel(party()), key).scores(mine), before)
+
+
+def test_a_serving_table_that_reads_otherwise_is_refused_within_a_session(quick, key, tmp_path):
+    values = np.random.default_rng(0).normal(size=(120, 2))
+    mine, policy = Table.of(values[:, :1]), FeaturePolicy(allow_plain=True)
+    theirs = Table.of(values[:, 1:], ["x"])
+    party = FeatureParty(theirs, policy, key)
+    half = LabelParty(mine, values[:, 1] > 0, quick(), LocalChannel(party), key=key).train()
+    predictor = Predictor(half, LocalChannel(party), key)
+    predictor.scores(mine)
+    party.serve(dataclasses.replace(theirs, rules={"x": {"kind": "category", "values": ["a", "b"]}}))
+    with pytest.raises(SecureGBMError, match="other categories"):
+        predictor.scores(mine)

@@ -17,6 +17,7 @@ from securegbm.model.export import to_lightgbm_text
 from securegbm.tables.binning import BinConfig
 from securegbm.trees.growth import GrowthConfig
 from securegbm.trees.objectives import Objective, to_fixed_point
+from securegbm.trees.rules import SplitRules
 
 
 def auc_of(run, labels, key):
@@ -205,6 +206,57 @@ def test_fixed_point_is_exact_in_float32_and_bounded():
         to_fixed_point(np.array([np.inf]), 23)
 
 
+@pytest.mark.parametrize("power", [-40, -20, 20])
+def test_the_unit_of_labels_does_not_change_the_trees(power, problem, pair, quick):
+    """Labels of size 1e-9 gave one leaf: their gradients were rounded to multiples of 2^-23."""
+    values, _, target = problem(300, 2)
+    config = quick(objective=Objective("regression"))
+    one, other = (pair(values, target * unit, config).half for unit in (1.0, 2.0**power))
+    assert [tree.feature for tree in one.trees] == [tree.feature for tree in other.trees]
+    assert [tree.num_nodes for tree in one.trees] == [6, 6, 6]
+    assert [tree.value for tree in other.trees] == [[v * 2.0**power for v in tree.value] for tree in one.trees]
+
+
+def test_the_unit_of_weights_does_not_change_the_trees(problem, pair, quick):
+    """Weights of 2^-20: without a penalty and with the least sum of hessians in the same unit nothing depends on it."""
+    values, labels, _ = problem(300, 2)
+    halves = []
+    for unit in (1.0, 2.0**-20):
+        rules = SplitRules(min_sum_hessian_in_leaf=1e-3 * unit)
+        halves.append(pair(values, labels, quick(rules=rules), weights=np.full(300, unit)).half)
+    for one, other in zip(*(half.trees for half in halves), strict=True):
+        assert one.feature == other.feature
+        assert other.value == pytest.approx(one.value, rel=1e-5)
+
+
+def test_labels_and_weights_that_23_bits_cannot_show_are_refused(problem, pair, quick):
+    """One label of 1e9 among those of order one: every gradient was that label's mean, and the others were rounded away."""
+    values, labels, target = problem(300, 2)
+    far, heavy = target.copy(), np.ones(300)
+    far[0] = heavy[0] = 1e9
+    with pytest.raises(SecureGBMError, match=r"2\^23 times as large"):
+        pair(values, far, quick(objective=Objective("regression")))
+    with pytest.raises(SecureGBMError, match=r"2\^23 times as large"):
+        pair(values, labels, quick(), weights=heavy)
+    rare = np.where(np.arange(300) < 3, 1e3, 0.0)
+    assert pair(values, rare, quick(objective=Objective("regression"))).half.trees
+
+
+@pytest.mark.parametrize("share", [0.001, 0.999])
+def test_a_share_that_holds_out_no_row_or_all_is_refused(share, problem, pair, quick):
+    """Early stopping on no row never stopped, without a word."""
+    values, labels, _ = problem(300, 2)
+    with pytest.raises(SecureGBMError, match=r"holds out (0|300) of 300 rows"):
+        pair(values, labels, quick(validation_fraction=share, early_stopping_rounds=2))
+
+
+def test_a_metric_that_is_no_number_does_not_choose_the_iteration(problem, pair, quick):
+    """NaN counted as the least value, so that the model ended with the iteration that had it."""
+    values, labels, _ = problem(300, 2)
+    with pytest.raises(SecureGBMError, match="is not a number"):
+        pair(values, labels, quick(validation_fraction=0.2, early_stopping_rounds=2), metric=lambda *_: float("nan"))
+
+
 def test_training_alone_needs_no_other_party(problem, quick):
     from securegbm.label_party.party import LabelParty
     from securegbm.tables.table import Table
@@ -243,6 +295,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(problem, pair, quick, tmp_pat
         ({"goss": (0.1, 0.1), "row_fraction": 0.5}, "both draw"),
         ({"goss": (0.1, 0.1), "hide_instances": True}, "cannot hide"),
         ({"early_stopping_rounds": 3}, "validation_fraction"),
+        ({"early_stopping_rounds": -1, "validation_fraction": 0.2}, "early_stopping_rounds is -1"),
+        ({"first_local_trees": -1}, "first_local_trees is -1"),
+        ({"spot_checks": -1}, "spot_checks is -1"),
+        ({"seed": -1}, "seed is -1"),
         ({"privacy_bits": 2}, "privacy_bits"),
         ({"encryption": "rot13"}, "rot13"),
     ],

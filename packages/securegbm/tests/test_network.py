@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from securegbm.app.links import Link
 from securegbm.errors import SecureGBMError
 from securegbm.feature_party.party import FeatureParty
 from securegbm.feature_party.policy import FeaturePolicy
@@ -223,3 +224,9 @@ def test_a_long_call_is_not_cut_for_its_keepalive_pings(monkeypatch):
     channel.close()
     server.stop()
     assert calls == [b"x"]
+
+
+def test_a_pin_without_certificates_is_refused(tmp_path):
+    link = Link("127.0.0.1:50551", tmp_path, "party-a", "party-b", pin="00" * 32, insecure_loopback=True)
+    with pytest.raises(SecureGBMError, match="leave one of them out"):
+        link.identity()

@@ -110,7 +110,7 @@ def test_arrow_files(kind, tmp_path):
 def test_rules_of_training_hold_when_serving(tmp_path):
     """Unseen categories are missing; a category keeps its number though others come or go."""
     (tmp_path / "a.csv").write_text("id,c,t,d,n\n1,red,true,2020-01-01,1\n2,blue,false,2020-01-02,2\n3,green,,,3\n")
-    (tmp_path / "b.csv").write_text("id,c,t,d,n\n9,violet,TRUE,2020-01-02,7\n8,red,0,not a date,8\n")
+    (tmp_path / "b.csv").write_text("id,c,t,d,n\n9,violet,TRUE,2020-01-02,7\n8,red,0,,8\n")
     rules = Table.read(tmp_path / "a.csv", "id")[0].rules
     assert sorted(rules) == ["c", "d", "t"]
     values = Table.read(tmp_path / "b.csv", "id", rules=rules)[0].values
@@ -120,10 +120,26 @@ def test_rules_of_training_hold_when_serving(tmp_path):
         apply(pandas.Series(["x"]), {"kind": "number"}, "column 'n'")
 
 
+@pytest.mark.parametrize(
+    ("kind", "field"), [("date", "31.12.2021"), ("date", "2021-02-30"), ("date", 44562), ("truth", "yes")]
+)
+def test_fields_of_another_form_than_at_training_are_no_missing_ones(kind, field):
+    """A whole file of dates as a spreadsheet writes them was scored as if every date were missing."""
+    with pytest.raises(SecureGBMError, match=f"column 'd' holds '{field}', which is no {kind}"):
+        apply(pandas.Series([None, field], dtype=object), {"kind": kind}, "column 'd'")
+
+
+def test_a_date_that_no_calendar_has_is_refused_at_training(tmp_path):
+    (tmp_path / "a.csv").write_text("id,d\n1,2021-02-28\n2,2021-02-30\n")
+    with pytest.raises(SecureGBMError, match="holds '2021-02-30', which is no date"):
+        Table.read(tmp_path / "a.csv", "id")
+
+
 def test_rules_are_kept_in_both_halves(problem, quick, tmp_path):
     from securegbm.feature_party.party import FeatureParty
     from securegbm.feature_party.policy import FeaturePolicy
     from securegbm.label_party.party import LabelParty
+    from securegbm.label_party.predict import Predictor
     from securegbm.model.halves import FeatureHalf, LabelHalf
     from securegbm.wire.channel import LocalChannel
 
@@ -134,11 +150,18 @@ def test_rules_are_kept_in_both_halves(problem, quick, tmp_path):
         frame.to_csv(tmp_path / f"{name}.csv", index=False)
     tables = [Table.read(tmp_path / f"{name}.csv", "id")[0] for name in "ab"]
     party = FeatureParty(tables[1], FeaturePolicy(allow_plain=True), b"k")
-    labels = rng.integers(0, 2, 90)
+    labels = tables[0].values[:, 0] > 0.5
     label = LabelParty(tables[0], labels, quick(), LocalChannel(party), key=b"k")
     half = label.train()
     assert LabelHalf.from_dict(half.to_dict()).rules == {"acolour": {"kind": "category", "values": ["blue", "green", "red"]}}
     assert "bcolour" in FeatureHalf.from_dict(party.half(label.run).to_dict()).rules
+
+    with_its_rules = Table.read(tmp_path / "a.csv", "id", rules=half.rules)[0]
+    assert Predictor(half, LocalChannel(party), b"k").scores(with_its_rules).shape == (1, 90)
+    frame = pandas.read_csv(tmp_path / "a.csv").replace({"acolour": {"blue": "amber"}})
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    with pytest.raises(SecureGBMError, match="'acolour' became numbers by another rule"):
+        Predictor(half, LocalChannel(party), b"k").scores(Table.read(tmp_path / "new.csv", "id")[0])
 
 
 class Direct:
@@ -165,6 +188,16 @@ def test_alignment_finds_the_common_ids_in_one_order_and_shows_no_others(multipl
     assert not [name for name in (*mine, *theirs) if name.encode() in seen]
     sizes = [len(message.parts[0]) // 32 for message in sent[:1]]
     assert sizes == [60 if multiple == 1 else 100]
+
+
+@pytest.mark.parametrize("mine", [True, False])
+def test_an_alignment_of_folded_and_unfolded_ids_is_refused(mine):
+    """Ids in capitals were dropped from both tables as if only one party had them."""
+    party = AlignParty(["A"] if mine else ["a"], b"k", fold_case=not mine)
+    with pytest.raises(SecureGBMError, match="--fold-case at both"):
+        align(["a"] if mine else ["A"], Direct(party), b"k", fold_case=mine)
+    both = AlignParty(["a"], b"k", fold_case=True)
+    assert align(["a"], Direct(both), b"k", fold_case=True) == both.common == [0]
 
 
 def test_masks_differ_in_every_alignment():

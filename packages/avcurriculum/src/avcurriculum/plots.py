@@ -7,32 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from claimkit.files import atomic_path
+from claimkit.figures import figure, save
 
 INK = {"easy_to_hard": "#0b6e4f", "direct": "#c1440e", "hard_to_easy": "#8d8d8d", "mixed": "#3a6ea5"}
 
 
-def figure(columns: int, rows: int = 1, width: float = 4.2, height: float = 3.2) -> tuple[Any, NDArray[Any]]:
-    """A figure without a window and its axes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    f = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    FigureCanvasAgg(f)
-    return f, f.subplots(rows, columns, squeeze=False)
-
-
-def save(f: Any, path: Path) -> None:
-    """Write the figure, whole or not at all."""
-    import matplotlib as mpl
-
-    with atomic_path(path) as temporary, mpl.rc_context({"svg.hashsalt": "avcurriculum"}):
-        f.savefig(temporary, dpi=110)
-
-
 def orders(values: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Claim E1: validation against steps, then test IoU@0.3 and pair accuracy by the number of sources."""
-    f, ax = figure(3)
+    f, ax = figure(1, 3, (4.2, 3.2), squeeze=False)
     for arm, ink in INK.items():
         curves = np.array([[v[2] for v in value["arms"][arm]["validation"]] for value in values])
         steps = [v[0] for v in values[0]["arms"][arm]["validation"]]
@@ -52,21 +34,21 @@ def orders(values: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 def curves(arms: Mapping[str, Sequence[Sequence[Sequence[float]]]], path: Path) -> None:
     """Claim E1b: of each arm and seed ``(step, validation)``; means and ranges over the seeds."""
-    f, ax = figure(1)
+    f, ax = figure(size=(4.2, 3.2))
     for arm, seeds in arms.items():
         steps, scores = np.array(seeds)[0, :, 0], np.array(seeds)[..., 1]
         ink = INK.get(arm, "k")
-        ax[0, 0].plot(steps, scores.mean(0), color=ink, label=arm.replace("_", " "))
-        ax[0, 0].fill_between(steps, scores.min(0), scores.max(0), color=ink, alpha=0.12, lw=0)
-    ax[0, 0].set(xlabel="step", ylabel="pair accuracy", title="validation, three sources")
-    ax[0, 0].legend(frameon=False, fontsize=8)
+        ax.plot(steps, scores.mean(0), color=ink, label=arm.replace("_", " "))
+        ax.fill_between(steps, scores.min(0), scores.max(0), color=ink, alpha=0.12, lw=0)
+    ax.set(xlabel="step", ylabel="pair accuracy", title="validation, three sources")
+    ax.legend(frameon=False, fontsize=8)
     save(f, path)
 
 
 def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str, path: Path) -> None:
     """Means over seeds with their deviations: one panel a group, one bar a candidate."""
     most = max(len(seeds) for seeds in groups.values())
-    f, ax = figure(len(groups), height=0.9 + 0.24 * most)
+    f, ax = figure(1, len(groups), (4.2, 0.9 + 0.24 * most), squeeze=False)
     for axis, (title, seeds) in zip(ax[0], groups.items(), strict=True):
         means, deviations = [np.mean(x) for x in seeds.values()], [np.std(x) for x in seeds.values()]
         axis.barh(list(seeds), means, xerr=deviations, color="#0b6e4f", height=0.7)
@@ -78,7 +60,7 @@ def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str, path:
 def demo(scene: Any, maps: NDArray[Any], estimate: NDArray[Any], names: Sequence[str], path: Path) -> None:
     """A scene, the map of each sound over it, and spectrograms of the stems, the mixture and the estimates."""
     k = len(names)
-    f, ax = figure(k + 1, 3, 2.8, 2.5)
+    f, ax = figure(3, k + 1, (2.8, 2.5))
     ax[0, 0].imshow(scene.image)
     ax[0, 0].set_title("scene")
     _spectrogram(ax[1, 0], scene.mixture, "mixture")

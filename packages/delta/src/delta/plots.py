@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from claimkit.files import atomic_path
+from claimkit.figures import figure, save
 
 COLOURS = {
     "scratch": "#999999",
@@ -19,12 +18,6 @@ COLOURS = {
 NAMES = {"l2": "L2", "l2sp": "L2-SP", "fm": "FM (no attention)", "delta": "DELTA", "frozen": "frozen extractor"}
 
 
-def save(canvas: Any, path: Path) -> None:
-    """Write the picture, atomically."""
-    with atomic_path(path) as temporary:
-        canvas.savefig(temporary)
-
-
 def alpha_curves(curves: Mapping[str, Mapping[str, Mapping[float, np.ndarray]]], path: Path) -> None:
     """Test accuracy against the regulariser's weight, one panel a task; methods without a grid are level lines.
 
@@ -32,11 +25,8 @@ def alpha_curves(curves: Mapping[str, Mapping[str, Mapping[float, np.ndarray]]],
         curves: Task, method, weight to an array ``(seeds, 2)`` of validation and test accuracy.
         path: The picture.
     """
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=(5.2 * len(curves), 3.8), layout="constrained", dpi=120)
-    axes = canvas.subplots(1, len(curves), squeeze=False)[0]
-    for axis, (task, methods) in zip(axes, curves.items(), strict=True):
+    canvas, axes = figure(1, len(curves), (5.2, 3.8), squeeze=False)
+    for axis, (task, methods) in zip(axes[0], curves.items(), strict=True):
         for method, curve in methods.items():
             alphas = sorted(curve)
             test = [100 * curve[a][:, 1] for a in alphas]
@@ -64,11 +54,7 @@ def channels(
         titles: Of the columns of maps.
         path: The picture.
     """
-    from matplotlib.figure import Figure
-
-    columns = 1 + len(titles)
-    canvas = Figure(figsize=(1.7 * columns, 1.8 * len(pictures) + 0.4), layout="constrained", dpi=72)
-    axes = canvas.subplots(len(pictures), columns, squeeze=False)
+    canvas, axes = figure(len(pictures), 1 + len(titles), (1.7, 1.9), dpi=72, squeeze=False)
     scale = [max(float(np.abs(row[c]).max()) for row in maps) or 1.0 for c in range(len(titles))]
     for row, (picture, own) in enumerate(zip(pictures, maps, strict=True)):
         axes[row][0].imshow(picture)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from claimkit.files import atomic_path
+from claimkit.figures import figure, save
 from claimkit.transfer.loop import Result
 from dtnh.guard.conflicts import COLUMNS, smoothed
 
@@ -18,20 +18,6 @@ OTHERS = ("#0072b2", "#c1272d", "#009e73", "#e69f00", "#984ea3", "#56b4e9", "#66
 Cell = tuple[str, str, str, float]
 
 
-def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.2, 3.6)) -> tuple[Any, Any]:
-    """A figure that no window shows, and its axes as an array of shape ``(rows, columns)``."""
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained", dpi=120)
-    return canvas, canvas.subplots(rows, columns, squeeze=False)
-
-
-def save(canvas: Any, path: Path) -> None:
-    """Write the picture, atomically."""
-    with atomic_path(path) as temporary:
-        canvas.savefig(temporary)
-
-
 def spread(x: np.ndarray) -> float:
     """Two standard errors of a mean; zero of one value."""
     return 2 * float(x.std(ddof=1)) / np.sqrt(len(x)) if len(x) > 1 else 0.0
@@ -41,7 +27,7 @@ def cells(found: Mapping[Cell, Mapping[str, np.ndarray]], path: Path) -> None:
     """Test accuracy of every way against the weight; a row a task and regulariser, a column a source."""
     rows = list(dict.fromkeys((c[0], c[2]) for c in found))
     columns = list(dict.fromkeys(c[1] for c in found))
-    canvas, axes = figure(len(rows), len(columns), (3.6, 2.9))
+    canvas, axes = figure(len(rows), len(columns), (3.6, 2.9), squeeze=False)
     for i, (task, base) in enumerate(rows):
         for j, source in enumerate(columns):
             axis = axes[i, j]
@@ -79,7 +65,7 @@ def accuracy(axis: Any, by_alpha: Mapping[float, Mapping[str, np.ndarray]]) -> N
 def gains(gain: Mapping[Cell, np.ndarray], path: Path) -> None:
     """Guard minus base against the weight, a line a source, a panel a task and regulariser."""
     panels = list(dict.fromkeys((c[0], c[2]) for c in gain))
-    canvas, axes = figure(1, len(panels), (4.0, 3.2))
+    canvas, axes = figure(1, len(panels), (4.0, 3.2), squeeze=False)
     for axis, (task, base) in zip(axes[0], panels, strict=True):
         for source in dict.fromkeys(c[1] for c in gain):
             here = sorted(c for c in gain if (c[0], c[1], c[2]) == (task, source, base))
@@ -99,7 +85,7 @@ def gains(gain: Mapping[Cell, np.ndarray], path: Path) -> None:
 
 def mechanism(curves: Mapping[Cell, np.ndarray], differences: Mapping[Cell, np.ndarray], path: Path) -> None:
     """Conflict rate over training on the left; on the right, how much lower the guarded step leaves the batch's loss."""
-    canvas, ((left, right),) = figure(1, 2, (5.8, 4.4))
+    canvas, (left, right) = figure(1, 2, (5.8, 4.4))
     bases = list(dict.fromkeys((c[0], c[2]) for c in curves))
     for cell, curve in curves.items():
         task, source, base, alpha = cell
@@ -122,7 +108,7 @@ def mechanism(curves: Mapping[Cell, np.ndarray], differences: Mapping[Cell, np.n
 
 def conflicts(tables: Mapping[str, Sequence[np.ndarray]], path: Path, title: str = "") -> None:
     """Conflict rate, cosine and norms over training; tables of shape ``(steps, 6)``, several runs of a name averaged."""
-    canvas, axes = figure(1, 3, (4.0, 3.2))
+    canvas, axes = figure(1, 3, (4.0, 3.2), squeeze=False)
     for (name, runs), colour in zip(tables.items(), _endless(len(tables)), strict=True):
         length = min(len(run) for run in runs)
         mean = dict(zip(COLUMNS, np.mean([run[:length] for run in runs], axis=0).T, strict=True))
@@ -144,7 +130,7 @@ def conflicts(tables: Mapping[str, Sequence[np.ndarray]], path: Path, title: str
 def demo(results: Mapping[tuple[str, str], Result], tables: Mapping[str, np.ndarray], path: Path) -> None:
     """Training loss by source and way, test accuracy at the end, and the conflict rate."""
     sources = list(dict.fromkeys(source for source, _ in results))
-    canvas, (axes,) = figure(1, len(sources) + 1, (4.2, 3.4))
+    canvas, (axes,) = figure(1, len(sources) + 1, (4.2, 3.4), squeeze=False)
     for axis, source in zip(axes, sources, strict=False):
         for (where, way), result in results.items():
             if where == source:

@@ -2,29 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from claimkit.files import atomic_path
+from claimkit.figures import figure, save
 from msgd.train.training import LogRow
 
 COLOURS = {"gd": "#000000", "sgd": "#c1272d"}
 OTHERS = ("#0072b2", "#56b4e9", "#009e73", "#66a61e", "#e69f00", "#b8860b", "#984ea3", "#cc79a7")
-
-
-def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.2, 3.6)) -> tuple[Any, Any]:
-    """A figure that no window shows, and its axes."""
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained", dpi=120)
-    return canvas, canvas.subplots(rows, columns)
-
-
-def save(canvas: Any, path: Path) -> None:
-    """Write the picture, atomically."""
-    with atomic_path(path) as temporary:
-        canvas.savefig(temporary)
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:

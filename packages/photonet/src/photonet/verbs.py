@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from claimkit import bench as benchmark
-from claimkit import run
+from claimkit import figures, run
 from claimkit.errors import InputError
 from claimkit.media.batch import Plan, make_all
 from claimkit.media.options import ClipOptions, PictureOptions
@@ -135,7 +135,7 @@ def describe(bits: str, size: int, picture: Path | None) -> None:
         print(plots.summary({n: f"{v / 1e9:.2f}" for n, v in costs.items()}))
         print(f"parameters of the decoder: {parameters(a, channels):,}")
     if picture is not None:
-        plots.save(plots.network(a), picture)
+        figures.save(plots.network(a), picture)
         print(f"\ndrawing: {picture}")
 
 
@@ -153,7 +153,7 @@ def demo(out: Path, size: int, device: str) -> None:
     for content, style in run.progress(PAIRS, "demo", unit="row"):
         pictures = photograph(content, size), photograph(style, size)
         rows.append([*pictures, *(s.stylize(*pictures) for s in stylizers.values())])
-    plots.save(plots.sheet(["content", "style", *stylizers], rows, 1.8), out)
+    figures.save(plots.sheet(["content", "style", *stylizers], rows, 1.8), out)
     print(f"{len(rows)} photographs in the light of others: {out}")
 
 

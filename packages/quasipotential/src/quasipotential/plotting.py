@@ -6,23 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from claimkit.files import atomic_path
+from claimkit.figures import figure, save
 
 INK, ACCENT, SECOND, THIRD = "#222222", "#c1272d", "#0072b2", "#009e73"
-
-
-def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.2, 4.0)) -> tuple[Any, Any]:
-    """A figure that no window shows, and its axes."""
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained", dpi=120)
-    return canvas, canvas.subplots(rows, columns)
-
-
-def save(canvas: Any, path: str | Path) -> None:
-    """Write the picture, atomically."""
-    with atomic_path(Path(path)) as temporary:
-        canvas.savefig(temporary)
 
 
 def contours(axes: Any, solution: Any, values: np.ndarray | None = None, levels: int = 18, bar: str = "U") -> None:

@@ -104,6 +104,9 @@ class TrainConfig:
             raise SecureGBMError(f"metric {self.metric!r} is unknown; use loss, auc or error")
         if not 0.0 <= self.validation_fraction < 1.0:
             raise SecureGBMError(f"validation_fraction is {self.validation_fraction}; give a number from 0 to below 1")
+        for name in ("early_stopping_rounds", "first_local_trees", "spot_checks", "seed"):
+            if getattr(self, name) < 0:
+                raise SecureGBMError(f"{name} is {getattr(self, name)}; give 0 or a positive number")
         if self.early_stopping_rounds and not self.validation_fraction:
             raise SecureGBMError("early_stopping_rounds needs a validation_fraction above 0")
         if self.encryption not in ("standard", "strong", "toy", "none"):

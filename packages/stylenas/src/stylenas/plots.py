@@ -7,26 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from claimkit.files import atomic_path
+from claimkit.figures import figure, save
 from stylenas.front import non_dominated
 
 COLOURS = {"evolution": "#c1272d", "random": "#777777", "nsga2": "#0072b2"}
 MARKS = ("*", "D", "^", "s", "P")
 PAINT = ("#009e73", "#0072b2", "#984ea3", "#e69f00", "#000000")
-
-
-def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.4, 3.8)) -> tuple[Any, Any]:
-    """A figure that no window shows, and its axes."""
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained", dpi=120)
-    return canvas, canvas.subplots(rows, columns)
-
-
-def save(canvas: Any, path: Path) -> None:
-    """Write the picture, atomically."""
-    with atomic_path(path) as temporary:
-        canvas.savefig(temporary)
 
 
 def search(best: ArrayLike, points: ArrayLike, names: tuple[str, str], path: Path, title: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from claimkit import run
+from claimkit import figures, run
 from claimkit.errors import InputError
 from claimkit.files import write_atomic
 from stylenas import plots
@@ -93,10 +93,10 @@ def front(storage: str, x: str, y: str, study: str, out: Path | None) -> None:
     results = Results.read(open_storage(storage, must_exist=True), study)
     objectives = [Objective.parse(x), Objective.parse(y)]
     report(results, results.front(*objectives), objectives)
-    canvas, axis = plots.figure()
+    canvas, axis = figures.figure()
     plots.front(axis, np.stack([results.values(o) for o in objectives], 1), (x, y), colour_by_order=True)
     axis.set_title(f"{len(results.trials)} evaluations of {results.header['space']}", fontsize=9)
-    plots.save(canvas, picture)
+    figures.save(canvas, picture)
     print(picture)
 
 
@@ -139,11 +139,11 @@ def demo(out: Path, budget: int, seeds: int) -> None:
     names = ("evolution", "nsga2", "random")
     found = [race(Table(s), objective, budget, names, s) for s in run.progress(range(seeds), "demo", unit="table")]
     curves = {n: np.array([f[n].best for f in found]) for n in names}
-    canvas, (left, right) = plots.figure(1, 2)
+    canvas, (left, right) = figures.figure(1, 2)
     plots.race(curves, left, f"{seeds} synthetic tables of 31 operators")
     plots.front(right, found[0]["evolution"].points, ("operators", "quality"), colour_by_order=True)
     right.set_title("aging evolution on the first table")
-    plots.save(canvas, out)
+    figures.save(canvas, out)
     for name, c in curves.items():
         print(f"  {name:<10} best objective after {budget} evaluations {c[:, -1].mean():.4f}")
     wins = int((curves["evolution"][:, -1] < curves["random"][:, -1]).sum())

@@ -3,28 +3,13 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from claimkit.files import atomic_path
+from claimkit.figures import figure, save
 
 COLOURS = {"projection": "#c1272d", "AdaIN": "#0072b2", "WCT": "#009e73", "OT": "#e69f00", "EFDM": "#984ea3"}
-
-
-def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (4.2, 3.4)) -> tuple[Any, Any]:
-    """A figure that no window shows, and its axes as a list."""
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained", dpi=120)
-    return canvas, list(np.ravel(canvas.subplots(rows, columns)))
-
-
-def save(canvas: Any, path: Path) -> None:
-    """Write the picture, atomically."""
-    with atomic_path(path) as temporary:
-        canvas.savefig(temporary)
 
 
 def colour(name: str) -> str:
@@ -34,8 +19,8 @@ def colour(name: str) -> str:
 
 def bars(panels: Mapping[str, Mapping[str, Sequence[float]]], path: Path, title: str) -> None:
     """One panel a quantity: medians of several names with the range of the middle half."""
-    canvas, axes = figure(1, len(panels), (3.4, 3.0))
-    for axis, (label, values) in zip(axes, panels.items(), strict=True):
+    canvas, axes = figure(1, len(panels), (3.4, 3.0), squeeze=False)
+    for axis, (label, values) in zip(axes[0], panels.items(), strict=True):
         for i, (name, v) in enumerate(values.items()):
             low, middle, high = np.quantile(v, [0.25, 0.5, 0.75])
             axis.bar(i, middle, yerr=[[middle - low], [high - middle]], color=colour(name), capsize=3)
@@ -49,15 +34,15 @@ def bars(panels: Mapping[str, Mapping[str, Sequence[float]]], path: Path, title:
 
 def sheet(rows: Mapping[str, Sequence[Tensor]], columns: Sequence[str], path: Path, title: str) -> None:
     """Named rows of pictures (3, H, W) in named columns."""
-    canvas, axes = figure(len(rows), len(columns), (1.7, 1.7))
+    canvas, axes = figure(len(rows), len(columns), (1.7, 1.7), squeeze=False)
     for i, (name, row) in enumerate(rows.items()):
         for j, picture in enumerate(row):
-            axis = axes[i * len(columns) + j]
+            axis = axes[i, j]
             axis.imshow(picture.clamp(0, 1).permute(1, 2, 0).cpu().numpy())
             axis.set(xticks=[], yticks=[])
             if i == 0:
                 axis.set_title(columns[j], fontsize=8)
-        axes[i * len(columns)].set_ylabel(name, fontsize=8)
+        axes[i, 0].set_ylabel(name, fontsize=8)
     canvas.suptitle(title, fontsize=9)
     save(canvas, path)
 
@@ -69,12 +54,20 @@ def fronts(
     across: str = "content loss (relative)",
     up: str = "style distance: ",
 ) -> None:
-    """Style distance against content loss, ``curves[metric][transform] = (content, style)``, one panel a metric."""
-    canvas, axes = figure(1, len(curves))
-    for axis, (metric, lines) in zip(axes, curves.items(), strict=True):
+    """One quantity against another, by default style distance against content loss; one panel a metric.
+
+    Args:
+        curves: ``curves[metric][transform] = (content, style)``.
+        path: Where.
+        title: Over the panels.
+        across: What runs from left to right.
+        up: What runs upwards, before the metric's name.
+    """
+    canvas, axes = figure(1, len(curves), (4.2, 3.4), squeeze=False)
+    for axis, (metric, lines) in zip(axes[0], curves.items(), strict=True):
         for name, (content, style) in lines.items():
             axis.plot(content, style, "o-", ms=4, color=colour(name), label=name)
         axis.set(xlabel=across, ylabel=f"{up}{metric}")
-    axes[0].legend(fontsize=8)
+    axes[0, 0].legend(fontsize=8)
     canvas.suptitle(title, fontsize=9)
     save(canvas, path)

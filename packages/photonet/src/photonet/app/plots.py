@@ -1,14 +1,13 @@
 """Pictures for people: contact sheets, and a drawing of a network."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from torch import Tensor
 
-from claimkit.files import atomic_path
+from claimkit import figures
 from claimkit.style.images import to_uint8
 from photonet.network.architecture import STAGES, Architecture, level_of
 from photonet.network.cost import VGG_CHANNELS, layers
@@ -16,17 +15,11 @@ from photonet.network.cost import VGG_CHANNELS, layers
 BLUE, ORANGE, GREY, GREEN = "#3b6fb6", "#d9822b", "#b8bcc4", "#4c9a6a"
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure, whole or not at all."""
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110, bbox_inches="tight", facecolor="white")
-
-
 def sheet(columns: Sequence[str], rows: Sequence[Sequence[Tensor]], side: float = 2.6) -> Figure:
     """Pictures ``(3, height, width)`` in rows under titles."""
     ratio = sum(row[0].shape[-2] / row[0].shape[-1] for row in rows)
-    figure = Figure(figsize=(side * len(columns), side * ratio + 0.3), layout="constrained")
-    axes = figure.subplots(len(rows), len(columns), squeeze=False)
+    size = side, (side * ratio + 0.3) / len(rows)
+    figure, axes = figures.figure(len(rows), len(columns), size, dpi=110, squeeze=False)
     for i, row in enumerate(rows):
         for j, picture in enumerate(row):
             axes[i][j].imshow(to_uint8(picture))
@@ -38,7 +31,7 @@ def sheet(columns: Sequence[str], rows: Sequence[Sequence[Tensor]], side: float 
 
 def network(architecture: Architecture, channels: Sequence[int] = VGG_CHANNELS) -> Figure:
     """A drawing: the encoder's levels down on the left, the decoder's stages up on the right, what joins them between."""
-    figure = Figure(figsize=(9.5, 6.2))
+    figure = Figure(figsize=(9.5, 6.2), dpi=110)
     axes = figure.add_axes((0.02, 0.02, 0.96, 0.9))
     axes.set_xlim(0, 10)
     axes.set_ylim(-0.9, 5.75)

@@ -8,27 +8,13 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from claimkit.files import atomic_path
+from claimkit.figures import figure, save
 from claimkit.style.images import to_uint8
-
-
-def figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
-    """A figure that no window shows, each of its axes ``size`` inches, and the axes, (rows, columns)."""
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained", dpi=120)
-    return canvas, canvas.subplots(rows, columns, squeeze=False)
-
-
-def save(canvas: Any, path: Path) -> None:
-    """Write the picture, atomically."""
-    with atomic_path(path) as temporary:
-        canvas.savefig(temporary)
 
 
 def sheet(rows: Sequence[Mapping[str, Tensor]], path: Path, title: str, side: float = 1.9) -> None:
     """A contact sheet: a row of named pictures (3, H, W) a pair, the names above the first row."""
-    canvas, axes = figure(len(rows), len(rows[0]), (side, side))
+    canvas, axes = figure(len(rows), len(rows[0]), (side, side), squeeze=False)
     for i, (line, row) in enumerate(zip(axes, rows, strict=True)):
         for axis, (name, picture) in zip(line, row.items(), strict=True):
             axis.imshow(to_uint8(picture), interpolation="lanczos")
@@ -43,7 +29,7 @@ def bars(panels: Mapping[str, Mapping[str, Sequence[float]]], path: Path, title:
     """One panel a quantity: medians of several names with the middle half of the values."""
     widest = max(len(v) for v in panels.values())
     size = (max(3.2, 0.55 * widest), 3.2)
-    canvas, axes = figure(1, len(panels), size)
+    canvas, axes = figure(1, len(panels), size, squeeze=False)
     for axis, (label, values) in zip(axes[0], panels.items(), strict=True):
         for i, v in enumerate(values.values()):
             low, middle, high = np.quantile(v, [0.25, 0.5, 0.75])
@@ -58,7 +44,7 @@ def bars(panels: Mapping[str, Mapping[str, Sequence[float]]], path: Path, title:
 
 def stacks(bars_by_group: Mapping[str, Mapping[str, Mapping[str, float]]], path: Path, title: str, unit: str) -> None:
     """One panel a group: a stacked bar a name, of its parts."""
-    canvas, axes = figure(1, len(bars_by_group), (3.6, 3.4))
+    canvas, axes = figure(1, len(bars_by_group), (3.6, 3.4), squeeze=False)
     for axis, (group, rows) in zip(axes[0], bars_by_group.items(), strict=True):
         parts = list(dict.fromkeys(p for row in rows.values() for p in row))
         below = np.zeros(len(rows))

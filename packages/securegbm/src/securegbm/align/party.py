@@ -43,12 +43,14 @@ class AlignParty:
         most: Most ids the label party may send.
         log: Called with every message.
         tell: Called with one sentence whenever something is refused.
+        fold_case: Whether upper and lower case were made the same; the label party must have done likewise.
     """
 
     def __init__(
         self, ids: list[str], key: bytes, multiple: int = 1, most: int = 10_000_000, log: Log | None = None,
-        tell: Callable[[str], None] = lambda sentence: None,
+        tell: Callable[[str], None] = lambda sentence: None, fold_case: bool = False,
     ) -> None:  # fmt: skip
+        self._fold_case = fold_case
         self._own, self._masker, self._most, self._tell = OwnIds(ids, multiple), Masker(), most, tell
         self._endpoint, self._lock = Endpoint(key, log), threading.Lock()
         self._theirs = b""
@@ -96,6 +98,8 @@ class AlignParty:
 
     def _answer(self, message: Message) -> list[bytes]:
         if message.kind == Kind.ALIGN and message.node == 0:
+            if message.fields.get("fold_case", False) != self._fold_case:
+                raise ProtocolError("upper and lower case of ids are the same at one party only; give --fold-case at both")
             if len(message.parts[0]) > POINT * self._most:
                 raise ProtocolError(f"more than {self._most} ids were sent; the feature party accepts no more")
             self._theirs = self._masker.mask(message.parts[0])
@@ -106,14 +110,17 @@ class AlignParty:
         raise ProtocolError("the feature party aligns ids now and answers nothing else; start its `party-b serve`")
 
 
-def align(ids: list[str], channel: Channel, key: bytes, multiple: int = 1, log: Log | None = None) -> list[int]:
+def align(
+    ids: list[str], channel: Channel, key: bytes, multiple: int = 1, log: Log | None = None, fold_case: bool = False
+) -> list[int]:
     """The label party of an alignment: positions of the common ids, in the order both parties share.
 
     Raises:
         SecureGBMError: If the other party refuses or both count differently.
     """
     own, masker, talk = OwnIds(ids, multiple), Masker(), Conversation(channel, new_run(), key, log)
-    reply = talk.ask(Kind.ALIGN, node=0, parts=[masker.mask(own.points)])
+    told = {"fold_case": True} if fold_case else {}  # a party of before this field answers who does not send it
+    reply = talk.ask(Kind.ALIGN, node=0, fields=told, parts=[masker.mask(own.points)])
     masked, theirs = reply.part(0), masker.mask(reply.part(1))
     common = own.common(masked, theirs)
     counted = talk.ask(Kind.ALIGN, node=1, parts=[theirs]).part(0)

@@ -34,13 +34,13 @@ def align_tables(
 
     if link.own == "party-a":
         channel, secret = link.open()
-        common = align_ids(ids, channel, secret, round_to, link.log(state, "label"))
+        common = align_ids(ids, channel, secret, round_to, link.log(state, "label"), fold_case)
         channel.close()
     else:
         log, made = link.log(state, "feature"), []
 
         def make(secret: bytes) -> AlignParty:
-            made.append(AlignParty(ids, secret, round_to, most, log, tell))
+            made.append(AlignParty(ids, secret, round_to, most, log, tell, fold_case))
             return made[0]
 
         with link.serve(make, tell) as server:

@@ -92,12 +92,9 @@ def _lightgbm(values: Any, labels: Any, fit: Any, held: Any, config: TrainConfig
 
 
 def _draw(auc: dict[str, float], volume: Any, reports: list[TreeReport], out: Path) -> None:
-    from matplotlib.figure import Figure
+    from claimkit.figures import figure, save
 
-    from claimkit.files import atomic_path
-
-    canvas = Figure(figsize=(9, 3.4), layout="constrained", dpi=120)
-    left, right = canvas.subplots(1, 2)
+    canvas, (left, right) = figure(1, 2, (4.5, 3.4))
     left.bar(range(len(auc)), list(auc.values()), color=["#999999", "#0072b2", "#c1272d"], width=0.6)
     left.set_xticks(range(len(auc)), list(auc))
     left.set(ylim=(0.5, 1.02), ylabel="AUC of held-out patients", title="Alone, together, and with private columns")
@@ -108,5 +105,4 @@ def _draw(auc: dict[str, float], volume: Any, reports: list[TreeReport], out: Pa
     right.bar(number, volume[:, 1], bottom=volume[:, 0], color="#e69f00", label="feature to label party")
     right.set(xlabel="tree", ylabel="MB", title="What crossed the wire", ylim=(0, 1.25 * volume.sum(axis=1).max()))
     right.legend(fontsize=8, ncols=2)
-    with atomic_path(out) as temporary:
-        canvas.savefig(temporary)
+    save(canvas, out)

@@ -30,7 +30,13 @@ class Link:
     more: tuple[str, ...] = ()
 
     def identity(self) -> Identity | None:
-        """The certificates; none on the loopback address when that was asked for."""
+        """The certificates; none on the loopback address when that was asked for.
+
+        Raises:
+            SecureGBMError: If one of them is missing or is not the pinned one, or a pin has nothing to hold.
+        """
+        if self.insecure_loopback and self.pin:
+            raise SecureGBMError("--pin names a certificate and --insecure-loopback uses none; leave one of them out")
         return None if self.insecure_loopback else Identity.read(self.certs, self.own, self.peer, self.pin)
 
     def parties(self) -> str:

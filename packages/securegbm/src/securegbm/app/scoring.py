@@ -35,12 +35,13 @@ def score(predictor: Predictor, request: dict[str, Any]) -> dict[str, Any]:
         ids = [str(row["id"]) for row in rows]
         unknown = {name for row in rows for name in row["values"]} - set(names)
         values = [[row["values"].get(name) for name in names] for row in rows]
-        array = _encode(values, names, predictor.half.rules)
+        rules = predictor.half.rules
+        array = _encode(values, names, rules)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SecureGBMError('send {"rows": [{"id": ..., "values": {column: number or null}}]}') from error
     if unknown:
         raise SecureGBMError(f"unknown column {sorted(unknown)[0]!r}; the model has {', '.join(names)}")
-    found = predictor.predict(Table(array.reshape(len(rows), len(names)), names, tuple(ids)))
+    found = predictor.predict(Table(array.reshape(len(rows), len(names)), names, tuple(ids), rules))
     answer: dict[str, Any] = {"predictions": found[0].tolist() if len(found) == 1 else found.T.tolist()}
     if not predictor.known.all():
         answer["incomplete"] = np.flatnonzero(~predictor.known).tolist()

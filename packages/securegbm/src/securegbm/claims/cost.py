@@ -10,7 +10,7 @@ import numpy as np
 
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
-from claimkit.files import atomic_path
+from claimkit.figures import figure, save
 from claimkit.statistics import mean_interval
 from securegbm.config import TrainConfig
 from securegbm.feature_party.party import FeatureParty
@@ -109,17 +109,14 @@ def judge_payload(values: Sequence[Values]) -> Verdict:
 
 def draw_payload(values: Sequence[Values], path: Path) -> None:
     """Megabytes and seconds per tree against the share."""
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=(8.4, 3.2), layout="constrained", dpi=120)
-    for axis, name, unit in zip(canvas.subplots(1, 2), ("megabytes", "seconds"), ("MB a tree", "s a tree"), strict=True):
+    canvas, axes = figure(1, 2, (4.2, 3.2))
+    for axis, name, unit in zip(axes, ("megabytes", "seconds"), ("MB a tree", "s a tree"), strict=True):
         shares = [float(share) for share in values[0][name]]  # type: ignore[union-attr]
         table = np.array([list(v[name].values()) for v in values])  # type: ignore[union-attr]
         axis.errorbar(shares, table.mean(0), yerr=table.std(0), fmt="o-", color="#0072b2", capsize=3)
         axis.set(xlabel="share of the rows each tree sees", ylabel=unit, ylim=(0, None), xlim=(0, 1.05))
     canvas.suptitle(f"Stochastic mode, {values[0]['rows']} rows, 16 + 16 columns, 31 leaves")
-    with atomic_path(path) as temporary:
-        canvas.savefig(temporary)
+    save(canvas, path)
 
 
 def slowdown(s: Slowdown, job: Job) -> Values:
@@ -155,10 +152,7 @@ def judge_slowdown(values: Sequence[Values]) -> Verdict:
 
 def draw_slowdown(values: Sequence[Values], path: Path) -> None:
     """The ratio against the number of rows, with the paper's range."""
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=(5.6, 3.4), layout="constrained", dpi=120)
-    axis = canvas.subplots()
+    canvas, axis = figure(size=(5.6, 3.4))
     rows = [int(name) for name in values[0]["slowdown"]]  # type: ignore[union-attr]
     for v in values:
         axis.loglog(rows, list(v["slowdown"].values()), "o-", color="#c1272d", alpha=0.7)  # type: ignore[union-attr]
@@ -167,8 +161,7 @@ def draw_slowdown(values: Sequence[Values], path: Path) -> None:
     axis.minorticks_off()
     axis.annotate("the paper's 3x to 64x", (rows[0], 12), fontsize=8, color="#0072b2")
     axis.set(xlabel="rows", ylabel="time per iteration over LightGBM's", ylim=(1, None), title="Slowdown against LightGBM")
-    with atomic_path(path) as temporary:
-        canvas.savefig(temporary)
+    save(canvas, path)
 
 
 EXPERIMENTS = [

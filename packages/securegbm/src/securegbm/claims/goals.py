@@ -10,7 +10,7 @@ import numpy as np
 
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
-from claimkit.files import atomic_path
+from claimkit.figures import figure, save
 from securegbm.app.two_processes import Usage, feature_process
 from securegbm.claims.cost import make_table, settings
 from securegbm.config import TrainConfig
@@ -145,12 +145,9 @@ def judge(values: Sequence[Values]) -> Verdict:
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """Seconds and megabytes of a tree per shape, with the bars."""
-    from matplotlib.figure import Figure
-
     shapes = [v["shapes"] for v in values]
     names = list(shapes[0])
-    canvas = Figure(figsize=(9.6, 0.9 + 0.42 * len(names)), layout="constrained", dpi=120)
-    left, right = canvas.subplots(1, 2, sharey=True)
+    canvas, (left, right) = figure(1, 2, (4.8, 0.9 + 0.42 * len(names)), sharey=True)
     at = np.arange(len(names))
     left.barh(at, [np.median([seconds_of(found[name]) for found in shapes]) for name in names], color="#c1272d")
     left.axvline(BAR_SECONDS, color="#000000", lw=1, ls="--")
@@ -162,8 +159,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
         if name in BARS_MB:
             right.plot([BARS_MB[name]] * 2, [place - 0.4, place + 0.4], color="#000000", lw=1, ls="--")
     right.set(xlabel="megabytes a tree (dashed: the goal)")
-    with atomic_path(path) as temporary:
-        canvas.savefig(temporary)
+    save(canvas, path)
 
 
 def measure_million(s: Million, job: Job) -> Values:

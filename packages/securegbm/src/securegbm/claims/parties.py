@@ -9,7 +9,7 @@ import numpy as np
 
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
-from claimkit.files import atomic_path
+from claimkit.figures import figure, save
 from claimkit.statistics import power
 from securegbm.claims.data import EMBEDDED, Split, load
 from securegbm.claims.quality import ends, interval, lightgbm_auc
@@ -109,10 +109,7 @@ def judge(values: Sequence[Values]) -> Verdict:
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """AUC against the share of the columns per data set, and the numbers of partners at 100 %."""
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=(6.0, 3.4), layout="constrained", dpi=120)
-    axis = canvas.subplots()
+    canvas, axis = figure(size=(6.0, 3.4))
     for name, colour in zip(values[0]["auc"], ("#c1272d", "#0072b2", "#000000"), strict=False):
         table = [v["auc"][name] for v in values]
         means = [np.mean([t[f"{share} %"] for t in table]) for share in SHARES]
@@ -124,8 +121,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
     axis.set(xlabel="columns that take part (the label party has 25 %)", ylabel="test AUC")
     axis.set_title("One partner (dots), and the rest of the columns at two and at three (squares)", fontsize=9)
     axis.legend(fontsize=8)
-    with atomic_path(path) as temporary:
-        canvas.savefig(temporary)
+    save(canvas, path)
 
 
 EXPERIMENTS = [

@@ -15,7 +15,7 @@ import numpy as np
 
 from claimkit.claims import Claim, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
-from claimkit.files import atomic_path
+from claimkit.figures import figure, save
 from claimkit.statistics import power
 from securegbm.claims.cost import make_table, settings, train
 from securegbm.claims.quality import ends, interval
@@ -145,11 +145,8 @@ def judge(values: Sequence[Values]) -> Verdict:
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """CPU seconds a tree, one dot a table; the line is twenty times ours."""
-    from matplotlib.figure import Figure
-
     names = list(values[0]["cpu_seconds"])
-    canvas = Figure(figsize=(6.4, 2.6), layout="constrained", dpi=120)
-    axis = canvas.subplots()
+    canvas, axis = figure(size=(6.4, 2.6))
     for place, name in enumerate(names):
         axis.semilogx(
             [v["cpu_seconds"][name] for v in values], [place] * len(values), "o", color="#0072b2" if place else "#c1272d"
@@ -159,8 +156,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
     axis.set_yticks(range(len(names)), ["securegbm, all of it", *(f"{name} bits, arithmetic alone" for name in names[1:])])
     axis.invert_yaxis()
     axis.set(xlabel="CPU seconds a tree (dashed: twenty times ours)")
-    with atomic_path(path) as temporary:
-        canvas.savefig(temporary)
+    save(canvas, path)
 
 
 EXPERIMENTS = [

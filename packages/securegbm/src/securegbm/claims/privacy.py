@@ -8,7 +8,7 @@ import numpy as np
 
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings, pooled
-from claimkit.files import atomic_path
+from claimkit.figures import figure, save
 from securegbm.claims.attack import Attacker
 from securegbm.crypto.feature_cipher import FeatureCipher
 from securegbm.crypto.label_cipher import LabelCipher
@@ -60,12 +60,9 @@ def judge(values: Sequence[Values]) -> Verdict:
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """Shares per setting, one dot a seed."""
-    from matplotlib.figure import Figure
-
     tables = [v["shares"] for v in values]
     names = list(tables[0])  # type: ignore[arg-type]
-    canvas = Figure(figsize=(5.6, 2.8), layout="constrained", dpi=120)
-    axis = canvas.subplots()
+    canvas, axis = figure(size=(5.6, 2.8))
     for place, name in enumerate(names):
         axis.plot([t[name] for t in tables], [place] * len(tables), "o", color="#c1272d" if "not" in name else "#0072b2")  # type: ignore[index,call-overload]
     axis.axvline(float(values[0]["chance"]), color="grey", ls="--", lw=1)  # type: ignore[arg-type]
@@ -73,8 +70,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.set(xlim=(0, 1.03), xlabel="share of rows whose bin the label party finds", title="Noise attack on replies")
-    with atomic_path(path) as temporary:
-        canvas.savefig(temporary)
+    save(canvas, path)
 
 
 EXPERIMENTS = [

@@ -8,7 +8,7 @@ import numpy as np
 
 from claimkit.claims import Claim, Estimate, Preset, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
-from claimkit.files import atomic_path
+from claimkit.figures import figure, save
 from claimkit.statistics import mean_interval
 from securegbm.claims.data import EMBEDDED, FOLDERS, Split, load
 from securegbm.config import TrainConfig
@@ -146,12 +146,9 @@ def ends(estimate: Estimate) -> tuple[float, float]:
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """AUC per data set and way, mean and standard deviation over seeds."""
-    from matplotlib.figure import Figure
-
     tables = [v["auc"] for v in values]
     names, ways = list(tables[0]), list(tables[0][next(iter(tables[0]))])  # type: ignore[index,call-overload,arg-type]
-    canvas = Figure(figsize=(2.2 + 1.5 * len(names), 3.6), layout="constrained", dpi=120)
-    axis = canvas.subplots()
+    canvas, axis = figure(size=(2.2 + 1.5 * len(names), 3.6))
     colours = ("#999999", "#000000", "#c1272d", "#0072b2", "#56b4e9", "#e69f00")
     for place, (way, colour) in enumerate(zip(ways, colours, strict=False)):
         auc = np.array([[t[name][way] for name in names] for t in tables])  # type: ignore[index,call-overload]
@@ -160,8 +157,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
     axis.set_xticks(range(len(names)), [name.replace("_", "\n") for name in names], fontsize=8)
     axis.set(ylabel="test AUC", title="AUC at the same number of iterations")
     axis.legend(fontsize=7, ncols=2)
-    with atomic_path(path) as temporary:
-        canvas.savefig(temporary)
+    save(canvas, path)
 
 
 EXPERIMENTS = [

@@ -9,7 +9,7 @@ import numpy as np
 
 from claimkit.claims import Claim, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
-from claimkit.files import atomic_path
+from claimkit.figures import figure, save
 from claimkit.statistics import power
 from securegbm.claims.cost import make_table, settings
 from securegbm.claims.data import Split
@@ -115,11 +115,8 @@ def judge(values: Sequence[Values]) -> Verdict:
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """CPU seconds a tree over LightGBM's per way, one dot a seed, with the paper's range."""
-    from matplotlib.figure import Figure
-
     ways = ("in the clear", "encrypted", "encrypted, ten times")
-    canvas = Figure(figsize=(6.4, 2.6), layout="constrained", dpi=120)
-    axis = canvas.subplots()
+    canvas, axis = figure(size=(6.4, 2.6))
     for place, way in enumerate(ways):
         ratios = [v["cpu_seconds"][way] / v["cpu_seconds"]["LightGBM"] for v in values]
         axis.semilogx(ratios, [place] * len(ratios), "o", color="#c1272d" if place else "#0072b2")
@@ -131,8 +128,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
     axis.minorticks_off()
     axis.set(xlabel="CPU seconds a tree over LightGBM's (shaded: 3x to 64x)", xlim=(1, 90))
     axis.set_title(f"{values[0]['rows']:,} rows, 20 + 20 columns, 31 leaves", fontsize=10)
-    with atomic_path(path) as temporary:
-        canvas.savefig(temporary)
+    save(canvas, path)
 
 
 EXPERIMENTS = [

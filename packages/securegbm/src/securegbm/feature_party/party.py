@@ -212,6 +212,7 @@ class FeatureParty:
                     "open or retired; compare `securegbm models list` of both sides"
                 )
             half = self.half(message.session)
+            half.check(self.serving)
             self._session = message.session
             return nonce | {"splits": [split.tree for split in half.splits], "last": store.last(store.finished)}
         if message.fields.get("label") in self.table.names:
@@ -250,10 +251,11 @@ class FeatureParty:
         known = np.array(rows, dtype=np.int64) >= 0
         if self.policy.unknown == "refuse" and not known.all():
             raise SecureGBMError("the feature party answers no batch with rows that not both parties know")
+        half = self.half(message.session)
+        half.check(self.serving)  # which may have been read again since the greeting
         values = self.serving.values[np.array(rows, dtype=np.int64)]
         values[~known] = np.nan
         flags = [np.packbits(known).tobytes()] if self.policy.unknown == "flag" else []
-        half = self.half(message.session)
         if message.fields.get("path_only"):
             pairs = np.frombuffer(message.parts[1], dtype="<u4").reshape(-1, 2)
             if pairs.size and (pairs[:, 0].max() >= len(rows) or pairs[:, 1].max() >= len(half.splits)):

@@ -17,7 +17,7 @@ from securegbm.label_party.columns import OwnColumns
 from securegbm.label_party.partners import AllPartners
 from securegbm.label_party.sampling import draw_rows, held_out
 from securegbm.label_party.session import Terms
-from securegbm.label_party.stopping import Metric, is_dead, stopped
+from securegbm.label_party.stopping import Metric, is_dead, stopped, watched
 from securegbm.model.halves import LabelHalf
 from securegbm.ring.choice import RingName
 from securegbm.state.registry import now
@@ -104,6 +104,7 @@ class LabelParty:
         if not (np.isfinite(self.weights).all() and (self.weights > 0).all()):
             raise SecureGBMError("sample weights must be positive and finite; drop the rows of weight 0")
         config.objective.check_labels(self.labels)
+        config.objective.check_spread(self.labels, self.weights)
         self.table, self.config, self.job, self._on_tree, self._metric = table, config, job, on_tree, metric
         if table.monotone and config.refits:
             raise SecureGBMError("leaf values from all rows may break monotone constraints; set refit_leaves to False")
@@ -212,7 +213,7 @@ class LabelParty:
                         scores[number] += np.array(finished.value)[leaves]
                 loss = 0.0
                 if held.any() and c + 1 == classes:
-                    loss = self._watched(scores[:, held], self.labels[held], self.weights[held])
+                    loss = watched(config, self._metric, scores[:, held], self.labels[held], self.weights[held])
                     history.append(loss)
                 self._commit(tree, where, loss)
                 trees.append(tree)
@@ -221,12 +222,6 @@ class LabelParty:
                     report = (time.perf_counter() - begun, now[0] - sent, now[1] - received, tree.num_nodes + 1)
                     self._on_tree(TreeReport(len(trees) - 1, *report))
         return self._finish(trees, initial, history)
-
-    def _watched(self, scores: Floats, labels: Floats, weights: Floats) -> float:
-        objective = self.config.objective
-        if self._metric is None:
-            return objective.metric(self.config.metric, scores, labels, weights)
-        return float(self._metric(labels, objective.transform(scores), weights))
 
     def _traffic(self) -> tuple[int, int]:
         return self._session.traffic if self._session is not None else (0, 0)

@@ -99,6 +99,11 @@ class Predictor:
         """What `use` makes of own values and the feature party's decisions, batch by batch, joined over the rows."""
         if table.names != self.half.names:
             raise SecureGBMError(f"the model was trained on columns {', '.join(self.half.names)}; give these, in order")
+        used = [self.half.names[feature] for feature in self.half.columns]
+        if odd := [name for name in used if table.rules.get(name) != self.half.rules.get(name)]:
+            raise SecureGBMError(
+                f"column {odd[0]!r} became numbers by another rule at training; read it by the half's rules"
+            )
         try:
             return self._batches(table, use)
         except SessionLostError:

@@ -11,9 +11,18 @@ Flags = npt.NDArray[np.bool_]
 
 
 def held_out(n_rows: int, config: TrainConfig) -> Flags:
-    """Rows kept from training, for early stopping; drawn from the seed."""
+    """Rows kept from training, for early stopping; drawn from the seed.
+
+    Raises:
+        SecureGBMError: If the share of so many rows is none of them, or all.
+    """
     out = np.zeros(n_rows, dtype=bool)
     count = round(n_rows * config.validation_fraction)
+    if config.validation_fraction and not 0 < count < n_rows:
+        raise SecureGBMError(
+            f"a validation_fraction of {config.validation_fraction} holds out {count} of {n_rows} rows; give one that "
+            "leaves rows on both sides, or 0"
+        )
     out[np.random.default_rng([config.seed, 1]).permutation(n_rows)[:count]] = True
     return out
 

@@ -5,11 +5,28 @@ from collections.abc import Callable
 import numpy as np
 
 from securegbm.config import TrainConfig
+from securegbm.errors import SecureGBMError
 from securegbm.trees.objectives import Floats
 from securegbm.trees.tree import Tree
 
 Metric = Callable[[Floats, Floats, Floats], float]
 """Of the held-out rows' labels `(rows,)`, predictions `(num_class, rows)` and weights `(rows,)`; smaller is better."""
+
+
+def watched(config: TrainConfig, metric: Metric | None, scores: Floats, labels: Floats, weights: Floats) -> float:
+    """What early stopping watches on the held-out rows: the configured metric, or a function given instead.
+
+    Raises:
+        SecureGBMError: If it is no number, which would count as the best one.
+    """
+    objective = config.objective
+    if metric is None:
+        found = objective.metric(config.metric, scores, labels, weights)
+    else:
+        found = float(metric(labels, objective.transform(scores), weights))
+    if np.isnan(found):
+        raise SecureGBMError("the metric of the held-out rows is not a number; early stopping needs one, smaller is better")
+    return found
 
 
 def stopped(history: list[float], rounds: int) -> bool:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from securegbm.errors import SecureGBMError
 from securegbm.tables.binning import ColumnBins
 from securegbm.tables.encode import Rule
+from securegbm.tables.table import Table
 from securegbm.trees.objectives import Objective
 from securegbm.trees.tree import Tree
 
@@ -54,6 +55,20 @@ class FeatureHalf:
     columns: dict[int, ColumnBins]
     splits: list[FeatureSplit]
     rules: dict[str, Rule] = field(default_factory=dict)
+
+    def check(self, table: Table) -> None:
+        """Refuse a table whose values would mean something else than at training.
+
+        Raises:
+            SecureGBMError: If its columns are others, or text became numbers by other rules; the sentence names no column,
+                for the label party reads it.
+        """
+        used = {self.names[feature] for feature in self.columns}
+        if table.names != self.names or any(table.rules.get(name) != self.rules.get(name) for name in used):
+            raise SecureGBMError(
+                "the feature party's table has other columns than the model was trained on, or other categories in them; "
+                "start `party-b serve` with the training table of that run as --data, and new rows as --serving"
+            )
 
     def decide(self, values: Floats) -> Flags:
         """`(rows, splits)`: who goes left where.

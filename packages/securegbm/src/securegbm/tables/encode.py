@@ -65,10 +65,10 @@ def learn(column: Any, name: str) -> Rule:
 
 
 def apply(column: Any, rule: Rule, name: str) -> Floats:
-    """A column as numbers, by its rule; what the rule does not know is missing, like an empty field.
+    """A column as numbers, by its rule; a category that the rule does not know is missing, like an empty field.
 
     Raises:
-        SecureGBMError: If a number is expected and text stands there.
+        SecureGBMError: If a number, a date or a truth value is expected and something else stands there.
     """
     import pandas
 
@@ -80,14 +80,24 @@ def apply(column: Any, rule: Rule, name: str) -> Floats:
             raise SecureGBMError(f"{name} held numbers at training and holds text now; give numbers") from error
     if kind == "date":
         stamped = pandas.api.types.is_datetime64_any_dtype(column)
-        times = pandas.to_datetime(column, errors="coerce", utc=True, format=None if stamped else "ISO8601")
+        given = column if stamped else pandas.Series(_texts(column), dtype=object)
+        times = pandas.to_datetime(given, errors="coerce", utc=True, format=None if stamped else "ISO8601")
         days = (times - pandas.Timestamp("1970-01-01", tz="UTC")) / pandas.Timedelta(days=1)
-        return days.to_numpy(np.float64, na_value=np.nan)
+        return _all_read(column, days.to_numpy(np.float64, na_value=np.nan), name, "date YYYY-MM-DD")
     if kind == "truth":
         known = _TRUTH | {"1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}
-        return np.array([known.get(text.lower(), np.nan) if text else np.nan for text in _texts(column)])
+        numbers = np.array([known.get(text.lower(), np.nan) if text else np.nan for text in _texts(column)])
+        return _all_read(column, numbers, name, "truth value (true, false, 1 or 0)")
     known = {value: float(number) for number, value in enumerate(rule["values"])}
     return np.array([known.get(text, np.nan) if text is not None else np.nan for text in _texts(column)])
+
+
+def _all_read(column: Any, numbers: Floats, name: str, what: str) -> Floats:
+    """The numbers, if every field that is not empty became one."""
+    odd = next((text for text, number in zip(_texts(column), numbers, strict=True) if text and number != number), None)
+    if odd is not None:
+        raise SecureGBMError(f"{name} holds {odd!r}, which is no {what}; correct it, or leave the field empty")
+    return numbers
 
 
 def _is_number(text: str) -> bool:

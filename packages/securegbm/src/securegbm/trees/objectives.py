@@ -11,6 +11,8 @@ from securegbm.errors import SecureGBMError
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 ObjectiveName = Literal["binary", "regression", "multiclass"]
+PLAIN = 2.0**-10
+"""Where the largest derivative is between this and 1, derivatives are sent as they are."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,20 @@ class Objective:
         allowed = {"binary": {0.0, 1.0}, "multiclass": set(map(float, range(self.num_class)))}.get(self.name)
         if allowed is not None and not set(np.unique(labels).tolist()) <= allowed:
             raise SecureGBMError(f"labels of a {self.name} objective must be 0 to {len(allowed) - 1}")
+
+    def check_spread(self, labels: Floats, weights: Floats) -> None:
+        """Refuse labels or weights among which a few are so large that gradients of 23 bits show nothing of the others.
+
+        Raises:
+            SecureGBMError: If half of those that differ are less than 2^-23 of the largest.
+        """
+        away = weights * (np.abs(labels - np.median(labels)) if self.name == "regression" else 1.0)
+        small = (away > 0.0) & (away < away.max() * 2.0**-23)
+        if 2 * small.sum() > (away > 0.0).sum():
+            raise SecureGBMError(
+                "a few labels or weights are more than 2^23 times as large as half of the others, which gradients of 23 "
+                "bits cannot show beside them; clip or remove them"
+            )
 
     def initial(self, labels: Floats, weights: Floats) -> Floats:
         """LightGBM's boost_from_average: the best constant scores, `(num_class,)`."""
@@ -127,8 +143,8 @@ class FixedPoint:
 def to_fixed_point(values: Floats, bits: int, least: int | None = None) -> FixedPoint:
     """Round `values` to `bits` fractional bits, after division by the power of two that covers the largest of them.
 
-    The power of two is 1 where all values are within [-1, 1], so plain gradients are multiples of 2^-bits. Only the
-    label party knows it.
+    The power of two is 1 where the largest lies between 2^-10 and 1, so plain gradients are multiples of 2^-bits; it is
+    smaller where labels or weights are written in a unit that makes all of them tiny. Only the label party knows it.
 
     Args:
         values: Any finite numbers.
@@ -140,7 +156,7 @@ def to_fixed_point(values: Floats, bits: int, least: int | None = None) -> Fixed
     if not np.isfinite(values).all():
         raise SecureGBMError("gradients are not finite; the labels or the weights are too large")
     largest = float(np.abs(values).max(initial=0.0))
-    exponent = max(0, int(np.ceil(np.log2(largest)))) if largest > 1.0 else 0
+    exponent = 0 if PLAIN <= largest <= 1.0 or largest == 0.0 else int(np.ceil(np.log2(largest)))
     integers = np.rint(np.ldexp(values, bits - exponent)).astype(np.int64)
     if least is not None:
         integers = np.maximum(integers, least)

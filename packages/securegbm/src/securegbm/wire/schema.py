@@ -92,7 +92,7 @@ REQUESTS: dict[Kind, tuple[Check, int, int]] = {
     Kind.FINISH: (record({"trees": whole(0, MOST_TREES)}), 0, 0),
     Kind.EVALUATE: (record({}, {"path_only": flag}), 1, 2),
     Kind.OPEN: (_nothing, 1, 1),
-    Kind.ALIGN: (_nothing, 1, 1),
+    Kind.ALIGN: (record({}, {"fold_case": flag}), 1, 1),
     Kind.ABORT: (_abort, 0, 0),
 }
 """Per kind: the fields, the fewest and the most parts."""

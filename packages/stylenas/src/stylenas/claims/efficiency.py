@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from claimkit import figures
 from claimkit.claims import Claim, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from claimkit.statistics import paired_difference
@@ -77,10 +78,10 @@ def judge(values: Sequence[Values]) -> Verdict:
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """Best so far, mean over seeds."""
-    canvas, axis = plots.figure()
+    canvas, axis = figures.figure()
     curves = {n: [v["best"][n] for v in values] for n in values[0]["best"]}
     plots.race(curves, axis, f"{len(values)} searches each, paired by seed")
-    plots.save(canvas, path)
+    figures.save(canvas, path)
 
 
 CRITERION = "Better than random search in at least 80 % of at least ten paired seeds, and the 95 % interval of the paired \

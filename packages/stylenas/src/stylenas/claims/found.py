@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from claimkit import figures
 from claimkit.claims import Claim, Estimate, Values, Verdict, VerdictKind
 from claimkit.experiment import Experiment, Job
 from claimkit.statistics import paired_difference
@@ -71,13 +72,13 @@ def draw(values: Sequence[Values], path: Path) -> None:
 
 def plane(points: Mapping[str, Sequence[tuple[float, float]]], ylabel: str, title: str, path: Path) -> None:
     """Seconds and a value of which little is good, one mark a training, by network."""
-    canvas, axis = plots.figure(size=(6.4, 4.2))
+    canvas, axis = figures.figure(size=(6.4, 4.2))
     for (name, rows), mark, colour in zip(points.items(), plots.MARKS, plots.PAINT, strict=False):
         axis.scatter([1e3 * x for x, _ in rows], [y for _, y in rows], marker=mark, color=colour, label=name)
     axis.set(xlabel="ms a picture, style kept", ylabel=f"{ylabel} (low is good)", xlim=(0, None), ylim=(0, None))
     axis.set_title(title, fontsize=9)
     axis.legend(fontsize=8, loc="lower left")
-    plots.save(canvas, path)
+    figures.save(canvas, path)
 
 
 EXPERIMENTS = [

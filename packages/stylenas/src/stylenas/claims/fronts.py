@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from claimkit import figures
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from stylenas import plots
@@ -78,7 +79,7 @@ def judge(values: Sequence[Values]) -> Verdict:
 def draw(values: Sequence[Values], path: Path) -> None:
     """Both planes, both spaces."""
     v = values[0]
-    canvas, (left, right) = plots.figure(1, 2)
+    canvas, (left, right) = figures.figure(1, 2)
     marked = {n: (t["macs"], t["quality"]) for n, t in v["presets"].items()}
     everything = [p for k in v if k != "presets" for p in v[k]["points"]]
     plots.front(left, everything, ("MACs, share of PhotoNet's", "quality (low is good)"), marked=marked)
@@ -91,7 +92,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
         right.scatter(1e3 * t["latency"], t["quality"], marker=mark, color=colour, s=90, label=name, zorder=4)
     right.set(xlabel="latency in ms", ylabel="quality (low is good)")
     right.legend(fontsize=8)
-    plots.save(canvas, path)
+    figures.save(canvas, path)
 
 
 def front_of(points: Sequence[Sequence[float]]) -> list[int]:

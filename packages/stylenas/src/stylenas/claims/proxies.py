@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from claimkit import figures
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from stylenas import plots
@@ -114,26 +115,26 @@ def judge_trainings(values: Sequence[Values]) -> Verdict:
 def draw_costs(values: Sequence[Values], path: Path) -> None:
     """Latency against both."""
     v = values[0]
-    canvas, axes = plots.figure(1, 2)
+    canvas, axes = figures.figure(1, 2)
     ms = [1e3 * t for t in v["latency"]]
     for axis, key, label in zip(
         axes, ("operators", "macs"), ("share of operators", "MACs, share of PhotoNet's"), strict=True
     ):
         r = rank_correlation(v[key], v["latency"], "").value
         plots.relation(axis, v[key], ms, (label, "latency in ms"), f"rank correlation {r:.2f}")
-    plots.save(canvas, path)
+    figures.save(canvas, path)
 
 
 def draw_trainings(values: Sequence[Values], path: Path) -> None:
     """One against the other, the published networks marked."""
     v = values[0]
-    canvas, axis = plots.figure()
+    canvas, axis = figures.figure()
     at = {n: v["genome"].index(g) for n, g in published().items()}
     marked = {n: (v["shared"][i], v["scratch"][i]) for n, i in at.items()}
     names = ("quality with shared weights", "quality from scratch")
     r = rank_correlation(v["shared"], v["scratch"], "").value
     plots.relation(axis, v["shared"], v["scratch"], names, f"rank correlation {r:.2f}", marked)
-    plots.save(canvas, path)
+    figures.save(canvas, path)
 
 
 EXPERIMENTS = [

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from claimkit import figures
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from photonet.execution.executor import Executor
@@ -114,10 +115,10 @@ def judge(values: Sequence[Values]) -> Verdict:
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """All factors."""
-    canvas, axis = plots.figure(size=(7.2, 4.2))
+    canvas, axis = figures.figure(size=(7.2, 4.2))
     title = f"speed-up over PhotoNet as written, {values[0]['size']} pixels"
     plots.bars(axis, ratios(values[0]), "times faster", title)
-    plots.save(canvas, path)
+    figures.save(canvas, path)
 
 
 EXPERIMENTS = [

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from claimkit import figures
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting
@@ -100,7 +101,7 @@ def judge(values: Sequence[Values]) -> Verdict:
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """Masses of the left well, and the limit of eps log ratio."""
-    canvas, (left, right) = plotting.figure(1, 2)
+    canvas, (left, right) = figures.figure(1, 2)
     wells = values[0]["wells"]
     for k, name in enumerate(wells):
         w = wells[name]
@@ -123,7 +124,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
     right.axhline(w["solved_difference"], color=plotting.ACCENT, label="solved W(right) - W(left)")
     right.set(xlabel="eps", ylabel="eps log(left / right)", title="The limit of small noise, a = 0.5")
     right.legend(fontsize=8)
-    plotting.save(canvas, path)
+    figures.save(canvas, path)
 
 
 EXPERIMENTS = [

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from claimkit import figures
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting
@@ -96,7 +97,7 @@ def judge(values: Sequence[Values]) -> Verdict:
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """Log ratio of the occupancies against b / eta, with the slope that the quasi-potential predicts."""
-    canvas, axes = plotting.figure()
+    canvas, axes = figures.figure()
     inverse = 1 / np.array(values[0]["etas"])
     left = np.mean([v["left"] for v in values], 0)
     logs = np.log(left / (1 - left))
@@ -112,7 +113,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
     axes.set(xlabel="batch / step size", ylabel="log(time left / time right)", title="Two minima of equal loss: SGD itself")
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
-    plotting.save(canvas, path)
+    figures.save(canvas, path)
 
 
 EXPERIMENTS = [

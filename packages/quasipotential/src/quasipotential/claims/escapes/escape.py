@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from claimkit import figures
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting
@@ -101,7 +102,7 @@ def judge(values: Sequence[Values]) -> Verdict:
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """Exit times against 1 / eps with the exact curves."""
-    canvas, axes = plotting.figure()
+    canvas, axes = figures.figure()
     v = values[0]
     inverse = 1 / np.array(v["noises"])
     for (name, exact), colour in zip(v["exact"].items(), (plotting.INK, plotting.ACCENT, plotting.SECOND), strict=True):
@@ -114,7 +115,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
     )
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
-    plotting.save(canvas, path)
+    figures.save(canvas, path)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from claimkit import figures
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting
@@ -113,7 +114,7 @@ def judge(values: Sequence[Values]) -> Verdict:
 
 def draw(values: Sequence[Values], path: Path) -> None:
     """Log exit times against b / eta with the predicted ones, slope and factor."""
-    canvas, axes = plotting.figure()
+    canvas, axes = figures.figure()
     for well, colour in (("quiet", plotting.ACCENT), ("noisy", plotting.SECOND)):
         rows = [v["wells"][well] for v in values]
         x, exits = np.array(rows[0]["batches"]) / values[0]["step"], np.sum([r["exits"] for r in rows], 0)
@@ -123,7 +124,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
     axes.set(xlabel="batch / step size", ylabel="mean exit time (steps)", title="Two minima behind equal loss barriers")
     axes.legend(fontsize=8, loc="lower right")
     axes.grid(alpha=0.3)
-    plotting.save(canvas, path)
+    figures.save(canvas, path)
 
 
 EXPERIMENTS = [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from claimkit import figures
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting, systems
@@ -87,7 +88,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
     """Both paths over the quasi-potential."""
     system = systems.maier_stein(10.0)
     solution = solve(system.drift, system.attractors[0], system.domain, 257, stop="never")
-    canvas, axes = plotting.figure()
+    canvas, axes = figures.figure()
     plotting.contours(axes, solution, np.where(solution.values < 0.6, solution.values, np.nan))
     curves = values[0]["curves"]
     axes.plot(*np.array(curves["path"]).T, color=plotting.ACCENT, lw=3, label="descent of the solved U")
@@ -101,7 +102,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
     axes.plot(0, 0, "X", color=plotting.ACCENT, mec="white", ms=8)
     axes.set_title("Maier and Stein, beta = 10: the escape leaves the axis", fontsize=10)
     axes.legend(fontsize=8, loc="lower left")
-    plotting.save(canvas, path)
+    figures.save(canvas, path)
 
 
 EXPERIMENTS = [

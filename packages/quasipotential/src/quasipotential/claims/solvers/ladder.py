@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from claimkit import figures
 from claimkit.claims import Claim, Estimate, Values, Verdict
 from claimkit.experiment import Experiment, Job, Settings
 from quasipotential import plotting, systems
@@ -185,7 +186,7 @@ def judge(values: Sequence[Values]) -> Verdict:
 def draw(values: Sequence[Values], path: Path) -> None:
     """Work-precision: error against seconds, ours and the published tables."""
     v = values[0]
-    canvas, axes = plotting.figure(1, 2)
+    canvas, axes = figures.figure(1, 2)
     for axis, field, jets in ((axes[0], "d", "d"), (axes[1], None, "cubic")):
         if field:
             rows = v["olim"][field]
@@ -226,7 +227,7 @@ def draw(values: Sequence[Values], path: Path) -> None:
         axis.xaxis.set_minor_formatter("")  # the labels of a short log axis overlap
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
-    plotting.save(canvas, path)
+    figures.save(canvas, path)
 
 
 EXPERIMENTS = [
