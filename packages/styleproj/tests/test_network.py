@@ -10,7 +10,8 @@ from claimkit.training.closed_form import start_encoder
 from styleproj import project
 from styleproj.networks.closed_form import start_decoder
 from styleproj.networks.network import Decoder, StyleNetwork
-from styleproj.networks.weights import NAMES, load_network, save_network, shipped, weights_file
+from styleproj.networks.weights import NAMES, load_network, save_network, shipped, weights_file, weights_files
+from styleproj.pictures.style import digest
 
 
 def network(levels=(2, 3), residuals=(0, 1)):
@@ -90,9 +91,28 @@ def test_what_is_no_network_is_refused(tmp_path, content):
         load_network(tmp_path / "b.safetensors")
 
 
+def test_networks_that_share_an_encoder_are_those_that_were_shipped_whole():
+    """The digest that kept styles name is of the encoder's values; a decoder's bytes are told by their sum."""
+    same = [digest(load_network(weights_file(name))) for name in ("paint", "joint", "deep", "slim")]
+    assert same == ["33bc0ad0792d36c4"] * 4 and digest(load_network(weights_file("brush"))) == "dc2f47f1d80307de"
+    assert [f.name for f in weights_files("paint")] == ["paint.safetensors", "slim.safetensors"]
+    assert [f.name for f in weights_files("slim")] == ["slim.safetensors"]
+
+
+def test_a_file_may_leave_out_the_encoder_of_one_that_is_shipped(tmp_path):
+    slim = load_network(weights_file("slim"))
+    save_network(slim, tmp_path / "a.safetensors", encoder_of="slim")
+    assert (tmp_path / "a.safetensors").stat().st_size < 0.75 * weights_file("slim").stat().st_size
+    again = load_network(tmp_path / "a.safetensors").state_dict()
+    assert all(torch.equal(t, again[k]) for k, t in slim.state_dict().items())
+    save_network(slim, tmp_path / "b.safetensors", {"encoder": "../slim"})
+    with pytest.raises(InputError, match="holds no network"):
+        load_network(tmp_path / "b.safetensors")
+
+
 def test_the_shipped_network_is_small_and_gives_back_what_it_is_shown():
     assert sum(weights_file(name).stat().st_size for name in NAMES) < 5e6
-    assert shipped() == weights_file("brush")
+    assert shipped() == weights_file("easel")
     net = load_network()
     image = torch.from_numpy(data.astronaut()[:256, :256].copy()).permute(2, 0, 1)[None] / 255
     with torch.inference_mode():

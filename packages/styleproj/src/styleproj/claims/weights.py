@@ -21,7 +21,7 @@ from styleproj import plots
 from styleproj.claims.common import CUT, CutFirst, Pairs, held_out
 from styleproj.claims.defaults import foreign
 from styleproj.networks.network import StyleNetwork
-from styleproj.networks.weights import load_network, weights_file
+from styleproj.networks.weights import load_network, weights_file, weights_files
 from styleproj.pictures.stylizer import Stylizer
 from styleproj.samples import CONTENTS, STYLES, photograph
 from styleproj.training import looks
@@ -77,8 +77,9 @@ def measure(s: Weights, job: Job) -> Values:
 
 
 def noted(name: str, job: Job) -> StyleNetwork:
-    """A network that comes with the package; the record names its file."""
-    job.assets.note(weights_file(name).name, sha256(weights_file(name)))
+    """A network that comes with the package; the record names its file, and that of an encoder that it shares."""
+    for file in weights_files(name):
+        job.assets.note(file.name, sha256(file))
     return load_network(weights_file(name))
 
 
