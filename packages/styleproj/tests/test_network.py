@@ -112,7 +112,7 @@ def test_a_file_may_leave_out_the_encoder_of_one_that_is_shipped(tmp_path):
 
 def test_the_shipped_network_is_small_and_gives_back_what_it_is_shown():
     assert sum(weights_file(name).stat().st_size for name in NAMES) < 5e6
-    assert shipped() == weights_file("easel")
+    assert shipped() == weights_file("brush")
     net = load_network()
     image = torch.from_numpy(data.astronaut()[:256, :256].copy()).permute(2, 0, 1)[None] / 255
     with torch.inference_mode():
