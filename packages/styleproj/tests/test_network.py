@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -110,10 +111,14 @@ def test_a_file_may_leave_out_the_encoder_of_one_that_is_shipped(tmp_path):
         load_network(tmp_path / "b.safetensors")
 
 
-def test_the_shipped_network_is_small_and_gives_back_what_it_is_shown():
+def test_the_shipped_networks_are_small():
     assert sum(weights_file(name).stat().st_size for name in NAMES) < 5e6
     assert shipped() == weights_file("brush")
-    net = load_network()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_network_gives_back_what_it_is_shown(name):
+    net = load_network(Path(name))
     image = torch.from_numpy(data.astronaut()[:256, :256].copy()).permute(2, 0, 1)[None] / 255
     with torch.inference_mode():
         found = net.decode(net.encode(image)).clamp(0, 1)
