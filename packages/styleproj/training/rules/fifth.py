@@ -1,4 +1,4 @@
-"""The fifth rule, by which `easel` becomes the default in place of `brush` or does not: python training/fifth.py OUT.json.
+"""The fifth rule, by which `easel` becomes the default in place of `brush` or does not: python training/rules/fifth.py OUT.json.
 
 By the 197 pairs of claims P18 (`brush`) and P19 (`easel`), which nothing was chosen by: `easel` is taken where the relative
 differences of style, Gram and content from `brush`'s lie wholly below 0 (paired 95 % intervals), SSIM of edges is lower by
@@ -11,22 +11,31 @@ was known.
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from claimkit.claims import Record
+from claimkit.claims import Record, Values
 from claimkit.files import write_atomic
 from claimkit.statistics import mean_interval
 from styleproj.claims.peer import CLIPPED, FOREIGN, OURS, WEAVE
 from styleproj.claims.weights import below, table
 
 DISTANCES, LOST = ("style", "Gram", "content"), 0.01
-RESULTS = Path(__file__).parents[1] / "results"
+RESULTS = Path(__file__).parents[2] / "results"
+
+
+def recorded(claim: str) -> Sequence[Values]:
+    """What was measured for it."""
+    evidence = Record.from_json((RESULTS / f"{claim}.full.json").read_text()).evidence
+    assert evidence is not None
+    return [seed.values for seed in evidence.seeds]
+
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     given = parser.parse_args()
-    runs = [[s.values for s in Record.load(RESULTS / f"{c}.full.json").evidence.seeds] for c in ("P18", "P19")]
+    runs = recorded("P18"), recorded("P19")
     assert [v["contents"] for v in runs[0]] == [v["contents"] for v in runs[1]], "the pairs are not the same"
     before, now = (table(values)[OURS] for values in runs)
     against = [mean_interval(now[m] / before[m] - 1, m) for m in DISTANCES]
