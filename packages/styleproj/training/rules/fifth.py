@@ -1,4 +1,4 @@
-"""The fifth rule, by which `easel` becomes the default in place of `brush` or does not: python training/rules/fifth.py OUT.json.
+"""The fifth rule, by which `easel` becomes the default for `brush` or does not: python training/rules/fifth.py OUT.json.
 
 By the 197 pairs of claims P18 (`brush`) and P19 (`easel`), which nothing was chosen by: `easel` is taken where the relative
 differences of style, Gram and content from `brush`'s lie wholly below 0 (paired 95 % intervals), SSIM of edges is lower by
