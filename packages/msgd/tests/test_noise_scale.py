@@ -203,3 +203,14 @@ def test_a_step_of_no_rows_or_of_more_than_there_are_is_refused(rows, n):
     meter = msgd.NoiseScale(torch.nn.Linear(2, 2).parameters(), n=n)
     with pytest.raises(InputError, match="give the rows of the whole step"):
         meter.step(rows)
+
+
+def test_a_step_of_other_rows_than_its_probe_is_refused(data):
+    """``len(loader)`` or the rows of a passing batch for those of the step: it gave another scale without a word."""
+    model = linear()
+    meter = msgd.NoiseScale(model.parameters())
+    losses = criterion(model(data[0]), data[1])
+    meter.probe(losses)
+    losses.mean().backward()
+    with pytest.raises(InputError, match=rf"rows = 7, but the losses of this step's probe were {N}: give the same"):
+        meter.step(7)

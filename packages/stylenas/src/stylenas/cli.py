@@ -75,7 +75,8 @@ def search(
         budget: Evaluations of different networks in all, those of earlier runs included.
         workers: Processes, or threads.
         storage: Journal file, or the address of a database such as sqlite:///search.db.
-        objectives: published, a term such as macs, or a sum such as "0.8*reconstruction + 0.1*macs"; several for a front.
+        objectives: published, a term such as macs, or a sum such as "0.8*reconstruction + 0.1*macs", to be
+            minimised; several for a front.
         sampler: evolution is StyleNAS's, random and nsga2 are Optuna's.
         population: Networks alive.
         tournament: Draws of a tournament.
