@@ -106,6 +106,20 @@ def test_bad_input_is_one_sentence_and_exit_2(argv, sentence, capsys):
     assert not list(Path().rglob("*")), "something was left behind"
 
 
+@pytest.mark.parametrize(
+    ("module", "line", "reason"),
+    [
+        ("without_data", "SPACE = open('missing.csv')", "FileNotFoundError: [Errno 2] No such file"),
+        ("without_end", "SPACE = (", "SyntaxError: '(' was never closed"),
+    ],
+)
+def test_a_module_of_a_space_that_fails_is_named_with_the_reason(module, line, reason, capsys):
+    Path(f"{module}.py").write_text(line)
+    assert call("search", "--space", f"{module}:SPACE") == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"stylenas: {module} fails when it is imported ({reason}") and err.count("\n") == 1
+
+
 def test_storage_that_holds_another_search(capsys):
     assert call(*SEARCH, "--budget", "3") == 0
     before = Path("s/t.journal").read_bytes()

@@ -154,8 +154,7 @@ class Stylizer:
             preserve_color: ``luminance`` keeps the content's chroma, ``coral`` repaints the style in the content's colours.
             stroke: Breadth of strokes as a share of the picture, 1 as at 512 x 512 pixels, see :class:`Canvas`; some pixels
                 whatever the size when not given.
-            keep_detail: Weaken the style by so much, in [0, 1], where lettering, faces and the like would be lost, see
-                :func:`styleproj.pictures.canvas.detail`.
+            keep_detail: Weaken the style by so much, in [0, 1], where lettering, faces and the like would be lost.
 
         Raises:
             InputError: What is given does not fit; the sentence says what.
@@ -167,8 +166,9 @@ class Stylizer:
         for given, name in ((mask, "mask"), (labels, "labels")):
             if given is not None:
                 _same_size(given, image, name)
-        alone = isinstance(style, str) or not isinstance(style, Sequence)
-        several: list[Picture | Style] = [style] if alone else list(style)
+        several: list[Picture | Style] = (
+            [style] if isinstance(style, str) or not isinstance(style, Sequence) else list(style)
+        )
         if preserve_color == "coral":
             several = [self._repainted(s, image) for s in several]
         canvas = Canvas.of(image, stroke, SMALLEST)
