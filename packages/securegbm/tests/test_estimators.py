@@ -69,7 +69,7 @@ def test_a_party_without_anything_to_say_is_left_out():
         ([1, [2, 3]], "mix columns and lists"),
         ([[1], [-1]], "hold -1"),
         ([False] * 10 + [True] * 20, "hold False; give numbers of columns"),
-        (np.arange(30) > 9, "hold np.False_; give numbers of columns"),
+        (np.arange(30) > 9, r"hold (np\.)?False_?; give numbers of columns"),
         ([2.7], "hold 2.7; give numbers of columns"),
         (["worst area"], "hold 'worst area'.* but the data has no column names"),
     ],
