@@ -295,6 +295,6 @@ def _same_size(mask: object, image: Tensor, name: str) -> None:
     if mask.shape != image.shape[-2:]:
         is_, wanted = (" x ".join(str(n) for n in reversed(s)) for s in (mask.shape, image.shape[-2:]))
         raise InputError(f"the {name} is {is_} pixels, its picture {wanted}: give one of the same size")
-    if name != "labels" and not 0 <= float(mask.min()) <= float(mask.max()) <= 1:
+    if name != "labels" and not -0.01 <= float(mask.min()) <= float(mask.max()) <= 1.01:  # resizing rounds
         span = f"{float(mask.min()):.4g} to {float(mask.max()):.4g}"
         raise InputError(f"the {name} has values from {span}: expected [0, 1]; divide bytes by 255")
