@@ -94,6 +94,8 @@ class NoiseScale:
     def step(self, rows: int, fisher: float = 0.0, centred: float | None = None, loss_scale: float = 1.0) -> None:
         """Take the step's gradients into the averages.
 
+        Gradients that are not finite leave the averages as they are: a GradScaler leaves out such a step, too.
+
         Args:
             rows: Rows of the whole step, over all its passes and all processes.
             fisher: The p of noise that was injected (``noise.fisher``).
@@ -231,6 +233,8 @@ class NoiseScale:
         return 1 / rows if self.n is None else without_replacement(self.n, rows)
 
     def _add(self, trace: float, square: float) -> None:
+        if not (math.isfinite(trace) and math.isfinite(square)):
+            return
         new = {"w": 1.0, "s": trace, "g": square, "ss": trace**2, "gg": square**2, "sg": trace * square}
         for name, value in new.items():
             self._sums[name] = self.decay * self._sums[name] + value
