@@ -84,7 +84,7 @@ def search(
         size: Side of the pictures in pixels, a multiple of 16.
         steps: Steps of training: of the shared weights, or of each candidate.
         content: Folder of photographs to train on, instead of the five that come with scikit-image and scikit-learn.
-        seed: Seed of all draws.
+        seed: Seed of all draws: of the sampler, and of crops, first weights and training of style networks.
         study: Name of the study in the storage.
         out: Picture of the search; beside the storage when not given.
         kind: Of workers: threads for evaluations that wait, as on a cluster; they need not be importable elsewhere.
