@@ -29,6 +29,21 @@ def test_arrays_of_any_layout_are_the_same_images():
     assert from_arrays(np.zeros((4, 8, 8)), [0, 1, 2, 0]).x.shape == (4, 1, 8, 8)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint16, bool])
+def test_whole_numbers_that_are_no_bytes_have_no_known_scale(dtype):
+    """Pixels 0..255 as int64, as a list of lists gives them, were normalised as if 255 were 255 times white."""
+    with pytest.raises(InputError, match="have no known scale: give uint8"):
+        from_arrays(np.ones((2, 4, 4), dtype), [0, 1])
+
+
+def test_parts_of_a_split_have_one_class_a_number():
+    """A test folder without the first class scored every picture against the class beside its own."""
+    train, test = (from_arrays(np.zeros((4, 8, 8)), [0, 1, 0, 1], names) for names in ("abc", "bc"))
+    with pytest.raises(InputError, match="number other classes: 'a' here, 'b' there"):
+        carve(train.only([0, 1]), test, 0)
+    assert len(carve(train.only([0, 1]), from_arrays(np.zeros((2, 8, 8)), [0, 1], "abc"), 0).test) == 2
+
+
 def test_only_renumbers_the_classes_in_the_order_given():
     images = from_arrays(np.arange(6)[:, None, None] * np.ones((6, 2, 2)), [0, 1, 2, 0, 1, 2], "abc")
     chosen = images.only([2, 0])

@@ -43,6 +43,10 @@ class Images:
         if self.x.ndim != 4 or self.y.shape != self.x.shape[:1]:
             shapes = f"{tuple(self.x.shape)} and {tuple(self.y.shape)}"
             raise InputError(f"{self.name}: expected images (n, channel, height, width) and labels (n,), not {shapes}")
+        if self.x.dtype != torch.uint8 and not self.x.is_floating_point():
+            raise InputError(
+                f"{self.name}: pixels of {self.x.dtype} have no known scale: give uint8 in 0..255, or floating-point numbers"
+            )
         if len(self.classes) < 2:
             raise InputError(f"{self.name} has {len(self.classes)} class: classification needs at least two")
         if len(self.y) and not 0 <= int(self.y.min()) <= int(self.y.max()) < len(self.classes):
@@ -83,7 +87,7 @@ def from_arrays(x: ArrayLike | Tensor, y: ArrayLike | Tensor, classes: Sequence[
         pixels = pixels[:, None]
     elif pixels.ndim == 4 and pixels.shape[1] not in (1, 3) and pixels.shape[3] in (1, 3):
         pixels = pixels.permute(0, 3, 1, 2)
-    pixels = pixels.contiguous() if pixels.dtype == torch.uint8 else pixels.float().contiguous()
+    pixels = (pixels.float() if pixels.is_floating_point() else pixels).contiguous()
     count = int(labels.max()) + 1 if labels.numel() else 0
     return Images(pixels, labels, tuple(classes) or tuple(map(str, range(count))), name)
 
