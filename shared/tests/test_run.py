@@ -1,4 +1,5 @@
 import random
+import shutil
 import subprocess
 import sys
 import types
@@ -152,6 +153,23 @@ def test_digests_of_folders_know_names_and_contents(tmp_path):
     two = files.sha256(tmp_path)
     (tmp_path / "a" / "x").rename(tmp_path / "a" / "y")
     assert len({one, two, files.sha256(tmp_path)}) == 3
+
+
+def test_digests_of_folders_know_what_links_lead_to(tmp_path):
+    """Two folders of links to other data were one to a record, which was taken up as measured on the same."""
+    for name, text in (("here", "1"), ("there", "2")):
+        (tmp_path / name / "deep").mkdir(parents=True)
+        (tmp_path / name / "deep" / "f").write_text(text)
+    (tmp_path / "data").mkdir()
+    found = []
+    for name in ("here", "there"):
+        (tmp_path / "data" / "set").symlink_to(tmp_path / name, target_is_directory=True)
+        found.append(files.sha256(tmp_path / "data"))
+        (tmp_path / "data" / "set").unlink()
+    shutil.copytree(tmp_path / "here", tmp_path / "data" / "set")
+    assert found[0] == files.sha256(tmp_path / "data") != found[1]
+    (tmp_path / "data" / "set" / "deep" / "up").symlink_to(tmp_path / "data", target_is_directory=True)
+    assert files.sha256(tmp_path / "data") == found[0], "a link upwards ends"
 
 
 def test_assets_prefer_the_option_over_the_environment_over_the_wheel(tmp_path, monkeypatch, toy):

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -173,3 +175,12 @@ def test_unpaired_samples_and_empty_margins_are_refused():
             statistics.ratio_interval(bad)
     with pytest.raises(InputError, match="give shape='symmetric'"):
         statistics.mean_interval([-1.0, 1, 2, 3, 4], shape="lognormal")
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
+def test_a_power_law_of_values_without_a_logarithm_is_refused(bad):
+    """An error of exactly zero gave a slope that is NaN, which no bound holds and no judge names."""
+    with pytest.raises(InputError, match="has no logarithm"):
+        statistics.power_law([1, 2, 4], [3.0, bad, 48.0])
+    with pytest.raises(InputError, match="has no logarithm"):
+        statistics.power_law([1, bad, 4], [3.0, 12.0, 48.0])

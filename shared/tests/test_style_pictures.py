@@ -5,7 +5,7 @@ from PIL import Image
 
 from claimkit.errors import InputError
 from claimkit.media.reading import read_picture
-from claimkit.style.images import fit, from_uint8, image_files, read_image, to_uint8, write_image
+from claimkit.style.images import checked_image, fit, from_uint8, image_files, read_image, to_uint8, write_image
 from claimkit.style.padding import crop, pad_to_multiple
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -126,3 +126,25 @@ def test_padding_mirrors_and_crops_back(size):
 def test_padding_leaves_what_fits_alone():
     image = torch.rand(1, 3, 16, 24)
     assert torch.equal(pad_to_multiple(image, 8), image)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (np.zeros((8, 9, 3), np.uint8), "the content is a ndarray: expected a file, or a tensor"),
+        (Image.new("RGB", (9, 8)), "the content is a Image: expected a file, or a tensor"),
+        (torch.full((3, 8, 9), 255.0), r"values from 255 to 255: expected \[0, 1\]; divide bytes by 255"),
+        ((torch.rand(3, 8, 9) - 0.45) / 0.225, r"values from -[12].* expected \[0, 1\]"),
+        (torch.zeros(3, 8, 9, dtype=torch.uint8), r"of torch\.uint8: expected \(3, height, width\)"),
+        (torch.zeros(8, 9, 3), "expected"),
+        (torch.zeros(1, 3, 8, 9), r"shape \(1, 3, 8, 9\)"),
+    ],
+)
+def test_what_people_take_for_a_picture_is_refused_in_one_sentence(given, sentence):
+    with pytest.raises(InputError, match=sentence):
+        checked_image(given, "the content")
+
+
+def test_a_picture_a_little_beyond_its_range_is_taken():
+    image = torch.rand(3, 8, 9, dtype=torch.float64) * 1.8 - 0.4
+    assert torch.equal(checked_image(image, "the content"), image.float())

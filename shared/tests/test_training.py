@@ -1,5 +1,7 @@
 """What training image networks shares: crops, the loop, the start in closed form."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -69,6 +71,22 @@ def test_a_part_of_the_module_learns_at_its_share_of_the_rate(tmp_path):
     loop.run(lambda _: {"total": module(torch.ones(1)).sum()})
     moved = [(p - b).abs().item() for p, b in zip(module.parameters(), before, strict=True)]
     assert moved == pytest.approx([0.25e-5, 0.25e-5, 1e-5, 1e-5], rel=0.02)  # a hundredth of the rate at first
+
+
+def test_a_killed_training_logs_every_step_once(tmp_path):
+    module = nn.Linear(1, 1, bias=False)
+
+    def loop(steps):
+        return Loop(module, tmp_path, steps, sample_every=0)
+
+    loop(200).run(lambda _: {"total": module(torch.ones(1)).square().sum()})
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write(
+            '{"step": 300, "seconds": 9.0, "total": 9.0}\n{"step": 4'
+        )  # after its last checkpoint, and half of a line
+    loop(400).run(lambda _: {"total": module(torch.ones(1)).square().sum()}, resume=True)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [100, 200, 300, 400] and rows[2]["total"] < 9
 
 
 def test_the_average_is_what_the_module_ends_with(tmp_path):

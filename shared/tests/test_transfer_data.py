@@ -29,6 +29,21 @@ def test_arrays_of_any_layout_are_the_same_images():
     assert from_arrays(np.zeros((4, 8, 8)), [0, 1, 2, 0]).x.shape == (4, 1, 8, 8)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint16, bool])
+def test_whole_numbers_that_are_no_bytes_have_no_known_scale(dtype):
+    """Pixels 0..255 as int64, as a list of lists gives them, were normalised as if 255 were 255 times white."""
+    with pytest.raises(InputError, match="have no known scale: give uint8"):
+        from_arrays(np.ones((2, 4, 4), dtype), [0, 1])
+
+
+def test_parts_of_a_split_have_one_class_a_number():
+    """A test folder without the first class scored every picture against the class beside its own."""
+    train, test = (from_arrays(np.zeros((4, 8, 8)), [0, 1, 0, 1], names) for names in ("abc", "bc"))
+    with pytest.raises(InputError, match="number other classes: 'a' here, 'b' there"):
+        carve(train.only([0, 1]), test, 0)
+    assert len(carve(train.only([0, 1]), from_arrays(np.zeros((2, 8, 8)), [0, 1], "abc"), 0).test) == 2
+
+
 def test_only_renumbers_the_classes_in_the_order_given():
     images = from_arrays(np.arange(6)[:, None, None] * np.ones((6, 2, 2)), [0, 1, 2, 0, 1, 2], "abc")
     chosen = images.only([2, 0])
@@ -71,11 +86,49 @@ def test_folders_that_cannot_be_classified_are_refused(folder, tmp_path):
         (np.zeros((3, 2, 2)), [0, 0, 0], "at least two"),
         (np.zeros((3, 2, 2)), [-1, 0, 1], r"labels must be 0\.\.1"),
         (np.zeros((3, 2)), [0, 1, 1], "expected images"),
+        (np.zeros((3, 2, 2)), [0, 1.5, 1], "labels must be whole numbers"),
+        (np.zeros((3, 2, 2)), [0, np.nan, 1], "labels must be whole numbers"),
+        (np.zeros((3, 2, 2)), ["ant", "bee", "ant"], "return_inverse=True"),
+        (np.full((3, 2, 2), np.nan), [0, 1, 1], "pixels are not finite"),
     ],
 )
 def test_arrays_that_are_no_labelled_images_are_refused(x, y, sentence):
     with pytest.raises(InputError, match=sentence):
         from_arrays(x, y)
+
+
+def test_pictures_are_turned_as_the_camera_noted(folder):
+    lying = np.zeros((16, 32, 3), np.uint8)
+    lying[:, :16] = 200  # a phone held upright stores the picture on its side: its left is the bottom
+    noted = Image.Exif()
+    noted[0x0112] = 8
+    Image.fromarray(lying).save(folder / "ants" / "phone.jpg", exif=noted)
+    x = from_folder(folder, 16).x[3].float()
+    assert (x[:, :6] < 20).all() and (x[:, 10:] > 180).all()
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_grey_of_16_bits_keeps_its_range(folder, suffix):
+    grey = np.full((20, 20), 0x4000, np.uint16)
+    grey[:, 10:] = 0xFFFF
+    Image.fromarray(grey).save(folder / "ants" / f"x-ray.{suffix}")
+    x = from_folder(folder, 20).x[3]
+    assert x[:, :, :8].unique().tolist() == [64] and x[:, :, 12:].unique().tolist() == [255]
+
+
+def test_pixels_whose_white_is_unknown_are_refused(folder):
+    Image.fromarray(np.ones((20, 20), np.float32)).save(folder / "ants" / "x-ray.tif")
+    for unreadable in ("refuse", "skip"):
+        with pytest.raises(InputError, match=r"x-ray\.tif has pixels of 32 bits \(mode F\)"):
+            from_folder(folder, 16, unreadable)
+
+
+def test_pixels_on_another_scale_than_the_views_are_refused():
+    bright = torch.full((2, 3, 8, 8), 255.0)
+    with pytest.raises(InputError, match=r"pixels reach 255, .* divide the pixels by 255"):
+        View(8).test(bright)
+    assert torch.allclose(View(8).test(bright / 255), View(8).test(bright.byte()))
+    assert View(8, mean=(127.5,), std=(127.5,)).test(bright).unique().tolist() == [1]
 
 
 def test_a_set_that_is_too_large_lives_in_a_mapped_file(folder, monkeypatch):

@@ -155,3 +155,5 @@ def test_an_older_record_says_how_to_repeat_it(record):
     assert r.again == "msgd reproduce M3 --preset full --seeds 1 --device cpu --data DIR"
     assert record().again == "msgd reproduce M3 --preset small --seeds 1 --device cpu"
     assert old["evidence"]["command"] == "msgd reproduce M3", "which is left as it was"
+    old["evidence"]["environment"]["device"] = "mps"
+    assert type(r).from_json(json.dumps(old)).again.endswith("--device mps --data DIR")

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -170,6 +171,34 @@ def test_no_batches_and_impossible_settings_are_refused(resnet):
         Attention((torch.ones(2),), ("a", "b"))
     with pytest.raises(InputError, match="no layer 'nowhere'"):
         ablate(resnet, ["nowhere"], *batch())
+
+
+class Said(nn.Module):
+    """A network that gives its logits as ``form`` does, the way of other libraries."""
+
+    def __init__(self, network, form):
+        super().__init__()
+        self.network, self.form = network, form
+
+    def forward(self, x):
+        return self.form(self.network(x))
+
+
+@pytest.mark.parametrize("form", [lambda z: SimpleNamespace(logits=z, hidden=None), lambda z: {"logits": z}])
+def test_logits_within_an_output_are_found(resnet, form):
+    batches = [batch(5)]
+    plain = channel_attention(resnet, batches, ["layer3.0.conv2"], probe_epochs=1)
+    said = channel_attention(Said(resnet, form), batches, ["network.layer3.0.conv2"], probe_epochs=1)
+    assert torch.allclose(said.gaps[0], plain.gaps[0], atol=1e-6) and plain.gaps[0].abs().max() > 1e-4
+
+
+def test_a_tuple_for_logits_and_a_dict_for_a_batch_are_refused(resnet):
+    x, y = batch(5)
+    with pytest.raises(InputError, match=r"Said gives a tuple: expected logits \(batch, class\)"):
+        channel_attention(Said(resnet, lambda z: (z, z)), [(x, y)], ["network.layer3.0.conv2"])
+    for bad in ({"pixel_values": x, "labels": y}, (x, y, y), (x, y.tolist())):
+        with pytest.raises(InputError, match=r"a batch is a (dict|tuple): expected a pair of tensors \(x, labels\)"):
+            channel_attention(resnet, [bad], ["layer3.0.conv2"])
 
 
 def test_batches_are_shuffled_anew_and_fixed_by_their_seed():

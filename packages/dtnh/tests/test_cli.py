@@ -117,6 +117,10 @@ def test_compare_on_a_folder_with_two_sources(capsys):
     [
         (["train", "--data", "nowhere"], "dtnh: nowhere is not a folder"),
         (["train", "--data", ".", "--arch", "resnet19"], "dtnh: no network is called 'resnet19'"),
+        (
+            ["train", "--data", ".", "--arch", "cifar-resnet8"],
+            "dtnh: . holds no folder train: expected train/CLASS",
+        ),
         (["train", "--data", ".", "--resume"], "dtnh: dtnh-fit/checkpoint.pt does not exist"),
         (["train", "--data", ".", "--steps", "0"], "dtnh: steps = 0"),
         (["compare", "--seeds", "1"], "dtnh: seeds = 1"),

@@ -51,7 +51,11 @@ def test_train_then_resume(capsys):
     assert [line.split(",")[0] for line in Path("run/noise_scale.csv").read_text().splitlines()] == ["step", "20", "40"]
     assert call(*arguments, "--steps", "40") == 2
     assert "already holds a run" in capsys.readouterr().err
-    assert call(*arguments, "--steps", "60", "--resume") == 0
+    with Path("run/noise_scale.csv").open("a") as file:
+        file.write("50,9,8,10,9,1\n60,9,8,10,9,1\n7")  # killed after these rows and before a checkpoint
+    assert call(*arguments, "--steps", "60", "--resume", "--noise-scale", "4") == 0
+    rows = Path("run/noise_scale.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["step", "20", "40", "60"] and not rows[-1].startswith("60,9,")
     assert [line.split(",")[0] for line in Path("run/log.csv").read_text().splitlines()] == ["step", "0", "20", "40", "60"]
     summary = json.loads(Path("run/summary.json").read_text())
     assert summary["last"]["step"] == 60 and "MiniBatchFisher" in summary["noise"]
@@ -106,6 +110,7 @@ def test_compare_writes_its_table_and_its_verdict(capsys):
     [
         (["train", "--batch", "5000"], "msgd: size = 5000 is not between 1 and the n = 1000 samples: draw fewer"),
         (["train", "--dataset", "mnist"], "msgd: mnist does not come with the package"),
+        (["train", "--data", "."], "msgd: digits come with the package: say with --dataset what . holds"),
         (["train", "--dataset", "mnist", "--data", "."], "msgd: . does not hold the file train-images-idx3-ubyte"),
         (["train", "--resume"], "msgd: msgd-run/checkpoint.pt does not exist"),
         (["train", "--steps", "0"], "msgd: steps = 0"),

@@ -191,6 +191,8 @@ def test_learning_rate_and_momentum_count_as_the_level_does():
     assert match(law, 100, learning_rate=1.0, small_learning_rate=0.1).std == pytest.approx(0, abs=1e-3)
     assert match(Multinomial(1000, 50), 40, True, learning_rate=2.0, small_learning_rate=1.0).size == 80
     assert match(MiniBatch(1000, 50), 40).size == 40
+    assert match(Multinomial(1000, 50), 40, replacement=True).size == 40
+    assert match(Multinomial(100, 50), 50).size == 99  # the level of 50 of 100 rows without replacement is 1/99, not 1/50
     assert match(Bernoulli(10**9, 50), 40, learning_rate=2.0, small_learning_rate=1.0).size == pytest.approx(80, rel=1e-6)
 
 
@@ -235,6 +237,7 @@ def test_few_rows_are_a_uniform_subset_too():
         (lambda: match(noise.SparseGaussianCov(10, 1), 5), "one row was centred"),
         (lambda: match(noise.GradientDescent(10), 5), "no noise level"),
         (lambda: match(GaussianFisher(10), 11), "size = 11"),
+        (lambda: match(MiniBatch(100, 10), 50, replacement=True), "that of a batch of 33.56"),
         (lambda: match(GaussianFisher(10), 5, learning_rate=0.1), "give those of both runs"),
         (lambda: match(GaussianFisher(10), 5, momentum=1.0), "momentum in"),
         (lambda: match(MiniBatchFisher(1000, 50), 40, learning_rate=2.0, small_learning_rate=1.0), "at 2 times its rate"),

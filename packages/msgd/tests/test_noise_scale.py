@@ -50,7 +50,7 @@ def explicit(model, x, y, precondition=None):
     return float((p * matrix.diagonal()).sum()), float((p * matrix.gradient().square()).sum())
 
 
-def measure(model, x, y, meter, steps, passes=1, rows=32, law=None, generator=None):
+def measure(model, x, y, meter, steps, passes=1, rows=32, law=None, generator=None, spoil=None):
     """Steps of size zero: batches without replacement, in one or more passes, with or without noise."""
     g = torch.Generator().manual_seed(1)
     noisy_mean = None if law is None else msgd.NoisyMean(law, seed=1, accumulate=passes)
@@ -62,6 +62,8 @@ def measure(model, x, y, meter, steps, passes=1, rows=32, law=None, generator=No
             if passes == 1:
                 meter.probe(losses)
             ((losses.mean() if noisy_mean is None else noisy_mean(losses)) / passes).backward()
+        if spoil is not None:
+            model.weight.grad[0, 0] = spoil
         meter.step(rows * passes, *(() if law is None else (law.fisher, law.centred)))
 
 
@@ -140,6 +142,21 @@ def test_only_every_nth_step_is_measured_and_a_state_resumes(data, tmp_path):
     assert scalars["noise_scale/trace"] == (meter.trace, 7)
 
 
+@pytest.mark.parametrize("bad", [math.inf, math.nan])
+def test_a_step_that_a_scaler_leaves_out_does_not_stay_in_the_averages(bad, data):
+    """One gradient that overflowed in half precision made the scale 0 from then on, as its square was infinite."""
+    model, meters = linear(), []
+    for overflows in (True, False):
+        torch.manual_seed(0)
+        meter = msgd.NoiseScale(model.parameters(), every=1)
+        if overflows:
+            measure(model, *data, meter, 1, spoil=bad)
+            meter.steps = 0
+        measure(model, *data, meter, 5)
+        meters.append(meter.values)
+    assert meters[0] == meters[1] and 0 < meters[0]["noise_scale"] < math.inf
+
+
 def test_what_cannot_be_measured_is_refused(data):
     model = linear()
     meter = msgd.NoiseScale(model.parameters())
@@ -179,6 +196,9 @@ def test_the_thermostat_holds_rate_times_level(kind):
     with pytest.warns(UserWarning, match="noisier than SGD at batch 50"):
         adaptive.step()
     assert noisy_mean.noise.std == 0 and adaptive.excess == pytest.approx(49_000 / 1_000 / (49_950 / 50 / 80) - 1)
+    optimizer.param_groups[0].update(lr=0.5, momentum=0.9, dampening=0.9)  # moves as a rate of 0.05 without dampening
+    adaptive.step()
+    assert 0.5 * noisy_mean.noise.level == pytest.approx(0.1 * msgd.MiniBatch(50_000, 50).centred)
     level_only = AdaptiveMatch(noisy_mean, 50, optimizer)
     level_only.step()
     assert noisy_mean.noise.std == pytest.approx(msgd.match(kind(50_000, 1_000), 50).std)
@@ -203,3 +223,14 @@ def test_a_step_of_no_rows_or_of_more_than_there_are_is_refused(rows, n):
     meter = msgd.NoiseScale(torch.nn.Linear(2, 2).parameters(), n=n)
     with pytest.raises(InputError, match="give the rows of the whole step"):
         meter.step(rows)
+
+
+def test_a_step_of_other_rows_than_its_probe_is_refused(data):
+    """``len(loader)`` or the rows of a passing batch for those of the step: it gave another scale without a word."""
+    model = linear()
+    meter = msgd.NoiseScale(model.parameters())
+    losses = criterion(model(data[0]), data[1])
+    meter.probe(losses)
+    losses.mean().backward()
+    with pytest.raises(InputError, match=rf"rows = 7, but the losses of this step's probe were {N}: give the same"):
+        meter.step(7)

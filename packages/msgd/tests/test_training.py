@@ -210,8 +210,24 @@ def test_files_that_are_no_data_set_are_refused(fashion, tmp_path):
         load("svhn", tmp_path / "none")
     with pytest.raises(InputError, match="with --data"):
         load("cifar10")
+    with pytest.raises(InputError, match="digits come with the package"):
+        load("digits", fashion)
     with pytest.raises(InputError, match="5000 training rows"):
         load("digits", rows=5000)
+
+
+def test_the_folder_of_another_set_is_not_taken_for_the_one_asked_for(fashion, tmp_path):
+    """MNIST, FashionMNIST and KMNIST have files of the same names and form: only folders tell them apart."""
+    for folder in (fashion, fashion / "deep/FashionMNIST/raw"):
+        with pytest.raises(InputError, match="of mnist"):
+            load("mnist", folder)
+    (tmp_path / "KMNIST").mkdir()
+    (tmp_path / "KMNIST/raw").symlink_to(fashion / "deep/FashionMNIST/raw")
+    assert load("fashion-mnist", tmp_path / "KMNIST/raw").name == "fashion-mnist", "where the link leads counts"
+    (fashion / "deep/FashionMNIST").rename(fashion / "deep/KMNIST")
+    for name in ("mnist", "fashion-mnist"):
+        with pytest.raises(InputError, match=f"of {name}"):
+            load(name, fashion / "deep/KMNIST/raw")
 
 
 def test_the_networks_take_their_images_and_start_alike():

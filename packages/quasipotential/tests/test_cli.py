@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from quasipotential.cli import main
+from quasipotential.systems import load_system
 
 
 def run(capsys, *arguments):
@@ -162,6 +163,39 @@ def test_a_file_whose_coordinates_do_not_agree_is_refused(lines, sentence, capsy
         main(["solve", str(tmp_path / "mine.py"), "--mesh", "17"])
     said = capsys.readouterr().err.strip()
     assert sentence in said and "\n" not in said
+
+
+def test_the_right_word_beside_another_is_no_misspelling(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "drift = lambda p: -p\nattractors = [(0, 0)]\ndomain = ((-1, 1),) * 2\nsaddles = saddle = [(0.5, 0)]\nsigma = 10\n"
+    )
+    assert load_system(str(tmp_path / "mine.py")).saddles.tolist() == [[0.5, 0]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ("difusion = [[1, 0], [0, 2]]", "defines 'difusion', which nothing reads; write diffusion"),
+        ("saddle = [(0.5, 0)]", "defines 'saddle', which nothing reads; write saddles"),
+        ("drift = lambda p: -undefined * p", "The drift fails in line 4 of mine.py (NameError: name 'undefined'"),
+        (
+            "import numpy\ndrift = lambda p: numpy.sine(p)",
+            "drift fails in line 5 of mine.py (AttributeError: module",
+        ),
+        ("def drift(p):\n    p -= 0.1\n    return -p", "The drift writes into the points that it is given; begin it with"),
+        ("drift = lambda x, y: -x", "missing 1 required positional argument: 'y'); it must take points"),
+        ("drift = lambda p: p if p[0] > 0 else -p", "(ValueError: The truth value of an array"),
+        ("drift = lambda p:", "mine.py fails when it is run (SyntaxError"),
+    ],
+)
+def test_a_slip_of_the_pen_in_a_file_is_one_sentence(lines, sentence, capsys, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        f"drift = lambda p: -p\nattractors = [(0.0, 0.0)]\ndomain = ((-1, 1), (-1, 1))\n{lines}\n"
+    )
+    with pytest.raises(SystemExit) as stop:
+        main(["solve", str(tmp_path / "mine.py"), "--mesh", "17"])
+    said = capsys.readouterr().err.strip()
+    assert stop.value.code == 2 and sentence in said and "\n" not in said
 
 
 def test_a_target_is_looked_at_before_a_solve(tmp_path, monkeypatch, capsys):

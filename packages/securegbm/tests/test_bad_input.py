@@ -333,13 +333,13 @@ def test_a_model_is_not_served_from_a_table_that_reads_otherwise(change, quick, 
     label = LabelParty(mine, 2.0 * (kind == "c") + x > 1, quick(), LocalChannel(party()), key=key)
     half = label.train()
     before = Predictor(half, LocalChannel(party()), key).scores(mine)
-    frame["kind"] = np.where(np.arange(120) == 0, "b", kind)
-    new = {"a category more": frame, "columns in another order": frame[["id", "x", "kind"]],
+    more = frame.assign(kind=np.where(np.arange(120) == 0, "b", kind))
+    new = {"a category more": more, "columns in another order": frame[["id", "x", "kind"]],
            "a column more": frame.assign(more=own)}[change]  # fmt: skip
     new.to_csv(tmp_path / "b.csv", index=False)
     with pytest.raises(SecureGBMError, match="other columns than the model was trained on, or other categories"):
         Predictor(half, LocalChannel(party()), key).scores(mine)
-    frame.assign(kind=kind).to_csv(tmp_path / "b.csv", index=False)
+    frame.to_csv(tmp_path / "b.csv", index=False)
     assert np.array_equal(Predictor(half, LocalChannel(party()), key).scores(mine), before)
 
 

@@ -1,6 +1,7 @@
 """The estimators keep scikit-learn's contract."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
@@ -63,9 +64,39 @@ def test_a_party_without_anything_to_say_is_left_out():
 
 @pytest.mark.parametrize(
     ("columns", "sentence"),
-    [([[1, 2], [2, 3]], "hold column 2"), ([1, [2, 3]], "mix columns and lists"), ([[1], [-1]], "hold -1")],
+    [
+        ([[1, 2], [2, 3]], "hold column 2"),
+        ([1, [2, 3]], "mix columns and lists"),
+        ([[1], [-1]], "hold -1"),
+        ([False] * 10 + [True] * 20, "hold False; give numbers of columns"),
+        (np.arange(30) > 9, r"hold (np\.)?False_?; give numbers of columns"),
+        ([2.7], "hold 2.7; give numbers of columns"),
+        (["worst area"], "hold 'worst area'.* but the data has no column names"),
+    ],
 )
 def test_columns_that_cannot_be_dealt_out_are_one_sentence(columns, sentence):
     values, labels = load_breast_cancer(return_X_y=True)
     with pytest.raises(SecureGBMError, match=sentence):
         SecureGBMClassifier(columns, encryption="none").fit(values, labels)
+
+
+def test_a_frame_names_its_columns():
+    frame, labels = load_breast_cancer(return_X_y=True, as_frame=True)
+    frame = frame.rename(columns={"mean area": "Fläche"})
+    named = SecureGBMClassifier(["worst area", "Fläche"], n_estimators=2, encryption="none").fit(frame, labels)
+    assert named.feature_party_columns_ == [[3, 23]]
+    with pytest.raises(SecureGBMError, match=r"hold 'mean area'; .* one of the names mean radius, mean texture"):
+        clone(named).set_params(feature_party_columns=["mean area"]).fit(frame, labels)
+
+
+def test_columns_of_a_frame_that_are_no_numbers_are_named():
+    frame, labels = load_breast_cancer(return_X_y=True, as_frame=True)
+    frame["Stadt"] = pd.Categorical(np.where(labels, "Köln", "Bonn"))
+    frame["seen"] = pd.Timestamp("2020-02-29")
+    frame["code"] = pd.Categorical(np.arange(len(labels)) % 3)
+    with pytest.raises(SecureGBMError, match=r"'Stadt' \(category\), 'seen' \(datetime64.*\), 'code' \(category\); give"):
+        SecureGBMClassifier(encryption="none").fit(frame, labels)
+    whole = frame.iloc[:, :30].assign(**{"mean area": pd.array(frame["mean area"], dtype="Float64")})
+    model = SecureGBMClassifier(n_estimators=1, encryption="none").fit(whole, labels)
+    with pytest.raises(SecureGBMError, match="'mean radius' "):
+        model.predict(whole.assign(**{"mean radius": pd.Timestamp("2020-02-29")}))

@@ -65,6 +65,8 @@ WRONG = {
     "another encoding": ("id,größe\n1,2\n".encode("latin-1"), {}, "is not utf-8 text; say which with --encoding"),
     "an unknown encoding": (b"id,x\n1,2\n", {"encoding": "klingon"}, "is not klingon text"),
     "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0", {}, "is not utf-8 text"),
+    "a workbook": (b"PK\x03\x04\x14\0\x06\0\x08\0", {}, "is a workbook or Parquet, no CSV; save a workbook as CSV"),
+    "Parquet by another name": (b"PAR1\x15\x04\x15", {}, "let Parquet's name end in .parquet"),
     "half a gzip": (gzip.compress(b"id,x\n1,2\n")[:12], {}, "cannot read"),
     "infinities": (b"id,x\n1,inf\n2,3\n", {}, "infinite"),
     "names as text": (b"id,x\n" + b"".join(b"%d,name%d\n" % (i, i) for i in range(1100)), {}, "text with 1100 values"),

@@ -10,6 +10,7 @@ import pytest
 
 from claimkit import testing
 from stylenas.cli import main
+from stylenas.verbs import StyleOptions, make_space
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +94,10 @@ def test_search_with_workers(capsys):
             "stylenas: the storage oracle+none://x cannot be opened",
         ),
         (["search", "--size", "50"], "stylenas: size = 50: expected a multiple of 16 pixels"),
+        (
+            ["search", "--space", "table", "--size", "64", "--training", "scratch"],
+            "stylenas: the space table has no use for --training and --size",
+        ),
         (["front", "--storage", "none.journal"], "stylenas: none.journal does not exist"),
         (["export", "--storage", "none.journal"], "stylenas: none.journal does not exist"),
         (["demo", "--seeds", "0"], "stylenas: seeds = 0"),
@@ -104,6 +109,20 @@ def test_bad_input_is_one_sentence_and_exit_2(argv, sentence, capsys):
     err = capsys.readouterr().err
     assert err.startswith(sentence) and err.count("\n") == 1
     assert not list(Path().rglob("*")), "something was left behind"
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "reason"),
+    [
+        ("without_data", "SPACE = open('missing.csv')", "FileNotFoundError: [Errno 2] No such file"),
+        ("without_end", "SPACE = (", "SyntaxError: '(' was never closed"),
+    ],
+)
+def test_a_module_of_a_space_that_fails_is_named_with_the_reason(module, line, reason, capsys):
+    Path(f"{module}.py").write_text(line)
+    assert call("search", "--space", f"{module}:SPACE") == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"stylenas: {module} fails when it is imported ({reason}") and err.count("\n") == 1
 
 
 def test_storage_that_holds_another_search(capsys):
@@ -126,3 +145,9 @@ def test_cite_and_list(capsys):
     assert call("list") == 0
     out = capsys.readouterr().out
     assert all(f"N{i} " in out for i in (1, 2, 5))  # those that are recorded
+
+
+def test_the_seed_is_that_of_training_too(tmp_path):
+    """Searches of several seeds all had the crops and first weights of seed 0, so that their spread was too small."""
+    spaces = [make_space("published", StyleOptions(), str(tmp_path / "s.journal"), False, seed) for seed in (0, 3)]
+    assert [s.seed for s in spaces] == [0, 3] and spaces[0].name != spaces[1].name

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -35,3 +37,5 @@ def test_refuses_points_that_are_none():
         non_dominated([[1, np.nan]])
     with pytest.raises(InputError):
         hypervolume([[1, 2, 3]], (1, 2, 3))
+    with pytest.raises(InputError, match="is no point"):
+        hypervolume([[1, 2]], (math.nan, 3))

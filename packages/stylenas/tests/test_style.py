@@ -1,5 +1,6 @@
 """Candidates, shared weights and the judge, on a small encoder with random weights."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from claimkit.errors import InputError
 from claimkit.style.encoders import SlimEncoder
+from claimkit.style.images import write_image
 from photonet.network.architecture import DEAD, NAMES, Architecture
 from photonet.network.auto_encoder import Decoder, PhotoNet
 from photonet.network.cost import macs
@@ -238,3 +240,32 @@ def test_numbers_that_make_no_space(bad, weights):
         small(weights, **bad)
     with pytest.raises(InputError, match="31 operators"):
         photonet_bits("01")
+
+
+def test_networks_of_two_threads_begin_as_those_of_one(weights):
+    """Torch has one generator for all threads, so that one network's first weights took numbers of another's."""
+    space = small(weights, training="scratch", steps=1)
+    genomes = [f"{n:031b}" for n in range(0, 2**31, 2**31 // 7)]
+    space.prepare()  # which reads networks, and draws
+    before = torch.random.get_rng_state()
+    alone = [space.evaluate(g) for g in genomes]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(space.evaluate, genomes * 2)) == alone * 2
+    assert torch.equal(torch.random.get_rng_state(), before), "the caller's own numbers are left alone"
+
+
+def test_a_space_is_known_by_its_photographs_not_by_their_folders_name(weights, tmp_path):
+    """A search went on with other photographs in a folder of the same name, and with the weights trained on the first."""
+    pictures = [torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(k)) for k in range(3)]
+    spaces = []
+    for parent, shown in (("one", pictures[:2]), ("same", pictures[:2]), ("other", pictures[1:])):
+        for k, picture in enumerate(shown):
+            write_image(tmp_path / parent / "photos" / f"{k}.png", picture)
+        spaces.append(small(weights, content=tmp_path / parent / "photos", supernet=tmp_path / "net.safetensors"))
+    one, same, other = spaces
+    assert one.name == same.name == other.name
+    assert one.identity == same.identity != other.identity and small(weights).identity not in (one.identity, other.identity)
+    one.prepare()
+    same.prepare()
+    with pytest.raises(InputError, match="is the supernet of another search"):
+        other.prepare()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -154,6 +155,15 @@ def test_the_claim_of_another_machine_is_lost_when_it_falls_silent(tmp_path, mon
         time.sleep(0.1)
     a.finish(trial, {"x": 1.0}, [1.0])  # it was alive after all: too late, and no error
     assert b.read().kinds == ["lost"]
+
+
+def test_a_machine_of_the_same_name_is_another_machine(tmp_path, monkeypatch):
+    """Two containers of one name: each took the other's workers for dead, as their numbers mean nothing here."""
+    a, b = ledgers(tmp_path / "j")
+    a._owner = a._owner | {"host": platform.node(), "pid": 2**22 + 1}
+    a.claim("01", params("01"), {}, 5)
+    assert b.read().kinds == ["running"]
+    assert b._owner["host"].startswith(platform.node()) and b._owner["host"] == ledger._machine()
 
 
 def test_what_others_closed_stays_closed(tmp_path):

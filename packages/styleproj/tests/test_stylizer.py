@@ -173,6 +173,8 @@ def test_a_sheet_has_a_cell_for_every_picture():
     [
         ({"alpha": 2}, "outside"),
         ({"preserve_color": "hue"}, "neither"),
+        ({"mask": torch.full((40, 56), 255.0)}, r"the mask has values from 255 to 255: expected \[0, 1\]; divide bytes"),
+        ({"mask": torch.ones(40, 56).numpy()}, "the mask is a ndarray: give a tensor"),
         ({"mask": torch.ones(3, 4)}, "the mask is 4 x 3 pixels, its picture 56 x 40"),
         ({"labels": torch.ones(3, 4)}, "labels is"),
         ({"labels": torch.full((40, 56), 5)}, "from 0 to 0"),

@@ -44,11 +44,24 @@ def text_digest(text: str) -> str:
 
 
 def sha256(path: Path) -> str:
-    """sha256 of a file, or of a folder: the digest over its files' relative names and digests, in sorted order."""
+    """sha256 of a file, or of a folder: the digest over its files' relative names and digests, in sorted order.
+
+    Folders that are links count with what is in them, once on each way down.
+    """
     if path.is_file():
         with path.open("rb") as f:
             return hashlib.file_digest(f, "sha256").hexdigest()
     total = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+    for file in sorted(_files_in(path, ())):
         total.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
     return total.hexdigest()
+
+
+def _files_in(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """All files below a folder; a link to one of the folders that lead to it is left out."""
+    here = (*above, folder.resolve())
+    for path in folder.iterdir():
+        if path.is_file():
+            yield path
+        elif path.is_dir() and path.resolve() not in here:
+            yield from _files_in(path, here)

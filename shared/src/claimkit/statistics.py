@@ -203,13 +203,20 @@ class PowerLaw:
 def power_law(x: ArrayLike, y: ArrayLike) -> PowerLaw:
     """Observed order of convergence: the slope of log y against log x; shapes ``(n,)``, positive values.
 
+    Raises:
+        InputError: A value that is not positive and finite, and so has no logarithm.
+
     >>> round(power_law([1, 2, 4], [3, 12, 48]).slope, 12)
     2.0
     """
     from scipy.stats import linregress
 
-    x = np.asarray(x, dtype=float)
-    fit: Any = linregress(np.log(x), np.log(np.asarray(y, dtype=float)))
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if not all((v > 0).all() and np.isfinite(v).all() for v in (x, y)):
+        raise InputError(
+            "a value that is zero, negative or not finite has no logarithm: leave it out of the fit, and say so"
+        )
+    fit: Any = linregress(np.log(x), np.log(y))
     return PowerLaw(float(fit.slope), float(fit.stderr), x.size)
 
 

@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from claimkit.errors import InputError
 from claimkit.transfer.maps.axes import channel_axes
 from claimkit.transfer.maps.layers import find
+from claimkit.transfer.networks import logits
 
 STACK_BYTES = (2**28, 2**22)
 """On a GPU, where few large passes are fastest; on a CPU, where its caches should hold the stack."""
@@ -31,7 +32,7 @@ STACK_BYTES = (2**28, 2**22)
 @torch.no_grad()
 def ablate_naive(model: nn.Module, layers: Sequence[str], x: Tensor, y: Tensor) -> list[Tensor]:
     """The definition: set a filter to zero, run the network, compare the loss, put the filter back."""
-    loss = cross_entropy(model(x), y)
+    loss = cross_entropy(logits(model, x), y)
     gaps = []
     for layer in find(model, layers).values():
         assert isinstance(layer.weight, Tensor)
@@ -39,7 +40,7 @@ def ablate_naive(model: nn.Module, layers: Sequence[str], x: Tensor, y: Tensor) 
         for j in range(len(layer.weight)):
             kept = layer.weight[j].clone()
             layer.weight[j] = 0
-            gap.append(cross_entropy(model(x), y) - loss)
+            gap.append(cross_entropy(logits(model, x), y) - loss)
             layer.weight[j] = kept
         gaps.append(torch.stack(gap))
     return gaps
@@ -68,8 +69,8 @@ def ablate(model: nn.Module, layers: Sequence[str], x: Tensor, y: Tensor, stack_
         x = x.contiguous(memory_format=torch.channels_last)
         cast(Any, model).to(memory_format=torch.channels_last)
     named, axes = find(model, layers), channel_axes(model, layers, x[:1])
-    logits, prefixes = _record(model, list(named.values()), x)
-    loss = cross_entropy(logits, y)
+    said, prefixes = _record(model, list(named.values()), x)
+    loss = cross_entropy(said, y)
     size = stack_bytes or STACK_BYTES[x.device.type == "cpu"]
     return [
         _losses(model, layer, axis, prefixes[layer], x, y, size) - loss
@@ -113,10 +114,10 @@ def _record(model: nn.Module, layers: Sequence[nn.Module], x: Tensor) -> tuple[T
         for module in model.modules():
             hooks.callback(module.register_forward_pre_hook(begin).remove)
             hooks.callback(module.register_forward_hook(end).remove)
-        logits = model(x)
+        said = logits(model, x)
     if missing := [m for m in layers if m not in prefixes]:
         raise InputError(f"a forward pass does not reach a layer {type(missing[0]).__name__}: leave it out")
-    return logits, prefixes
+    return said, prefixes
 
 
 def _losses(
@@ -155,12 +156,12 @@ def _losses(
         modules = [c.module for c in before]
         try:
             with _replayed([*zip(modules, handed[1:], strict=True), (layer, without)]):
-                logits = model(handed[0])
+                said = logits(model, handed[0])
         except RuntimeError:
             if all_held:
                 raise
             return _losses(model, layer, axis, calls, x, y, size, all_held=True)
-        losses.append(cross_entropy(logits, y.repeat(k), reduction="none").view(k, batch).mean(1))
+        losses.append(cross_entropy(said, y.repeat(k), reduction="none").view(k, batch).mean(1))
     return torch.cat(losses)
 
 

@@ -19,7 +19,7 @@ from claimkit.files import write_atomic
 from claimkit.transfer.maps.features import unwrapped
 from claimkit.transfer.maps.layers import layers_for
 from delta.ablation import ablate
-from delta.probe import fit_head
+from delta.probe import fit_head, pairs
 
 TEMPERATURE = 5.0
 
@@ -115,7 +115,7 @@ def channel_attention(
     device = next(source.parameters()).device
     total: list[Tensor] = []
     count = 0
-    for x, y in batches:
+    for x, y in pairs(batches):
         x, y = x.to(device), y.to(device)
         layers = layers or layers_for(source, x)
         gaps = ablate(source, layers, x, y)

@@ -1,6 +1,7 @@
 """The linear probe: a new head on a network of which nothing else is trained, as in DELTA's released code."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,22 @@ from torch.nn.functional import cross_entropy
 
 from claimkit.errors import InputError
 from claimkit.transfer.data import Images, View
-from claimkit.transfer.networks import head, replace_head
+from claimkit.transfer.networks import head, logits, replace_head
+
+
+def pairs(batches: Iterable[Any]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches, each a pair of tensors.
+
+    Raises:
+        InputError: A batch is something else, such as the dict of a Hugging Face loader.
+    """
+    for batch in batches:
+        if not (isinstance(batch, tuple | list) and len(batch) == 2 and all(isinstance(t, Tensor) for t in batch)):
+            raise InputError(
+                f"a batch is a {type(batch).__name__}: expected a pair of tensors (x, labels), of a Hugging Face loader "
+                '[(b["pixel_values"], b["labels"]) for b in loader]'
+            )
+        yield batch[0], batch[1]
 
 
 def fit_head(
@@ -33,7 +49,7 @@ def fit_head(
         learning_rate: At the start.
     """
     if classes is None:
-        classes = max((int(y.max()) for _, y in batches), default=-1) + 1
+        classes = max((int(y.max()) for _, y in pairs(batches)), default=-1) + 1
     if classes < 1:
         raise InputError("there is no batch to train a head on: give an iterable of (x, labels) that is not used up")
     replace_head(model, classes, seed)
@@ -44,9 +60,9 @@ def fit_head(
     device = parameters[0].device
     model.train()
     for _ in range(epochs):
-        for x, y in batches:
+        for x, y in pairs(batches):
             optimizer.zero_grad()
-            cross_entropy(model(x.to(device)), y.to(device)).backward()
+            cross_entropy(logits(model, x.to(device)), y.to(device)).backward()
             optimizer.step()
         schedule.step()
     return model.requires_grad_(False)

@@ -175,6 +175,8 @@ def _task(data: Path, arch: str, weights: str | None, size: int, per_class: int 
     if not data.is_dir():
         raise InputError(f"{data} is not a folder: give one that holds train/CLASS/IMAGE.jpg")
     source = create(arch, weights)
+    if not (data / "train").is_dir():
+        raise InputError(f"{data} holds no folder train: expected train/CLASS/IMAGE.jpg, and test/ or val/ beside it")
     loaded = size * 8 // 7
     train = from_folder(data / "train", loaded)
     part = next((p for p in (data / "test", data / "val") if p.is_dir()), None)

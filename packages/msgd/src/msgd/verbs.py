@@ -66,6 +66,7 @@ def train(
         print(_level(trainer.noise))
     if resume:
         trainer.load(checkpoint)
+        _cut(out / "noise_scale.csv", trainer.step)
     trainer.save(checkpoint)
     remaining = max(settings.steps - trainer.step, 0)
     try:
@@ -182,6 +183,14 @@ def _line(row: LogRow) -> str:
 
 def _write_log(out: Path, log: Sequence[LogRow]) -> None:
     _write_csv(out / "log.csv", [list(vars(log[0])), *([str(v) for v in vars(r).values()] for r in log)])
+
+
+def _cut(path: Path, step: int) -> None:
+    """Drop the rows after a step: an interrupted run logged them after its checkpoint, and logs them again."""
+    if parallel.leads() and path.exists():
+        head, *rows = path.read_text(encoding="utf-8").splitlines()
+        kept = [row for row in rows if row.count(",") == head.count(",") and int(row.partition(",")[0]) <= step]
+        write_atomic(path, "\n".join([head, *kept]) + "\n")
 
 
 def _write_csv(path: Path, table: Sequence[Sequence[str]]) -> None:

@@ -55,11 +55,11 @@ def transfer(
     Example: photonet transfer photo.jpg evening.jpg --out lit.jpg
 
     Args:
-        content: A photograph, or a folder of photographs.
-        style: A photograph, or a folder of photographs.
+        content: The photograph that gets other colours and light, or a folder of such.
+        style: The photograph that these are taken from, or a folder of such.
         out: File of the result, or folder; content-style.jpg in this folder when not given.
-        labels: Segmentation of the content, a colour or a number for each region: each takes from the style's of the
-            same; borders are feathered. A folder of grey pictures, one a region, is soft masks.
+        labels: Segmentation of the content, a colour or a number for each region: a region takes from that of the style
+            with the same colour or number; borders are feathered. A folder of grey pictures, one a region, is soft masks.
         style_labels: Segmentation of the style, or a folder with masks of the same names.
         alpha: Strength from 0 (the content) to 1.
         pairs: all: every content with every style; matched: first with first, second with second.
@@ -98,7 +98,7 @@ def video(
 
     Args:
         source: A video, or a folder of frames in the order of their names.
-        style: A photograph.
+        style: The photograph that colours and light are taken from.
         out: Video; a name without suffix is a folder for frames.
         labels: Segmentation of all frames, or a folder with one for each.
         style_labels: Segmentation of the style.
@@ -127,14 +127,14 @@ def look_make(
 ) -> None:
     """Keep a look: photonet look make content.jpg style.jpg --out dusk writes dusk.cube, dusk.png and dusk.style.
 
-    The table does to every picture what was done to the colours of this one; its error says how much of it is colours. The
-    .style looks at each picture anew.
+    The table does to every picture what was done to the colours of this one, and its error says how much of that a table
+    can hold. With dusk.style each picture is looked at anew.
 
     Example: photonet look make photo.jpg evening.jpg --out dusk
 
     Args:
         content: A photograph that shows what the look does.
-        style: A photograph.
+        style: The photograph that colours and light are taken from.
         out: Files without their suffix: .cube for Lightroom, Resolve and ffmpeg, .png (Hald) for darktable and RawTherapee.
         alpha: Strength from 0 to 1.
         entries: Of the table, each way.
@@ -165,7 +165,7 @@ def look_apply(
 
     Args:
         look: A .cube table, of whatever program, or a .style.
-        content: A photograph, or a folder of photographs.
+        content: The photograph that gets the look, or a folder of such.
         out: File of the result, or folder.
         alpha: Strength from 0 to 1.
         size: A picture of more than SIZE x SIZE pixels is shrunk to that area; 0 keeps every size.

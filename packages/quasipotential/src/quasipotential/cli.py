@@ -145,7 +145,7 @@ def wells(
 ) -> None:
     """Find which of several wells the noise favours: costs, W, cycles and masses.
 
-    Example: quasipotential wells three-wells --noise 0.1
+    Example: quasipotential wells two-wells --noise 0.1
 
     Args:
         system: Name or Python file with several attractors and their saddles.

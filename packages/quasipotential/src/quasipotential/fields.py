@@ -2,7 +2,9 @@
 
 import math
 import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,9 +61,11 @@ def _flat(points):
 def _call(field, flat, name):
     """What a user's function returns for points ``(n, d)``, as a numpy array."""
     library, torch = backend(field), sys.modules.get("torch")
+    flat = flat.view()
+    flat.flags.writeable = False  # the mesh is the caller's
     try:
         if library == "torch":
-            result: Any = field(torch.as_tensor(flat))  # pyright: ignore[reportOptionalMemberAccess]
+            result: Any = field(torch.tensor(flat))  # pyright: ignore[reportOptionalMemberAccess]
         elif library == "jax":
             import jax  # pyright: ignore[reportMissingImports]
 
@@ -73,9 +77,16 @@ def _call(field, flat, name):
             result = result.detach().cpu().numpy()
         result = np.asarray(result)
         return result if result.dtype == bool else result.astype(np.float64)
-    except (ValueError, TypeError, IndexError) as error:
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        if "read-only" in what:
+            raise InputError(f"The {name} writes into the points that it is given; begin it with p = p.copy().") from error
+        if not isinstance(error, (ValueError, TypeError, IndexError)):
+            line = traceback.extract_tb(error.__traceback__)[1:2]  # of the function itself
+            place = "".join(f" in line {at.lineno} of {Path(at.filename).name}" for at in line)
+            raise InputError(f"The {name} fails{place} ({what}).") from error
         raise InputError(
-            f"The {name} failed on points of shape {flat.shape} ({type(error).__name__}: {error}); it must take points "
+            f"The {name} failed on points of shape {flat.shape} ({what}); it must take points "
             "(..., d): write p[..., 0] and p[..., 1], not x, y = p, and stack the parts with np.stack([...], -1)."
         ) from error
 

@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -235,17 +236,19 @@ BUILT_IN: dict[str, Callable[[], System]] = {
 }
 """Names the command line knows."""
 
+OPTIONAL = ("diffusion", "saddles", "exact", "cycles", "periodic")
+"""What a file of a system may define beside drift, attractors and domain."""
+
 
 def load_system(name: str, plane: bool = False) -> System:
     """A built-in system by its name, or the one that a small Python file defines.
 
-    The file sets ``drift`` (function of points ``(..., 2)``, or ``(..., 3)`` where ``domain`` has three pairs),
-    ``attractors`` and ``domain``, and may set ``diffusion``,
-    ``saddles``, ``exact``, ``cycles`` (a point near each limit cycle; ``attractors`` may then be missing) and
-    ``periodic``; or it sets ``system`` to a ``System``.
+    The file sets ``drift`` (function of points ``(..., 2)``, or ``(..., 3)`` where ``domain`` has three pairs), ``domain``
+    and ``attractors``, and may set what :data:`OPTIONAL` names (``cycles`` is a point near each limit cycle, and needs no
+    ``attractors``); or it sets ``system`` to a ``System``.
 
     Raises:
-        InputError: an unknown name, a file in which something is missing, or a system in space where ``plane`` is wanted.
+        InputError: an unknown name, a file in which something is missing or misspelled, or one in space for ``plane``.
     """
     if name in BUILT_IN:
         return BUILT_IN[name]()
@@ -253,8 +256,7 @@ def load_system(name: str, plane: bool = False) -> System:
     if path.suffix != ".py" or not path.is_file():
         raise InputError(f"There is no system {name!r}: give one of {', '.join(BUILT_IN)}, or a Python file that exists.")
     spec = importlib.util.spec_from_file_location("quasipotential_user_system", path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path} cannot be read as Python.")
+    assert spec is not None and spec.loader is not None  # of a name that ends in .py
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -266,7 +268,10 @@ def load_system(name: str, plane: bool = False) -> System:
         for needed in ("drift", "domain") if hasattr(module, "cycles") else ("drift", "attractors", "domain"):
             if not hasattr(module, needed):
                 raise InputError(f"{path} does not define {needed!r}; it must define drift, attractors and domain.")
-        given = {name: getattr(module, name, None) for name in ("diffusion", "saddles", "exact", "cycles")}
+        for name in sorted(vars(module).keys() - OPTIONAL):
+            if meant := get_close_matches(name.lower(), [n for n in OPTIONAL if not hasattr(module, n)], 1, 0.85):
+                raise InputError(f"{path} defines {name!r}, which nothing reads; write {meant[0]}, or give it another name.")
+        given = {name: getattr(module, name, None) for name in OPTIONAL if name != "periodic"}
         points: Any = getattr(module, "attractors", ())
         axes = getattr(module, "periodic", (False, False))
         system = System(path.stem, module.drift, points, module.domain, **given, periodic=axes)
@@ -284,8 +289,7 @@ def _checked(system: System, path: Path, plane: bool) -> System:
         raise InputError(f"{path} has cycles or periodic axes, and three coordinates; these are for the plane alone.")
     found: dict[str, np.ndarray] = {}
     for name in ("attractors", "saddles", "cycles"):
-        points = getattr(system, name)
-        if points is None:
+        if (points := getattr(system, name)) is None:
             continue
         try:
             found[name] = np.atleast_2d(np.asarray(points, float) if len(points) else np.empty((0, dimension)))

@@ -1,5 +1,6 @@
 """scikit-learn estimators that run both parties on this machine, with the same messages as between two."""
 
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -24,8 +25,8 @@ class _SecureGBM(BaseEstimator):
     """What both estimators share.
 
     Args:
-        feature_party_columns: Column indices the feature party holds, or a list of such for each of several; the second half
-            of the columns when not given.
+        feature_party_columns: Numbers or, of a data frame, names of the columns that the feature party holds, or a list of
+            such for each of several; the second half of the columns when not given.
         n_estimators: Boosting iterations.
         learning_rate: Shrinkage.
         num_leaves: Most leaves of a tree.
@@ -111,7 +112,7 @@ class _SecureGBM(BaseEstimator):
         several = {np.ndim(part) > 0 for part in held}
         if len(several) > 1:
             raise SecureGBMError("feature_party_columns mix columns and lists of columns; give a list for each party")
-        others = [sorted({int(i) for i in part}) for part in (held if several == {True} else [held])]
+        others = [sorted({self._column(c) for c in part}) for part in (held if several == {True} else [held])]
         taken = [i for part in others for i in part]
         if taken and not 0 <= min(taken) <= max(taken) < n_columns:
             wrong = min(taken) if min(taken) < 0 else max(taken)
@@ -119,6 +120,16 @@ class _SecureGBM(BaseEstimator):
         if twice := [i for i in taken if taken.count(i) > 1]:
             raise SecureGBMError(f"two feature parties hold column {twice[0]}; give each column to one party")
         return [i for i in range(n_columns) if i not in set(taken)], [part for part in others if part]
+
+    def _column(self, column: Any) -> int:
+        """The number of a column that is given by number or name."""
+        if isinstance(column, Integral) and not isinstance(column, bool):
+            return int(column)
+        names = list(getattr(self, "feature_names_in_", ()))
+        if column in names:
+            return names.index(column)
+        known = f"one of the names {', '.join(map(str, names[:10]))}" if names else "but the data has no column names"
+        raise SecureGBMError(f"feature_party_columns hold {column!r}; give numbers of columns, or names: {known}")
 
     def _fit(self, values: Any, target: Any, objective: Objective, sample_weight: Any) -> None:
         if sample_weight is not None:
@@ -153,12 +164,23 @@ class _SecureGBM(BaseEstimator):
 
     def _scores(self, X: Any) -> Any:
         check_is_fitted(self, "label_half_")
+        _refuse_words(X)
         values: Any = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
         label = self.label_half_
         other = np.zeros((len(values), len(label.other_nodes)), dtype=bool)
         for number, (half, part) in enumerate(zip(self.feature_halves_, self.feature_party_columns_, strict=True)):
             other[:, label.places(number)] = half.decide(values[:, part])
         return label.scores(values[:, self.own_columns_], other)
+
+
+def _refuse_words(X: Any) -> None:
+    """Columns of a data frame that hold no numbers, by name; the numbers behind a category would be taken as ordered."""
+    kinds = X.dtypes.items() if hasattr(X, "iloc") and hasattr(X, "columns") else ()
+    if odd := [f"{name!r} ({kind})" for name, kind in kinds if str(kind) != "object" and kind.kind not in "biuf"]:
+        raise SecureGBMError(
+            f"the estimator takes numbers, which these columns are not: {', '.join(odd)}; give dates as days and a column "
+            "of 0 and 1 for each category, or use the command line, which reads dates and categories and keeps their rules"
+        )
 
 
 class SecureGBMClassifier(ClassifierMixin, _SecureGBM):
@@ -179,6 +201,7 @@ class SecureGBMClassifier(ClassifierMixin, _SecureGBM):
             y: `(rows,)` classes.
             sample_weight: `(rows,)` positive weights.
         """
+        _refuse_words(X)
         values, labels = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2)
         check_classification_targets(labels)
         self.classes_, target = np.unique(labels, return_inverse=True)
@@ -223,6 +246,7 @@ class SecureGBMRegressor(RegressorMixin, _SecureGBM):
             y: `(rows,)` numbers.
             sample_weight: `(rows,)` positive weights.
         """
+        _refuse_words(X)
         values, target = validate_data(
             self, X, y, dtype=np.float64, ensure_all_finite="allow-nan", y_numeric=True, ensure_min_samples=2
         )

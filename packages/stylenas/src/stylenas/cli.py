@@ -75,7 +75,8 @@ def search(
         budget: Evaluations of different networks in all, those of earlier runs included.
         workers: Processes, or threads.
         storage: Journal file, or the address of a database such as sqlite:///search.db.
-        objectives: published, a term such as macs, or a sum such as "0.8*reconstruction + 0.1*macs"; several for a front.
+        objectives: published, a term such as macs, or a sum such as "0.8*reconstruction + 0.1*macs", to be
+            minimised; several for a front.
         sampler: evolution is StyleNAS's, random and nsga2 are Optuna's.
         population: Networks alive.
         tournament: Draws of a tournament.
@@ -83,7 +84,7 @@ def search(
         size: Side of the pictures in pixels, a multiple of 16.
         steps: Steps of training: of the shared weights, or of each candidate.
         content: Folder of photographs to train on, instead of the five that come with scikit-image and scikit-learn.
-        seed: Seed of all draws.
+        seed: Seed of all draws: of the sampler, and of crops, first weights and training of style networks.
         study: Name of the study in the storage.
         out: Picture of the search; beside the storage when not given.
         kind: Of workers: threads for evaluations that wait, as on a cluster; they need not be importable elsewhere.

@@ -33,6 +33,8 @@ def hypervolume(points: ArrayLike, reference: Sequence[float]) -> float:
     x = _points(points)
     if x.shape[1] != 2 or len(reference) != 2:
         raise InputError(f"the hypervolume here is that of two objectives, not of {x.shape[1]}")
+    if np.isnan(reference).any():
+        raise InputError(f"the reference {tuple(reference)} is no point: give a bad value of each objective")
     x = x[(x < np.asarray(reference)).all(1)]
     if not len(x):
         return 0.0

@@ -147,6 +147,8 @@ def load_space(name: str) -> Space:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as e:
         raise InputError(f"there is no space {name!r} ({e}): use published, extended, table or MODULE:NAME") from e
+    except Exception as e:  # the module is the user's: a typo, a file of data that is not there
+        raise InputError(f"{module} fails when it is imported ({type(e).__name__}: {e})") from e
     if isinstance(found, type) or not isinstance(found, Space):
         try:
             found = found()

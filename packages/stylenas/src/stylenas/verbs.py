@@ -29,23 +29,27 @@ from stylenas.trials.storage import open_storage
 class StyleOptions:
     """How candidates of the style spaces are trained and looked at."""
 
-    training: Any
-    size: int
-    steps: int
-    content: Path | None
+    training: Any = "supernet"
+    size: int = 96
+    steps: int = 400
+    content: Path | None = None
 
 
-def make_space(name: str, options: StyleOptions, storage: str, latency: bool) -> Space:
-    """A space by the name that the command line gives it; the weights that its candidates share are kept by the storage."""
-    if name == "table":
-        return Table()
+def make_space(name: str, options: StyleOptions, storage: str, latency: bool, seed: int = 0) -> Space:
+    """A space by the name that the command line gives it; the weights that its candidates share are kept by the storage.
+
+    Raises:
+        InputError: No such space, or options of style networks for another one, which would not heed them.
+    """
     if name not in ("published", "extended"):
-        return load_space(name)
+        if unheeded := [f"--{n}" for n, v in vars(options).items() if v != getattr(StyleOptions, n)]:
+            raise InputError(f"the space {name} has no use for {' and '.join(unheeded)}: leave out what style networks take")
+        return Table() if name == "table" else load_space(name)
     from stylenas.style.spaces import StyleSpace
 
     return StyleSpace(
         kind=name, training=options.training, size=options.size, steps=options.steps, content=options.content,
-        latency=latency, supernet=beside(storage, f"-{name}.safetensors"),
+        latency=latency, supernet=beside(storage, f"-{name}.safetensors"), seed=seed,
     )  # fmt: skip
 
 
@@ -63,7 +67,7 @@ def search(
     chosen = [Objective.parse(o) for o in objectives]
     measured = any("latency" in dict(o.weights) for o in chosen)
     plan = Search(
-        space=make_space(space, options, storage, measured), objectives=chosen, budget=budget, sampler=sampler,
+        space=make_space(space, options, storage, measured, seed), objectives=chosen, budget=budget, sampler=sampler,
         population=population, tournament=tournament, seed=seed, storage=storage, study=study,
     )  # fmt: skip
     with Progress(chosen[0], budget) as progress:

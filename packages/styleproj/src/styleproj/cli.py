@@ -58,8 +58,8 @@ def stylize(
     Example: styleproj stylize photo.jpg painting.jpg --alpha 0.8
 
     Args:
-        content: A picture, or a folder of pictures.
-        style: Pictures, folders of pictures, or styles kept with --cache.
+        content: The picture that gets a style, or a folder of such.
+        style: What gives the style: pictures, folders of pictures, or styles kept with --cache.
         out: File of the result, or folder; photo-painting.jpg in this folder when not given.
         alpha: Strength from 0 (the content) to 1.
         mix: Weights: all styles together make one picture, say --mix 2 1.
@@ -137,7 +137,7 @@ def video(
 
     Args:
         source: A video, or a folder of frames in the order of their names.
-        style: A picture.
+        style: The picture that gives the style.
         out: Video; a name without suffix is a folder for frames.
         alpha: Strength from 0 (the content) to 1.
         size: Frames of more than SIZE x SIZE pixels are shrunk to that area; 0 keeps the video's.

@@ -87,7 +87,8 @@ class Evidence:
         folder = set(self.data) - {n for s in self.seeds for n in s.carried}
         if not self.installed and self.preset in ("smoke", "small"):
             folder = set()  # an older record does not say; these presets need no folder
-        device = "cpu" if self.environment.get("device") == "cpu" else "cuda"
+        device = str(self.environment.get("device"))
+        device = device if device in ("cpu", "mps") else "cuda"  # a GPU stands there by its name
         options = f"--preset {self.preset} --seeds {len(self.seeds)} --device {device}"
         return f"{package} reproduce {claim} {options}{' --data DIR' if folder else ''}"
 

@@ -16,9 +16,11 @@ from claimkit.media.reading import read_picture
 
 SMALLEST = 8
 """Side in pixels below which a picture has no features to speak of."""
+BEYOND = 0.5
+"""How far a picture's values may lie outside [0, 1], as those that a network or a filter made do."""
 
 
-def checked_image(image: Tensor, name: str) -> Float[Tensor, "3 h w"]:
+def checked_image(image: object, name: str) -> Float[Tensor, "3 h w"]:
     """A picture that a network can work on, in single precision.
 
     Args:
@@ -26,8 +28,14 @@ def checked_image(image: Tensor, name: str) -> Float[Tensor, "3 h w"]:
         name: What it is called in a sentence.
 
     Raises:
-        InputError: Another shape or type, less than :data:`SMALLEST` pixels on a side, or values that are not finite.
+        InputError: Another shape or type, less than :data:`SMALLEST` pixels on a side, values that are not finite, or values
+            of another scale: bytes as floats, or what is normalised for a network. A little beyond [0, 1] is taken.
     """
+    if not isinstance(image, Tensor):
+        raise InputError(
+            f"{name} is a {type(image).__name__}: expected a file, or a tensor (3, height, width) with values in [0, 1], "
+            "such as torch.from_numpy(np.array(picture)).permute(2, 0, 1) / 255"
+        )
     if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
         raise InputError(
             f"{name} has shape {tuple(image.shape)} of {image.dtype}: expected (3, height, width), values in [0, 1]"
@@ -37,6 +45,9 @@ def checked_image(image: Tensor, name: str) -> Float[Tensor, "3 h w"]:
         raise InputError(f"{name} is {size}: a picture needs at least {SMALLEST} on each side")
     if not image.isfinite().all():
         raise InputError(f"{name} holds values that are not finite: expected values in [0, 1]")
+    low, high = float(image.min()), float(image.max())
+    if low < -BEYOND or high > 1 + BEYOND:
+        raise InputError(f"{name} has values from {low:.4g} to {high:.4g}: expected [0, 1]; divide bytes by 255")
     return image.float()
 
 

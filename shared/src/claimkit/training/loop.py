@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from claimkit import run
 from claimkit.errors import InputError
-from claimkit.files import atomic_path
+from claimkit.files import atomic_path, write_atomic
 from claimkit.style.images import write_image
 from claimkit.training import parallel
 
@@ -143,6 +143,14 @@ class Loop:
         with (self.out / "log.jsonl").open("a") as f:
             f.write(json.dumps({"step": self.step, "seconds": round(self.seconds, 1), **losses}) + "\n")
 
+    def _cut_log(self) -> None:
+        """Drop what was logged after the checkpoint, by a run that was killed: it is logged again."""
+        path = self.out / "log.jsonl"
+        if parallel.leads() and path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            whole = [line for line in lines if line.endswith("}")]
+            write_atomic(path, "".join(f"{line}\n" for line in whole if json.loads(line)["step"] <= self.step))
+
     def _save(self, path: Path) -> None:
         if not parallel.leads():
             return
@@ -174,6 +182,7 @@ class Loop:
             for a, b in zip(self.averaged, state["averaged"], strict=True):
                 a.copy_(b)
             self.step, self.seconds = state["step"], state["seconds"]
+            self._cut_log()
         except InputError:
             raise
         except Exception as e:

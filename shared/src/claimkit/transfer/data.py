@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Generator, Tensor
 from torch.nn.functional import interpolate, pad
 
@@ -43,6 +43,10 @@ class Images:
         if self.x.ndim != 4 or self.y.shape != self.x.shape[:1]:
             shapes = f"{tuple(self.x.shape)} and {tuple(self.y.shape)}"
             raise InputError(f"{self.name}: expected images (n, channel, height, width) and labels (n,), not {shapes}")
+        if self.x.dtype != torch.uint8 and not self.x.is_floating_point():
+            raise InputError(
+                f"{self.name}: pixels of {self.x.dtype} have no known scale: give uint8 in 0..255, or floating-point numbers"
+            )
         if len(self.classes) < 2:
             raise InputError(f"{self.name} has {len(self.classes)} class: classification needs at least two")
         if len(self.y) and not 0 <= int(self.y.min()) <= int(self.y.max()) < len(self.classes):
@@ -65,13 +69,25 @@ class Images:
 
 
 def from_arrays(x: ArrayLike | Tensor, y: ArrayLike | Tensor, classes: Sequence[str] = (), name: str = "arrays") -> Images:
-    """Images from numbers: ``(n, H, W)``, ``(n, C, H, W)``, or ``(n, H, W, C)`` with C of 1 or 3."""
-    pixels, labels = torch.as_tensor(x), torch.as_tensor(y).long()
+    """Images from numbers: ``(n, H, W)``, ``(n, C, H, W)``, or ``(n, H, W, C)`` with C of 1 or 3.
+
+    Raises:
+        InputError: Pixels that are not finite, labels that are not whole numbers, or other shapes than these.
+    """
+    try:
+        pixels, given = torch.as_tensor(x), torch.as_tensor(y)
+    except (TypeError, ValueError) as e:
+        raise InputError(f"{name}: expected numbers ({e}); np.unique(y, return_inverse=True) numbers named classes") from e
+    labels = given.long()
+    if not torch.equal(labels.to(given.dtype), given):
+        raise InputError(f"{name}: labels must be whole numbers, one a class; some have a fraction or are missing")
+    if not pixels.isfinite().all():
+        raise InputError(f"{name}: some pixels are not finite; replace them, or leave these images out")
     if pixels.ndim == 3:
         pixels = pixels[:, None]
     elif pixels.ndim == 4 and pixels.shape[1] not in (1, 3) and pixels.shape[3] in (1, 3):
         pixels = pixels.permute(0, 3, 1, 2)
-    pixels = pixels.contiguous() if pixels.dtype == torch.uint8 else pixels.float().contiguous()
+    pixels = (pixels.float() if pixels.is_floating_point() else pixels).contiguous()
     count = int(labels.max()) + 1 if labels.numel() else 0
     return Images(pixels, labels, tuple(classes) or tuple(map(str, range(count))), name)
 
@@ -149,14 +165,30 @@ def _decode(
         try:
             image, label = picture(i)
             with image:
-                small = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+                small = _upright(image).resize((size, size), Image.Resampling.BILINEAR)
             pixels[i], labels[i] = np.asarray(small).transpose(2, 0, 1), int(label)
+        except InputError:
+            raise
         except (OSError, ValueError, SyntaxError, TypeError, AttributeError, Image.DecompressionBombError):
             pass  # the label stays -1: the caller names the file
 
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(one, range(n)))
     return torch.from_numpy(pixels), torch.from_numpy(labels), np.flatnonzero(labels < 0).tolist()
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """RGB of 8 bits, turned as the camera noted in its EXIF; grey of 16 bits is scaled: Pillow would cut it off at 255."""
+    deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")  # "I": Pillow before 11
+    if image.mode in ("I", "F") and not deep:
+        raise InputError(
+            f"{getattr(image, 'filename', '') or 'an image'} has pixels of 32 bits (mode {image.mode}), whose white is not "
+            "known: save it with 8 or 16 bits"
+        )
+    image = ImageOps.exif_transpose(image)
+    if deep:
+        image = Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def _mapped(shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -204,5 +236,10 @@ class View:
         return x[image[:, None, None, None], channel[:, None, None], rows[:, None, :, None], columns[:, None, None, :]]
 
     def _normalised(self, x: Tensor) -> Tensor:
+        if x.dtype != torch.uint8 and x.numel() and self.mean == View.mean and float(x.max()) > 10:
+            raise InputError(
+                f"pixels reach {float(x.max()):g}, but the view's mean and std are those of ImageNet's pixels in [0, 1]: "
+                "give uint8, divide the pixels by 255, or give the view a mean= and std= of your pixels"
+            )
         mean, std = (torch.tensor(v, device=x.device)[:, None, None] for v in (self.mean, self.std))
         return ((x.float() / 255 if x.dtype == torch.uint8 else x) - mean) / std

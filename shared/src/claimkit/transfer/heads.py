@@ -1,9 +1,9 @@
 """The classifier of a network: found where it cannot be anything else, asked for where it can, and replaced."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
 from claimkit.errors import InputError
 
@@ -77,6 +77,21 @@ def replace_head(model: nn.Module, classes: int, seed: int = 0, name: str | None
         nn.init.zeros_(new.bias)
     model.set_submodule(name, new.to(old.weight.device))
     return model
+
+
+def logits(model: Callable[[Tensor], Any], x: Tensor) -> Tensor:
+    """What a network says of inputs, ``(batch, class)``: its output, or its part ``logits``, as of Hugging Face's models.
+
+    Raises:
+        InputError: It gives something else, such as a tuple.
+    """
+    out = model(x)
+    found = out.get("logits") if isinstance(out, Mapping) else getattr(out, "logits", out)
+    if not isinstance(found, Tensor):
+        raise InputError(
+            f"{type(model).__name__} gives a {type(out).__name__}: expected logits (batch, class), or an output with .logits"
+        )
+    return found
 
 
 def _layers(model: nn.Module, scope: list[str]) -> Iterator[tuple[str, nn.Module]]:

@@ -14,7 +14,7 @@ from claimkit.errors import InputError, one_of
 from claimkit.files import atomic_path
 from claimkit.training import parallel
 from claimkit.transfer.data import Images, View, digest
-from claimkit.transfer.networks import head_name
+from claimkit.transfer.networks import head_name, logits
 from claimkit.transfer.regularizers import Regularizer, Step
 from claimkit.transfer.tasks import Split
 
@@ -161,7 +161,7 @@ class FineTuner:
         self.optimizer.zero_grad()
         with torch.random.fork_rng([x.device] if x.is_cuda else []):  # dropout is the same for every method, too
             torch.manual_seed(s.seed + self.step)
-            loss = cross_entropy(self.forward(x), y)
+            loss = cross_entropy(logits(self.forward, x), y)
             known = None if s.augment else rows
             self.regularizer.backward(Step(self.model, self.parameters, self.head, loss, x, y, known, self.optimizer))
         if s.clip is not None:
@@ -277,8 +277,8 @@ def score(model: nn.Module, images: Images, view: View, device: str = "cpu", row
     for part in torch.arange(len(images)).split(rows):
         x = view.test(images.x[part].to(device)).contiguous(memory_format=torch.channels_last)
         y = images.y[part].to(device)
-        logits = model(x)
-        loss += cross_entropy(logits, y, reduction="sum").item()
-        correct += (logits.argmax(1) == y).sum().item()
+        said = logits(model, x)
+        loss += cross_entropy(said, y, reduction="sum").item()
+        correct += (said.argmax(1) == y).sum().item()
     model.train(was)
     return Score(loss / len(images), correct / len(images))

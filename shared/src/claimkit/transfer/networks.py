@@ -12,6 +12,7 @@ from torch.nn.functional import avg_pool2d, pad, relu
 from claimkit.errors import InputError
 from claimkit.transfer.heads import head as head
 from claimkit.transfer.heads import head_name as head_name
+from claimkit.transfer.heads import logits as logits
 from claimkit.transfer.heads import replace_head as replace_head
 
 

@@ -19,6 +19,15 @@ class Split:
     validation: Images
     test: Images
 
+    def __post_init__(self) -> None:
+        """Refuse parts in which one number stands for two classes; one may lack the last classes of another."""
+        for part in (self.validation, self.test):
+            for mine, theirs in zip(self.train.classes, part.classes, strict=False):
+                if mine != theirs:
+                    raise InputError(
+                        f"{self.train.name} and {part.name} number other classes: {mine!r} here, {theirs!r} there"
+                    )
+
 
 def carve(pool: Images, test: Images, seed: int, per_class: int | None = None, validation: float = 0.2) -> Split:
     """Draw ``per_class`` images of every class from the pool, and set a share of them aside for validation.

@@ -67,7 +67,7 @@ class NoiseScale:
         self.decay, self.every, self.n, self.optimizer, self.group, self.seed = decay, every, n, optimizer, group, seed
         self.steps = 0
         self._sums: dict[str, float] = dict.fromkeys(map(str, ("w", "ww", "s", "g", "ss", "gg", "sg")), 0.0)
-        self._probing = False
+        self._probing, self._probed = False, 0
         self._hooks: list[Any] = []
         self._clear()
 
@@ -89,9 +89,12 @@ class NoiseScale:
         finally:
             self._probing = False
         self._probes.append(self._square(parts) / (rows - 1))
+        self._probed = rows
 
     def step(self, rows: int, fisher: float = 0.0, centred: float | None = None, loss_scale: float = 1.0) -> None:
         """Take the step's gradients into the averages.
+
+        Gradients that are not finite leave the averages as they are: a GradScaler leaves out such a step, too.
 
         Args:
             rows: Rows of the whole step, over all its passes and all processes.
@@ -100,7 +103,7 @@ class NoiseScale:
             loss_scale: What losses were multiplied by against underflow (``scaler.get_scale()``), not undone yet.
 
         Raises:
-            InputError: One pass in one process and no probe, or a number of rows that is none.
+            InputError: One pass in one process and no probe, or a number of rows that is none or not that of the probe.
         """
         if rows < 1 or (self.n is not None and rows > self.n):
             raise InputError(f"rows = {rows}, n = {self.n}: give the rows of the whole step, at least one and at most n")
@@ -112,6 +115,10 @@ class NoiseScale:
             own = self._level(rows)
             q = own if centred is None else centred
             big = float(self._square([p.grad for p in self.parameters]))
+            if passes == len(self._probes) == rank_count == 1 and rows != self._probed:
+                raise InputError(
+                    f"rows = {rows}, but the losses of this step's probe were {self._probed}: give the same rows"
+                )
             if self._probes:
                 trace = self._mean(torch.stack(self._probes).mean() * loss_scale**2)
                 square = (big - (fisher + q) * trace) / (1 + fisher)
@@ -226,6 +233,8 @@ class NoiseScale:
         return 1 / rows if self.n is None else without_replacement(self.n, rows)
 
     def _add(self, trace: float, square: float) -> None:
+        if not (math.isfinite(trace) and math.isfinite(square)):
+            return
         new = {"w": 1.0, "s": trace, "g": square, "ss": trace**2, "gg": square**2, "sg": trace * square}
         for name, value in new.items():
             self._sums[name] = self.decay * self._sums[name] + value

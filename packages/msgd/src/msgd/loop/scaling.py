@@ -94,7 +94,8 @@ class AdaptiveMatch:
         Warns, once, where the batch alone is noisier than asked for: no noise is added then, and ``excess`` says how much.
         """
         group = self.optimizer.param_groups[0]
-        rate, momentum = float(group["lr"]), float(group.get("momentum", 0.0))
+        momentum = float(group.get("momentum", 0.0))
+        rate = float(group["lr"]) * (1 - float(group.get("dampening", 0.0)) * bool(momentum))
         quiet = dataclasses.replace(self.noisy_mean.noise, std=0.0)
         assert isinstance(quiet, NoisyBatch)
         own_rate = rate if self.learning_rate is None else self.learning_rate

@@ -85,7 +85,8 @@ def match(
     if isinstance(noise, Bernoulli):
         return dataclasses.replace(noise, size=1 / (target + 1 / noise.n))
     if isinstance(noise, MiniBatch | Multinomial):
-        return dataclasses.replace(noise, size=batch if ratio == 1 else _whole_batch(noise, target))
+        same = ratio == 1 and replacement == isinstance(noise, Multinomial)
+        return dataclasses.replace(noise, size=batch if same else _whole_batch(noise, target))
     if not hasattr(noise, "std"):
         raise InputError(f"{type(noise).__name__} has no noise level to match: choose another class")
     base = dataclasses.replace(noise, std=0.0).level
@@ -123,6 +124,8 @@ def _whole_batch(noise: MiniBatch | Multinomial, target: float) -> int:
 def make(name: str, n: int, size: int | None = None, match_batch: int | None = None, ghost: int | None = None) -> Noise:
     """A noise class by its command-line name, at the level of SGD with ``match_batch`` rows where one is given.
 
+    For ``sgd-replacement`` that SGD draws with replacement, too.
+
     Raises:
         InputError: No such name, or a class without its size.
     """
@@ -138,4 +141,6 @@ def make(name: str, n: int, size: int | None = None, match_batch: int | None = N
     if ghost is not None and "ghost" in fields:
         options["ghost"] = ghost
     law = kind(n, **options)
-    return law if match_batch is None or isinstance(law, GradientDescent) else match(law, match_batch)
+    if match_batch is None or isinstance(law, GradientDescent):
+        return law
+    return match(law, match_batch, replacement=isinstance(law, Multinomial))

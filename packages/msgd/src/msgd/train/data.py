@@ -25,6 +25,8 @@ _FILES: dict[str, tuple[str, tuple[str, ...]]] = {
     "cifar10": ("CIFAR10", (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")),
     "svhn": ("SVHN", ("train_32x32.mat", "test_32x32.mat")),
 }
+_CALLED = {kind for kind, _ in _FILES.values()} | {"KMNIST", "QMNIST"}
+"""Folders that say whose files they hold: torchvision's sets of this form are alike but for that."""
 _PLACES = {"MNIST": "MNIST/raw", "FashionMNIST": "FashionMNIST/raw", "CIFAR10": "cifar-10-batches-py", "SVHN": ""}
 
 
@@ -63,9 +65,11 @@ def load(name: DatasetName, folder: Path | None = None, split: Split = "standard
         rows: Keep only the first rows of the training part.
 
     Raises:
-        InputError: A file is missing, or is not what its name says.
+        InputError: A file is missing, or is not what its name says; digits and a folder, which they do not need.
     """
     if name == "digits":
+        if folder is not None:
+            raise InputError(f"digits come with the package: say with --dataset what {folder} holds, or leave --data out")
         data = _digits()
     else:
         if folder is None:
@@ -140,8 +144,8 @@ def _find(name: str, kind: str, folder: Path, file: str) -> Path:
         raise InputError(f"{folder} is not a folder: give --data the folder that holds {file}")
     found = sorted(p for suffix in ("", ".gz") for p in folder.rglob(file + suffix))
     mine = [p for p in found if kind in p.parts] or found
-    others = {k for k, _ in _FILES.values()} - {kind}
-    mine = [p for p in mine if not others.intersection(p.relative_to(folder).parts)]
+    called = {p: [part for part in p.resolve().parts if part in _CALLED] for p in mine}
+    mine = [p for p in mine if called[p][-1:] in ([], [kind])]  # of several folders that name a set the innermost counts
     if not mine:
         raise InputError(f"{folder} does not hold the file {file} (or {file}.gz) of {name}: give --data its folder")
     return mine[0]

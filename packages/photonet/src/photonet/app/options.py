@@ -18,7 +18,7 @@ class Making:
     Attributes:
         method: Of colours alone: mk (a 3x3 matrix), reinhard, idt or histogram; matched: mk between colours whose places are
             alike; regions: mk in regions that are found in both; local: mk and what a network adds to it in small windows;
-            or network, which whatever names a network, a transform or a model stands for, too. matched when not given.
+            network: the one that --network names, also where only --transform or --model is given. matched when not given.
         network: stylenas (found by a search), graded (the same, trained with the transfer in the loop), photonas, photonet
             (more operators, a stronger effect) or artnet (for paintings, not sharp); or the bits of a network that photonet
             train wrote. stylenas when only a transform is given.

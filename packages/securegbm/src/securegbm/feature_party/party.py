@@ -212,7 +212,6 @@ class FeatureParty:
                     "open or retired; compare `securegbm models list` of both sides"
                 )
             half = self.half(message.session)
-            half.check(self.serving)
             self._session = message.session
             return nonce | {"splits": [split.tree for split in half.splits], "last": store.last(store.finished)}
         if message.fields.get("label") in self.table.names:
@@ -252,7 +251,7 @@ class FeatureParty:
         if self.policy.unknown == "refuse" and not known.all():
             raise SecureGBMError("the feature party answers no batch with rows that not both parties know")
         half = self.half(message.session)
-        half.check(self.serving)  # which may have been read again since the greeting
+        half.check(self.serving)
         values = self.serving.values[np.array(rows, dtype=np.int64)]
         values[~known] = np.nan
         flags = [np.packbits(known).tobytes()] if self.policy.unknown == "flag" else []

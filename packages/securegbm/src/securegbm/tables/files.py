@@ -83,6 +83,10 @@ def _text(path: Path, encoding: str) -> str:
         data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
     except (OSError, EOFError) as error:
         raise SecureGBMError(f"cannot read {path}: {error}") from error
+    if data[:4] in (b"PK\x03\x04", b"PAR1"):
+        raise SecureGBMError(
+            f"{path.name} is a workbook or Parquet, no CSV; save a workbook as CSV, and let Parquet's name end in .parquet"
+        )
     for mark, name in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         encoding = name if data.startswith(mark) else encoding
     try:

@@ -1,5 +1,6 @@
 """The published space and the extended one, with candidates that share weights or are trained each from scratch."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -10,6 +11,7 @@ import torch
 
 from claimkit import run
 from claimkit.errors import InputError
+from claimkit.files import sha256, text_digest
 from claimkit.style.encoders import LevelEncoder
 from claimkit.style.images import image_files
 from photonet.execution.style import digest
@@ -20,6 +22,7 @@ from stylenas.style.candidate import EXTENDED, PUBLISHED, Candidate, CandidateNe
 from stylenas.style.judge import Judge, training_crops
 from stylenas.style.supernet import Supernet, c_step_loss, narrow_encoder
 
+_ONE_DRAWS = threading.Lock()  # torch has one generator for all threads: one network begins at a time
 CONFIRMING = 1000  # between the seed of a search and those that confirm it
 SpaceName = Literal["published", "extended"]
 Training = Literal["supernet", "scratch"]
@@ -94,13 +97,22 @@ class StyleSpace:
 
     @property
     def identity(self) -> str:
-        """Its name says what its values depend on; the teacher beside it, whatever file it comes from."""
-        return digest(load_network("photonet", self.weights))
+        """Its name says what its values depend on; the teacher and the photographs beside it, wherever they come from."""
+        teacher = digest(load_network("photonet", self.weights))
+        if self.content is None:
+            return teacher
+        files = [(f.name, sha256(f)) for f in image_files(self.content)]
+        return f"{teacher} {text_digest(repr(files))[:16]}"
 
     def network(self, genome: str) -> CandidateNet:
         """A genome's network, with shared weights or trained."""
         candidate, studio = Candidate.of(genome), self.studio
-        network = CandidateNet(studio.encoders[candidate.narrow], candidate)
+        with _ONE_DRAWS, torch.random.fork_rng(devices=[]):
+            network = CandidateNet(studio.encoders[candidate.narrow], candidate)
+            if self.training == "scratch":
+                torch.manual_seed(self.seed)
+                for layer in network.decoder.children():
+                    layer.reset_parameters()  # type: ignore[operator]
         if self.training == "supernet":
             with torch.no_grad():
                 network.decoder.load_state_dict(studio.supernets[candidate.narrow].select(candidate))
@@ -109,10 +121,7 @@ class StyleSpace:
         return network.eval().requires_grad_(False)
 
     def _train(self, network: CandidateNet, studio: "Studio") -> None:
-        """The C-step of one candidate."""
-        torch.manual_seed(self.seed)
-        for layer in network.decoder.children():
-            layer.reset_parameters()  # type: ignore[operator]
+        """The C-step of one candidate, from the weights that it has."""
         optimizer = torch.optim.Adam(network.decoder.parameters(), self.rate, betas=(0.5, 0.9))
         rng = torch.Generator().manual_seed(self.seed)
         with torch.no_grad():
@@ -153,7 +162,7 @@ def _studio(space: StyleSpace) -> Studio:
         encoders[True] = narrow_encoder(teacher.encoder, crops)
     supernets = {}
     if space.training == "supernet":
-        about = {"space": space.name, "teacher": digest(teacher)}
+        about = {"space": space.name, "teacher": space.identity}
         for narrow, encoder in encoders.items():
             supernets[narrow] = _supernet(space, encoder, crops, about | {"narrow": str(narrow)})
     return Studio(Judge.of(teacher, space.size, space.pairs), crops, encoders, supernets)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -63,7 +64,7 @@ class Ledger:
         else:
             check_header(held, header)
         self._id = storage.get_study_id_from_name(study)
-        self._owner = {"host": platform.node(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+        self._owner = {"host": _machine(), "pid": os.getpid(), "started": psutil.Process().create_time()}
         self._heard: dict[int, tuple[int, float]] = {}
         self._last = State([])
         self._asks_once = not isinstance(storage, InMemoryStorage | JournalStorage)
@@ -205,6 +206,15 @@ class Ledger:
         """End a trial with what is noted of it, unless others have."""
         with suppress(UpdateFinishedTrialError):
             end(self.storage, trial_id, state, values, notes)
+
+
+def _machine() -> str:
+    """Where the number of a process means something: names alone are alike in containers and in copies of one machine."""
+    name = platform.node()
+    with suppress(OSError):  # no Linux: the name has to do
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        name = f"{name} {boot} {os.stat('/proc/self/ns/pid').st_ino}"
+    return name
 
 
 def check_header(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

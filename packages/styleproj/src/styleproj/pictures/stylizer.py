@@ -154,8 +154,7 @@ class Stylizer:
             preserve_color: ``luminance`` keeps the content's chroma, ``coral`` repaints the style in the content's colours.
             stroke: Breadth of strokes as a share of the picture, 1 as at 512 x 512 pixels, see :class:`Canvas`; some pixels
                 whatever the size when not given.
-            keep_detail: Weaken the style by so much, in [0, 1], where lettering, faces and the like would be lost, see
-                :func:`styleproj.pictures.canvas.detail`.
+            keep_detail: Weaken the style by so much, in [0, 1], where lettering, faces and the like would be lost.
 
         Raises:
             InputError: What is given does not fit; the sentence says what.
@@ -167,7 +166,9 @@ class Stylizer:
         for given, name in ((mask, "mask"), (labels, "labels")):
             if given is not None:
                 _same_size(given, image, name)
-        several: list[Picture | Style] = [style] if isinstance(style, Tensor | Path | str | Style) else list(style)
+        several: list[Picture | Style] = (
+            [style] if isinstance(style, str) or not isinstance(style, Sequence) else list(style)
+        )
         if preserve_color == "coral":
             several = [self._repainted(s, image) for s in several]
         canvas = Canvas.of(image, stroke, SMALLEST)
@@ -288,7 +289,12 @@ def _shrunk(features: Sequence[Tensor], multiple: int) -> list[Tensor]:
     return [F.interpolate(x, size, mode="area") for x, size in zip(features, sizes, strict=True)]
 
 
-def _same_size(mask: Tensor, image: Tensor, name: str) -> None:
+def _same_size(mask: object, image: Tensor, name: str) -> None:
+    if not isinstance(mask, Tensor):
+        raise InputError(f"the {name} is a {type(mask).__name__}: give a tensor (height, width), as of torch.from_numpy")
     if mask.shape != image.shape[-2:]:
         is_, wanted = (" x ".join(str(n) for n in reversed(s)) for s in (mask.shape, image.shape[-2:]))
         raise InputError(f"the {name} is {is_} pixels, its picture {wanted}: give one of the same size")
+    if name != "labels" and not -0.01 <= float(mask.min()) <= float(mask.max()) <= 1.01:  # resizing rounds
+        span = f"{float(mask.min()):.4g} to {float(mask.max()):.4g}"
+        raise InputError(f"the {name} has values from {span}: expected [0, 1]; divide bytes by 255")
