@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -109,15 +110,25 @@ def test_no_package_imports_another(folder):
 
 @pytest.mark.parametrize("folder", packages(), ids=lambda p: p.name)
 def test_what_a_script_takes_from_the_one_beside_it_is_there(folder):
-    for part in ("training", "benchmarks"):
-        scripts = {f.stem: ast.parse(f.read_text(encoding="utf-8")) for f in (folder / part).glob("*.py")}
+    for part in sorted({f.parent for p in ("training", "benchmarks") for f in (folder / p).rglob("*.py")}):
+        scripts = {f.stem: ast.parse(f.read_text(encoding="utf-8")) for f in part.glob("*.py")}
         for name, tree in scripts.items():
             for node in ast.walk(tree):
                 if isinstance(node, ast.ImportFrom) and node.module in scripts:
                     beside = list(ast.walk(scripts[node.module]))
                     there = {n.name for n in beside if isinstance(n, ast.FunctionDef | ast.ClassDef)}
                     there |= {n.id for n in beside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-                    assert not {a.name for a in node.names} - there, f"{part}/{name}.py from {node.module}.py"
+                    assert not {a.name for a in node.names} - there, f"{part / name}.py from {node.module}.py"
+
+
+@pytest.mark.parametrize("folder", [*packages(), ROOT / "shared", ROOT / ".ci"], ids=lambda p: p.name)
+def test_no_folder_and_no_file_outgrows_its_idea(folder):
+    """As CONTRIBUTING.md has it; tests of a package stand beside each other, however many they are."""
+    files = [f for f in folder.rglob("*.py") if not {"tests", ".venv"} & set(f.relative_to(folder).parts)]
+    sizes = {str(f.relative_to(ROOT)): len(f.read_text(encoding="utf-8").splitlines()) for f in files}
+    assert not {f: n for f, n in sizes.items() if n > 300}
+    counts = Counter(str(f.parent.relative_to(ROOT)) for f in files)
+    assert not {f: n for f, n in counts.items() if n > 12}
 
 
 def test_a_run_on_a_card_knows_the_packages():

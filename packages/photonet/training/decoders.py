@@ -12,7 +12,8 @@ from claimkit.training.crops import Crops
 from photonet.network.architecture import PRESETS
 from photonet.network.auto_encoder import Decoder
 from photonet.training.closed_form import start_decoder
-from photonet.training.decoders import TrainingSettings, train
+from photonet.training.decoders import train
+from photonet.training.settings import TrainingSettings
 from photonet.weights import load_networks
 
 NAMES = ("photonet", "photonas", "artnet")

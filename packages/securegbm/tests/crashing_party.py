@@ -23,7 +23,8 @@ from securegbm.tables.table import Table
 from securegbm.trees.growth import GrowthConfig
 from securegbm.trees.rules import SplitRules
 from securegbm.wire.messages import peek
-from securegbm.wire.network import NetworkChannel, Server
+from securegbm.wire.network import NetworkChannel
+from securegbm.wire.server import Server
 
 KEY = b"crash"
 

@@ -15,7 +15,8 @@ from securegbm.feature_party.policy import FeaturePolicy
 from securegbm.label_party.party import LabelParty
 from securegbm.tables.table import Table
 from securegbm.wire.certificates import Identity, make_certificate
-from securegbm.wire.network import CHUNK, NetworkChannel, Server
+from securegbm.wire.network import CHUNK, NetworkChannel
+from securegbm.wire.server import Server
 
 
 class Echo:
@@ -274,10 +275,11 @@ def test_half_sent_messages_are_dropped_and_the_true_peer_is_served(monkeypatch)
     import grpc
 
     from securegbm.wire import network
+    from securegbm.wire import server as serving
 
     server = Server(Echo(), "127.0.0.1:0", insecure_loopback=True)
     channel = NetworkChannel(f"127.0.0.1:{server.port}", insecure_loopback=True, patience=60.0, deadline=60.0)
-    raw = grpc.insecure_channel(f"127.0.0.1:{server.port}", options=network._OPTIONS)
+    raw = grpc.insecure_channel(f"127.0.0.1:{server.port}", options=network.OPTIONS)
     call, silent = raw.stream_stream(f"/{network.SERVICE}/{network.METHOD}"), threading.Event()
 
     def half(size, pieces):
@@ -293,8 +295,8 @@ def test_half_sent_messages_are_dropped_and_the_true_peer_is_served(monkeypatch)
         time.sleep(0.3)
         assert channel.call(b"x") == b"x"
         assert rss() - before < 60
-        monkeypatch.setattr(network, "FIRST_BYTES", 0.3)
-        monkeypatch.setattr(network, "SLOWEST", 1e12)
+        monkeypatch.setattr(serving, "FIRST_BYTES", 0.3)
+        monkeypatch.setattr(serving, "SLOWEST", 1e12)
         hanging.append(call(half(4 * CHUNK, 1)))
         for number, one in enumerate(hanging):
             with pytest.raises(grpc.RpcError) as end:

@@ -16,10 +16,11 @@ from securegbm.feature_party.party import FeatureParty
 from securegbm.feature_party.policy import FeaturePolicy
 from securegbm.label_party.party import LabelParty
 from securegbm.tables.table import Table
-from securegbm.wire import network
+from securegbm.wire import server as serving
 from securegbm.wire.channel import Conversation, LocalChannel
 from securegbm.wire.messages import Kind, new_run
-from securegbm.wire.network import NetworkChannel, Server
+from securegbm.wire.network import NetworkChannel
+from securegbm.wire.server import Server
 
 FOREVER = 300.0
 """Seconds that no test waits: one that did would be noticed."""
@@ -27,7 +28,7 @@ FOREVER = 300.0
 
 @pytest.mark.parametrize("moment", ["in a call", "between calls", "without a session"])
 def test_an_interrupted_server_says_farewell_to_who_is_about_to_ask(moment, monkeypatch):
-    monkeypatch.setattr(network, "FAREWELL", FOREVER)
+    monkeypatch.setattr(serving, "FAREWELL", FOREVER)
     called, answered, answers = threading.Event(), threading.Event(), []
 
     class Party:

@@ -13,7 +13,8 @@ from securegbm.label_party.party import LabelParty
 from securegbm.label_party.predict import Predictor
 from securegbm.tables.table import Table
 from securegbm.wire.certificates import Identity, fingerprint, make_certificate, shared_secret, write_certificate
-from securegbm.wire.network import CHUNK, NetworkChannel, Server, from_chunks, to_chunks
+from securegbm.wire.network import CHUNK, NetworkChannel, from_chunks, to_chunks
+from securegbm.wire.server import Server
 
 
 class Echo:
@@ -207,9 +208,11 @@ def test_a_certificate_signed_by_the_pinned_one_is_turned_away_on_both_sides(cer
 def test_a_long_call_is_not_cut_for_its_keepalive_pings(monkeypatch):
     """A server of gRPC's defaults answers the third ping of a silent call with a goodbye, and the work is done twice."""
     from securegbm.wire import network
+    from securegbm.wire import server as serving
 
-    fast = [(name, 100 if name == "grpc.keepalive_time_ms" else value) for name, value in network._OPTIONS]
-    monkeypatch.setattr(network, "_OPTIONS", fast)
+    fast = [(name, 100 if name == "grpc.keepalive_time_ms" else value) for name, value in network.OPTIONS]
+    for side in (network, serving):
+        monkeypatch.setattr(side, "OPTIONS", fast)
     calls = []
 
     class Slow(Echo):

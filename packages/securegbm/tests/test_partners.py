@@ -21,7 +21,7 @@ from securegbm.model.parity import compare, reference_model
 from securegbm.tables.table import Table
 from securegbm.wire.channel import Partner
 from securegbm.wire.messages import Kind, peek
-from securegbm.wire.network import Server
+from securegbm.wire.server import Server
 
 CUTS = {"three parties": (0, 3, 5, 8), "four parties": (0, 2, 3, 6, 8)}
 

@@ -26,7 +26,7 @@ from securegbm.tables.table import Table
 from securegbm.trees.growth import GrowthConfig
 from securegbm.wire.channel import LocalChannel, Partner
 from securegbm.wire.messages import Kind, peek
-from securegbm.wire.network import Server
+from securegbm.wire.server import Server
 
 LOOPBACK = "--insecure-loopback"
 

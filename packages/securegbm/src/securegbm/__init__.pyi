@@ -16,4 +16,4 @@ from .trees.objectives import Objective as Objective
 from .trees.rules import SplitRules as SplitRules
 from .wire.channel import LocalChannel as LocalChannel
 from .wire.network import NetworkChannel as NetworkChannel
-from .wire.network import Server as Server
+from .wire.server import Server as Server

@@ -92,18 +92,10 @@ def stylize(
     from styleproj.pictures.stylizer import Stylizer
 
     options = Options(
-        alpha=alpha,
-        weights=mix,
-        size=size,
-        style_size=style_size,
-        mask=mask,
-        style_mask=style_mask,
-        labels=labels,
-        style_labels=style_labels,
-        preserve_color=None if colour == "style" else colour,
-        stroke=stroke,
+        alpha=alpha, weights=mix, size=size, style_size=style_size, mask=mask, style_mask=style_mask, labels=labels,
+        style_labels=style_labels, preserve_color=None if colour == "style" else colour, stroke=stroke,
         keep_detail=keep_detail,
-    )
+    )  # fmt: skip
     mixed = bool(mix) or (labels is not None and style_labels is None)
     given = (*options.files, model)
     todo = plan(content, style, out, suffix, pairs=pairs, mixed=mixed, existing=output.existing, inputs=given)

@@ -66,6 +66,7 @@ ARMS = {
 }
 ONLY_WITH = {"LARS": "momentum, decay", "SAM": "momentum, decay", "ghost": "batchnorm", "noisy ghost": "batchnorm"}
 LARS_RATES = (0.001, 0.003, 0.01)
+SAME = "large, rate of the small"
 
 
 class Patches(nn.Module):
@@ -225,9 +226,6 @@ def _points(values: Sequence[Values], recipe: str) -> dict[str, np.ndarray]:
         for k, x in (tests | {SAME: arms["large"]["test"][best["small"]]}).items():
             points.setdefault(k, []).append(100 * x)
     return {k: np.array(x) for k, x in points.items()}
-
-
-SAME = "large, rate of the small"
 
 
 def judge(values: Sequence[Values]) -> Verdict:

@@ -10,7 +10,8 @@ from securegbm.wire.audit import MessageLog
 from securegbm.wire.certificates import Identity, fingerprint, parties_of, shared_secret
 from securegbm.wire.channel import Partner, Party
 from securegbm.wire.messages import Log
-from securegbm.wire.network import NetworkChannel, Server
+from securegbm.wire.network import NetworkChannel
+from securegbm.wire.server import Server
 
 LOOPBACK_SECRET = b"securegbm insecure loopback"
 

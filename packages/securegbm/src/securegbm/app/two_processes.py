@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 
 from securegbm.feature_party.party import FeatureParty
 from securegbm.wire.certificates import Identity
-from securegbm.wire.network import Server
+from securegbm.wire.server import Server
 
 
 def _serve(ready: Connection, make: Callable[[], FeatureParty], identity: Identity | None) -> None:

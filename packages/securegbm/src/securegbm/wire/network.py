@@ -1,23 +1,20 @@
 """The protocol over gRPC: mutual TLS with pinned certificates, chunks of one mebibyte, deadlines, retries."""
 
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent import futures
 from typing import Any
 
 import grpc
 
 from securegbm.errors import SecureGBMError, UnreachableError
-from securegbm.wire.certificates import Identity, check_dates, fingerprint, host_name
-from securegbm.wire.channel import Party
+from securegbm.wire.certificates import Identity, check_dates, host_name
 
 CHUNK = 1 << 20
 METHOD = "Exchange"
 SERVICE = "securegbm.FeatureParty"
 MAX_MESSAGE = 1 << 33
-_OPTIONS = [
+OPTIONS = [
     ("grpc.max_receive_message_length", 2 * CHUNK),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 20_000),
@@ -28,10 +25,6 @@ _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
 ]
-FIRST_BYTES, SLOWEST = 30.0, 32_768
-"""A message that is being sent must not fall behind 30 seconds + its bytes at 32 KiB a second."""
-FAREWELL = 5.0
-"""Seconds for which a feature party that is interrupted waits for its partner's next call, to answer that it leaves."""
 _LOOPBACK = ("127.0.0.1:", "localhost:", "[::1]:")
 
 
@@ -78,7 +71,12 @@ def from_chunks(
     return bytes(out)
 
 
-def _refuse_plaintext(address: str, insecure_loopback: bool) -> None:
+def refuse_plaintext(address: str, insecure_loopback: bool) -> None:
+    """Permit no connection without certificates but on the loopback address, where that was asked for.
+
+    Raises:
+        SecureGBMError: If it was not, or on another address.
+    """
     if not insecure_loopback:
         raise SecureGBMError(
             "without certificates nothing is served or called; run `securegbm certs`, or pass "
@@ -86,150 +84,6 @@ def _refuse_plaintext(address: str, insecure_loopback: bool) -> None:
         )
     if not address.startswith(_LOOPBACK):
         raise SecureGBMError(f"--insecure-loopback is for this machine only, not for {address}; use certificates")
-
-
-class _Reading:
-    """One call that is being read: it is cancelled when it falls behind, or when its sender begins a newer one."""
-
-    def __init__(self, context: grpc.ServicerContext) -> None:
-        self._context, self._begun, self._size = context, time.monotonic(), 0
-
-    def heard(self, size: int) -> None:
-        """So many bytes have arrived."""
-        self._size = size
-
-    def is_late(self) -> bool:
-        """Whether it has fallen behind."""
-        return time.monotonic() - self._begun > FIRST_BYTES + self._size / SLOWEST
-
-    def cancel(self) -> None:
-        """End it; its memory goes with it."""
-        self._context.cancel()
-
-
-class Server:
-    """Serves a feature party; a context that stops when it ends.
-
-    Ctrl-C is told to the partner, who would wait for a restart otherwise. SIGTERM is not: it comes from what restarts
-    this process (a supervisor, a container's host), and the partner waits for that.
-
-    Args:
-        party: Who answers.
-        address: `host:port`; port 0 picks a free one.
-        identity: Certificates; none serves in plaintext, which only the loopback address may.
-        insecure_loopback: Permit that.
-        tell: Called with one sentence whenever somebody is turned away. (Who does not get through TLS never gets here:
-            gRPC refuses him without a word to this side.)
-    """
-
-    def __init__(
-        self,
-        party: Party,
-        address: str,
-        identity: Identity | None = None,
-        insecure_loopback: bool = False,
-        tell: Callable[[str], None] = lambda sentence: None,
-    ) -> None:
-        self._party, self._tell = party, tell
-        self._pinned = fingerprint(identity.peer) if identity else None
-        self._reading: set[_Reading] = set()
-        self._calls: set[grpc.ServicerContext] = set()
-        self._lock, self._stopped = threading.Lock(), threading.Event()
-        self._leaving, self._told = threading.Event(), threading.Event()
-        handler = grpc.method_handlers_generic_handler(
-            SERVICE, {METHOD: grpc.stream_stream_rpc_method_handler(self._exchange)}
-        )
-        self._server = grpc.server(futures.ThreadPoolExecutor(4), options=_OPTIONS, handlers=[handler])
-        try:
-            if identity is None:
-                _refuse_plaintext(address, insecure_loopback)
-                self.port = self._server.add_insecure_port(address)
-            else:
-                credentials = grpc.ssl_server_credentials(
-                    [(identity.private_key, identity.certificate)], identity.peer, require_client_auth=True
-                )
-                self.port = self._server.add_secure_port(address, credentials)
-        except RuntimeError as error:
-            raise SecureGBMError(f"cannot listen on {address}; choose a free port") from error
-        self._server.start()
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def _watch(self) -> None:
-        while not self._stopped.wait(0.2):
-            with self._lock:
-                late = [reading for reading in self._reading if reading.is_late()]
-            for reading in late:
-                reading.cancel()
-
-    def _exchange(self, chunks: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-        if self._pinned is not None:
-            shown = bytes(next(iter(context.auth_context().get("x509_pem_cert", [])), b""))
-            if not shown or fingerprint(shown) != self._pinned:
-                self._tell("a caller showed a certificate that is not the pinned one and was turned away")
-                context.abort(grpc.StatusCode.UNAUTHENTICATED, "this certificate is not the pinned one")
-        with self._lock:
-            self._calls.add(context)
-        try:
-            if not self._leaving.is_set():
-                yield from self._answer(chunks, context)
-            else:
-                yield from to_chunks(self._party.farewell())
-                self._told.set()
-        finally:
-            with self._lock:
-                self._calls.discard(context)
-
-    def _answer(self, chunks: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-        reading = _Reading(context)
-        with self._lock:  # the label party waits for every answer: of two unfinished calls the older one is dead
-            older, self._reading = self._reading, {reading}
-        for dead in older:
-            dead.cancel()
-        try:
-            data = from_chunks(chunks, self._party.limit(), reading.heard)
-        except OversizedError:
-            yield from to_chunks(self._party.oversized())
-            return
-        except SecureGBMError as error:
-            self._tell(str(error))
-            context.abort(grpc.StatusCode.DATA_LOSS, str(error))
-            return
-        except grpc.RpcError:
-            return
-        finally:
-            with self._lock:
-                self._reading.discard(reading)
-        yield from to_chunks(self._party.handle(data))
-
-    def wait(self) -> None:
-        """Serve until stopped."""
-        self._server.wait_for_termination()
-
-    def leave(self) -> None:
-        """Answer open calls with the party's farewell, or the next one where a run is open; `FAREWELL` seconds at most."""
-        self._leaving.set()
-        with self._lock:
-            calls = list(self._calls)
-        for call in calls:
-            call.cancel()  # whose sender asks again
-        if calls or self._party.in_session():
-            self._told.wait(FAREWELL)
-        self._server.stop(1.0).wait()
-
-    def stop(self) -> None:
-        """End at once."""
-        self._stopped.set()
-        self._server.stop(None).wait()
-
-    def __enter__(self) -> "Server":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is KeyboardInterrupt:
-                self.leave()
-        finally:
-            self.stop()
 
 
 class NetworkChannel:
@@ -254,11 +108,11 @@ class NetworkChannel:
         self._address, self._deadline, self._patience, self._identity = address, deadline, patience, identity
         self._met = self._closed = False
         if identity is None:
-            _refuse_plaintext(address, insecure_loopback)
-            self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+            refuse_plaintext(address, insecure_loopback)
+            self._channel = grpc.insecure_channel(address, options=OPTIONS)
         else:
             credentials = grpc.ssl_channel_credentials(identity.peer, identity.private_key, identity.certificate)
-            named: list[tuple[str, Any]] = [*_OPTIONS, ("grpc.ssl_target_name_override", host_name(identity.peer))]
+            named: list[tuple[str, Any]] = [*OPTIONS, ("grpc.ssl_target_name_override", host_name(identity.peer))]
             self._channel = grpc.secure_channel(address, credentials, options=named)
         self._call = self._channel.stream_stream(f"/{SERVICE}/{METHOD}")
 

@@ -1,4 +1,4 @@
-"""Whether a trained ArtNet ships: python training/evaluate_artistic.py DATA MODEL OUT.json.
+"""Whether a trained ArtNet ships: python training/evaluation/artistic.py DATA MODEL OUT.json.
 
 The rule, written before there was anything to judge: MODEL's ArtNet takes the place of the shipped one where, on the 79
 held-out photographs at 256 pixels, the SSIM of edges of its plain reconstruction is in the mean at least that of the

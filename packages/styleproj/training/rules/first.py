@@ -1,4 +1,4 @@
-"""The rule by which weights are taken, written before any was looked at: python training/rule.py DATA CANDIDATE.
+"""The rule by which weights are taken, written before any was looked at: python training/rules/first.py DATA CANDIDATE.
 
 Prints the verdict. The only candidate so far was not taken: see the model card.
 """

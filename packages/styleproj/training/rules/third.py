@@ -1,8 +1,8 @@
-"""The third rule, which chooses among several candidates: python training/third.py DATA OUT.json NETWORK [NETWORK ...].
+"""The third rule, which chooses among several candidates: python training/rules/third.py DATA OUT.json NETWORK [...].
 
 A NETWORK is a file or a name that is shipped; A+B is the mean of the weights of both, A@G,L maps colours with gain G and
 limit L (``Stylizer.limit``) after decoding, where the others cut before (``CutFirst``). On the 32 pairs of the rules before
-(training/beside.py: 512 pixels, paired 95 % intervals, a painting's mean is one value), against `paint`, whose content claim
+(beside.py: 512 pixels, paired 95 % intervals, a painting's mean is one value), against `paint`, whose content claim
 P17 found at -1.5 % [-3.3, 0.4] of MicroAST's on 44 other styles. A candidate may be taken where content's interval ends at
 +1 % of `paint`'s or below and its mean is at most MicroAST's, edges are above MicroAST's by 0.07, foreign colours at most
 0.9 %, clipped 3 %, weave 1.2 (means), and style and Gram lie wholly below `paint`'s. Of those the one with the lowest sum of

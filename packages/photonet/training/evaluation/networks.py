@@ -1,4 +1,4 @@
-"""Quality of a file of networks on held-out photographs: python training/evaluate.py DATA MODEL [OUT.json].
+"""Quality of a file of networks on held-out photographs: python training/evaluation/networks.py DATA MODEL [OUT.json].
 
 Reconstruction, and content as its own style through every transfer: mean PSNR in dB and SSIM.
 """

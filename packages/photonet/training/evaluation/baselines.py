@@ -1,4 +1,4 @@
-"""What the baselines' decoders reconstruct: python training/evaluate_baselines.py DATA RUN OUT.json.
+"""What the baselines' decoders reconstruct: python training/evaluation/baselines.py DATA RUN OUT.json.
 
 Mean PSNR in dB on held-out photographs, of what is shipped, and of the same weights before they were rounded to bytes, as
 the checkpoint in the folder RUN has them.

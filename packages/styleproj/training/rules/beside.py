@@ -1,4 +1,4 @@
-"""The rule by which weights that were trained on become the default: python training/beside.py DATA CANDIDATE.
+"""The rule by which weights that were trained on become the default: python training/rules/beside.py DATA CANDIDATE.
 
 Written before the candidate was looked at. On 32 pairs of contents of images/pairs, which nothing was trained on, and
 the 16 held-out paintings (512 pixels, paired 95 % intervals, a painting's mean is one value) against the default before:

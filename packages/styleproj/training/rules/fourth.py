@@ -1,6 +1,6 @@
-"""The fourth rule, for an encoder that trained along: python training/fourth.py DATA FOLDER OUT.json NETWORK [NETWORK ...].
+"""The fourth rule, for an encoder that trained along: python training/rules/fourth.py DATA FOLDER OUT.json NETWORK [...].
 
-A NETWORK is written as in the third rule (training/third.py). FOLDER holds the 40 paintings of training/paintings.csv
+A NETWORK is written as in the third rule (training/rules/third.py). FOLDER holds the 40 paintings of training/paintings.csv
 that are kept apart; each takes another held-out photograph (512 pixels, paired 95 % intervals). A candidate may be taken
 where the relative differences of style, Gram and content from `brush`'s end at 0 or below for two of the three and at +1 %
 or below for the third, edges are above MicroAST's by 0.07, foreign colours at most 0.9 %, clipped 3 % and weave 1.2 (means).
