@@ -187,7 +187,7 @@ def test_the_scoring_service_says_when_the_feature_party_is_gone(folder, capsys)
 
     class Half:
         run, names, objective, rules = bytes(16), ("a",), Objective("binary"), {}
-        others, other_nodes = [("feature party", 1)], []
+        others, other_nodes, columns = [("feature party", 1)], [], []
 
     channel = NetworkChannel("127.0.0.1:1", insecure_loopback=True, patience=0.1)
     server = ScoringServer(("127.0.0.1", 0), Predictor(Half(), channel))
