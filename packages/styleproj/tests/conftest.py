@@ -17,10 +17,20 @@ def seeded():
 
 @pytest.fixture
 def network():
-    """A small network of random weights that keep a signal alive from end to end."""
+    """A small network of random weights, with two levels."""
+    return lively((4, 6, 8, 8), (2, 2, 2), (3, 4), (1, 1))
+
+
+@pytest.fixture(params=[((4, 6, 8, 8), (2, 2, 2), (3, 4), (1, 1)), ((4, 6, 8), (2, 1, 3), (3,), (0, 0, 2))])
+def each_network(request):
+    """The same, and one of one level with several convolutions at its size."""
+    return lively(*request.param)
+
+
+def lively(channels, convolutions, levels, residuals):
+    """A network of random weights that keep a signal alive from end to end."""
     torch.manual_seed(1)
-    channels = (4, 6, 8, 8)
-    net = StyleNetwork(SlimEncoder(channels), Decoder(channels, (2, 2, 2), (3, 4), (1, 1)))
+    net = StyleNetwork(SlimEncoder(channels), Decoder(channels, convolutions, levels, residuals))
     for layer in net.modules():
         if isinstance(layer, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

@@ -1,15 +1,19 @@
 """P13: its judge says what its criterion says, on values made up for it, and it runs at smoke; a dead level is revived."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from claimkit.errors import InputError
 from claimkit.experiment import Job
-from styleproj.claims.deepest import EXPERIMENTS, first_above_zero, judge
+from styleproj.claims.deepest import EXPERIMENTS, judge
 from styleproj.claims.weights import AGAIN, BEFORE, COLOURS, MEASURES, NOW
-from styleproj.networks.closed_form import revive
+from styleproj.networks.closed_form import first_above_zero, revive, shallower
 from styleproj.networks.network import bias_of
 from styleproj.networks.weights import load_network
+from styleproj.pictures.stylizer import Stylizer
 from styleproj.samples import photograph, square
 
 BEFORE_IT = {"style": 0.2, "Gram": 0.3, "content": 0.7, "raw content": 1.0, "edges": 0.57, "weave": 1.0}
@@ -62,7 +66,7 @@ def test_it_runs_at_smoke_and_the_control_is_exact():
 
 
 def test_a_dead_level_is_revived_without_a_change_of_the_picture():
-    network = load_network()
+    network = load_network(Path("joint"))
     pictures = torch.stack([square(photograph(name), 64) for name in ("astronaut", "coffee", "chelsea")])
     levels = network.encode(pictures)
     with torch.no_grad():
@@ -78,3 +82,21 @@ def test_a_dead_level_is_revived_without_a_change_of_the_picture():
         network.decode(levels).square().sum().backward()
     assert weight.grad is not None
     assert weight.grad[:, : weight.shape[0]].abs().max() > 0
+
+
+def test_a_level_that_is_not_looked_at_can_be_left_out():
+    joint = load_network(Path("joint"))
+    pictures = torch.stack([square(photograph(name), 64) for name in ("astronaut", "coffee", "chelsea")])
+    with torch.no_grad():
+        bias_of(joint.decoder.conv4_1).fill_(-1000)
+    smaller = shallower(joint, pictures)
+    assert smaller.levels == (3,) and smaller.multiple == 4
+    content, style = photograph("astronaut", 128), photograph("ihc", 96)
+    after, before = (Stylizer(network).stylize(content, style) for network in (smaller, joint))
+    torch.testing.assert_close(after, before, atol=1e-6, rtol=0)
+    assert sum(p.numel() for p in smaller.parameters()) < 0.55 * sum(p.numel() for p in joint.parameters())
+    with pytest.raises(InputError, match="handed over"):
+        shallower(smaller, pictures)
+    assert revive(joint, pictures)
+    with pytest.raises(InputError, match="pictures would change"):
+        shallower(joint, pictures)

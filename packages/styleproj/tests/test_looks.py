@@ -114,3 +114,16 @@ def test_adapting_changes_the_decoder_alone_and_goes_on(network, vgg, tmp_path):
     adapt(network, Judge(vgg), files, files, tmp_path / "along", 1, replace(settings, encoder=0.1))
     moved = {k: (v - before[k]).abs().max() for k, v in network.state_dict().items() if k.startswith("encoder")}
     assert all(0 < m <= 1.1e-6 for m in moved.values())  # a step of Adam at a hundredth (its first) of a tenth of 1e-3
+
+
+@pytest.mark.parametrize("half_size", [False, True])
+def test_what_is_judged_is_a_part_or_the_whole_at_half_the_size(network, vgg, tmp_path, half_size):
+    write_image(tmp_path / "a.png", torch.rand(3, 100, 120))
+    judge, seen = Judge(vgg), []
+    judge.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    settings = Adaptation(batch=1, crop=80, half_size=half_size, learning_rate=0.0)
+    adapt(network, judge, [tmp_path / "a.png"], [tmp_path / "a.png"], tmp_path / "out", 2, settings)
+    assert {tuple(x.shape) for x in seen} == {(1, 3, 40, 40)}
+    first, second = seen[: len(seen) // 2], seen[len(seen) // 2 :]
+    fine = [float(max(x.std() for x in part)) > 0.12 for part in (first, second)]  # noise, whose halves are smoother
+    assert fine == [not half_size, False]

@@ -37,6 +37,15 @@ def test_the_decoder_of_the_paper_is_vggs_mirror():
     assert shapes == [(512, 256), (256, 256), (256, 256), (256, 256), (256, 128), (128, 128), (128, 64), (64, 64), (64, 3)]
 
 
+def test_the_deepest_block_may_have_several_convolutions(tmp_path):
+    encoder = SlimEncoder((4, 6, 8), (2, 2))
+    save_network(StyleNetwork(encoder, Decoder((4, 6, 8), (2, 2, 3), (3,), (0, 0, 1))), tmp_path / "a.safetensors")
+    net = load_network(tmp_path / "a.safetensors")
+    steps = list(net.decoder.activations(net.encode(torch.rand(1, 3, 16, 16))))
+    assert [n for n, *_ in steps] == ["conv3_3", "conv3_2", "conv3_1", "conv2_2", "conv2_1", "conv1_2", "conv1_1"]
+    assert net.encoder.convolutions == (2, 2, 1)
+
+
 def test_residual_blocks_are_the_identity_at_first():
     torch.manual_seed(1)
     with_blocks, without = network(residuals=(0, 2)), network(residuals=())

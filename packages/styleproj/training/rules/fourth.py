@@ -32,6 +32,14 @@ BEFORE = "brush@1.15,0.02"
 DISTANCES, LOSS = ("style", "Gram", "content"), 0.01
 
 
+def pairs_kept_apart(folder: Path, job: Job) -> list[tuple[Path, Path]]:
+    """A held-out photograph for each painting of the folder."""
+    photos = held_out("photos", job)
+    order = np.random.default_rng(0).permutation(len(photos))
+    root = job.assets.find("images/photos").parent
+    return [(root / photos[i], painting) for i, painting in zip(order, image_files(folder), strict=False)]
+
+
 def verdicts(values: Values, names: Sequence[str]) -> dict[str, object]:
     """What holds of each, its intervals and means, and the one that is taken."""
     rows = table([values])
@@ -61,10 +69,7 @@ if __name__ == "__main__":
     parser.add_argument("networks", nargs="+")
     given = parser.parse_args()
     job = Job(seed=0, assets=Assets(given.data))
-    paintings, photos = image_files(given.folder), held_out("photos", job)
-    order = np.random.default_rng(0).permutation(len(photos))
-    root = job.assets.find("images/photos").parent
-    pairs = [(root / photos[i], painting) for i, painting in zip(order, paintings, strict=False)]
+    pairs = pairs_kept_apart(given.folder, job)
     result = verdicts(beside({n: maker(n) for n in (BEFORE, *given.networks)}, pairs, SIDE, job), given.networks)
     write_atomic(given.out, json.dumps(result, indent=1) + "\n")
     print(result["taken"])

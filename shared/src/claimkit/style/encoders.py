@@ -35,7 +35,7 @@ class LevelEncoder(nn.Module):
         super().__init__()
         self.channels = tuple(channels)
         self.convolutions = (*tuple(convolutions)[: len(channels) - 1], 1)
-        self.padding = padding
+        self.padding: Padding = padding
         if len(self.convolutions) != len(self.channels):
             raise InputError(
                 f"{len(channels)} blocks need {len(channels) - 1} counts of convolutions, not {len(convolutions)}"

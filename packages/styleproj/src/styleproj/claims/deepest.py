@@ -25,13 +25,12 @@ from styleproj.claims.weights import (
     pictures,
     table,
 )
-from styleproj.networks.network import StyleNetwork
+from styleproj.networks.closed_form import ALIVE, first_above_zero
 
 SEEN = 32
 """Photographs that claim P12 looked at: the first of the permutation by the seed."""
 LOST, CONTENT, EDGES = 0.02, 0.02, 0.05
 WEAVE, FOREIGN, CLIPPED = 1.2, 0.01, 0.03
-ALIVE = 0.01
 
 
 @dataclass(frozen=True)
@@ -50,12 +49,6 @@ def measure(s: Deepest, job: Job) -> Values:
             for n in (NOW, BEFORE)
         }
     return {**compared(s, job, makers, pairs), "alive": alive}
-
-
-def first_above_zero(network: StyleNetwork, features: tuple[torch.Tensor, ...]) -> float:
-    """Share of the values of the decoder's first convolution, which alone sees the deepest level, that are above zero."""
-    _, _, y = next(iter(network.decoder.activations(tuple(f[None] if f.ndim == 3 else f for f in features))))
-    return float((y > 0).float().mean())
 
 
 def judge(values: Sequence[Values]) -> Verdict:

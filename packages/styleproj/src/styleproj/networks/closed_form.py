@@ -4,8 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from claimkit.errors import InputError
+from claimkit.style.encoders import LevelEncoder
 from claimkit.training.closed_form import explained, fit_convolution
-from styleproj.networks.network import StyleNetwork
+from styleproj.networks.network import Decoder, Features, StyleNetwork
 
 
 @torch.no_grad()
@@ -44,8 +46,7 @@ def revive(network: StyleNetwork, images: Tensor) -> bool:
         Whether it was dead.
     """
     first, second = (n for n, *_ in list(network.decoder.activations(network.encode(images)))[:2])
-    alive = next(y for n, _, y in network.decoder.activations(network.encode(images)) if n == first) > 0
-    if alive.float().mean() >= ALIVE:
+    if first_above_zero(network, network.encode(images)) >= ALIVE:
         return False
     own = list(network.encoder.activations(images))
     deepest = next(i for i, (_, y) in enumerate(own) if torch.equal(y, network.encode(images)[-1]))
@@ -54,3 +55,33 @@ def revive(network: StyleNetwork, images: Tensor) -> bool:
     fit_convolution(layers[0], given, target, rectified=True)
     layers[1].weight[:, : layers[0].out_channels] = 0
     return True
+
+
+def first_above_zero(network: StyleNetwork, features: Features) -> float:
+    """Share of the values of the decoder's first convolution, which alone sees the deepest level, that are above zero."""
+    _, _, y = next(iter(network.decoder.activations(tuple(f[None] if f.ndim == 3 else f for f in features))))
+    return float((y > 0).float().mean())
+
+
+@torch.no_grad()
+def shallower(network: StyleNetwork, images: Tensor) -> StyleNetwork:
+    """The network without a deepest level of which the decoder takes nothing: the same pictures for less work.
+
+    Raises:
+        InputError: There is one level alone, or the decoder takes something of the deepest on these pictures.
+    """
+    encoder, decoder = network.encoder, network.decoder
+    if len(network.levels) < 2 or network.levels[-2:] != (encoder.depth - 1, encoder.depth):
+        raise InputError(f"levels {network.levels}: a deepest level is left out where the one before it is handed over, too")
+    share = first_above_zero(network, network.encode(images))
+    if share >= ALIVE:
+        raise InputError(f"the decoder takes {share:.1%} of what the deepest level gives: without it pictures would change")
+    channels = encoder.channels[:-1]
+    smaller = StyleNetwork(
+        LevelEncoder(channels, encoder.convolutions[:-2], encoder.padding),
+        Decoder(channels, decoder.convolutions[:-1], network.levels[:-1], decoder.residuals[:-1]),
+    )
+    state = network.state_dict()
+    for name, tensor in smaller.state_dict().items():
+        tensor.copy_(state[name][:, -tensor.shape[1] :] if tensor.dim() > 1 else state[name])
+    return smaller.eval().requires_grad_(False).to(memory_format=torch.channels_last)

@@ -3,8 +3,8 @@
 Features are transformed before their ReLU, which the decoder applies: ranks are the same and a third to a half of all values
 are no longer tied at zero, where their order, and with it the picture, would be an accident of where they lie.
 The paper decodes the last level alone. Here one nearer to the picture can be transformed and handed over as well ("skip",
-which the paper's ablation names), meant for strokes from the deep level and drawing from the shallow one; in the shipped
-weights the deep level has no effect (claim P13, model card).
+which the paper's ablation names), meant for strokes from the deep level and drawing from the shallow one; in weights of two
+levels that are shipped the deep one has no effect (claim P13, model card), and the default has one.
 """
 
 from collections import deque
@@ -41,7 +41,7 @@ class Decoder(nn.Module):
 
     Args:
         channels: Channels of the encoder's levels 1 to depth.
-        convolutions: Convolutions of the encoder's blocks 1 to depth-1.
+        convolutions: Convolutions of the blocks 1 to depth; one in the last where it is not given.
         levels: Levels it is given, ascending, the last is the depth; the others join as further channels.
         residuals: Residual blocks in each block, from block 1, before its last convolution: where strokes are drawn.
     """
@@ -55,12 +55,11 @@ class Decoder(nn.Module):
     ):
         super().__init__()
         self.levels = tuple(levels)
-        self.convolutions = tuple(convolutions)
         depth = len(channels)
+        self.convolutions = (*convolutions, 1)[:depth]
         self.residuals = tuple(residuals) + (0,) * (depth - len(residuals))
         for block in range(depth, 0, -1):
-            c = channels[block - 1]
-            n = convolutions[block - 1] if block < depth else 1
+            c, n = channels[block - 1], self.convolutions[block - 1]
             for i in range(n, 0, -1):
                 width = 2 * c if i == n and block in self.levels[:-1] else c
                 after = c if i > 1 else (channels[block - 2] if block > 1 else 3)
@@ -78,7 +77,7 @@ class Decoder(nn.Module):
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
                 if block in given:
                     x = torch.cat([x, given[block]], 1)
-            for i in range(self.convolutions[block - 1] if block < depth else 1, 0, -1):
+            for i in range(self.convolutions[block - 1], 0, -1):
                 if i == 1:
                     for k in range(1, self.residuals[block - 1] + 1):
                         x = getattr(self, f"residual{block}_{k}")(x)

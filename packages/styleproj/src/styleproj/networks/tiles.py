@@ -19,7 +19,7 @@ def reach(network: StyleNetwork) -> int:
     """Pixels that encoder and decoder look beyond a position at most, as a multiple of the deepest stride."""
     depth = network.levels[-1]
     encoder, decoder = network.encoder.convolutions, network.decoder
-    look, draw = 2 ** (depth - 1), 2 ** (depth - 1)  # the one convolution of the last level, on either side
+    look, draw = 2 ** (depth - 1), 2 ** (depth - 1) * decoder.convolutions[depth - 1]  # of the last level, on either side
     for block in range(1, depth):
         stride = 2 ** (block - 1)
         look += stride * (encoder[block - 1] + 1)  # and a pooling

@@ -50,6 +50,7 @@ def save_network(
         "convolutions": encoder.convolutions[:-1],
         "padding": encoder.padding,
         "levels": decoder.levels,
+        "deepest": decoder.convolutions[-1],
         "residuals": decoder.residuals,
     }
     tensors = {k: t.detach().to(torch.float16).contiguous() for k, t in network.state_dict().items()}
@@ -79,7 +80,8 @@ def load_network(path: Path | None = None) -> StyleNetwork:
             other = _read(weights_file(NAMES[NAMES.index(metadata["encoder"])]))[1]
             tensors |= {k: t for k, t in other.items() if k.startswith("encoder.")}
         encoder = LevelEncoder(shape["channels"], shape["convolutions"], shape["padding"])
-        decoder = Decoder(shape["channels"], shape["convolutions"], shape["levels"], shape["residuals"])
+        convolutions = [*shape["convolutions"], shape.get("deepest", 1)]
+        decoder = Decoder(shape["channels"], convolutions, shape["levels"], shape["residuals"])
         network = StyleNetwork(encoder, decoder)
         network.load_state_dict({k: t.float() for k, t in tensors.items()})
     except FileNotFoundError as e:

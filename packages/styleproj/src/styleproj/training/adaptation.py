@@ -46,6 +46,8 @@ class Adaptation:
         identity: Weight of the error with which an untransformed photograph is decoded.
         woven: Grid power over its surroundings that counts as none.
         allowed: Distance in RGB that is no foreign colour.
+        half_size: Judge at half the size alone, as a picture of 512 pixels is looked at whole; otherwise every other step
+            judges a part at its full size.
         revive: Bring back a deepest level that the decoder does not look at (:func:`revive`).
         seed: Of crops.
     """
@@ -67,6 +69,7 @@ class Adaptation:
     identity: float = 4.0
     woven: float = 1.05
     allowed: float = 0.05
+    half_size: bool = False
     revive: bool = False
     seed: int = 0
 
@@ -111,8 +114,6 @@ def adapt(
 ) -> Path:
     """Train the decoder, and with :attr:`Adaptation.encoder` the encoder along with it.
 
-    Every other step is judged at half the size, where larger shapes of the style are seen.
-
     Args:
         network: What to go on from.
         judge: Whose features the distances are measured in.
@@ -144,7 +145,8 @@ def adapt(
         made, same = as_made(network, x, s, *bounds)
         made = made.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
-            seen = [F.avg_pool2d(t, 2) if i % 2 else _part(t, settings.crop // 2, i) for t in (made, s, x)]
+            whole = settings.half_size or i % 2
+            seen = [F.avg_pool2d(t, 2) if whole else _part(t, settings.crop // 2, i) for t in (made, s, x)]
             with torch.no_grad():
                 wanted, kept = judge(seen[1]), judge(seen[2])[-1]
             found = judge(seen[0])
