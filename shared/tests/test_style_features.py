@@ -108,8 +108,13 @@ def test_levels_have_their_sizes_and_forward_is_their_relu(make):
     encoder = make()
     image = torch.rand(2, 3, 32, 48)
     with torch.no_grad():
-        before, after = encoder.levels(image), encoder(image)
+        before, after = encoder.at(image, range(1, encoder.depth + 1)), encoder(image)
         shallow = encoder(image, 2)
+        activations = dict(encoder.activations(image))  # none of which is overwritten by what comes after it
+        some = encoder.at(image, (1, 3))
+    assert [torch.equal(activations[f"conv{k}_1"], b) for k, b in enumerate(before, 1)] == [True] * encoder.depth
+    assert torch.equal(some[0], before[0]) and torch.equal(some[1], before[2])
+    assert all(y.min() < 0 for y in activations.values())
     assert [tuple(f.shape) for f in after] == [(2, c, 32 >> k, 48 >> k) for k, c in enumerate(encoder.channels)]
     assert all(torch.equal(a.relu(), b) for a, b in zip(before, after, strict=True))
     assert len(shallow) == 2 and torch.equal(shallow[1], after[1])

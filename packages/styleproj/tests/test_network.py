@@ -46,6 +46,18 @@ def test_the_deepest_block_may_have_several_convolutions(tmp_path):
     assert net.encoder.convolutions == (2, 2, 1)
 
 
+@pytest.mark.parametrize("levels", [(3,), (2, 3)])
+def test_decoding_leaves_features_and_activations_as_they_are(levels):
+    net = network(levels)
+    with torch.no_grad():
+        features = net.encode(torch.rand(1, 3, 16, 16))
+        kept = [f.clone() for f in features]
+        steps = list(net.decoder.activations(features))
+        assert torch.equal(net.decode(features), steps[-1][2])
+        assert all(torch.equal(getattr(net.decoder, n)(x), y) for n, x, y in steps)
+    assert all(torch.equal(a, b) for a, b in zip(features, kept, strict=True))
+
+
 def test_residual_blocks_are_the_identity_at_first():
     torch.manual_seed(1)
     with_blocks, without = network(residuals=(0, 2)), network(residuals=())

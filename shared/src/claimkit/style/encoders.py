@@ -4,7 +4,7 @@ Level k is the activation after the first convolution of block k (``relu1_1`` ..
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -54,23 +54,30 @@ class LevelEncoder(nn.Module):
 
     def activations(self, image: Float[Tensor, "b 3 h w"], depth: int | None = None) -> Iterator[tuple[str, Tensor]]:
         """Name and output before ReLU of every convolution up to level ``depth``, in order."""
-        depth = self.depth if depth is None else depth
+        return self._activations(image, self.depth if depth is None else depth, None)
+
+    def at(self, image: Float[Tensor, "b 3 h w"], levels: Collection[int]) -> list[Tensor]:
+        """The levels that are named, ascending, before ReLU: the same order of values, without the ties that zeros are.
+
+        What lies between is overwritten, which saves time.
+        """
+        kept = {f"conv{k}_1" for k in levels}
+        return [y for name, y in self._activations(image, max(levels), kept) if name in kept]
+
+    def _activations(self, image: Tensor, depth: int, kept: Collection[str] | None) -> Iterator[tuple[str, Tensor]]:
         x = self.input(image)
         for block, n in enumerate(self.convolutions[:depth], start=1):
             if block > 1:
                 x = F.max_pool2d(x, 2)
             for i in range(1, (n if block < depth else 1) + 1):
-                y = getattr(self, f"conv{block}_{i}")(x)
-                yield f"conv{block}_{i}", y
-                x = F.relu(y)
-
-    def levels(self, image: Float[Tensor, "b 3 h w"], depth: int | None = None) -> list[Tensor]:
-        """The levels 1 to ``depth`` before ReLU: the same order of values, without the ties that zeros are."""
-        return [y for name, y in self.activations(image, depth) if name.endswith("_1")]
+                y = getattr(self, name := f"conv{block}_{i}")(x)
+                yield name, y
+                if (block, i) != (depth, 1):
+                    x = F.relu(y, inplace=kept is not None and name not in kept)
 
     def forward(self, image: Float[Tensor, "b 3 h w"], depth: int | None = None) -> list[Tensor]:
         """The levels 1 to ``depth``, by default all; height and width must be multiples of 2^(depth-1)."""
-        return [F.relu(y) for y in self.levels(image, depth)]
+        return [F.relu(y) for y in self.at(image, range(1, (self.depth if depth is None else depth) + 1))]
 
 
 class VGG19(LevelEncoder):

@@ -33,7 +33,7 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape."""
-        return x + self.second(F.relu(self.first(x)))
+        return self.second(F.relu(self.first(x), inplace=True)).add_(x)
 
 
 class Decoder(nn.Module):
@@ -69,6 +69,14 @@ class Decoder(nn.Module):
 
     def activations(self, features: Features) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Name, input and output before ReLU of every convolution outside residual blocks, in order."""
+        return self._activations(features, inplace=False)
+
+    def forward(self, features: Features) -> Float[Tensor, "b 3 h w"]:
+        """The picture, about [0, 1], not clamped."""
+        return deque(self._activations(features, inplace=True), maxlen=1)[0][2]
+
+    def _activations(self, features: Features, inplace: bool) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """The same; a ReLU that is done in place overwrites an output once the next is asked for."""
         given = {k: F.relu(f) for k, f in zip(self.levels, features, strict=True)}
         depth = self.levels[-1]
         x = given[depth]
@@ -83,11 +91,8 @@ class Decoder(nn.Module):
                         x = getattr(self, f"residual{block}_{k}")(x)
                 y = getattr(self, f"conv{block}_{i}")(x)
                 yield f"conv{block}_{i}", x, y
-                x = F.relu(y)
-
-    def forward(self, features: Features) -> Float[Tensor, "b 3 h w"]:
-        """The picture, about [0, 1], not clamped."""
-        return deque(self.activations(features), maxlen=1)[0][2]
+                if (block, i) != (1, 1):
+                    x = F.relu(y, inplace=inplace)
 
 
 class StyleNetwork(nn.Module):
@@ -120,8 +125,7 @@ class StyleNetwork(nn.Module):
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> Features:
         """Features at :attr:`levels`, before ReLU."""
-        features = self.encoder.levels(image, self.levels[-1])
-        return tuple(features[k - 1] for k in self.levels)
+        return tuple(self.encoder.at(image, self.levels))
 
     def decode(self, features: Features) -> Float[Tensor, "b 3 h w"]:
         """The picture of features, not clamped."""
