@@ -1,4 +1,4 @@
-"""P14 to P19: the pictures beside those of the best small peer, on held-out pictures and on ones fetched for it."""
+"""P14 to P19 and P21: the pictures beside those of the best small peer, on held-out pictures and on ones fetched for it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -75,6 +75,12 @@ def measure_easel(s: Beside, job: Job) -> Values:
     return beside({OURS: Stylizer(noted("easel", job), max_gain=1.15)}, couples(s, job), s.side, job)
 
 
+def measure_studio(s: Beside, job: Job) -> Values:
+    """The same of `studio` and of the default before it."""
+    makers = {n: Stylizer(noted(name, job), max_gain=1.15) for n, name in ((OURS, "studio"), (BEFORE, "easel"))}
+    return beside(makers, couples(s, job), s.side, job)
+
+
 def beside(makers: Mapping[str, Stylizer], pairs: Sequence[tuple[Path, Path]], side: int, job: Job) -> Values:
     """Each measure of what each maker, the peer and a linear transfer of colours make of pairs of files."""
     judge_by = Judge(job.assets.find("weights/vgg19_imagenet_conv3_4.pt"))
@@ -148,6 +154,12 @@ def pairwise(styles: int) -> Power:
     pilot = "claim P17, 88 pairs of 44 styles: the relative difference of style spreads 0.147 between pairs (Gram 0.159, "
     pilot += "content 0.072)"
     return power(0.05, 0.159, {"full": styles}, pilot, "of the distance to the style")
+
+
+def elsewhere(styles: int) -> Power:
+    """What so many styles of one content each can see, by the spread of P19."""
+    pilot = "claim P19, 197 pairs: the relative difference of style spreads 0.141 between pairs (Gram 0.156, content 0.090)"
+    return power(0.03, 0.156, {"full": styles}, pilot, "of the distance to the style")
 
 
 def repeated(styles: int) -> Power:
@@ -246,6 +258,21 @@ EXPERIMENTS = [
         ),
         {"full": Beside(styles=197, each=1, fetched="gallery", turn=2)},
         measure_easel,
+        judge,
+        draw,
+    ),
+    Experiment(
+        replace(
+            claim,
+            id="P21",
+            title="Weights judged in training as pictures are looked at, on pictures fetched for them",
+            statement="In 285 styles from other public projects, which nothing here was chosen by, weights that were "
+            "trained on larger crops, judged at half their size, bring pictures nearer to the style than MicroAST, keep as "
+            "much of the content and more of its drawing.",
+            power=elsewhere(285),
+        ),
+        {"full": Beside(styles=285, each=1, fetched="hall", turn=3)},
+        measure_studio,
         judge,
         draw,
     ),
