@@ -134,12 +134,14 @@ def flicker(job, folder):
     noise = torch.Generator().manual_seed(0)
     pan = [photo[:, 2 * i : 2 * i + 256, 3 * i : 3 * i + 384] for i in range(10)]
     pan = [(x + 0.01 * torch.randn(x.shape, generator=noise)).clamp(0, 1) for x in pan]
-    clip = [fit(read_image(f), 384) for f in sorted((root / "video" / "davis_blackswan").glob("*.jpg"))[:10]]
-    clips = {"pan, exact": (pan, panned), "blackswan": (clip, lambda c, r, now: moved((c, r), now))}
+    clips = {"pan, exact": (pan, panned)}
+    for name in ("davis_blackswan", "davis_dog", "mountain_2", "bunny"):
+        clip = [fit(read_image(f), 384) for f in sorted((root / "video" / name).glob("*.jpg"))[:10]]
+        clips[name] = clip, lambda c, r, now: moved((c, r), now)
     found = {}
     for name, (frames, back) in clips.items():
         rows = {OURS: [], "ours, --steady": [], PEER: []}
-        for style in held_out("paintings", job)[:4]:
+        for style in held_out("paintings", job):
             picture = fit(read_image(root / style), SIDE)
             prepared, kept = ours.prepare(picture), peer.prepare(picture)
             steady = Steady(ours, prepared)

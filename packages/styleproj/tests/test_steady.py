@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from styleproj.pictures import steady as module
-from styleproj.pictures.flicker import Flicker
+from styleproj.pictures.flicker import SAME, Flicker
 from styleproj.pictures.steady import KEPT, KNOTS, SHARE, Steady, through, value_map
 from styleproj.pictures.stylizer import Stylizer
 from styleproj.samples import photograph, square
@@ -83,7 +83,7 @@ def test_a_still_picture_with_noise_flickers_less():
     assert found[1] < 0.4 * found[0]
 
 
-def test_what_stands_still_is_averaged_and_what_changes_is_not(network):
+def test_what_stands_still_is_averaged_and_what_changes_is_not(network, monkeypatch):
     stylizer = Stylizer(network)
     paint = Steady(stylizer, stylizer.prepare(torch.rand(3, 48, 48)))
     frame, before, now = square(photograph("astronaut"), 64), torch.rand(3, 64, 64), torch.rand(3, 64, 64)
@@ -95,6 +95,11 @@ def test_what_stands_still_is_averaged_and_what_changes_is_not(network):
     assert (made[:, :20] - now[:, :20]).abs().mean() < 0.1 * (before - now).abs().mean()
     paint._last = frame, before
     torch.testing.assert_close(paint._averaged(frame, now), torch.lerp(now, before, KEPT), atol=1e-3, rtol=0)
+    monkeypatch.setattr(module, "moved", lambda last, _: last)
+    for share, left in ((0.5, 0.75), (0.9, 0.19), (1.5, 0.0)):
+        paint._last = frame, before
+        made = paint._averaged(frame + share * SAME, now)
+        torch.testing.assert_close(made, torch.lerp(now, before, left * KEPT), atol=1e-4, rtol=0)
 
 
 def test_flicker_of_a_still_picture_is_the_change_of_its_result():

@@ -28,7 +28,9 @@ STEEPEST = 2.0
 SHARE = 0.04
 """Of each new frame in the running means: about a second is remembered."""
 KEPT = 0.7
-"""Share of the last result, moved along, where the content has not changed at all; none where it has by :data:`SAME`."""
+"""Share of the last result, moved along, where the content has not changed at all; none where it has by :data:`SAME`.
+
+It falls as the square of the change: little of it is lost to the noise that any film has."""
 CUT = 0.15
 """Mean change of brightness, in 16 x 16 fields, from which a frame begins another scene."""
 
@@ -109,7 +111,7 @@ class Steady:
         if self._last is not None and self._last[0].shape == frame.shape:
             content, painted = moved(self._last, frame)
             change = (content - frame).abs().mean(0).nan_to_num(SAME)
-            result = torch.lerp(result, painted, KEPT * (1 - change / SAME).clamp_min(0))
+            result = torch.lerp(result, painted, KEPT * (1 - (change / SAME).square()).clamp_min(0))
         self._last = frame, result
         return result
 
