@@ -134,7 +134,7 @@ def test_a_file_may_leave_out_the_encoder_of_one_that_is_shipped(tmp_path):
 
 def test_the_shipped_networks_are_small():
     assert sum(weights_file(name).stat().st_size for name in NAMES) < 5e6
-    assert shipped() == weights_file("easel")
+    assert shipped() == weights_file("studio")
 
 
 @pytest.mark.parametrize("name", NAMES)

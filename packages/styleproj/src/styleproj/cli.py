@@ -80,7 +80,7 @@ def stylize(
         soft_clip: Width of the ends of the range that are bent where this map leaves it, up to 0.5; 0 clips.
         stroke: Breadth of strokes as a share of the picture: 1 as at 512 x 512, 2 twice as broad; some pixels if not given.
         keep_detail: From 0 to 1: weaken the style where lettering, faces and other fine drawing would be lost.
-        model: A network that styleproj train wrote, or brush, paint, joint, deep or slim of the package.
+        model: A network that styleproj train wrote, or easel, brush, paint, joint, deep or slim of the package.
         cache: Folder where styles are kept, so that they are not looked at again.
         tile: Side of the pieces in which large pictures are worked on; the result does not depend on it.
         device: auto, cpu, cuda, cuda:N or mps.
@@ -140,7 +140,7 @@ def video(
         max_gain: Most that this map may enlarge a difference of colours, at least 1; inf sets no bound.
         soft_clip: Width of the ends of the range that are bent where this map leaves it, up to 0.5; 0 clips.
         steady: Let what is painted change slowly over time, and by less where the content is even: less flicker.
-        model: A network that styleproj train wrote, or brush, paint, joint, deep or slim of the package.
+        model: A network that styleproj train wrote, or easel, brush, paint, joint, deep or slim of the package.
         device: auto, cpu, cuda, cuda:N or mps.
         output: How the video is written.
     """

@@ -12,17 +12,17 @@ from claimkit.files import atomic_path
 from claimkit.style.encoders import LevelEncoder
 from styleproj.networks.network import Decoder, StyleNetwork
 
-NAMES = ("easel", "brush", "paint", "joint", "deep", "slim")
+NAMES = ("studio", "easel", "brush", "paint", "joint", "deep", "slim")
 
 
 def weights_file(name: str) -> Path:
-    """A file of the package: ``easel``, the default, those before it, and ``deep``; see the card."""
+    """A file of the package: ``studio``, the default, those before it, and ``deep``; see the card."""
     return Path(str(importlib.resources.files("styleproj"))) / "data" / f"{name}.safetensors"
 
 
 def shipped() -> Path:
     """The file of the default network."""
-    return weights_file("easel")
+    return weights_file("studio")
 
 
 def weights_files(name: str) -> list[Path]:
@@ -63,7 +63,7 @@ def save_network(
 
 
 def load_network(path: Path | None = None) -> StyleNetwork:
-    """The network of a file, or of a name in :data:`NAMES`, by default ``easel``; float32, frozen, in evaluation mode.
+    """The network of a file, or of a name in :data:`NAMES`, by default ``studio``; float32, frozen, in evaluation mode.
 
     Raises:
         InputError: The file is none that :func:`save_network` wrote.
