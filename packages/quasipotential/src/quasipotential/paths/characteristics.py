@@ -176,9 +176,6 @@ class Characteristics:
                 dense_output=dense,
             )
 
-        miss = float(np.linalg.norm(end(guess).y[:2, -1] - point))
-        if self._barred and miss > 0.1 * np.linalg.norm(point - self.attractor):
-            raise InputError(f"No characteristic comes near {named(point)}. {self._barred}; there they end.")
         found = root(lambda unknowns: end(unknowns).y[:2, -1] - point, guess, tol=1e-12, options={"maxfev": _TRIES})
         last = end(found.x, dense=True)
         miss = float(np.linalg.norm(last.y[:2, -1] - point))
@@ -196,5 +193,7 @@ class Characteristics:
         with np.errstate(over="ignore", invalid="ignore"):
             states = self.fan(120, duration, 400)
         away = np.linalg.norm(states[:2] - point[:, None, None], axis=0)
+        if self._barred and np.nanmin(away) > 0.1 * np.linalg.norm(point - self.attractor):
+            raise InputError(f"No characteristic comes near {named(point)}. {self._barred}; there they end.")
         angle, time = np.unravel_index(int(np.nanargmin(away)), away.shape)
         return 2 * np.pi * angle / 120, duration * time / 400
