@@ -8,9 +8,12 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from claimkit.errors import InputError
+from claimkit.transfer.arena.rivals import CoTuning
 from claimkit.transfer.data import Images, View
 from claimkit.transfer.loop import DivergedError, FineTuner, FineTuning, finetune
-from claimkit.transfer.networks import SmallCNN
+from claimkit.transfer.maps import FeatureMaps
+from claimkit.transfer.maps.teachers import Teacher
+from claimkit.transfer.networks import SmallCNN, reinitialise, replace_head
 from claimkit.transfer.regularizers import L2, L2SP, Regularizer, Step
 from claimkit.transfer.tasks import Task
 
@@ -101,6 +104,41 @@ def test_a_run_goes_on_from_its_checkpoint_as_if_it_had_never_stopped(task, tmp_
     (tmp_path / "c.pt").write_text("")
     with pytest.raises(InputError, match="is not a checkpoint"):
         finetune(late, task.split(0), VIEW, settings, checkpoint=tmp_path / "c.pt")
+
+
+def test_a_run_does_not_go_on_with_another_source_or_network(task, tmp_path):
+    """Both pulled to the other source's weights from then on, without a word."""
+    path, settings = tmp_path / "c.pt", FineTuning(2, 16, augment=False)
+    other = reinitialise(copy.deepcopy(task.source), 5)
+    split = task.split(0)
+    ways = {
+        "l2sp": lambda source: L2SP(source, 0.1),
+        "maps": lambda source: FeatureMaps(source, ["conv2"]),
+        "co-tuning": lambda source: CoTuning(source, split.train, VIEW, 0.1),
+    }
+    for way in ways.values():
+        finetune(task.network(0), split, VIEW, settings, way(task.source), checkpoint=path)
+        finetune(task.network(0), split, VIEW, settings, way(copy.deepcopy(task.source)), checkpoint=path)
+        with pytest.raises(InputError, match="was made with another source network"):
+            finetune(task.network(0), split, VIEW, settings, way(other), checkpoint=path)
+        state = torch.load(path, weights_only=True)
+        del state["source"]  # of before there was one
+        torch.save(state, path)
+        with pytest.warns(UserWarning, match="does not say with which source network it was made"):
+            finetune(task.network(0), split, VIEW, settings, way(task.source), checkpoint=path)
+        path.unlink()
+    finetune(task.network(0), split, VIEW, settings, L2(), checkpoint=path)
+    wider = replace_head(reinitialise(SmallCNN(1, (4, 6), 5), 0), len(split.train.classes))
+    with pytest.raises(InputError, match="is of another network"):
+        finetune(wider, split, VIEW, settings, L2(), checkpoint=path)
+
+
+def test_a_teacher_that_is_not_copied_may_move_while_the_run_rests(task, tmp_path):
+    settings, moving = FineTuning(2, 16, augment=False), copy.deepcopy(task.source)
+    for _ in range(2):
+        reg = FeatureMaps(Teacher(moving), ["conv2"])
+        finetune(task.network(0), task.split(0), VIEW, settings, reg, checkpoint=tmp_path / "c.pt")
+        reinitialise(moving, 5)
 
 
 def test_an_interrupted_run_keeps_its_last_step(task, tmp_path):

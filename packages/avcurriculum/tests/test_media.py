@@ -47,6 +47,52 @@ def test_a_clip_is_read(clip):
     assert early[40, 15, 0] > 120 > early[40, 70, 0] and late[40, 55, 0] > 120 and beyond[40, 75, 0] > 120
 
 
+def written(path, sounds, cover=False):
+    """Two seconds of a grey picture, a track for each sound ``(channels, samples)``, and a cover picture in front."""
+    import av
+
+    with av.open(str(path), "w") as target:
+        if cover:
+            art = target.add_stream("mjpeg", rate=1)
+            art.width, art.height, art.pix_fmt, art.disposition = 48, 48, "yuvj420p", av.stream.Disposition.attached_pic
+        else:
+            art = target.add_stream("libx264", rate=10)
+            art.width, art.height, art.pix_fmt = 64, 64, "yuv420p"
+        tracks = [target.add_stream("aac", rate=16_000, layout="stereo" if len(s) == 2 else "mono") for s in sounds]
+        for _ in range(1 if cover else 20):
+            frame = av.VideoFrame.from_ndarray(np.full((art.height, art.width, 3), 90, np.uint8), format="rgb24")
+            target.mux(art.encode(frame.reformat(format=art.pix_fmt)))
+        target.mux(art.encode(None))
+        for track, sound in zip(tracks, sounds, strict=True):
+            form = {"format": "fltp", "layout": "stereo" if len(sound) == 2 else "mono"}
+            frame = av.AudioFrame.from_ndarray(sound.astype(np.float32), **form)
+            frame.sample_rate = 16_000
+            target.mux([*track.encode(frame), *track.encode(None)])
+    return path
+
+
+TONE = 0.3 * np.sin(2 * np.pi * 440 * np.arange(32_000) / 16_000)[None]
+
+
+@pytest.mark.parametrize(
+    "sounds",
+    [[0 * TONE, TONE], [np.concatenate([TONE, -TONE])], [0 * TONE, np.concatenate([TONE, -TONE])]],
+    ids=["silent track first", "channels that cancel", "both"],
+)
+def test_the_track_or_channel_that_is_heard_is_read(sounds, tmp_path):
+    """A silent first track, or a mix to nothing, was taken for a silent video."""
+    sound = media.read_clip(written(tmp_path / "a.mp4", sounds)).sound
+    assert audio.rms(sound) > 0.1 and np.abs(np.fft.rfft(sound[4_000:20_000])).argmax() == 440
+
+
+def test_a_silent_video_stays_silent_and_a_cover_picture_is_no_video(tmp_path):
+    silent = media.read_clip(written(tmp_path / "a.mp4", [0 * TONE, 0 * TONE]))
+    with pytest.raises(InputError, match="is silent"):
+        audio.audible(silent.sound, "it")
+    with pytest.raises(InputError, match=r"b\.mp4 has no picture: a video is needed"):
+        media.read_clip(written(tmp_path / "b.mp4", [TONE], cover=True))
+
+
 def test_names_of_files_are_taken_as_text_too(clip, tmp_path):
     read, out = media.read_clip(str(clip)), str(tmp_path / "made.mp4")
     assert read.path == clip and len(list(media.sample_frames(str(clip), [0.0]))) == 1

@@ -76,6 +76,13 @@ def test_finetune_with_attention_of_before_then_resume(images, capsys):
     assert call(*arguments) == 2
     assert "already holds a run" in capsys.readouterr().err
     assert call(*arguments, "--resume") == 0
+    capsys.readouterr()
+    torch.save(create("cifar-resnet8").state_dict(), "other.pt")
+    assert call(*arguments, "--resume", "--weights", "other.pt") == 2
+    assert "was made with another source network" in capsys.readouterr().err
+    Path("b.json").write_text(json.dumps([[*g[1:], g[0]] for g in json.loads(Path("a.json").read_text())]))
+    assert call(*arguments, "--resume", "--attention", "b.json") == 2
+    assert "b.json is not the attention that delta-run was begun with" in capsys.readouterr().err
     assert call(*arguments, "--resume", "--learning-rate", "0.5") == 2
     assert "other settings" in capsys.readouterr().err
     assert call(*arguments, "--resume", "--penalty", "fm") == 2

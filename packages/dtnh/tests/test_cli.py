@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from claimkit import testing
+from claimkit.transfer.networks import create
 from dtnh.cli import main
 
 
@@ -69,6 +70,10 @@ def test_fit_then_resume(capsys):
     for other in (["--no-guard"], ["--scope", "layer"], ["--alpha", "0.2"], ["--penalty", "featmap"]):
         assert call(*FIT, "--steps", "4", "--out", "run", "--resume", *other) == 2, other
     assert call(*FIT, "--steps", "4", "--out", "run", "--resume") == 0
+    capsys.readouterr()
+    torch.save(create("cifar-resnet8").state_dict(), "other.pt")
+    assert call(*FIT, "--steps", "4", "--out", "run", "--resume", "--weights", "other.pt") == 2
+    assert "run/checkpoint.pt was made with another source network: give the same weights" in capsys.readouterr().err
     assert call(*FIT, "--steps", "2", "--out", "plain", "--no-guard", "--penalty", "featmap") == 0
     assert not Path("plain/conflicts.csv").exists()
 

@@ -54,6 +54,12 @@ def test_l2sp_is_its_own_gradient_and_that_of_claimkit(task, include):
         assert torch.allclose(t, e, rtol=1e-5, atol=1e-7) and torch.equal(t, o)
 
 
+def test_a_checkpoint_tells_sources_apart_guarded_or_not(task):
+    for way in (lambda s: FeatureMaps(s, ["conv2"]), LogitDistillation, lambda s: Guarded(regularizers.L2SP(s, 0.1))):
+        ours, copied, moves = way(task.source), way(copy.deepcopy(task.source)), way(moved(task))
+        assert ours.source_digest() == copied.source_digest() != moves.source_digest() != ""
+
+
 def test_l2sp_anchors_where_it_stands_keeps_one_copy_and_sees_small_moves_in_bfloat16(task):
     model = task.network(0).bfloat16()
     pull = L2SP(model, alpha=2.0)

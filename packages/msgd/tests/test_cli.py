@@ -124,6 +124,11 @@ def test_compare_writes_its_table_and_its_verdict(capsys):
             "msgd: noise sgd has the level of the rows it draws: give --batch 50 or",
         ),
         (["train", "--noise-scale", "5", "--ghost", "10"], "msgd: noise_scale = 5, ghost = 10"),
+        (
+            ["train", "--steps", "50", "--decay-at", "20", "50"],
+            "msgd: decay_at = 50 is not within the 50 steps: the learning rate would never fall there",
+        ),
+        (["train", "--decay-at", "0"], "msgd: decay_at = 0"),
         (["train", "--checkpoint-every", "0"], "msgd: checkpoint_every = 0"),
         (["train", "--device", "cuda:99x"], "msgd: device 'cuda:99x'"),
         (

@@ -234,3 +234,87 @@ def test_a_step_of_other_rows_than_its_probe_is_refused(data):
     losses.mean().backward()
     with pytest.raises(InputError, match=rf"rows = 7, but the losses of this step's probe were {N}: give the same"):
         meter.step(7)
+
+
+def one_step(meter, model, x, y, reduce=torch.mean, scale=1.0):
+    losses = criterion(model(x), y)
+    meter.probe(losses)
+    (scale * reduce(losses)).backward()
+
+
+@pytest.mark.parametrize(
+    ("reduce", "factor"), [(torch.sum, "32"), (lambda losses: losses.mean() / 4, "0.25"), (lambda losses: losses[3], None)]
+)
+def test_a_gradient_that_is_not_that_of_the_mean_is_refused(reduce, factor, data):
+    """Sums gave a scale 1/rows^2 of the true one without a word. Weights of sum 1, as those of one row, are taken."""
+    model = linear()
+    meter = msgd.NoiseScale(model.parameters())
+    one_step(meter, model, data[0][:32], data[1][:32], reduce)
+    if factor is None:
+        meter.step(32)
+        return
+    with pytest.raises(InputError, match=rf"the gradient is {factor} times that of losses\.mean\(\)"):
+        meter.step(32)
+
+
+def test_a_gradient_that_was_clipped_before_is_refused(data):
+    model = linear()
+    meter = msgd.NoiseScale(model.parameters())
+    one_step(meter, model, *data)
+    nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+    with pytest.raises(InputError, match=r"the gradient is 0\.\d+ times .*before gradients are clipped"):
+        meter.step(N)
+
+
+@pytest.mark.parametrize("undone", [True, False])
+def test_a_scale_against_underflow_is_no_sum(undone, data):
+    """As with a GradScaler: its scale is undone before the step (``unscale_``), or named."""
+    model, found = linear(), []
+    for scale in (1.0, 1024.0):
+        model.zero_grad()
+        meter = msgd.NoiseScale(model.parameters())
+        one_step(meter, model, *data, scale=scale)
+        if undone:
+            for p in model.parameters():
+                p.grad /= scale
+        meter.step(N, loss_scale=1.0 if undone else scale)
+        found.append(meter.noise_scale)
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+def test_gradients_of_the_step_before_are_refused(passes, data):
+    """Without ``zero_grad`` the square of the gradient grew step by step, and the scale fell, without a word."""
+    model = linear()
+    meter = msgd.NoiseScale(model.parameters(), every=2)
+    for step in range(3):
+        for part in range(passes):
+            if passes == 1:
+                one_step(meter, model, *data)
+            else:
+                criterion(model(data[0][part::2]), data[1][part::2]).mean().div(2).backward()
+        if step == 2:
+            with pytest.raises(InputError, match=r"an earlier step were added to: call optimizer\.zero_grad"):
+                meter.step(N)
+        else:
+            meter.step(N)
+    model.zero_grad(set_to_none=False)
+    meter = msgd.NoiseScale(model.parameters())
+    one_step(meter, model, *data)
+    meter.step(N)
+    assert meter.noise_scale > 0
+
+
+def test_gradients_that_are_not_added_are_no_pass(data):
+    """A ``GradientMatrix`` beside the loop, or a penalty on the gradient, counted as one more pass of the step."""
+    model, found = linear(), []
+    for beside in (False, True):
+        model.zero_grad()
+        meter = msgd.NoiseScale(model.parameters())
+        for part in (0, 1):
+            criterion(model(data[0][part::2]), data[1][part::2]).mean().div(2).backward()
+            if beside:
+                explicit(model, *data)
+        meter.step(N)
+        found.append(meter.values)
+    assert found[0] == found[1]

@@ -8,7 +8,10 @@ from claimkit.errors import InputError
 from quasipotential import closed_forms, systems
 from quasipotential.claims.escapes.rare import allen_cahn
 from quasipotential.claims.solvers.ladder import varying
+from quasipotential.paths.action import minimum_action_path
+from quasipotential.paths.characteristics import Characteristics
 from quasipotential.paths.guesses import string_path
+from quasipotential.paths.relax import geometric_action
 
 MAIER_STEIN = systems.maier_stein(10.0)
 
@@ -165,3 +168,51 @@ def test_the_turns_around_a_focus_are_made_and_what_is_still_missing_is_in_the_e
     assert got.action - exact <= got.error
     assert got.action == pytest.approx(qp.geometric_action(got.points, system.drift), rel=1e-12)
     assert (np.linalg.norm(np.diff(got.points, axis=0), axis=1) > 0).all()
+
+
+def well(p):
+    return np.stack([p[..., 0] - p[..., 0] ** 3, -p[..., 1]], -1)
+
+
+def half(p):
+    """The same drift, which ends at x = -0.3."""
+    return np.where(p[..., :1] > -0.3, np.nan, well(p))
+
+
+def half_noise(p):
+    """D, indefinite from x = -0.5 on."""
+    return np.where(p[..., :1, None] > -0.5, np.diag([1.0, -1.0]), np.eye(2))
+
+
+@pytest.mark.parametrize(
+    ("drift", "diffusion", "sentence"),
+    [
+        (well, np.array([[1.0, 2.0], [2.0, 1.0]]), r"not symmetric positive definite at \(-0\.9.*: it is \[\[1\.0, 2\.0\]"),
+        (well, np.array([[1.0, 0.5], [0.0, 1.0]]), r"not symmetric positive definite at"),
+        (well, np.full((2, 2), np.nan), r"not symmetric positive definite at"),
+        (lambda p: np.full_like(p, np.nan), None, r"The drift is not finite at \(-0\.9.*: it is \[nan, nan\]; next to the"),
+    ],
+)
+def test_fields_that_are_none_next_to_the_attractor_are_refused_with_the_place(drift, diffusion, sentence):
+    """An indefinite D gave a U below zero without a word."""
+    with pytest.raises(InputError, match=sentence):
+        Characteristics(drift, (-1.0, 0.0), diffusion)
+
+
+@pytest.mark.parametrize(("drift", "diffusion"), [(half, None), (well, half_noise)])
+def test_characteristics_end_where_a_field_does_and_say_so(drift, diffusion):
+    """A shot beyond the end was undecided after 20 to 40 seconds; one before it finds the value of the whole field."""
+    shots, calls = Characteristics(drift, (-1.0, 0.0), diffusion), []
+    if diffusion is None:
+        assert shots.shoot((-0.7, 0.1)).value == pytest.approx(0.14005, rel=1e-9)  # (x^2 - 1)^2 / 2 + y^2
+    shots._drift = lambda x, plain=shots._drift: calls.append(1) or plain(x)
+    with pytest.raises(InputError, match=r"comes near \(-0\.1, 0\.1\)\. The (drift|diffusion) is not .* at \("):
+        shots.shoot((-0.1, 0.1))
+    assert len(calls) < 2e4  # 9 * 1600 of them for the fan that the guess is from
+
+
+def test_a_drift_that_is_not_finite_is_named_with_the_place_by_every_path():
+    ends = np.array([[-1.0, 0.0], [1.0, 0.0]])
+    for call in (minimum_action_path, string_path, lambda b, path: geometric_action(np.linspace(*path, 30), b)):
+        with pytest.raises(InputError, match=r"The drift is not finite .*\(-0\.2\d+, 0\)"):
+            call(half, ends)

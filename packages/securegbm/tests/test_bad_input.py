@@ -3,23 +3,32 @@
 import dataclasses
 import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas
 import pytest
 
+from securegbm.app.links import Link
+from securegbm.config import TrainConfig
 from securegbm.errors import ProtocolError, SecureGBMError
 from securegbm.feature_party.party import FeatureParty
 from securegbm.feature_party.policy import FeaturePolicy
 from securegbm.label_party.party import LabelParty
 from securegbm.label_party.predict import Predictor
+from securegbm.label_party.sampling import held_out
 from securegbm.state.store import write_atomically
 from securegbm.tables.binning import BinConfig, find_bins
 from securegbm.tables.table import Table
+from securegbm.trees.draws import Draws
+from securegbm.trees.objectives import Objective
+from securegbm.trees.rules import CategoryRules, SplitRules
 from securegbm.wire.channel import LocalChannel
 from securegbm.wire.messages import Kind, peek
 
 POLICY = FeaturePolicy(allow_plain=True, allow_toy=True)
+LINK = Link("a:1", Path(), "a", "b")
+OPTIONS = [TrainConfig(), SplitRules(), CategoryRules(), Draws(), Objective("binary"), FeaturePolicy(), LINK]
 
 
 @pytest.fixture
@@ -96,11 +105,36 @@ def test_parameters_too_small_for_the_table_are_refused_by_the_feature_party(tab
 
 @pytest.mark.parametrize(
     ("labels", "what"),
-    [(np.full(300, 2.0), "must be 0 to 1"), (np.full(300, np.nan), "NaN"), (np.zeros(10), "300 labels")],
+    [
+        (np.full(300, 2.0), "must be 0 to 1"),
+        (np.full(300, np.nan), "NaN"),
+        (np.zeros(10), "300 labels"),
+        (np.zeros(300), "all labels of the training rows are 0"),
+        (np.ones(300), "all labels of the training rows are 1"),
+    ],
 )
 def test_bad_labels(labels, what, tables, quick, key):
     with pytest.raises(SecureGBMError, match=what):
         attempt(tables[0], tables[1], labels, quick(), key)
+
+
+def test_labels_of_one_class_but_for_the_rows_held_out_are_refused(tables, quick, key):
+    """The starting score was then that of a chance of 1e-15, and every prediction the same."""
+    config = quick(validation_fraction=0.2, early_stopping_rounds=1)
+    labels = held_out(300, config).astype(float)
+    with pytest.raises(SecureGBMError, match="all labels of the training rows are 0"):
+        attempt(tables[0], tables[1], labels, config, key)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: type(options).__name__)
+def test_no_number_among_the_options_may_be_nan_or_infinite(options, value):
+    """A lambda of NaN gave a model of no split, a least hessian of NaN none at all, without a word."""
+    names = [name for name, given in vars(options).items() if isinstance(given, float)]
+    assert names
+    for name in names:
+        with pytest.raises(SecureGBMError, match=f"{name}.* is {value}" if name != "patience" else f"patience {value}"):
+            dataclasses.replace(options, **{name: value})
 
 
 def test_bad_weights(tables, quick, key):

@@ -222,6 +222,13 @@ def test_bad_input_is_one_sentence_and_exit_code_2(folder, capsys):
     assert "for this machine only" in fails([*train, "--insecure-loopback", "--address", "10.0.0.1:1"], capsys)
     assert "does not exist" in fails(["audit", "--log", "nothing.jsonl"], capsys)
     assert "learning_rate is 3" in fails([*train, "--learning-rate", "3"], capsys)
+    assert "lambda_l2 is nan; give a finite number" in fails([*train, "--lambda-l2", "nan"], capsys)
+    assert "deadline is nan" in fails([*train, "--deadline", "nan"], capsys)
+    for verb in (["certs"], ["certs", "rotate"]):
+        assert "days is 3000000; give" in fails([*verb, "--days", "3000000"], capsys)
+    (folder / "one.csv").write_text("id,label,a\n1,1,0.5\n2,1,0.7\n")
+    one = [*train, "--data", "one.csv", "--insecure-loopback", "--address", "127.0.0.1:1"]
+    assert "all labels of the training rows are 1, which leaves nothing to learn" in fails(one, capsys)
     assert "no name of a picture" in fails(["demo", "--out", "x.txt"], capsys)
     sentence = fails(["party-a", "predict", "--data", "a.csv", "--out", "p.csv", "--model", "none.json"], capsys)
     assert sentence.count("\n") == 1

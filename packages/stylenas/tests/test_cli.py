@@ -93,6 +93,10 @@ def test_search_with_workers(capsys):
             ["search", "--space", "table", "--storage", "oracle+none://x"],
             "stylenas: the storage oracle+none://x cannot be opened",
         ),
+        (
+            [*SEARCH, "--sampler", "random", "--population", "20", "--tournament", "5"],
+            "stylenas: the sampler random has no use for population and tournament: leave out what it ignores",
+        ),
         (["search", "--size", "50"], "stylenas: size = 50: expected a multiple of 16 pixels"),
         (
             ["search", "--space", "table", "--size", "64", "--training", "scratch"],
@@ -123,6 +127,36 @@ def test_a_module_of_a_space_that_fails_is_named_with_the_reason(module, line, r
     assert call("search", "--space", f"{module}:SPACE") == 2
     err = capsys.readouterr().err
     assert err.startswith(f"stylenas: {module} fails when it is imported ({reason}") and err.count("\n") == 1
+
+
+BROKEN = """
+class Broken:
+    name, operators = "broken", ["a", "b", "c", "d"]
+    def canonical(self, genome): return genome
+    def evaluate(self, genome): raise FileNotFoundError("no file of data")
+class Blind(Broken):
+    def evaluate(self, genome): return {"x": float("nan")}
+class Formless(Broken):
+    def canonical(self, genome): raise KeyError("a")
+def missing(): raise OSError("no such disk")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "budget", "sentence"),
+    [
+        ("Broken", 3, "all 3 evaluations failed, the first with FileNotFoundError: no file of data: try evaluate('"),
+        ("Broken", 20, "all 5 evaluations failed, the first with FileNotFoundError: no file of data: try evaluate('"),
+        ("Blind", 20, "all 16 evaluations failed, the first with x not finite: try evaluate('"),
+        ("Formless", 3, "broken: canonical('0000') fails with KeyError: 'a'"),
+        ("missing", 3, "faulty:missing fails when it is called (OSError: no such disk)"),
+    ],
+)
+def test_a_space_whose_code_fails_is_one_sentence_with_the_first_reason(name, budget, sentence, capsys):
+    Path("faulty.py").write_text(BROKEN)
+    assert call("search", "--space", f"faulty:{name}", "--objectives", "x", "--budget", str(budget)) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"stylenas: {sentence}") and err.count("\n") == 1
 
 
 def test_storage_that_holds_another_search(capsys):

@@ -117,8 +117,11 @@ def finetune(
     if method in ("fm", "delta") and not layers:
         layers = layers_for(source, view.test(pool.x[:1]).to(device))
     if method == "delta":
-        if given is None and resume and kept.exists():
-            given = Attention.from_json(kept)
+        if resume and kept.exists():
+            begun = Attention.from_json(kept)
+            if given is not None and [g.tolist() for g in given.gaps] != [g.tolist() for g in begun.gaps]:
+                raise InputError(f"{attention} is not the attention that {out} was begun with: leave out --attention")
+            given = begun
         fitted = task_attention(task, settings.seed, layers, settings.augment, device) if given is None else given
         given = replace(fitted, layers=tuple(layers))
         given.to_json(kept)

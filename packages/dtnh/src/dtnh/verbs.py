@@ -19,7 +19,7 @@ from claimkit.statistics import mean_interval
 from claimkit.training import parallel
 from claimkit.transfer.data import View, digest, from_folder
 from claimkit.transfer.loop import FineTuning
-from claimkit.transfer.networks import create
+from claimkit.transfer.networks import create, reinitialise
 from claimkit.transfer.tasks import Task
 from dtnh import plots
 from dtnh.finetune import embedded
@@ -71,6 +71,8 @@ def fit(
     checkpoint = run.checkpoint(out, resume)
     device = parallel.join(run.choose_device(device))
     task = _task(data, arch, weights, size, per_class, validation)
+    if weights is None:  # a network at random is the same when the run goes on
+        reinitialise(task.source, settings.seed)
     how = "guard" if method.guard else "plain"
     seed, layers = settings.seed, method.layers or None
     reg = regularizer(method.base, task.source, method.alpha, how, method.scope, layers, seed, method.every)

@@ -1,10 +1,23 @@
 """The errors of this package: each message says what was wrong, what was expected and what to do."""
 
+import math
+
 from claimkit.errors import InputError
 
 
 class SecureGBMError(InputError):
     """The input, the configuration or the peer's message cannot be used."""
+
+
+def require_finite(options: object) -> None:
+    """Refuse options one of whose numbers is NaN, which no comparison finds, or infinite.
+
+    Raises:
+        SecureGBMError: With the first such number and its name.
+    """
+    for name, value in vars(options).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise SecureGBMError(f"{name} is {value}; give a finite number")
 
 
 class ProtocolError(SecureGBMError):

@@ -54,8 +54,8 @@ def search(
     storage: str = "stylenas.journal",
     objectives: tuple[str, ...] = ("published",),
     sampler: Sampler = "evolution",
-    population: int = 50,
-    tournament: int = 10,
+    population: int | None = None,
+    tournament: int | None = None,
     training: Training = "supernet",
     size: int = 96,
     steps: int = 400,
@@ -78,8 +78,8 @@ def search(
         objectives: published, a term such as macs, or a sum such as "0.8*reconstruction + 0.1*macs", to be
             minimised; several for a front.
         sampler: evolution is StyleNAS's, random and nsga2 are Optuna's.
-        population: Networks alive.
-        tournament: Draws of a tournament.
+        population: Networks alive, 50 when not given; of evolution and nsga2.
+        tournament: Draws of a tournament, 10 when not given; of evolution.
         training: supernet shares one decoder's weights among all candidates, scratch trains each anew.
         size: Side of the pictures in pixels, a multiple of 16.
         steps: Steps of training: of the shared weights, or of each candidate.

@@ -14,7 +14,7 @@ from stylenas.front import non_dominated
 from stylenas.objective import Objective
 from stylenas.search.confirm import confirmed
 from stylenas.trials.ledger import HEADER
-from stylenas.trials.state import State
+from stylenas.trials.state import State, all_failed
 from stylenas.trials.storage import studies
 
 
@@ -57,7 +57,8 @@ class Results:
     def of(cls, header: dict[str, Any], state: State) -> "Results":
         """From the state of a search."""
         if not (trials := state.of("evaluated")):
-            raise InputError("nothing was evaluated yet: let the search go on")
+            nothing = "nothing was evaluated yet: let the search go on"
+            raise InputError(all_failed(state) if state.count("failed") else nothing)
         return cls(header, trials, len(state.of("copy")), len(state.of("failed")))
 
     @property

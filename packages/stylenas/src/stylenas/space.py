@@ -66,9 +66,14 @@ def canonical(space: Space, genome: str) -> str:
     """The space's canonical form, checked.
 
     Raises:
-        InputError: No string of the same length of ``0`` and ``1``.
+        InputError: No string of the same length of ``0`` and ``1``, or an exception.
     """
-    form = space.canonical(genome)
+    try:
+        form = space.canonical(genome)
+    except InputError:
+        raise
+    except Exception as e:  # the code is the user's
+        raise InputError(f"{space.name}: canonical({genome!r}) fails with {reason(e)}") from e
     if not isinstance(form, str) or len(form) != len(genome) or set(form) - set("01"):
         raise InputError(f"{space.name}: canonical({genome!r}) = {form!r} is no genome of {len(genome)} characters 0 or 1")
     return form
@@ -116,6 +121,11 @@ def identity(space: Space) -> str:
     return hashlib.sha256(repr((held, code)).encode()).hexdigest()[:16]
 
 
+def reason(error: BaseException) -> str:
+    """An exception in one line: its kind and the first line of what it says."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no word'}"
+
+
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
@@ -148,11 +158,13 @@ def load_space(name: str) -> Space:
     except (ImportError, AttributeError, ValueError) as e:
         raise InputError(f"there is no space {name!r} ({e}): use published, extended, table or MODULE:NAME") from e
     except Exception as e:  # the module is the user's: a typo, a file of data that is not there
-        raise InputError(f"{module} fails when it is imported ({type(e).__name__}: {e})") from e
+        raise InputError(f"{module} fails when it is imported ({reason(e)})") from e
     if isinstance(found, type) or not isinstance(found, Space):
         try:
             found = found()
         except TypeError as e:
             raise InputError(f"{name} is no space, and no callable without arguments that returns one ({e})") from e
+        except Exception as e:
+            raise InputError(f"{name} fails when it is called ({reason(e)})") from e
     check_space(found)
     return found

@@ -54,8 +54,8 @@ def make_space(name: str, options: StyleOptions, storage: str, latency: bool, se
 
 
 def search(
-    space: str, budget: int, workers: int, storage: str, objectives: tuple[str, ...], sampler: Any, population: int,
-    tournament: int, options: StyleOptions, seed: int, study: str, out: Path | None, kind: Any = "processes",
+    space: str, budget: int, workers: int, storage: str, objectives: tuple[str, ...], sampler: Any, population: int | None,
+    tournament: int | None, options: StyleOptions, seed: int, study: str, out: Path | None, kind: Any = "processes",
     again: str | None = None,
 ) -> None:  # fmt: skip
     """Search with progress, then print the best and draw the search."""

@@ -116,13 +116,14 @@ def sample_frames(path: AnyPath, times: Iterable[float], side: int = 0) -> Itera
         yield last
 
 
-def read_sound(path: AnyPath, rate: int, track: int = 0) -> NDArray[np.float32]:
+def read_sound(path: AnyPath, rate: int, track: int = 0, left: bool = False) -> NDArray[np.float32]:
     """A track of sound, mono, ``(samples,)``; it begins at the time 0 of the video, so that both stay in step.
 
     Args:
         path: A video, or a file of sound.
         rate: Samples a second.
         track: Which.
+        left: Its left channel alone instead of the mix, in which two channels of opposite sign cancel.
 
     Raises:
         InputError: There is none.
@@ -132,7 +133,7 @@ def read_sound(path: AnyPath, rate: int, track: int = 0) -> NDArray[np.float32]:
         if len(container.streams.audio) <= track:
             raise InputError(f"{path} has no sound{f' track {track}' if track else ''}")
         stream = container.streams.audio[track]
-        resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate)
+        resampler = av.AudioResampler(format="fltp", layout="stereo" if left else "mono", rate=rate)
         parts, have = [np.zeros(0, np.float32)], 0
         for packet in packets_of(container, path, (stream,), []):
             try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 from av.error import FFmpegError
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 from claimkit.errors import InputError
@@ -190,7 +191,7 @@ def video_stream(container: Any, path: Path) -> Any:
     Raises:
         InputError: There is none.
     """
-    streams = [s for s in container.streams.video if not (s.disposition and "attached_pic" in str(s.disposition))]
+    streams = [s for s in container.streams.video if not (s.disposition or 0) & Disposition.attached_pic]
     if not streams:
         raise InputError(f"{path} has no picture: a video is needed")
     return streams[0]

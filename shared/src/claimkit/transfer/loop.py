@@ -1,7 +1,9 @@
 """The plain fine-tuning loop: SGD or AdamW, a schedule, a regulariser, a checkpoint; the last iterate is what counts."""
 
 import math
+import warnings
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -197,6 +199,7 @@ class FineTuner:
             "step": self.step,
             "losses": self.losses,
             "run": self._identity(),
+            "source": self._source,
         }
         with atomic_path(path) as temporary:
             torch.save(state, temporary)
@@ -205,7 +208,7 @@ class FineTuner:
         """Take up a checkpoint.
 
         Raises:
-            InputError: Not a checkpoint, or one of other settings or data.
+            InputError: Not a checkpoint, or one of other settings, data, network or source network.
         """
         try:
             state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
@@ -214,9 +217,21 @@ class FineTuner:
             raise InputError(f"{path} is not a checkpoint of a fine-tuning run: give another, or remove it") from e
         if not same:
             raise InputError(f"{path} is of a run with other settings or images: use them again, or remove the file")
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        kept = state.get("source")
+        if kept is None and self._source:
+            warnings.warn(f"{path} does not say with which source network it was made: make sure of it", stacklevel=2)
+        elif kept not in (None, self._source):
+            raise InputError(f"{path} was made with another source network: give the same weights, or remove the file")
+        try:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as e:
+            raise InputError(f"{path} is of another network: give the same, or remove the file") from e
         self.step, self.losses = state["step"], state["losses"]
+
+    @cached_property
+    def _source(self) -> str:
+        return self.regularizer.source_digest()
 
     def _identity(self) -> str:
         train = self.split.train

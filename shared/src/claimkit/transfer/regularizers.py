@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from claimkit.errors import InputError, one_of
+from claimkit.transfer.data import digest
 
 foreach: Any = torch
 """torch, for its ``_foreach_*`` operators, which have no types."""
@@ -52,6 +53,10 @@ class Regularizer:
     def __repr__(self) -> str:
         """What a checkpoint is recognised by: everything that must not change when a run goes on."""
         return type(self).__name__
+
+    def source_digest(self) -> str:
+        """Of the source network whose copy it holds, by which a checkpoint knows it again; empty where there is none."""
+        return ""
 
     def watch(self, model: nn.Module) -> AbstractContextManager[object]:
         """Held open around training: the place for forward hooks on the model."""
@@ -99,6 +104,10 @@ class L2SP(Regularizer):
         state = source.state_dict() if isinstance(source, nn.Module) else source
         self.source = None if state is None else {k: v.detach().to(torch.float32, copy=True) for k, v in state.items()}
         self.alpha, self.include = alpha, include
+
+    def source_digest(self) -> str:
+        """Of ``w_s``."""
+        return "" if self.source is None else digest(*self.source.values())
 
     def __repr__(self) -> str:
         return f"{'L2' if self.source is None else 'L2-SP'}(alpha={self.alpha}, {self.include})"

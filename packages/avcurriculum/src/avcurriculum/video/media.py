@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 
-from avcurriculum.audio import RATE
+from avcurriculum.audio import RATE, SILENCE, rms
 from claimkit.errors import InputError
 from claimkit.files import AnyPath
 from claimkit.media import clip as clips
@@ -43,6 +43,8 @@ class Clip:
 def read_clip(path: AnyPath) -> Clip:
     """Facts and sound of a video; both a picture and a sound track are needed.
 
+    The sound is that of the first track that is not silent; where all are, the left channel of the first where it is not.
+
     Raises:
         InputError: Not a video, no picture, or no sound, or one that is not finite.
     """
@@ -50,10 +52,20 @@ def read_clip(path: AnyPath) -> Clip:
     info = clips.clip_info(path)
     if not info.sounds:
         raise InputError(f"{path} has no sound: a video with picture and sound is needed")
-    sound = clips.read_sound(path, RATE)
+    tracks = [(track, left) for left in (False, True) for track in range(info.sounds)]
+    sound = _finite(clips.read_sound(path, RATE), path)
+    for track in tracks[1:] if rms(sound) < SILENCE else ():
+        other = _finite(clips.read_sound(path, RATE, *track), path)
+        if rms(other) >= SILENCE:
+            sound = other
+            break
+    return Clip(path, info.width, info.height, info.rate, info.seconds or sound.size / RATE, sound)
+
+
+def _finite(sound: Float[NDArray, " samples"], path: Path) -> Float[NDArray, " samples"]:
     if not np.isfinite(sound).all():
         raise InputError(f"{path} has a sound that is not finite: the file is broken")
-    return Clip(path, info.width, info.height, info.rate, info.seconds or sound.size / RATE, sound)
+    return sound
 
 
 def sample_frames(path: AnyPath, times: Iterable[float], side: int = LOOKED_AT) -> Iterator[Frame]:

@@ -23,6 +23,10 @@ class Wrapper(Regularizer):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base!r})"
 
+    def source_digest(self) -> str:
+        """The base's."""
+        return self.base.source_digest()
+
     def watch(self, model: nn.Module) -> AbstractContextManager[object]:
         """The base's hooks."""
         return self.base.watch(model)

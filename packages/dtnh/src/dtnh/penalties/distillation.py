@@ -21,6 +21,7 @@ from torch.nn.functional import kl_div, log_softmax
 
 from claimkit.errors import InputError
 from claimkit.transfer import maps
+from claimkit.transfer.data import digest
 from claimkit.transfer.heads import head, head_name
 from claimkit.transfer.maps.cache import FeatureCache
 from claimkit.transfer.maps.features import Taps, unwrapped
@@ -107,6 +108,10 @@ class LogitDistillation(Regularizer):
 
     def __repr__(self) -> str:
         return f"LogitDistillation(alpha={self.alpha}, T={self.temperature})"
+
+    def source_digest(self) -> str:
+        """Of the copy of the source network."""
+        return digest(*self.source.state_dict().values())
 
     def penalty(self, step: Step) -> Tensor:
         """The weighted regulariser, for the loop of claimkit."""

@@ -36,6 +36,10 @@ class NoiseScale:
     out. Call ``step`` after the last backward pass of a step, before gradients are clipped. Only every ``every``-th step is
     measured: a probe costs a backward pass, a measured pass a sum of squares.
 
+    The gradient must be that of the mean of the probe's losses; a sum, a clipped gradient and one that was not set to zero
+    are refused where the backward pass goes through these losses (losses computed a second time are not seen). With several
+    passes or ranks, a sum for a mean leaves the scale as it is, but multiplies ``trace`` and ``square`` alike.
+
     Attributes:
         decay: Weight of the past at each measured step: 0.95 averages over about 40 of them.
         every: Steps from one measurement to the next; a probe costs a backward pass and more.
@@ -90,6 +94,7 @@ class NoiseScale:
             self._probing = False
         self._probes.append(self._square(parts) / (rows - 1))
         self._probed = rows
+        losses.register_hook(self._shares.append)
 
     def step(self, rows: int, fisher: float = 0.0, centred: float | None = None, loss_scale: float = 1.0) -> None:
         """Take the step's gradients into the averages.
@@ -103,7 +108,8 @@ class NoiseScale:
             loss_scale: What losses were multiplied by against underflow (``scaler.get_scale()``), not undone yet.
 
         Raises:
-            InputError: One pass in one process and no probe, or a number of rows that is none or not that of the probe.
+            InputError: One pass in one process and no probe, a number of rows that is none or not that of the probe, or
+                gradients that are not those of the mean of the step's losses.
         """
         if rows < 1 or (self.n is not None and rows > self.n):
             raise InputError(f"rows = {rows}, n = {self.n}: give the rows of the whole step, at least one and at most n")
@@ -115,10 +121,14 @@ class NoiseScale:
             own = self._level(rows)
             q = own if centred is None else centred
             big = float(self._square([p.grad for p in self.parameters]))
-            if passes == len(self._probes) == rank_count == 1 and rows != self._probed:
-                raise InputError(
-                    f"rows = {rows}, but the losses of this step's probe were {self._probed}: give the same rows"
-                )
+            if any(map(float, self._left)):
+                raise InputError("gradients of an earlier step were added to: call optimizer.zero_grad() in every step")
+            if passes == len(self._probes) == rank_count == 1:
+                if rows != self._probed:
+                    raise InputError(
+                        f"rows = {rows}, but the losses of this step's probe were {self._probed}: give the same rows"
+                    )
+                self._require_mean(big, fisher, loss_scale)
             if self._probes:
                 trace = self._mean(torch.stack(self._probes).mean() * loss_scale**2)
                 square = (big - (fisher + q) * trace) / (1 + fisher)
@@ -196,10 +206,33 @@ class NoiseScale:
         self._clear()
 
     def _note(self, i: int, gradient: Tensor) -> None:
+        """Look at a gradient before it is added to what ``.grad`` holds; not all are: ``torch.autograd.grad`` adds none."""
         if not self._probing and self._measured():
+            self._noted[i] = self._weighted(i, gradient)
+            before = self.parameters[i].grad
+            self._before[i] = None if before is None else before.detach().abs().sum()
+
+    def _count(self, i: int) -> None:
+        """Count a gradient that was added."""
+        if i in self._noted:
+            self._squares.append(self._noted.pop(i))
+            before = self._before.pop(i)
+            if before is not None and not self._passes[i]:
+                self._left.append(before)
             self._passes[i] += 1
-            if place(self.group)[1] > 1 or not self._probes:
-                self._squares.append(self._weighted(i, gradient))
+
+    def _require_mean(self, big: float, fisher: float, loss_scale: float) -> None:
+        """Refuse a gradient that is not ``sum_i W_i grad l_i`` with weights of sum 1, up to noise of variance fisher."""
+        if not self._shares:
+            return
+        added = float(torch.stack([s.to(self._squares[0].device) for s in self._squares]).sum())
+        kept = math.sqrt(big / added) if added > 0 else math.nan  # what was done to .grad since: unscaled, clipped
+        factor = float(self._shares[0].float().sum()) * kept / loss_scale
+        if math.isfinite(factor) and abs(factor - 1) > 0.05 + 10 * math.sqrt(fisher):
+            raise InputError(
+                f"the gradient is {factor:.3g} times that of losses.mean(): give the mean to backward, call step before "
+                "gradients are clipped, and name noise that was injected (fisher) and a scale of the losses (loss_scale)"
+            )
 
     def _square(self, gradients: Iterable[Tensor | None]) -> Tensor:
         found = [(i, g) for i, g in enumerate(gradients) if g is not None]
@@ -244,8 +277,14 @@ class NoiseScale:
         self._passes = [0] * len(self.parameters)
         self._squares: list[Tensor] = []
         self._probes: list[Tensor] = []
+        self._left: list[Tensor] = []
+        self._noted: dict[int, Tensor] = {}
+        self._before: dict[int, Tensor | None] = {}
+        self._shares: list[Tensor] = []
         if self._due and not self._hooks:
-            self._hooks = [p.register_hook(lambda g, i=i: self._note(i, g)) for i, p in enumerate(self.parameters)]
+            for i, p in enumerate(self.parameters):
+                self._hooks.append(p.register_hook(lambda g, i=i: self._note(i, g)))
+                self._hooks.append(p.register_post_accumulate_grad_hook(lambda _, i=i: self._count(i)))
         elif not self._due:  # a step that is not measured costs nothing
             while self._hooks:
                 self._hooks.pop().remove()

@@ -53,6 +53,10 @@ class Training:
             raise InputError(
                 f"steps = {self.steps}, evaluate_every = {self.evaluate_every}, ghost = {self.ghost}: expected at least one"
             )
+        if late := [s for s in self.decay_at if not 0 < s < self.steps]:
+            raise InputError(
+                f"decay_at = {late[0]} is not within the {self.steps} steps: the learning rate would never fall there"
+            )
         if self.noise_scale is not None and (self.noise_scale < 1 or self.ghost is not None):
             raise InputError(
                 f"noise_scale = {self.noise_scale}, ghost = {self.ghost}: expected at least one step, and whole batches"

@@ -14,6 +14,7 @@ import numpy as np
 from claimkit.errors import InputError
 
 from ..fields import DENSE_DIMENSION, difference, evaluate
+from ..marching.mesh import named
 from .guesses import gradient_guess, guesses, polyline
 from .hamilton import Hamiltonian, steer
 from .products import Products, jacobian_products, refuse_wrong
@@ -137,8 +138,9 @@ def minimum_action_path(
     if products and (singular or callable(spread)):
         raise InputError("Products of the Jacobian serve for a constant D in every direction only; give jacobian whole.")
     forces = Forces(field, derivative, spread, scale, products)
-    if not np.isfinite(field(first)).all():
-        raise InputError("The drift is not finite on the first guess; give a guess on which it is.")
+    if not (finite := np.isfinite(field(first)).all(-1)).all():
+        place = named(first[~finite][0])
+        raise InputError(f"The drift is not finite on the first guess, at {place}; give a guess on which it is.")
     if jacobian is not None:
         refuse_wrong(products or (lambda x, v: apply(derivative(x), v), None), field, first[1:-1], scale)
     if singular and len(given) == 2:

@@ -7,6 +7,7 @@ polynomial, integrated by DOP853. ``shoot`` finds the one that passes through a 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -15,7 +16,11 @@ from scipy.optimize import root
 from claimkit.errors import InputError
 
 from ..fields import evaluate
+from ..marching.mesh import named
 from ..plane.local import LocalPotential, expand, fit_polynomials
+
+_TRIES = 100
+"""Characteristics that a shot may take: a dozen find the point if one leads there."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,11 @@ class Characteristics:
         diffusion: None, a matrix, or a function returning ``(..., 2, 2)``.
         scale: radius on which the local polynomial of degree eight is fitted.
         launch: distance of the launch line, as a share of ``scale``.
+
+    A characteristic ends where the drift is not finite or D not symmetric positive definite.
+
+    Raises:
+        InputError: where that is so next to the attractor.
     """
 
     def __init__(self, drift: Callable, attractor, diffusion=None, scale: float = 0.1, launch: float = 0.1):
@@ -67,6 +77,7 @@ class Characteristics:
             evaluate(spread, np.moveaxis(x, 0, -1), (2, 2), "diffusion"), (-2, -1), (0, 1)
         )
         self._varies = callable(diffusion)
+        self._barred = ""
         self.local = self._polynomial()
         self._launch = launch * scale
 
@@ -74,14 +85,28 @@ class Characteristics:
         nodes = self.scale * np.cos(np.pi * (np.arange(17) + 0.5) / 17)
         x, y = np.meshgrid(nodes, nodes)
         points = np.stack([x.ravel(), y.ravel()]) + self.attractor[:, None]
-        b = fit_polynomials(points.T, self._drift(points).T, self.attractor, self.scale, 8)
-        d = self._diffusion(points)
+        b, d = self._drift(points), self._diffusion(points)
+        if not self._usable(points, b, d).all():
+            raise InputError(f"{self._barred}; next to the attractor both fields must be usable.")
         return expand(
             self.attractor,
             self.scale,
-            b,
+            fit_polynomials(points.T, b.T, self.attractor, self.scale, 8),
             fit_polynomials(points.T, np.stack([d[0, 0], d[0, 1], d[1, 1]], -1), self.attractor, self.scale, 8),
         )
+
+    def _usable(self, x: np.ndarray, b: np.ndarray, d: np.ndarray) -> np.ndarray:
+        """Whether drift and D allow a characteristic at points ``(2, n)``; the first where they do not is remembered."""
+        size = np.abs(d).max((0, 1))
+        even = (np.abs(d[0, 1] - d[1, 0]) <= 1e-9 * size) & np.isfinite(size)
+        positive: Any = even & (d[0, 0] > 0) & (d[0, 0] * d[1, 1] - d[0, 1] * d[1, 0] > 0)
+        finite: Any = np.isfinite(b).all(0)
+        bad = np.flatnonzero(~(finite & positive) & np.isfinite(x).all(0))
+        if len(bad) and not self._barred:
+            k = int(bad[0])
+            what = "The drift is not finite" if not finite[k] else "The diffusion is not symmetric positive definite"
+            self._barred = f"{what} at {named(x[:, k])}: it is {(d[..., k] if finite[k] else b[:, k]).tolist()}"
+        return finite & positive
 
     def launch(self, angles: np.ndarray) -> np.ndarray:
         """State ``(5, n)`` (x, y, p_x, p_y, U) on the launch circle."""
@@ -92,14 +117,15 @@ class Characteristics:
     def rates(self, time: float, state: np.ndarray) -> np.ndarray:
         """Time derivative of states, flat ``(5 n,)``."""
         x, p = (part.reshape(2, -1) for part in (state.reshape(5, -1)[:2], state.reshape(5, -1)[2:4]))
-        d = self._diffusion(x)
+        b, d = self._drift(x), self._diffusion(x)
         dp = np.einsum("ij...,j...->i...", d, p)
         step = 1e-3 * max(self.scale, 1e-3)
         pull = [np.sum(gradient * p, axis=0) for gradient in _difference(self._drift, x, step)]
         if self._varies:
             for k, gradient in enumerate(_difference(self._diffusion, x, step)):
                 pull[k] = pull[k] + 0.5 * np.einsum("i...,ij...,j...", p, gradient, p)
-        return np.concatenate([self._drift(x) + dp, -np.stack(pull), 0.5 * np.sum(p * dp, axis=0)[None]]).reshape(-1)
+        rates = np.concatenate([b + dp, -np.stack(pull), 0.5 * np.sum(p * dp, axis=0)[None]])
+        return np.where(self._usable(x, b, d), rates, np.nan).reshape(-1)
 
     def fan(self, count: int, duration: float, steps: int = 800) -> np.ndarray:
         """Characteristics from ``count`` equally spaced angles by the classical Runge-Kutta method.
@@ -134,6 +160,7 @@ class Characteristics:
             InputError: when no characteristic comes through the point.
         """
         point = np.asarray(point, float)
+        self._barred = ""
         if guess is None:
             guess = self._nearest(point, duration)
 
@@ -149,13 +176,13 @@ class Characteristics:
                 dense_output=dense,
             )
 
-        found = root(lambda unknowns: end(unknowns).y[:2, -1] - point, guess, tol=1e-12)
+        found = root(lambda unknowns: end(unknowns).y[:2, -1] - point, guess, tol=1e-12, options={"maxfev": _TRIES})
         last = end(found.x, dense=True)
         miss = float(np.linalg.norm(last.y[:2, -1] - point))
         if miss > 1e-6:
             raise InputError(
-                f"No characteristic from the attractor came within {miss:.1e} of {point.tolist()}; give a guess or a "
-                "longer time."
+                f"No characteristic from the attractor came nearer than {miss:.1e} to {named(point)}; give a guess or a "
+                f"longer time{'. ' + self._barred if self._barred else ''}."
             )
         path = last.sol(np.linspace(0, found.x[1], 400))[:2].T
         # first-order correction for the remaining miss: U changes by <p, dx>
@@ -166,5 +193,7 @@ class Characteristics:
         with np.errstate(over="ignore", invalid="ignore"):
             states = self.fan(120, duration, 400)
         away = np.linalg.norm(states[:2] - point[:, None, None], axis=0)
+        if self._barred and np.nanmin(away) > 0.1 * np.linalg.norm(point - self.attractor):
+            raise InputError(f"No characteristic comes near {named(point)}. {self._barred}; there they end.")
         angle, time = np.unravel_index(int(np.nanargmin(away)), away.shape)
         return 2 * np.pi * angle / 120, duration * time / 400

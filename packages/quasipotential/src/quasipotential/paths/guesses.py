@@ -8,6 +8,7 @@ from scipy.linalg import LinAlgError, expm, solve_continuous_lyapunov
 from claimkit.errors import InputError
 
 from ..fields import difference
+from ..marching.mesh import named
 from .relax import spaced
 
 
@@ -48,7 +49,7 @@ def string_path(
         The path ``(images, d)``.
 
     Raises:
-        InputError: when the iterations do not suffice, or the drift is no gradient around the path.
+        InputError: when the iterations do not suffice, or the drift is not finite or no gradient around the path.
     """
     x = polyline(np.asarray(path, float), images)
     size = float(np.linalg.norm(np.diff(x, axis=0), axis=1).sum())
@@ -57,6 +58,8 @@ def string_path(
     for share in (0.5, 0.1, 0.02):
         for k in range(iterations):
             b = drift(x[1:-1])
+            if not np.isfinite(b).all():
+                raise InputError(f"The drift is not finite at {named(x[1:-1][~np.isfinite(b).all(-1)][0])}.")
             if k % 4 == 0:
                 jac = np.asarray(derivative(x[1:-1]), float)
                 growth = np.linalg.eigvalsh(0.5 * (jac + np.swapaxes(jac, 1, 2))).max()

@@ -19,6 +19,7 @@ from scipy.linalg import solveh_banded
 from claimkit.errors import InputError
 
 from ..fields import CURVATURE_DIMENSION, difference, evaluate
+from ..marching.mesh import named
 from .products import Products, quadratic_model
 
 
@@ -56,7 +57,8 @@ def geometric_action(points: np.ndarray, drift: Callable, diffusion: Callable | 
         diffusion: None, a matrix, or a function; positive definite on the path.
 
     Raises:
-        InputError: for points that are not finite or all the same, and where D is not positive definite.
+        InputError: for points that are not finite or all the same, and where the drift is not finite or D not positive
+            definite.
 
     >>> line = np.linspace([0.0, 0.0], [1.0, 0.0], 50)
     >>> round(geometric_action(line, lambda x: -x), 10)
@@ -74,6 +76,8 @@ def geometric_action(points: np.ndarray, drift: Callable, diffusion: Callable | 
     s = length[:-1, None] + steps[:, None] * (0.5 + 0.5 * nodes)
     x, v = spline(s), spline(s, 1)
     b = evaluate(drift, x, (d,), "drift")
+    if not np.isfinite(b).all():
+        raise InputError(f"The drift is not finite on the path, at {named(x[~np.isfinite(b).all(-1)][0])}.")
     if diffusion is not None:
         spread = evaluate(diffusion, x, (d, d), "diffusion") if callable(diffusion) else np.asarray(diffusion, float)
         fits = spread.shape[-2:] == (d, d) and np.allclose(spread, np.swapaxes(spread, -1, -2), rtol=1e-9)

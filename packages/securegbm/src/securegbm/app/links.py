@@ -30,6 +30,12 @@ class Link:
     patience: float = 60.0
     more: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not (0 < self.deadline < float("inf") and 0 <= self.patience < float("inf")):
+            raise SecureGBMError(
+                f"deadline is {self.deadline} and patience {self.patience}; give seconds, above 0 and at least 0"
+            )
+
     def identity(self) -> Identity | None:
         """The certificates; none on the loopback address when that was asked for.
 

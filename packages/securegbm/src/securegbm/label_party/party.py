@@ -104,6 +104,7 @@ class LabelParty:
         if not (np.isfinite(self.weights).all() and (self.weights > 0).all()):
             raise SecureGBMError("sample weights must be positive and finite; drop the rows of weight 0")
         config.objective.check_labels(self.labels)
+        config.objective.check_labels(self.labels[~held_out(n_rows, config)])
         config.objective.check_spread(self.labels, self.weights)
         self.table, self.config, self.job, self._on_tree, self._metric = table, config, job, on_tree, metric
         if table.monotone and config.refits:

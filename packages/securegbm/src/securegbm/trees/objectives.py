@@ -51,6 +51,10 @@ class Objective:
         allowed = {"binary": {0.0, 1.0}, "multiclass": set(map(float, range(self.num_class)))}.get(self.name)
         if allowed is not None and not set(np.unique(labels).tolist()) <= allowed:
             raise SecureGBMError(f"labels of a {self.name} objective must be 0 to {len(allowed) - 1}")
+        if (labels == labels[0]).all():
+            raise SecureGBMError(
+                f"all labels of the training rows are {labels[0]:g}, which leaves nothing to learn; check the label column"
+            )
 
     def check_spread(self, labels: Floats, weights: Floats) -> None:
         """Refuse labels or weights among which a few are so large that gradients of 23 bits show nothing of the others.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from securegbm.errors import SecureGBMError
+from securegbm.errors import SecureGBMError, require_finite
 
 Floats = npt.NDArray[np.float64]
 EPSILON = float(np.float32(1e-15))
@@ -34,6 +34,7 @@ class CategoryRules:
     min_data_per_group: int = 100
 
     def __post_init__(self) -> None:
+        require_finite(self)
         if min(self.cat_smooth, self.cat_l2) < 0 or min(self.max_cat_threshold, self.max_cat_to_onehot) < 1:
             raise SecureGBMError("cat_smooth and cat_l2 must be >= 0, max_cat_threshold and max_cat_to_onehot >= 1")
         if self.min_data_per_group < 1:
@@ -61,6 +62,7 @@ class SplitRules:
     categories: CategoryRules = field(default_factory=CategoryRules)
 
     def __post_init__(self) -> None:
+        require_finite(self)
         if min(self.lambda_l1, self.lambda_l2, self.min_gain_to_split, self.min_sum_hessian_in_leaf) < 0:
             raise SecureGBMError("lambda_l1, lambda_l2, min_sum_hessian_in_leaf and min_gain_to_split must be >= 0")
         if self.min_data_in_leaf < 1:

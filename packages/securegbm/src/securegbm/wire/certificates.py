@@ -127,7 +127,12 @@ def make_certificate(name: str, days: int = 365, start: datetime.datetime | None
         name: The party's name.
         days: How long it is valid.
         start: From when; now by default.
+
+    Raises:
+        SecureGBMError: If it is not valid for a day, or for more than a century.
     """
+    if not 1 <= days <= 36_525:
+        raise SecureGBMError(f"days is {days}; give the validity in days, from 1 to 36525")
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name}.securegbm")])
     begin = start or datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=5)

@@ -58,8 +58,8 @@ def confirm(
         Terms of each seed, by genome.
 
     Raises:
-        InputError: A space without ``confirm(genome, seed)``, several objectives, or nothing evaluated yet.
-        RuntimeError: Every one of them failed.
+        InputError: A space without ``confirm(genome, seed)``, several objectives, nothing evaluated yet, or every one of
+            them failed.
     """
     if getattr(search.space, "confirm", None) is None:
         raise InputError(f"the space {search.space.name!r} has no confirm(genome, seed): nothing can be evaluated again")
@@ -81,8 +81,8 @@ def confirm(
                 watch(done)
     rows = {g: [kept[g][seed] for seed in range(1, wanted.seeds + 1)] for g in best}
     if not any(math.isfinite(search.objectives[0].of(terms)) for seeds in rows.values() for terms in seeds):
-        raise RuntimeError(
-            f"all {wanted.seeds * len(best)} evaluations that should confirm failed: try one, confirm(genome, 1)"
+        raise InputError(
+            f"all {wanted.seeds * len(best)} evaluations that should confirm failed: try confirm({best[0]!r}, 1) in Python"
         )
     return rows
 

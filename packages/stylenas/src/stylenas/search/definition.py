@@ -16,6 +16,8 @@ from stylenas.trials.ledger import Ledger
 from stylenas.trials.storage import open_storage
 
 SamplerName = Literal["evolution", "random", "nsga2"]
+HEEDED = {"evolution": ("population", "tournament"), "random": (), "nsga2": ("population",)}
+"""The sizes that a sampler has a use for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +29,8 @@ class Search:
         objectives: What is minimised; several make the search multi-objective.
         budget: Evaluations of different canonical genomes in all, those of earlier runs included.
         sampler: evolution, random or nsga2.
-        population: Of evolution and nsga2.
-        tournament: Of evolution.
+        population: Of evolution and nsga2, 50 when not given; refused where the sampler would not heed it.
+        tournament: Of evolution, 10 when not given; refused likewise.
         seed: Seed of all draws.
         storage: Journal file or database address; None is memory.
         study: Name of the study in the storage.
@@ -41,8 +43,8 @@ class Search:
     objectives: Sequence[Objective]
     budget: int = 200
     sampler: SamplerName = "evolution"
-    population: int = 50
-    tournament: int = 10
+    population: int | None = None
+    tournament: int | None = None
     seed: int = 0
     storage: str | Path | None = None
     study: str = "search"
@@ -64,22 +66,32 @@ class Search:
         if self.seed < 0:
             raise InputError(f"seed = {self.seed}: choose a number that is not negative")
         self.make_sampler(0)
+        given = [n for n in ("population", "tournament") if getattr(self, n) is not None]
+        if ignored := [n for n in given if n not in HEEDED[self.sampler]]:
+            raise InputError(f"the sampler {self.sampler} has no use for {' and '.join(ignored)}: leave out what it ignores")
+
+    @property
+    def _sizes(self) -> tuple[int, int]:
+        """Population and tournament; StyleNAS's where none is given."""
+        return 50 if self.population is None else self.population, 10 if self.tournament is None else self.tournament
 
     def make_sampler(self, seed: int) -> BaseSampler:
         """The sampler for one draw."""
         if self.sampler == "evolution":
-            return AgingEvolution(self.population, self.tournament, seed)
+            return AgingEvolution(*self._sizes, seed)
         if self.sampler == "random":
             return RandomSampler(seed)
         if self.sampler != "nsga2":
             raise InputError(f"sampler {self.sampler!r} is none of evolution, random, nsga2")
-        if self.population < 2:
-            raise InputError(f"population = {self.population}: nsga2 needs at least 2")
-        return NSGAIISampler(population_size=self.population, seed=seed)
+        population, _ = self._sizes
+        if population < 2:
+            raise InputError(f"population = {population}: nsga2 needs at least 2")
+        return NSGAIISampler(population_size=population, seed=seed)
 
     def header(self) -> dict[str, Any]:
         """What the storage remembers of the search."""
-        size = {"random": "", "nsga2": f"({self.population})"}.get(self.sampler, f"({self.population}, {self.tournament})")
+        population, tournament = self._sizes
+        size = {"random": "", "nsga2": f"({population})"}.get(self.sampler, f"({population}, {tournament})")
         return {
             "space": self.space.name,
             "identity": self.identity,

@@ -16,9 +16,9 @@ from claimkit import run
 from claimkit.errors import InputError
 from stylenas.search.definition import Search
 from stylenas.search.proposer import Proposer
-from stylenas.space import canonical, checked_terms
+from stylenas.space import canonical, checked_terms, reason
 from stylenas.trials.ledger import Ledger
-from stylenas.trials.state import State
+from stylenas.trials.state import State, all_failed
 
 POLL_SECONDS = 0.1
 DEAD_END = 50
@@ -46,8 +46,7 @@ def work(
         wanted: Whether to go on; asked before every draw.
 
     Raises:
-        InputError: The evaluation does not give what an objective asks for.
-        RuntimeError: The first evaluations all failed by exceptions.
+        InputError: The evaluation does not give what an objective asks for, or the first ones all failed by exceptions.
     """
     proposer, attempt, copies = Proposer(search), 0, ledger.read().copies
     while (state := ledger.read()).done < search.budget and copies + attempt < EXHAUSTED and wanted():
@@ -101,8 +100,9 @@ def run_search(
         kind: ``threads`` keeps the workers in this process: for evaluations that wait for something else, such as a cluster.
 
     Raises:
-        InputError: Bad numbers, a storage that holds another search, several processes without storage to share.
-        RuntimeError: Workers were killed again and again without a result, or the first evaluations all failed.
+        InputError: Bad numbers, a storage that holds another search, several processes without storage to share, or the
+            first evaluations all failed.
+        RuntimeError: Workers were killed again and again without a result.
     """
     if workers < 1:
         raise InputError(f"workers = {workers}: a search needs at least one")
@@ -194,9 +194,10 @@ def _evaluate(search: Search, ledger: Ledger, trial_id: int, genome: str) -> Non
         ledger.lose(trial_id)
         raise
     except search.catch as e:
-        reason = f"{type(e).__name__}: {str(e).splitlines()[0] if str(e) else 'no word'}"
-        ledger.fail(trial_id, reason)
-        _raise_if_hopeless(ledger.read(), reason, e)
+        ledger.fail(trial_id, reason(e))
+        state = ledger.read()
+        if not state.count("evaluated") and state.count("failed") >= HOPELESS:
+            raise InputError(all_failed(state)) from e
         return
     except BaseException as e:
         ledger.lose(trial_id, interrupted=isinstance(e, KeyboardInterrupt | SystemExit))
@@ -212,13 +213,6 @@ def _evaluate(search: Search, ledger: Ledger, trial_id: int, genome: str) -> Non
         ledger.fail(trial_id, f"{', '.join(bad) or 'the objective'} not finite")
     else:
         ledger.finish(trial_id, terms, values)
-
-
-def _raise_if_hopeless(state: State, reason: str, error: Exception) -> None:
-    """End a search of which nothing but failures came."""
-    failed = state.count("failed")
-    if not state.count("evaluated") and failed >= HOPELESS:
-        raise RuntimeError(f"the first {failed} evaluations all failed, the last with {reason}") from error
 
 
 def reasons(state: State) -> Sequence[tuple[str, int]]:

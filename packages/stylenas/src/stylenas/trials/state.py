@@ -104,3 +104,10 @@ class State:
         lost = [*old.lost, *(t for t, k in finished if k == "lost")]
         counts = old.counts + Counter[Kind](k for _, k in finished)
         return State(self.trials, Settled(old.number + len(finished), counts, known, lost))
+
+
+def all_failed(state: State) -> str:
+    """A sentence on evaluations of which every one failed."""
+    failed = state.of("failed")
+    genome, reason = (failed[0].user_attrs[k] for k in ("genome", "failed"))
+    return f"all {len(failed)} evaluations failed, the first with {reason}: try evaluate({genome!r}) in Python"

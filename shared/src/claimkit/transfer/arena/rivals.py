@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, log_softmax, softmax
 
 from claimkit.errors import InputError
-from claimkit.transfer.data import Images, View
+from claimkit.transfer.data import Images, View, digest
 from claimkit.transfer.heads import head
 from claimkit.transfer.maps.features import still
 from claimkit.transfer.regularizers import Regularizer, Step
@@ -89,6 +89,7 @@ class CoTuning(OnFeatures):
     def __init__(self, source: nn.Module, train: Images, view: View, weight: float = 2.3, name: str | None = None) -> None:
         super().__init__(name)
         self.weight, self.answers = weight, head(source, name)
+        self._source = digest(*source.state_dict().values())
         with still(source), torch.no_grad(), self.watch(source):
             source(view.test(train.x))
             probabilities = softmax(self._logits(), 1)
@@ -97,6 +98,10 @@ class CoTuning(OnFeatures):
 
     def __repr__(self) -> str:
         return f"CoTuning({self.weight})"
+
+    def source_digest(self) -> str:
+        """Of the source, as it was when the relationship was taken."""
+        return self._source
 
     def _logits(self) -> Tensor:
         parameters = {n: p.detach() for n, p in self.answers.named_parameters()}

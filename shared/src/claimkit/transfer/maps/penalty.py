@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from claimkit.errors import InputError, one_of
 from claimkit.training import parallel
+from claimkit.transfer.data import digest
 from claimkit.transfer.maps.axes import channel_axes, check
 from claimkit.transfer.maps.cache import FeatureCache
 from claimkit.transfer.maps.distance import feature_distance
@@ -60,6 +61,7 @@ class FeatureMaps(Regularizer):
             raise InputError(f"alpha = {alpha}: expected a number of zero or more")
         one_of("reduction", reduction, ("sum", "mean"))
         one_of("student_bn", student_bn, ("train", "eval"))
+        self._copied = isinstance(source, nn.Module)
         if isinstance(source, nn.Module):
             if layers is not None:
                 find(unwrapped(source), layers)
@@ -86,6 +88,10 @@ class FeatureMaps(Regularizer):
         if not isinstance(self.teacher, Teacher):
             raise InputError("the source is a function: it has no network")
         return self.teacher.network
+
+    def source_digest(self) -> str:
+        """Of the copy of the source network; empty for a teacher that is not copied, which may move, and for a function."""
+        return digest(*self.source.state_dict().values()) if self._copied else ""
 
     def distance(self, x: Any, model: nn.Module, rows: Tensor | None = None) -> Tensor:
         """The regulariser, not weighted: a scalar in the graph of the model's last forward pass on ``x``.
