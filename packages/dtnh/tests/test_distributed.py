@@ -56,6 +56,7 @@ def worker(file, out, rank):
             inner = network()
             model = DistributedDataParallel(inner, gradient_as_bucket_view=bucket_view)
             torch.save(train(model, inner, x, y, halves), f"{out}.{rank}.{halves}")
+        dist.barrier()  # one that leaves while the other still talks may abort at its end
     finally:
         dist.destroy_process_group()
 

@@ -43,6 +43,7 @@ def worker(file, out, rank):
             meter.step(16, LAW.fisher, LAW.centred)
             found.append(torch.cat([p.grad.flatten() for p in inner.parameters()]))
         torch.save((torch.stack(found), meter.values), f"{out}.{rank}")
+        dist.barrier()  # one that leaves while the other still talks may abort at its end
     finally:
         dist.destroy_process_group()
 

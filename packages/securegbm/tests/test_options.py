@@ -212,7 +212,7 @@ REFUSED = {
         lambda quick: FeatureParty(declared(categorical=("c0",)), FeaturePolicy(min_bin_rows=5)), "have no neighbours",
     ),
     "refitted constraints": (
-        lambda quick: LabelParty(declared(monotone={"c0": 1}), np.zeros(5), quick(row_fraction=0.5), None), "refit_leaves",
+        lambda quick: LabelParty(declared(monotone={"c0": 1}), np.eye(5)[0], quick(row_fraction=0.5), None), "refit_leaves",
     ),
     "rules of categories": (lambda quick: CategoryRules(min_data_per_group=0), "min_data_per_group is 0"),
 }  # fmt: skip
