@@ -59,8 +59,6 @@ def test_the_blocks(tmp_path, monkeypatch):
     made = {
         "photo-painting.jpg",
         "mixed.jpg",
-        "broad.jpg",
-        "masked.jpg",
         "styled.mp4",
         "styled/a-b.jpg",
     }
