@@ -1,6 +1,7 @@
 """The loop and its hook: what is trained, what is added, and that a run can go on anywhere."""
 
 import copy
+import warnings
 
 import pytest
 import torch
@@ -134,11 +135,19 @@ def test_a_run_does_not_go_on_with_another_source_or_network(task, tmp_path):
 
 
 def test_a_teacher_that_is_not_copied_may_move_while_the_run_rests(task, tmp_path):
+    """It has no digest that could be another's: the run is taken up where it rested, without a refusal or a warning."""
     settings, moving = FineTuning(2, 16, augment=False), copy.deepcopy(task.source)
-    for _ in range(2):
-        reg = FeatureMaps(Teacher(moving), ["conv2"])
-        finetune(task.network(0), task.split(0), VIEW, settings, reg, checkpoint=tmp_path / "c.pt")
-        reinitialise(moving, 5)
+    first, again = task.network(0), task.network(1)
+    assert not same(state(first), state(again))
+    before, path = state(moving), tmp_path / "c.pt"
+    finetune(first, task.split(0), VIEW, settings, FeatureMaps(Teacher(moving), ["conv2"]), checkpoint=path)
+    assert torch.load(path, weights_only=True)["source"] == ""
+    reinitialise(moving, 5)
+    assert not same(before, state(moving))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        finetune(again, task.split(0), VIEW, settings, FeatureMaps(Teacher(moving), ["conv2"]), checkpoint=path)
+    assert same(state(first), state(again))
 
 
 def test_an_interrupted_run_keeps_its_last_step(task, tmp_path):
