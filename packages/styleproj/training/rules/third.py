@@ -20,62 +20,30 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from beside import pairs_of_the_rules
+from candidates import DISTANCES, SIDE, Judge, Row, colours, maker, verdicts
 
 from claimkit.assets import Assets
-from claimkit.claims import Values
+from claimkit.claims import Estimate
 from claimkit.experiment import Job
 from claimkit.files import write_atomic
 from claimkit.statistics import group_means, mean_interval
-from styleproj.claims.common import BENT, CutFirst
-from styleproj.claims.peer import CLIPPED, PEER, WEAVE, beside
-from styleproj.claims.weights import COLOURS, MEASURES, below, table
-from styleproj.networks.network import StyleNetwork
-from styleproj.networks.weights import load_network
-from styleproj.pictures.stylizer import Stylizer
+from styleproj.claims.peer import beside
+from styleproj.claims.weights import below, table
 
-BEFORE, SIDE = "paint", 512
-CONTENT, EDGES, FOREIGN = 0.01, 0.07, 0.009
+BEFORE, CONTENT, EDGES = "paint", 0.01, 0.07
 
 
-def network(text: str) -> StyleNetwork:
-    """The network of a file, or the mean of those that a plus joins."""
-    first, *others = (load_network(Path(part)) for part in text.split("+"))
-    for i, other in enumerate(others, start=2):
-        for p, q in zip(first.parameters(), other.parameters(), strict=True):
-            p.lerp_(q, 1 / i)
-    return first
+def third(styles: Sequence[str]) -> Judge:
+    """The rule for pairs of these styles, of which each is one value."""
 
+    def judge(now: Row, before: Row, peer: Row) -> tuple[dict[str, bool], list[Estimate], float]:
+        style, gram, content = (mean_interval(group_means(now[m] / before[m] - 1, styles), m) for m in DISTANCES)
+        holds = {"style": below(style, 0), "Gram": below(gram, 0)}
+        holds |= {"content": below(content, CONTENT) and bool(now["content"].mean() <= peer["content"].mean())}
+        holds |= {"edges": bool(now["edges"].mean() >= peer["edges"].mean() + EDGES)} | colours(now)
+        return holds, [style, gram, content], style.value + gram.value
 
-def maker(text: str) -> Stylizer:
-    """What makes the pictures of a candidate."""
-    weights, _, settings = text.partition("@")
-    if not settings:
-        return CutFirst(network(weights), **BENT)
-    gain, limit = map(float, settings.split(","))
-    stylizer = Stylizer(network(weights), max_gain=gain)
-    stylizer.limit = limit
-    return stylizer
-
-
-def verdicts(values: Values, names: Sequence[str]) -> dict[str, object]:
-    """What holds of each, its intervals and means, and the one that is taken."""
-    rows, styles = table([values]), values["styles"]
-    found: dict[str, object] = {}
-    fell: dict[str, float] = {}
-    for name in names:
-        now, peer = rows[name], rows[PEER]
-        against = {
-            m: mean_interval(group_means(now[m] / rows[BEFORE][m] - 1, styles), m) for m in ("style", "Gram", "content")
-        }
-        holds = {m: below(against[m], 0) for m in ("style", "Gram")}
-        holds |= {"content": below(against["content"], CONTENT) and now["content"].mean() <= peer["content"].mean()}
-        holds |= {"edges": now["edges"].mean() >= peer["edges"].mean() + EDGES}
-        holds |= {m: now[m].mean() <= x for m, x in (("foreign", FOREIGN), ("clipped", CLIPPED), ("weave", WEAVE))}
-        found[name] = {"missed": [m for m, h in holds.items() if not h], "intervals": [str(e) for e in against.values()]}
-        if all(holds.values()):
-            fell[name] = against["style"].value + against["Gram"].value
-    means = {n: {m: round(float(row[m].mean()), 4) for m in MEASURES} for n, row in rows.items() if n != COLOURS}
-    return {"taken": min(fell, key=lambda n: fell[n], default=None), "candidates": found, "means": means}
+    return judge
 
 
 if __name__ == "__main__":
@@ -85,7 +53,7 @@ if __name__ == "__main__":
     parser.add_argument("networks", nargs="+")
     given = parser.parse_args()
     job = Job(seed=0, assets=Assets(given.data))
-    makers = {n: maker(n) for n in (BEFORE, *given.networks)}
-    result = verdicts(beside(makers, pairs_of_the_rules(job), SIDE, job), given.networks)
+    values = beside({n: maker(n) for n in (BEFORE, *given.networks)}, pairs_of_the_rules(job), SIDE, job)
+    result = verdicts(table([values]), given.networks, BEFORE, third(values["styles"]))
     write_atomic(given.out, json.dumps(result, indent=1) + "\n")
     print(result["taken"])
