@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import weakref
 
 import pytest
 import torch
@@ -62,3 +63,15 @@ def test_a_process_alone_is_left_as_it_is(monkeypatch):
     with pytest.raises(InputError, match="cannot be shared evenly by 2"):
         parallel.share(batch)
     assert os.environ["RANK"] == "1" and not parallel.leads()
+
+
+def test_what_was_wrapped_is_gone_before_the_processes_part(monkeypatch):
+    """Otherwise one run in four of two processes was aborted after its work was done."""
+    wrapped = torch.nn.Linear(2, 2)
+    wrapped.reducer = [wrapped]  # DistributedDataParallel refers to itself, too
+    seen, alive = [], weakref.ref(wrapped)
+    del wrapped
+    assert alive() is not None
+    monkeypatch.setattr(parallel.dist, "destroy_process_group", lambda: seen.append(alive()))
+    parallel._leave()
+    assert seen == [None]

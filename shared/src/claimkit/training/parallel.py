@@ -5,6 +5,7 @@ with the whole batch, up to rounding and to BatchNorm, whose statistics are thos
 """
 
 import atexit
+import gc
 import os
 from collections.abc import Iterable
 from typing import Any
@@ -39,8 +40,14 @@ def join(device: str) -> str:
     cuda = device.startswith("cuda")
     if not dist.is_initialized():
         dist.init_process_group("nccl" if cuda else "gloo")
-        atexit.register(dist.destroy_process_group)
+        atexit.register(_leave)
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if cuda else device
+
+
+def _leave() -> None:
+    """Leave the other processes: models that were wrapped go first, whose threads would abort a process that ends."""
+    gc.collect()
+    dist.destroy_process_group()
 
 
 def share(batch: Tensor, even: bool = True) -> Tensor:
