@@ -252,6 +252,7 @@ def test_a_gradient_that_is_not_that_of_the_mean_is_refused(reduce, factor, data
     one_step(meter, model, data[0][:32], data[1][:32], reduce)
     if factor is None:
         meter.step(32)
+        assert meter.noise_scale > 0
         return
     with pytest.raises(InputError, match=rf"the gradient is {factor} times that of losses\.mean\(\)"):
         meter.step(32)

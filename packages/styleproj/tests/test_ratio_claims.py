@@ -3,7 +3,7 @@
 import pytest
 
 from claimkit.experiment import Job
-from styleproj.claims.ratios import EXPERIMENTS, judge, judge_costs, paces_of_default
+from styleproj.claims.ratios import EXPERIMENTS, judge, judge_costs, paces_of_studio
 
 
 def values(small=0.06, large=0.07, noise=0.03):
@@ -55,5 +55,5 @@ def test_judge_of_costs(ratio, pace, instructions, kind):
 
 
 def test_paces_are_pictures_a_second():
-    instructions, paces = paces_of_default(32, 0.2, 1)
+    instructions, paces = paces_of_studio(32, 0.2, 1)
     assert instructions and len(paces) > 2 and sum(1 / p for p in paces) == pytest.approx(0.2, rel=0.5)

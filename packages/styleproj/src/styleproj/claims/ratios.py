@@ -97,11 +97,11 @@ def measure_costs(s: Costs, job: Job) -> Values:
         taken = bench.turns(work, s.rounds, 2, cpu=True, title="P22")
     held = mock.patch.dict(os.environ, {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"})
     with held, ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as one:
-        instructions, paces = one.submit(paces_of_default, s.small, s.seconds, torch.get_num_threads()).result()
+        instructions, paces = one.submit(paces_of_studio, s.small, s.seconds, torch.get_num_threads()).result()
     return {"cpu seconds": taken, "instructions": instructions, "paces": paces, "threads": torch.get_num_threads()}
 
 
-def paces_of_default(side: int, seconds: float, threads: int) -> tuple[str, list[float]]:
+def paces_of_studio(side: int, seconds: float, threads: int) -> tuple[str, list[float]]:
     """What torch computes with, and pictures a second, one a value, after a second that does not count; style prepared."""
     torch.set_num_threads(threads)
     stylizer, content = Stylizer(load_network(Path("studio"))), square(photograph("astronaut"), side)
